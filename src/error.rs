@@ -1,0 +1,55 @@
+//! The failures that have an exit code of their own. Every other error leaves with 1 (and clap's with 2).
+
+use std::path::Path;
+
+/// Why the program cannot go on. The text is what the user reads: the flag or file, what was found and what was
+/// expected, and what to do; one to three lines.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Flags that contradict each other or the run they are used on. Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Data or a checkpoint is missing, damaged or does not fit. Exit code 3.
+    #[error("{0}")]
+    Input(String),
+    /// Training met NaN or infinity; the text names the last good checkpoint. Exit code 4.
+    #[error("{0}")]
+    Diverged(String),
+    /// The disk is full or the place is not writable; the last good checkpoint is intact. Exit code 5.
+    #[error("{0}")]
+    Storage(String),
+    /// The reader of stdout has gone: nothing is wrong, and nothing more is said. Exit code 0.
+    #[error("stdout was closed")]
+    ClosedPipe,
+    /// Stopped by a signal after saving. Exit code 128 + signal: 130 or 143.
+    #[error("stopped by signal {0}")]
+    Stopped(i32),
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::ClosedPipe => 0,
+            Failure::Usage(_) => 2,
+            Failure::Input(_) => 3,
+            Failure::Diverged(_) => 4,
+            Failure::Storage(_) => 5,
+            Failure::Stopped(signal) => 128 + *signal as u8,
+        }
+    }
+
+    /// An error of reading `path`: exit code 3.
+    pub fn reading(path: &Path, error: impl std::fmt::Display) -> Self {
+        Failure::Input(format!("{}: {error}", path.display()))
+    }
+
+    /// An error of writing `path`: exit code 5.
+    pub fn writing(path: &Path, error: impl std::fmt::Display) -> Self {
+        Failure::Storage(format!("{}: cannot write: {error}", path.display()))
+    }
+}
+
+/// The exit code of an error: that of the first [`Failure`] in its chain, else 1.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(1, Failure::exit_code)
+}

@@ -1,0 +1,16 @@
+//! Train GANs (vanilla, least-squares, DCGAN) and sample from them, on candle.
+
+pub mod checkpoint;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod layers;
+pub mod losses;
+pub mod models;
+pub mod ops;
+pub mod optim;
+pub mod params;
+pub mod report;
+pub mod rng;
+pub mod sample;
+pub mod train;
