@@ -1,5 +1,7 @@
 //! Data sets: images as u8 in memory, from the program itself, from files, or downloaded.
 
+pub mod digits;
+
 /// A set of images of one size, row after row, channels last, with a class for each where it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
