@@ -12,7 +12,7 @@ use gan::error::Failure;
 use gan::report::{Console, ConsoleOptions};
 use gan::sample::{self, SampleConfig};
 use gan::train::gan_config::GanConfig;
-use gan::train::run::{self, RunOptions};
+use gan::train::run::RunOptions;
 
 /// Train GANs and draw from them, on candle: CPU, CUDA or Metal.
 #[derive(Debug, Parser)]
@@ -81,9 +81,8 @@ impl Cli {
         match self.command {
             Command::TrainGan { config, run: options } => {
                 let device = self.device.open()?;
-                let explicit = typed(matches);
-                let run = run::begin(config, &explicit, |config: &GanConfig| config.model.name(), &options)?;
-                let weights = gan::train::gan::train(run, &options, &device, self.json, console)?;
+                let typed = typed(matches);
+                let weights = gan::train::gan::train(config, &typed, &options, &device, self.json, console)?;
                 match self.json {
                     true => Ok(()),
                     false => console.data_line(&weights.display().to_string()),

@@ -11,9 +11,9 @@ use candle_core::{Device, Tensor};
 use super::adversaries::{Adversaries, StepOutcome};
 use super::gan_config::GanConfig;
 use super::health::{HealthWatch, Vitals, variety};
-use super::run::{CONFIG, Position, Run, RunOptions, STATE, Streams};
+use super::run::{self, CONFIG, Position, Run, RunOptions, STATE, Streams};
 use super::signals::StopRequest;
-use crate::checkpoint::{self, Archive};
+use crate::checkpoint::{self, Archive, RunDirectory};
 use crate::data::{self, BatchPlan, Batches, ImageShape};
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
@@ -27,34 +27,72 @@ const SHAPE: ImageShape = ImageShape { height: IMAGE_SIZE, width: IMAGE_SIZE, ch
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
 const GRID_IMAGES: usize = 64;
 
-/// Trains, saves, draws; returns the directory of the weights. `json` streams every record of metrics.jsonl to stdout.
+/// Trains, saves, draws; returns the directory of the weights. `typed` names the fields of `config` that the user set,
+/// which a resumed run checks against its own. `json` streams every record of metrics.jsonl to stdout.
 pub fn train(
-    run: Run<GanConfig>,
+    config: GanConfig,
+    typed: &[String],
     options: &RunOptions,
     device: &Device,
     json: bool,
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
     let stop = StopRequest::listen().context("cannot listen for signals")?;
-    let dataset = {
-        let bytes = console.bytes();
-        data::open(&run.config.data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
-            bytes.update(name, done, total);
-        })?
+    let name = options.run.as_deref().unwrap_or(config.model.name());
+    let resumed = match &options.resume {
+        Some(target) => Some(run::resume(target, &config, typed, options)?),
+        None => None,
     };
-    let mut training = Training::prepare(run, &dataset.name, Arc::new(dataset.train), device, console)?;
-    match training.run_steps(json, &stop) {
-        Ok(()) => {}
-        Err(error) => {
-            // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
-            if let Some(Failure::ClosedPipe) = error.downcast_ref() {
-                training.save()?;
-            }
-            return Err(error);
+    if resumed.is_none() && !options.force {
+        RunDirectory::refuse_taken(name, &options.weights_dir)?; // before a long download, not after
+    }
+    let config = resumed.as_ref().map_or(&config, |run| &run.config);
+    config.validate()?;
+    let (data_name, images) = open_images(config, options, console)?;
+    let run = match resumed {
+        Some(run) => run,
+        None => run::create(config.clone(), name, options)?,
+    };
+    let mut training = Training::prepare(run, &data_name, images, device, console)?;
+    if let Err(error) = training.run_steps(json, &stop) {
+        // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
+        if let Some(Failure::ClosedPipe) = error.downcast_ref() {
+            training.save()?;
         }
+        return Err(error);
     }
     training.finish()?;
     Ok(training.run.directory.weights.clone())
+}
+
+/// The training images of the data set, at least one batch of them.
+fn open_images(
+    config: &GanConfig,
+    options: &RunOptions,
+    console: &Console,
+) -> anyhow::Result<(String, Arc<data::Images>)> {
+    let bytes = console.bytes();
+    let dataset = data::open(&config.data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
+        bytes.update(name, done, total);
+    })?;
+    let images = match config.train_images {
+        Some(first) if first > dataset.train.len() => bail!(Failure::Input(format!(
+            "--train-images {first}: {} has {} training images",
+            dataset.name,
+            dataset.train.len()
+        ))),
+        Some(first) => dataset.train.first(first),
+        None => dataset.train,
+    };
+    if images.len() < config.batch_size {
+        bail!(Failure::Input(format!(
+            "--batch-size {}: {} has {} training images; a batch must fit into them",
+            config.batch_size,
+            dataset.name,
+            images.len()
+        )));
+    }
+    Ok((dataset.name, Arc::new(images)))
 }
 
 struct Training<'a> {
@@ -84,14 +122,6 @@ impl<'a> Training<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let images = match config.train_images {
-            Some(first) if first < images.len() => Arc::new(images.first(first)),
-            Some(first) if first > images.len() => bail!(Failure::Input(format!(
-                "--train-images {first}: {data_name} has {} training images",
-                images.len()
-            ))),
-            _ => images,
-        };
         let steps_per_epoch = (images.len() / config.batch_size) as u64;
         let last_step = config.last_step(steps_per_epoch);
         let mut adversaries = Adversaries::new(config, device)?;

@@ -84,30 +84,26 @@ pub struct Run<C> {
     pub notes: Vec<String>,
 }
 
-/// Begins a run. `explicit` names the fields of `config` that the user set: on resuming, the saved configuration
-/// holds, `steps` or `epochs` may be raised, and any other that contradicts it is refused.
-pub fn begin<C>(
-    config: C,
-    explicit: &[String],
-    default_name: impl Fn(&C) -> &'static str,
-    options: &RunOptions,
-) -> anyhow::Result<Run<C>>
+/// Begins a run anew. Nothing is written before this, so that a run that cannot begin leaves no trace.
+pub fn create<C: Serialize>(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Run<C>> {
+    let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
+    let run = Run { directory, config, checkpoint: None, notes: Vec::new() };
+    save_config(&run)?;
+    Ok(run)
+}
+
+/// Goes on with the run that `target` names. `typed` names the fields of `config` that the user set: the saved
+/// configuration holds, `steps` or `epochs` may be raised, and any other field that contradicts it is refused.
+pub fn resume<C>(target: &str, config: &C, typed: &[String], options: &RunOptions) -> anyhow::Result<Run<C>>
 where
     C: Serialize + DeserializeOwned,
 {
-    let Some(target) = &options.resume else {
-        let name = options.run.as_deref().unwrap_or_else(|| default_name(&config));
-        let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
-        let mut run = Run { directory, config, checkpoint: None, notes: Vec::new() };
-        save_config(&mut run)?;
-        return Ok(run);
-    };
     let (name, weights_dir, chosen) = resume_target(target, options)?;
     let directory = RunDirectory::open(&name, &weights_dir, &options.samples_dir)?;
     let saved_path = directory.weights.join("config.json");
     let saved = std::fs::read(&saved_path).map_err(|error| Failure::reading(&saved_path, error))?;
     let saved: Value = serde_json::from_slice(&saved).map_err(|error| Failure::reading(&saved_path, error))?;
-    let config = reconcile(saved, &serde_json::to_value(&config)?, explicit, &name)?;
+    let config = reconcile(saved, &serde_json::to_value(config)?, typed, &name)?;
     let config = serde_json::from_value(config)
         .map_err(|error| Failure::reading(&saved_path, format!("not the configuration of such a run: {error}")))?;
 
@@ -129,12 +125,12 @@ where
             Some((Position::of(&newest.archive, &directory.checkpoint_path(newest.step))?, newest.archive))
         }
     };
-    let mut run = Run { directory, config, checkpoint, notes };
-    save_config(&mut run)?;
+    let run = Run { directory, config, checkpoint, notes };
+    save_config(&run)?;
     Ok(run)
 }
 
-fn save_config<C: Serialize>(run: &mut Run<C>) -> anyhow::Result<()> {
+fn save_config<C: Serialize>(run: &Run<C>) -> anyhow::Result<()> {
     let mut text = serde_json::to_vec_pretty(&run.config)?;
     text.push(b'\n');
     checkpoint::atomic::write(&run.directory.weights.join("config.json"), |out| out.write_all(&text))
@@ -154,8 +150,8 @@ fn resume_target(target: &str, options: &RunOptions) -> anyhow::Result<(String, 
     }
 }
 
-fn reconcile(mut saved: Value, given: &Value, explicit: &[String], name: &str) -> anyhow::Result<Value> {
-    for field in explicit {
+fn reconcile(mut saved: Value, given: &Value, typed: &[String], name: &str) -> anyhow::Result<Value> {
+    for field in typed {
         if field == "steps" || field == "epochs" {
             saved["steps"] = Value::Null;
             saved["epochs"] = Value::Null;
