@@ -9,6 +9,9 @@ pub(super) struct Range {
     pub high: f64,
 }
 
+/// Values from less than this part of the highest are shown from 0.
+const NEAR_ZERO: f64 = 0.35;
+
 impl Range {
     /// A range that holds both ends, never empty.
     fn around(low: f64, high: f64) -> Self {
@@ -29,8 +32,8 @@ impl Range {
 
     /// A range in which the bulk of all `curves` is told apart, however far a few spikes go.
     ///
-    /// Only the outermost hundredth of a curve at either end (one value at least) may fall outside, and only if showing
-    /// it would more than halve the room of the rest. Losses of one sign whose range comes near 0 are shown from 0.
+    /// Only values of the outermost hundredth of a curve at either end (one value at least) may fall outside, and only
+    /// those farther from the bulk than its own extent. Positive values that come near 0 are shown from 0.
     pub fn robust(curves: &[Vec<f64>]) -> Self {
         let trimmed = curves.iter().filter(|values| !values.is_empty()).flat_map(|values| {
             let mut sorted = values.clone();
@@ -39,12 +42,12 @@ impl Range {
             [sorted[cut], sorted[sorted.len() - 1 - cut]]
         });
         let bulk = Self::of(trimmed.collect::<Vec<_>>().into_iter());
-        let whole = Self::of(curves.iter().flatten().copied());
         let room = bulk.high - bulk.low;
-        let mut low = if bulk.low - whole.low > room { bulk.low } else { whole.low };
-        let mut high = if whole.high - bulk.high > room { bulk.high } else { whole.high };
+        let reach = Self { low: bulk.low - room, high: bulk.high + room };
+        let shown = Self::of(curves.iter().flatten().copied().filter(|&value| reach.contains(value)));
+        let Self { mut low, mut high } = shown;
         let margin = (high - low) * 0.06;
-        low = if low >= 0.0 && low < 0.5 * high { 0.0 } else { low - margin };
+        low = if low >= 0.0 && low < NEAR_ZERO * high { 0.0 } else { low - margin };
         high += margin;
         Self { low, high }
     }

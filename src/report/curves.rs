@@ -78,10 +78,10 @@ impl Chart {
             let verb = if missing == 1 { "is" } else { "are" };
             remarks.push(format!("{} {verb} not finite", grouped(missing as f64)));
         }
-        let [_, top, right, _] = FRAME;
-        canvas.text(&remarks.join(", "), (right - 8.0, top + 18.0), 12.0, Align::Right, GREY);
+        let [left, top, right, bottom] = FRAME;
+        canvas.text(&remarks.join(", "), (right, bottom + 46.0), 12.0, Align::Right, GREY);
         if curves.iter().all(Vec::is_empty) {
-            canvas.text("no values", ((FRAME[0] + right) / 2.0, (top + FRAME[3]) / 2.0), 18.0, Align::Centre, GREY);
+            canvas.text("no values", ((left + right) / 2.0, (top + bottom) / 2.0), 18.0, Align::Centre, GREY);
         }
         Ok(canvas.into_picture())
     }
@@ -89,7 +89,7 @@ impl Chart {
     /// Grid, ticks and the labels of both axes.
     fn draw_axes(&self, canvas: &mut Canvas, plot: &Plot) {
         let [left, top, right, bottom] = FRAME;
-        for (value, label) in plot.y.ticks(6, false) {
+        for (value, label) in plot.y.ticks(8, false) {
             let y = crisp(plot.height(value));
             canvas.line(&[(left, y), (right, y)], 1.0, PALE_GRID, None);
             canvas.text(&label, (left - 10.0, y + 4.5), 13.0, Align::Right, BLACK);
@@ -180,7 +180,8 @@ impl Plot {
         let many = points.len() >= MANY_POINTS;
         if pass == Pass::Raw {
             if many {
-                canvas.line(&self.on_sheet(points), 1.0, [ink[0], ink[1], ink[2], 70], Some(FRAME));
+                let opacity = if points.len() < WIDTH as usize { 75 } else { 45 };
+                canvas.line(&self.on_sheet(points), 1.0, [ink[0], ink[1], ink[2], opacity], Some(FRAME));
             }
             return;
         }

@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn lines_shed_parts_by_rank_and_never_exceed_their_width() {
-        assert_eq!(line(80), "━━━╸         1250/3900  epoch 4/10  D 1.271  G 0.842  7,214 images/s  0:32 left");
-        assert_eq!(line(60), "━━━╸         1250/3900  D 1.271  G 0.842  0:32 left");
-        assert_eq!(line(40), "━━━╸        1250/3900  D 1.271  G 0.842");
-        assert_eq!(line(20), "━━━      1250/3900");
+        assert_eq!(line(80), "━━━╸          1250/3900  epoch 4/10  D 1.271  G 0.842  7,214 images/s  0:32 left");
+        assert_eq!(line(60), "━━╸       1250/3900  epoch 4/10  D 1.271  G 0.842  0:32 left");
+        assert_eq!(line(40), "━━━╸         1250/3900  D 1.271  G 0.842");
+        assert_eq!(line(20), "━━╸        1250/3900");
         assert_eq!(line(12), "1250/3900");
         assert_eq!(line(5), "1250/");
         assert_eq!(line(0), "");
