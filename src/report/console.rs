@@ -68,6 +68,26 @@ impl Surface {
     }
 }
 
+struct DataWriter(Arc<Mutex<dyn Write + Send>>);
+
+impl Write for DataWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        locked(&self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        locked(&self.0).flush()
+    }
+}
+
+/// What an error of writing to stdout means: a reader that has gone ends the program quietly.
+pub fn stdout_failure(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        _ => Failure::Storage(format!("stdout: cannot write: {error}")),
+    }
+}
+
 /// The two streams of the program; clones share them.
 #[derive(Clone)]
 pub struct Console {
@@ -143,10 +163,12 @@ impl Console {
         };
         // On a terminal both streams share the screen.
         let written = if self.surface.stdout_terminal { self.beside_bar(write) } else { write() };
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::ClosedPipe.into(),
-            _ => Failure::Storage(format!("stdout: cannot write: {error}")).into(),
-        })
+        Ok(written.map_err(stdout_failure)?)
+    }
+
+    /// Stdout as a writer, for data too long to be held; give its errors to [`stdout_failure`].
+    pub fn data_writer(&self) -> impl Write + use<> {
+        DataWriter(self.stdout.clone())
     }
 
     /// Whether a person would get what is written to stdout.

@@ -13,7 +13,7 @@ pub mod progress;
 pub mod run_log;
 
 pub use animation::{Animation, encode_gif, film};
-pub use console::{Console, ConsoleOptions};
+pub use console::{Console, ConsoleOptions, stdout_failure};
 pub use curves::{Chart, Curve};
 pub use grid::{Grid, Picture};
 pub use png::{encode_png, read_png};

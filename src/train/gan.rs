@@ -231,10 +231,10 @@ impl<'a> Training<'a> {
                 let record = self.record(&outcome, &real, rate)?;
                 progress.report(&TrainingStatus {
                     step: self.step + 1,
-                    epoch: record.epoch,
-                    epochs: self.last_step.div_ceil(self.steps_per_epoch),
-                    d_loss: record.d_loss,
-                    g_loss: record.g_loss,
+                    epoch: record.epoch + 1,
+                    epochs: Some(self.last_step.div_ceil(self.steps_per_epoch)),
+                    d_loss: record.d_loss.into(),
+                    g_loss: record.g_loss.into(),
                     images_per_second: record.images_per_second,
                 });
                 let line = self.log.append(&record)?;
