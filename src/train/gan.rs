@@ -363,8 +363,11 @@ impl<'a> Training<'a> {
 
         let grids = directory.samples_present()?;
         let mut film = Vec::new();
-        report::film(&grids, &mut film)?;
-        checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?;
+        match report::film(&grids, &mut film) {
+            Ok(()) => checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?,
+            // The networks are saved: a grid that somebody changed is no reason to fail.
+            Err(error) => self.console.warning(&format!("no progress.gif: {error:#}")),
+        }
         self.console.note(&format!(
             "done in {:.0} s: {} and {}",
             self.seconds(),
