@@ -14,7 +14,8 @@ use super::health::{HealthWatch, Vitals, variety};
 use super::run::{self, CONFIG, Position, Run, RunOptions, STATE, Streams};
 use super::signals::StopRequest;
 use crate::checkpoint::{self, Archive, RunDirectory};
-use crate::data::{self, BatchPlan, Batches, ImageShape};
+use crate::data::batches::{BatchPlan, Batches};
+use crate::data::{self, ImageShape};
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
 use crate::report::{self, Chart, Console, Curve, GanRecord, Grid, RunLog, TrainingStatus};
@@ -37,7 +38,6 @@ pub fn train(
     json: bool,
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
-    let stop = StopRequest::listen().context("cannot listen for signals")?;
     let name = options.run.as_deref().unwrap_or(config.model.name());
     let resumed = match &options.resume {
         Some(target) => Some(run::resume(target, &config, typed, options)?),
@@ -49,6 +49,8 @@ pub fn train(
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
     let (data_name, images) = open_images(config, options, console)?;
+    // Only now: a download has nothing to save, and ends at the first Ctrl-C.
+    let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {
         Some(run) => run,
         None => run::create(config.clone(), name, options)?,
@@ -84,7 +86,7 @@ fn open_images(
         Some(first) => dataset.train.first(first),
         None => dataset.train,
     };
-    if images.len() < config.batch_size {
+    if Batches::steps_per_epoch(&images, config.batch_size) == 0 {
         bail!(Failure::Input(format!(
             "--batch-size {}: {} has {} training images; a batch must fit into them",
             config.batch_size,
@@ -122,7 +124,7 @@ impl<'a> Training<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let steps_per_epoch = (images.len() / config.batch_size) as u64;
+        let steps_per_epoch = Batches::steps_per_epoch(&images, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
         let mut adversaries = Adversaries::new(config, device)?;
         let (mut step, mut seconds_before) = (0, 0.0);
@@ -361,7 +363,7 @@ impl<'a> Training<'a> {
         let picture = chart.draw()?;
         checkpoint::atomic::write(&directory.samples.join("losses.png"), |out| report::encode_png(&picture, out))?;
 
-        let grids = directory.samples_present()?;
+        let grids = directory.grids()?;
         let mut film = Vec::new();
         match report::film(&grids, &mut film) {
             Ok(()) => checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?,
