@@ -64,7 +64,11 @@ impl Batches {
         Ok(Self { ready: Some(ready), spent: Some(spent), thread: Some(thread) })
     }
 
-    /// The next step's batch; waits for it if training is ahead.
+    /// The next step's batch; waits for it if training is ahead. An error means that the thread has died.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "endless and fallible: `?` reads better than an iterator's Option"
+    )]
     pub fn next(&mut self) -> Result<Batch> {
         let batch = self.ready.as_ref().and_then(|ready| ready.recv().ok());
         batch.ok_or_else(|| anyhow!("the thread that assembles batches has ended"))

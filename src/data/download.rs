@@ -37,11 +37,13 @@ pub struct Downloader {
     pub pause: Duration,
     /// How long a connection may take to come about, and then to bring the next bytes.
     pub stall: Duration,
+    /// Whether the proxies of the environment are used (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+    pub proxies: bool,
 }
 
 impl Default for Downloader {
     fn default() -> Self {
-        Self { tries: 3, pause: Duration::from_millis(500), stall: Duration::from_secs(20) }
+        Self { tries: 3, pause: Duration::from_millis(500), stall: Duration::from_secs(20), proxies: true }
     }
 }
 
@@ -57,8 +59,7 @@ enum Halt {
 }
 
 impl Downloader {
-    /// Brings `download` from the first of `urls` that has it. Proxies are those of the environment (`ALL_PROXY`,
-    /// `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+    /// Brings `download` from the first of `urls` that has it.
     ///
     /// The inner error is one reason a URL: nothing was kept but perhaps a part to go on from. The outer error is
     /// [`Failure::Storage`]: the place cannot be written.
@@ -73,7 +74,7 @@ impl Downloader {
         let part = part_of(download.path);
         let mut reasons = Vec::new();
         for url in urls {
-            match self.from_mirror(&agent, url, download, &part, on_bytes)? {
+            match self.ask_mirror(&agent, url, download, &part, on_bytes)? {
                 Ok(()) => {
                     fs::rename(&part, download.path).map_err(|error| Failure::writing(download.path, error))?;
                     return Ok(Ok(()));
@@ -94,10 +95,10 @@ impl Downloader {
             .timeout_connect(Some(self.stall))
             .timeout_recv_response(Some(self.stall))
             .timeout_per_read(Some(self.stall));
-        config.build().new_agent()
+        if self.proxies { config.build().new_agent() } else { config.proxy(None).build().new_agent() }
     }
 
-    fn from_mirror(
+    fn ask_mirror(
         &self,
         agent: &Agent,
         url: &str,

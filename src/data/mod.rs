@@ -139,7 +139,7 @@ impl Dataset {
 /// `./mnist`): of IDX files ([`idx::open`]), of the Hub's parquet files ([`parquet::open`]) or of pictures
 /// ([`folder::open`]), which is found out by the names in it. `data_dir` is where named sets lie, each in a folder of
 /// its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
-/// out in `shape`.
+/// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
 ///
 /// [`Failure::Input`] where there is nothing of that name, or it is damaged; [`Failure::Storage`] where a download
 /// cannot be written.

@@ -114,6 +114,14 @@ pub fn cache_dir() -> Result<PathBuf> {
         })
 }
 
+/// Where `set` is downloaded from, in this order: its own mirrors, or the one under `prefix` (see [`MIRROR_VARIABLE`]).
+pub fn mirrors(set: &NamedSet, prefix: Option<&str>) -> Vec<String> {
+    match prefix {
+        Some(prefix) if !prefix.is_empty() => vec![format!("{}/{}/", prefix.trim_end_matches('/'), set.name)],
+        _ => set.mirrors.iter().map(|mirror| mirror.to_string()).collect(),
+    }
+}
+
 /// Opens `set` from its folder in `data_dir` (or [`cache_dir`]); what is missing there is downloaded.
 ///
 /// Files lie there under MNIST's names, packed or not, or as the Hub's parquet files. [`Failure::Input`] where a file
@@ -123,10 +131,7 @@ pub fn open(set: &NamedSet, data_dir: Option<&Path>, on_bytes: OnBytes) -> Resul
         Some(path) => path.to_path_buf(),
         None => cache_dir()?,
     };
-    let mirrors = match env::var(MIRROR_VARIABLE) {
-        Ok(prefix) if !prefix.is_empty() => vec![format!("{}/{}/", prefix.trim_end_matches('/'), set.name)],
-        _ => set.mirrors.iter().map(|mirror| mirror.to_string()).collect(),
-    };
+    let mirrors = mirrors(set, env::var(MIRROR_VARIABLE).ok().as_deref());
     open_from(set, &data_dir, &mirrors, &Downloader::default(), on_bytes)
 }
 

@@ -3,8 +3,11 @@
 //! So `ylecun/mnist`, `zalando-datasets/fashion_mnist` and most labelled image sets of the Hub are stored. The crate is
 //! the one that candle-datasets brings; candle's own reader unwraps the decoding, and takes only 28x28 images of MNIST.
 
+use std::cell::Cell;
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use ::parquet::basic::Type as PhysicalType;
 use ::parquet::column::reader::ColumnReader;
@@ -46,7 +49,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     let mut load = |paths: &[PathBuf]| -> Result<Images> {
         let mut images = Images::empty(shape);
         for path in paths {
-            read(path, &mut images, &mut class_names).map_err(|error| Failure::reading(path, error))?;
+            guarded(|| read(path, &mut images, &mut class_names)).map_err(|error| Failure::reading(path, error))?;
         }
         Ok(images)
     };
@@ -69,6 +72,26 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = entries(directory)?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "parquet") && path.is_file());
     Ok(paths)
+}
+
+/// Runs `read` and makes an error of a panic: the parquet crate's column readers assert where a file is damaged. The
+/// panic's own message is kept off stderr, on this thread and while it runs only.
+fn guarded(read: impl FnOnce() -> Result<()>) -> Result<()> {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                hook(info)
+            }
+        }));
+    });
+    QUIET.set(true);
+    // What `read` may leave half done is thrown away with the error.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(read));
+    QUIET.set(false);
+    outcome.unwrap_or_else(|_| bail!("damaged; copy or download it again"))
 }
 
 /// Which leaf columns hold the pictures' bytes and the labels.

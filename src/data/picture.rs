@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use anyhow::{Result, anyhow, ensure};
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage, imageops};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops};
 
 use super::ImageShape;
 
@@ -23,7 +23,10 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    ensure!(reader.format().is_some(), "neither PNG nor JPEG");
+    let format = reader.format();
+    ensure!(format.is_some(), "neither PNG nor JPEG");
+    // The decoder fills the rest of a cut picture with grey.
+    ensure!(format != Some(ImageFormat::Jpeg) || jpeg_ends(bytes), "a JPEG that is cut short");
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
@@ -31,6 +34,27 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// Whether a JPEG has its end marker: walks its segments (ITU-T T.81, annex B), since a thumbnail inside one has an end
+/// marker too, and a camera may append what it likes.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    const END_OF_IMAGE: u8 = 0xd9;
+    let mut at = 2; // after the start marker
+    loop {
+        // The next marker: in the entropy-coded data of a scan, 0xff is followed by 0 or a restart marker (0xd0-0xd7).
+        while bytes.get(at) != Some(&0xff) || matches!(bytes.get(at + 1), Some(0 | 0xd0..=0xd7 | 0xff)) {
+            if at >= bytes.len() {
+                return false;
+            }
+            at += 1;
+        }
+        match (bytes.get(at + 1), bytes.get(at + 2), bytes.get(at + 3)) {
+            (Some(&END_OF_IMAGE), _, _) => return true,
+            (Some(_), Some(high), Some(low)) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
+            _ => return false,
+        }
+    }
 }
 
 /// One image of `shape` from its bytes (height, width, channels), 1 or 3 channels.

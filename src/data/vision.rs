@@ -7,7 +7,7 @@ use super::{Dataset, ImageShape, Images};
 
 impl Dataset {
     /// A set in candle's form, on the CPU: f32 images in [0, 1], (N, H * W) where grey and (N, 3, H, W) where colour;
-    /// u8 labels (N). candle has no empty tensors here to speak of: a set without labels or test part is an error.
+    /// u8 labels (N). A set without labels or a test part is an error: candle's form has no place for that.
     pub fn into_vision(self) -> Result<vision::Dataset> {
         let (train_images, train_labels) = tensors(self.train)?;
         let (test_images, test_labels) = tensors(self.test)?;
