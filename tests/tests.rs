@@ -8,6 +8,8 @@ mod support;
 
 // Every row of the table of exit codes; damaged and hostile files.
 mod bad_input;
+// Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
+mod checkpoint;
 // Data sets and batches: IDX, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
