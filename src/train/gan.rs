@@ -16,7 +16,7 @@ use super::signals::StopRequest;
 use crate::checkpoint::{self, Archive, RunDirectory};
 use crate::data::batches::{BatchPlan, Batches};
 use crate::data::{self, ImageShape};
-use crate::error::Failure;
+use crate::error::{self, Failure};
 use crate::models::IMAGE_SIZE;
 use crate::report::{self, Chart, Console, Curve, GanRecord, Grid, RunLog, TrainingStatus};
 use crate::rng::Stream;
@@ -368,7 +368,7 @@ impl<'a> Training<'a> {
         match report::film(&grids, &mut film) {
             Ok(()) => checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?,
             // The networks are saved: a grid that somebody changed is no reason to fail.
-            Err(error) => self.console.warning(&format!("no progress.gif: {error:#}")),
+            Err(error) => self.console.warning(&format!("no progress.gif: {}", error::text(&error))),
         }
         self.console.note(&format!(
             "done in {:.0} s: {} and {}",
