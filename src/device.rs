@@ -1,1 +1,99 @@
-//! (being written)
+//! The only place that turns a name into a device.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::{Device, utils};
+
+/// What `--device` asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// CUDA, then Metal, then the CPU, of those the binary was built with.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda(usize),
+    Metal(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, ordinal) = match text.split_once(':') {
+            Some((name, ordinal)) => {
+                let ordinal = ordinal.parse().map_err(|_| format!("{ordinal:?} is not the number of a device"))?;
+                (name, Some(ordinal))
+            }
+            None => (text, None),
+        };
+        match (name, ordinal) {
+            ("auto", None) => Ok(Self::Auto),
+            ("cpu", None) => Ok(Self::Cpu),
+            ("cuda", ordinal) => Ok(Self::Cuda(ordinal.unwrap_or(0))),
+            ("metal", ordinal) => Ok(Self::Metal(ordinal.unwrap_or(0))),
+            _ => Err("expected auto, cpu, cuda, cuda:N, metal or metal:N".into()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+            Self::Metal(ordinal) => write!(f, "metal:{ordinal}"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// Opens the device. One that was asked for by name and cannot be had is an error, never a silent change.
+    pub fn open(self) -> anyhow::Result<Device> {
+        let open = |name: &str, built: bool, device: candle_core::Result<Device>| match (built, device) {
+            (false, _) => anyhow::bail!(
+                "--device {self}: this binary was built without {name}\n\
+                 build it with `cargo build --release --features {name}`, or use --device auto"
+            ),
+            (true, Err(error)) => anyhow::bail!("--device {self}: no such device can be opened: {error}"),
+            (true, Ok(device)) => Ok(device),
+        };
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(ordinal) => open("cuda", utils::cuda_is_available(), Device::new_cuda(ordinal)),
+            Self::Metal(ordinal) => open("metal", utils::metal_is_available(), Device::new_metal(ordinal)),
+            Self::Auto => {
+                let accelerator = utils::cuda_is_available()
+                    .then(|| Device::new_cuda(0))
+                    .or_else(|| utils::metal_is_available().then(|| Device::new_metal(0)));
+                Ok(accelerator.and_then(Result::ok).unwrap_or(Device::Cpu))
+            }
+        }
+    }
+}
+
+/// The name of an opened device, as `--device` takes it.
+pub fn name(device: &Device) -> String {
+    match device.location() {
+        candle_core::DeviceLocation::Cpu => "cpu".into(),
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed_and_printed() {
+        for name in ["auto", "cpu", "cuda:1", "metal:0"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        for wrong in ["", "gpu", "cpu:0", "cuda:x", "auto:1"] {
+            assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
+        }
+    }
+}

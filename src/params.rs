@@ -1,1 +1,175 @@
-//! (being written)
+//! Parameters and buffers of a network by name: sorted, strict, and initialised from named random streams.
+//!
+//! candle's `VarMap` keeps its variables in the order of a hash map, ignores names that a file has too many, and
+//! mixes batch-norm buffers with what is trained. This store does none of the three. Networks are built against it
+//! through candle-nn's own [`VarBuilder`], so that a layer asks for `vb.get_with_hints(shape, "weight", init)` as
+//! any candle layer does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+
+use crate::rng::Stream;
+
+/// Names of batch-norm state: saved and restored, never trained.
+const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+
+/// Whether `name` is a buffer rather than a parameter.
+pub fn is_buffer(name: &str) -> bool {
+    BUFFERS.contains(&name.rsplit('.').next().unwrap_or(name))
+}
+
+/// The variables of one network. Clones share them.
+#[derive(Clone)]
+pub struct Parameters {
+    variables: Arc<Mutex<BTreeMap<String, Var>>>,
+    seed: u64,
+    scope: &'static str,
+    device: Device,
+}
+
+impl Parameters {
+    /// An empty store. `scope` (such as `"generator"`) keeps the initial weights of two networks with the same layer
+    /// names apart: tensor `name` is drawn from the stream `init.SCOPE.NAME` of `seed`, whatever was drawn before it.
+    pub fn new(seed: u64, scope: &'static str, device: &Device) -> Self {
+        Self { variables: Arc::default(), seed, scope, device: device.clone() }
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
+        // A map of handles is whole whenever the lock is free, so a panic elsewhere cannot have spoilt it.
+        self.variables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A builder that makes the variables that a network asks for.
+    pub fn builder(&self) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(Maker(self.clone())), DType::F32, self.device.clone())
+    }
+
+    /// A builder over the variables that exist, cut off from the graph: a network built on it sees every update, and
+    /// no gradient is computed for its weights.
+    pub fn frozen(&self) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(Frozen(self.clone())), DType::F32, self.device.clone())
+    }
+
+    /// What an optimizer may change, in the order of the names.
+    pub fn trainable(&self) -> Vec<(String, Var)> {
+        self.lock().iter().filter(|(name, _)| !is_buffer(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
+    }
+
+    /// Parameters and buffers, in the order of the names.
+    pub fn all(&self) -> Vec<(String, Var)> {
+        self.lock().iter().map(|(name, variable)| (name.clone(), variable.clone())).collect()
+    }
+
+    /// The number of trained scalars.
+    pub fn count(&self) -> usize {
+        self.trainable().iter().map(|(_, variable)| variable.elem_count()).sum()
+    }
+
+    /// Shape and dtype of every tensor, by name.
+    pub fn signature(&self) -> BTreeMap<String, (Vec<usize>, DType)> {
+        self.lock().iter().map(|(name, var)| (name.clone(), (var.dims().to_vec(), var.dtype()))).collect()
+    }
+
+    /// The tensors as they are now, for writing; they share memory with the variables.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        self.lock().iter().map(|(name, variable)| (name.clone(), variable.as_detached_tensor())).collect()
+    }
+
+    /// Overwrites every variable. The names, shapes and dtypes must be exactly those of the network.
+    pub fn load(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        let variables = self.lock();
+        if let Some(unknown) = tensors.keys().find(|name| !variables.contains_key(*name)) {
+            bail!("the {} has no tensor {unknown:?}", self.scope);
+        }
+        for (name, variable) in variables.iter() {
+            let Some(tensor) = tensors.get(name) else { bail!("tensor {name:?} of the {} is missing", self.scope) };
+            if tensor.shape() != variable.shape() || tensor.dtype() != variable.dtype() {
+                bail!(
+                    "tensor {name:?} is {:?} {:?}; the {} needs {:?} {:?}",
+                    tensor.dims(),
+                    tensor.dtype(),
+                    self.scope,
+                    variable.dims(),
+                    variable.dtype()
+                );
+            }
+            variable.set(&tensor.to_device(&self.device)?)?;
+        }
+        Ok(())
+    }
+
+    fn make(&self, shape: Shape, name: &str, init: Init, dtype: DType) -> Result<Tensor> {
+        let mut variables = self.lock();
+        if let Some(existing) = variables.get(name) {
+            if existing.shape() != &shape {
+                bail!("tensor {name:?} is asked for as {shape:?}, but is {:?}", existing.shape());
+            }
+            return Ok(existing.as_tensor().clone());
+        }
+        let tensor = match init {
+            Init::Const(value) => Tensor::full(value, shape, &Device::Cpu)?.to_dtype(dtype)?,
+            Init::Uniform { lo, up } => {
+                let mut generator = Stream::new(self.seed, &format!("init.{}.{name}", self.scope)).at(0);
+                let values: Vec<f32> =
+                    (0..shape.elem_count()).map(|_| generator.between(lo as f32, up as f32)).collect();
+                Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?
+            }
+            other => bail!("initialisation {other:?} of {name:?} is not known here"),
+        };
+        let variable = Var::from_tensor(&tensor.to_device(&self.device)?)?;
+        let tensor = variable.as_tensor().clone();
+        variables.insert(name.to_string(), variable);
+        Ok(tensor)
+    }
+
+    fn find(&self, name: &str) -> Result<Tensor> {
+        match self.lock().get(name) {
+            Some(variable) => Ok(variable.as_tensor().clone()),
+            None => bail!("the {} has no tensor {name:?}", self.scope),
+        }
+    }
+}
+
+struct Maker(Parameters);
+
+impl SimpleBackend for Maker {
+    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, _: &Device) -> Result<Tensor> {
+        self.0.make(shape, name, init, dtype)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        self.0.find(name)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.lock().contains_key(name)
+    }
+}
+
+struct Frozen(Parameters);
+
+impl SimpleBackend for Frozen {
+    fn get(&self, shape: Shape, name: &str, _: Init, _: DType, _: &Device) -> Result<Tensor> {
+        let tensor = self.0.find(name)?;
+        if tensor.shape() != &shape {
+            bail!("tensor {name:?} is asked for as {shape:?}, but is {:?}", tensor.shape());
+        }
+        Ok(tensor.detach())
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        Ok(self.0.find(name)?.detach())
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.lock().contains_key(name)
+    }
+}

@@ -88,5 +88,5 @@ fn class_means_tell_the_digits_of_unknown_writers_apart_but_not_all() {
         nearest == Some(usize::from(**label))
     });
     let accuracy = right.count() as f64 / 10_000.0;
-    assert!((0.75..0.88).contains(&accuracy), "accuracy {accuracy}");
+    assert!((0.72..0.87).contains(&accuracy), "accuracy {accuracy}");
 }

@@ -1,1 +1,14 @@
-//! (being written)
+//! Layers: a struct, its configuration and `new(…, vb)`, after the manner of candle-nn; the arithmetic is in
+//! [`crate::ops`]. Images are channels last, (N, H, W, C); weights have PyTorch's shapes and names.
+
+mod batch_norm;
+mod conv2d;
+mod conv_transpose2d;
+mod init;
+mod linear;
+
+pub use batch_norm::BatchNorm;
+pub use conv_transpose2d::ConvTranspose2d;
+pub use conv2d::{Conv2d, Conv2dConfig};
+pub use init::Initialisation;
+pub use linear::{Linear, LinearConfig};

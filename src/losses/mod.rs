@@ -1,1 +1,3 @@
-//! (being written)
+//! Losses: pure functions, tensors in, a scalar out. They know no network.
+
+pub mod adversarial;

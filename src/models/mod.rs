@@ -1,1 +1,92 @@
-//! (being written)
+//! The networks of the CS231n GAN assignment, one file each. Images are (N, 28, 28, 1) in [-1, 1], latents (N, Z);
+//! tensor names are the indices of the assignment's `nn.Sequential` lists. Models know no loss and no data.
+
+mod dcgan;
+mod mlp;
+
+use candle_core::{ModuleT, Result, Tensor};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+pub use dcgan::{DcganDiscriminator, DcganGenerator};
+pub use mlp::{MlpDiscriminator, MlpGenerator};
+
+/// Height and width of the images of every GAN here.
+pub const IMAGE_SIZE: usize = 28;
+
+/// Values an image: what an MLP sees.
+const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+
+/// The pairs of networks that can be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Fully connected networks, trained with the non-saturating loss
+    Vanilla,
+    /// The same networks, trained with the least-squares loss
+    Lsgan,
+    /// Convolutional networks with batch norm
+    Dcgan,
+}
+
+impl Architecture {
+    pub const ALL: [Self; 3] = [Self::Vanilla, Self::Lsgan, Self::Dcgan];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vanilla => "vanilla",
+            Self::Lsgan => "lsgan",
+            Self::Dcgan => "dcgan",
+        }
+    }
+}
+
+/// Scores of images: (N, 28, 28, 1) to (N, 1), without a sigmoid.
+#[derive(Clone, Debug)]
+pub enum Discriminator {
+    Mlp(MlpDiscriminator),
+    Dcgan(DcganDiscriminator),
+}
+
+impl Discriminator {
+    pub fn new(architecture: Architecture, vb: VarBuilder) -> Result<Self> {
+        Ok(match architecture {
+            Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpDiscriminator::new(vb)?),
+            Architecture::Dcgan => Self::Dcgan(DcganDiscriminator::new(vb)?),
+        })
+    }
+}
+
+impl ModuleT for Discriminator {
+    fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        match self {
+            Self::Mlp(network) => network.forward_t(images, train),
+            Self::Dcgan(network) => network.forward_t(images, train),
+        }
+    }
+}
+
+/// Images from latents: (N, Z) to (N, 28, 28, 1) in (-1, 1).
+#[derive(Clone, Debug)]
+pub enum Generator {
+    Mlp(MlpGenerator),
+    Dcgan(DcganGenerator),
+}
+
+impl Generator {
+    pub fn new(architecture: Architecture, latent_dim: usize, vb: VarBuilder) -> Result<Self> {
+        Ok(match architecture {
+            Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpGenerator::new(latent_dim, vb)?),
+            Architecture::Dcgan => Self::Dcgan(DcganGenerator::new(latent_dim, vb)?),
+        })
+    }
+}
+
+impl ModuleT for Generator {
+    fn forward_t(&self, latents: &Tensor, train: bool) -> Result<Tensor> {
+        match self {
+            Self::Mlp(network) => network.forward_t(latents, train),
+            Self::Dcgan(network) => network.forward_t(latents, train),
+        }
+    }
+}

@@ -1,1 +1,9 @@
-//! (being written)
+//! Training: straight loops that read from top to bottom, and what they share.
+
+pub mod adversaries;
+pub mod gan;
+pub mod gan_config;
+mod gan_files;
+pub mod health;
+pub mod run;
+pub mod signals;

@@ -32,16 +32,11 @@ pub enum Part {
 
 impl Part {
     /// The number of images.
-    pub fn len(self) -> usize {
+    pub fn count(self) -> usize {
         match self {
             Part::Train => 60_000,
             Part::Test => 10_000,
         }
-    }
-
-    /// Never: both parts have images.
-    pub fn is_empty(self) -> bool {
-        false
     }
 
     fn name(self) -> &'static str {
@@ -75,7 +70,7 @@ pub fn test() -> Images {
 
 /// The first `count` images of `part`, or all if it has fewer.
 pub fn first(part: Part, count: usize) -> Images {
-    let count = count.min(part.len());
+    let count = count.min(part.count());
     let stride = pen::SIDE * pen::SIDE;
     let mut pixels = vec![0; count * stride];
     let mut labels = vec![0; count];
@@ -93,7 +88,7 @@ pub fn first(part: Part, count: usize) -> Images {
 }
 
 fn all(part: Part) -> Images {
-    first(part, part.len())
+    first(part, part.count())
 }
 
 /// The streams that a part's images are drawn from.

@@ -1,0 +1,64 @@
+use candle_core::{DType, ModuleT, Result, Tensor, Var, bail};
+use candle_nn::{Init, VarBuilder};
+
+use crate::ops::{self, Activation};
+
+/// PyTorch's defaults, which are the papers' too.
+const EPS: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// Batch normalisation over all but the last dimension: PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`, channels
+/// last (Ioffe and Szegedy, 1502.03167).
+///
+/// In training the batch's mean and biased variance normalise, and the running estimates move by a tenth towards the
+/// batch's mean and unbiased variance. In evaluation the running estimates normalise.
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    num_batches_tracked: Tensor, // (), int64
+    activation: Activation,
+}
+
+impl BatchNorm {
+    /// `activation` is applied to the output.
+    pub fn new(channels: usize, activation: Activation, vb: VarBuilder) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get_with_hints(channels, "weight", Init::Const(1.0))?,
+            bias: vb.get_with_hints(channels, "bias", Init::Const(0.0))?,
+            running_mean: vb.get_with_hints(channels, "running_mean", Init::Const(0.0))?,
+            running_var: vb.get_with_hints(channels, "running_var", Init::Const(1.0))?,
+            num_batches_tracked: vb.get_with_hints_dtype((), "num_batches_tracked", Init::Const(0.0), DType::I64)?,
+            activation,
+        })
+    }
+
+    fn track(&self, x: &Tensor, mean: &Tensor, variance: &Tensor) -> Result<()> {
+        if !self.running_mean.is_variable() {
+            bail!("a frozen batch norm cannot be trained");
+        }
+        let count = (x.elem_count() / mean.elem_count()) as f64;
+        let unbiased = (variance * (count / (count - 1.0)))?;
+        ops::lerp_in_place(&Var::from_tensor(&self.running_mean)?, mean, MOMENTUM)?;
+        ops::lerp_in_place(&Var::from_tensor(&self.running_var)?, &unbiased, MOMENTUM)?;
+        let batches = Var::from_tensor(&self.num_batches_tracked)?;
+        batches.set(&(batches.as_detached_tensor() + 1.0)?)
+    }
+}
+
+impl ModuleT for BatchNorm {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        if !train {
+            let (mean, variance) = (self.running_mean.detach(), self.running_var.detach());
+            return ops::batch_norm_eval(x, &mean, &variance, &self.weight, &self.bias, EPS, self.activation);
+        }
+        if x.elem_count() <= self.weight.elem_count() {
+            bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());
+        }
+        let normalised = ops::batch_norm_train(x, &self.weight, &self.bias, EPS, self.activation)?;
+        self.track(x, &normalised.mean, &normalised.variance)?;
+        Ok(normalised.output)
+    }
+}

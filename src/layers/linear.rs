@@ -1,0 +1,46 @@
+use candle_core::{Module, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::Initialisation;
+use crate::ops::{self, Activation};
+
+/// Options of a [`Linear`] layer.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearConfig {
+    pub bias: bool,
+    pub initialisation: Initialisation,
+    /// Applied to the output.
+    pub activation: Activation,
+}
+
+impl Default for LinearConfig {
+    fn default() -> Self {
+        Self { bias: true, initialisation: Initialisation::default(), activation: Activation::Identity }
+    }
+}
+
+/// y = activation(x Wᵀ + b): (N, inputs) to (N, outputs). PyTorch's `nn.Linear`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Tensor,       // (outputs, inputs)
+    bias: Option<Tensor>, // (outputs)
+    activation: Activation,
+}
+
+impl Linear {
+    pub fn new(inputs: usize, outputs: usize, config: LinearConfig, vb: VarBuilder) -> Result<Self> {
+        let weight =
+            vb.get_with_hints((outputs, inputs), "weight", config.initialisation.weight(outputs, inputs, 1))?;
+        let bias = match config.bias {
+            true => Some(vb.get_with_hints(outputs, "bias", Initialisation::bias(inputs))?),
+            false => None,
+        };
+        Ok(Self { weight, bias, activation: config.activation })
+    }
+}
+
+impl Module for Linear {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        ops::linear(x, &self.weight, self.bias.as_ref(), self.activation)
+    }
+}
