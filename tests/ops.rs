@@ -1,7 +1,9 @@
 //! The ops against their naive twins, finite differences, other numbers of threads, and bad input.
 //!
 //! In f64 the public functions compute their twins, so most tests run one closure twice: in f32 on the kernels, and in
-//! f64 as the reference.
+//! f64 as the reference. One long file, because every op is held to the same checks, the functions at its head.
+
+#![allow(clippy::unwrap_used)] // clippy takes helpers of tests for the program
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan::ops::{self, Activation, AdamStep};
@@ -71,12 +73,14 @@ fn assert_finite_differences(op: Op, inputs: &[Tensor], what: &str) {
         };
         let expected = (loss(1e-5) - loss(-1e-5)) / 2e-5;
         let product: f64 = values(&found[index + 1]).iter().zip(values(&direction)).map(|(g, d)| g * d).sum();
-        assert!((product - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{what}, input {index}: {product} {expected}");
+        assert!(
+            (product - expected).abs() < 1e-4 * (1.0 + expected.abs()),
+            "{what}, input {index}: {product} {expected}"
+        );
     }
 }
 
-/// The kinks of relu would make differences wrong where a value crosses 0; with these the slope differs on both sides
-/// of it but no value comes within the step of it, because the inputs are fixed.
+/// Without kinks, across which a difference is no derivative; those with kinks are held against their twins.
 const SMOOTH: [Activation; 2] = [Activation::Identity, Activation::Tanh];
 
 fn linear_inputs(generator: &mut Generator, count: usize, inputs: usize, outputs: usize) -> Vec<Tensor> {
@@ -273,7 +277,8 @@ fn batch_norm_gradient_agrees_with_finite_differences() {
 #[test]
 fn max_pool_agrees_with_its_twin() {
     let mut generator = generator("max_pool2d");
-    for (dims, size) in [([2, 24, 24, 32], 2), ([3, 7, 5, 3], 2), ([1, 9, 11, 4], 3), ([2, 3, 2, 1], 1), ([1, 5, 5, 2], 5)]
+    for (dims, size) in
+        [([2, 24, 24, 32], 2), ([3, 7, 5, 3], 2), ([1, 9, 11, 4], 3), ([2, 3, 2, 1], 1), ([1, 5, 5, 2], 5)]
     {
         let x = random(&mut generator, &dims);
         assert_parity(&|x| ops::max_pool2d(&x[0], size), &[x], &format!("{dims:?} by {size}"));
@@ -287,7 +292,7 @@ fn max_pool_gradient_agrees_with_finite_differences() {
     let order = generator("max_pool2d").permutation(120);
     let x: Vec<f32> = order.iter().map(|place| *place as f32 * 0.05).collect();
     let x = Tensor::from_vec(x, &dims, &Device::Cpu).unwrap();
-    let gradient = values(&evaluate(&|x| ops::max_pool2d(&x[0], 2), &[x.clone()], DType::F32)[1]);
+    let gradient = values(&evaluate(&|x| ops::max_pool2d(&x[0], 2), std::slice::from_ref(&x), DType::F32)[1]);
     for (index, gradient) in gradient.into_iter().enumerate() {
         let loss = |distance: f64| {
             let mut moved = values(&x);
@@ -314,7 +319,7 @@ fn the_first_of_equal_maxima_takes_the_gradient() {
 fn activations_agree_with_their_twins_and_pytorch_at_zero() {
     let x = random(&mut generator("activate"), &[7, 5, 33]);
     for activation in ACTIVATIONS {
-        assert_parity(&|x| ops::activate(&x[0], activation), &[x.clone()], &format!("{activation:?}"));
+        assert_parity(&|x| ops::activate(&x[0], activation), std::slice::from_ref(&x), &format!("{activation:?}"));
         let zero = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
         let slope = match activation {
             Activation::Identity | Activation::Tanh => 1.0,
@@ -322,7 +327,7 @@ fn activations_agree_with_their_twins_and_pytorch_at_zero() {
             Activation::LeakyRelu(slope) => f64::from(slope),
         };
         for dtype in [DType::F32, DType::F64] {
-            let found = evaluate(&|x| ops::activate(&x[0], activation), &[zero.clone()], dtype);
+            let found = evaluate(&|x| ops::activate(&x[0], activation), std::slice::from_ref(&zero), dtype);
             assert!((values(&found[1])[0] - slope).abs() < 1e-6, "{activation:?} {dtype:?}");
         }
     }
@@ -339,7 +344,7 @@ fn channels_first_and_last_are_inverse_permutations() {
         assert_eq!(bits(&first), bits(&x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap()));
         assert!(first.is_contiguous());
         assert_eq!(bits(&ops::channels_last(&first).unwrap()), bits(&x));
-        assert_parity(&|x| ops::channels_first(&(&x[0] * &x[0])?), &[x.clone()], "channels_first");
+        assert_parity(&|x| ops::channels_first(&(&x[0] * &x[0])?), std::slice::from_ref(&x), "channels_first");
         assert_parity(&|x| ops::channels_last(&(&x[0] * &x[0])?), &[x], "channels_last");
     }
 }
@@ -366,7 +371,9 @@ fn every_op() -> Vec<NamedOp> {
         ),
         (
             "batch_norm_train",
-            Box::new(move |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Relu)?.output)),
+            Box::new(
+                move |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Relu)?.output),
+            ),
             batch_norm_inputs(generator, &[1500, 300]),
         ),
         (
@@ -378,7 +385,11 @@ fn every_op() -> Vec<NamedOp> {
             batch_norm_inputs(generator, &[40, 14, 14, 64]),
         ),
         ("max_pool2d", Box::new(|x: &[Tensor]| ops::max_pool2d(&x[0], 2)), vec![random(generator, &[30, 13, 12, 20])]),
-        ("channels_first", Box::new(|x: &[Tensor]| ops::channels_first(&x[0])), vec![random(generator, &[30, 13, 12, 20])]),
+        (
+            "channels_first",
+            Box::new(|x: &[Tensor]| ops::channels_first(&x[0])),
+            vec![random(generator, &[30, 13, 12, 20])],
+        ),
         ("activate", Box::new(move |x: &[Tensor]| ops::activate(&x[0], tanh)), vec![random(generator, &[100_001])]),
     ]
 }
