@@ -1,1 +1,8 @@
-//! (being written)
+//! Training: straight loops that read from top to bottom, and what they share.
+
+pub mod adversaries;
+pub mod gan;
+pub mod gan_config;
+pub mod health;
+pub mod run;
+pub mod signals;

@@ -1,0 +1,165 @@
+//! The command tree.
+
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, Parser, Subcommand};
+use gan::checkpoint;
+use gan::device::{self, DeviceChoice};
+use gan::error::Failure;
+use gan::report::{Console, ConsoleOptions};
+use gan::sample::{self, SampleConfig};
+use gan::train::gan_config::GanConfig;
+use gan::train::run::RunOptions;
+
+/// Train GANs and draw from them, on candle: CPU, CUDA or Metal.
+#[derive(Debug, Parser)]
+#[command(name = "gan", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// auto, cpu, cuda[:N] or metal[:N]
+    #[arg(long, global = true, value_name = "DEVICE", default_value_t = DeviceChoice::Auto)]
+    device: DeviceChoice,
+
+    /// Threads to use; never changes a result [default: one a core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Write one JSON object a line to stdout
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Say nothing on stderr but warnings and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Say more on stderr
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Show no progress bar
+    #[arg(long, global = true)]
+    no_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a generator and a discriminator
+    TrainGan {
+        #[command(flatten)]
+        config: GanConfig,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Draw from a trained generator
+    Sample(SampleConfig),
+    /// Show what a checkpoint holds
+    Inspect {
+        /// .safetensors or .pth
+        file: PathBuf,
+    },
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    Man,
+}
+
+impl Cli {
+    pub fn console(&self) -> Console {
+        Console::new(ConsoleOptions { quiet: self.quiet, verbose: self.verbose, no_progress: self.no_progress })
+    }
+
+    /// Runs the command. `matches` tells which flags were typed and which are defaults.
+    pub fn run(self, matches: &ArgMatches, console: &Console) -> anyhow::Result<()> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
+        }
+        match self.command {
+            Command::TrainGan { config, run: options } => {
+                let device = self.device.open()?;
+                let typed = typed(matches);
+                let weights = gan::train::gan::train(config, &typed, &options, &device, self.json, console)?;
+                match self.json {
+                    true => Ok(()),
+                    false => console.data_line(&weights.display().to_string()),
+                }
+            }
+            Command::Sample(config) => {
+                let device = self.device.open()?;
+                if config.to_stdout() && self.json {
+                    bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));
+                }
+                config.format()?;
+                let source = sample::find(&config, &device)?;
+                console.note(&format!("drawing from {} on {}", source.description, device::name(&device)));
+                let produced = sample::produce(&config, &source, &device, console)?;
+                match (self.json, config.to_stdout()) {
+                    (true, _) => console.data_line(&serde_json::to_string(&produced)?),
+                    (false, true) => Ok(()),
+                    (false, false) => console.data_line(&produced.path),
+                }
+            }
+            Command::Inspect { file } => inspect(&file, self.json, console),
+            Command::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "gan", &mut script);
+                console.data_bytes(&script)
+            }
+            Command::Man => {
+                let mut page = Vec::new();
+                manual(&Self::command(), &mut page)?;
+                console.data_bytes(&page)
+            }
+        }
+    }
+}
+
+/// The fields that were set on the command line, rather than left at their defaults.
+fn typed(matches: &ArgMatches) -> Vec<String> {
+    let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
+    // Groups of flattened structs are among the ids; they have no value source of their own to ask for.
+    let is_typed = |id: &&clap::Id| {
+        matches.try_contains_id(id.as_str()).is_ok()
+            && matches.value_source(id.as_str()) == Some(ValueSource::CommandLine)
+    };
+    matches.ids().filter(is_typed).map(|id| id.to_string()).collect()
+}
+
+fn inspect(file: &std::path::Path, json: bool, console: &Console) -> anyhow::Result<()> {
+    let description = checkpoint::describe(file)?;
+    if json {
+        return console.data_line(&serde_json::to_string(&description)?);
+    }
+    for line in description.lines() {
+        console.data_line(&line)?;
+    }
+    Ok(())
+}
+
+fn manual(command: &clap::Command, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut command = command.clone();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(out)?;
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+        let man = clap_mangen::Man::new(subcommand.clone());
+        man.render_title(out)?;
+        man.render_name_section(out)?;
+        man.render_synopsis_section(out)?;
+        man.render_options_section(out)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

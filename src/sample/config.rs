@@ -1,0 +1,169 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::error::Failure;
+use crate::models::Architecture;
+
+/// How a walk goes from one latent to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Interpolation {
+    /// Along the arc between them (White, 1609.04468)
+    Spherical,
+    /// Along the straight line
+    Linear,
+}
+
+/// What `gan sample` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One grid of all samples
+    Png,
+    /// A walk between latents, as a film
+    Gif,
+    /// The raw images: (N, 1, 28, 28), f32 in [-1, 1]
+    Npy,
+    /// One PNG an image
+    #[value(skip)]
+    Directory,
+}
+
+/// Which generator, which latents, what to write.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SampleConfig {
+    /// The model; without --weights, the newest run of this model is taken, or of any
+    #[arg(long, value_enum)]
+    pub model: Option<Architecture>,
+
+    /// A generator, a checkpoint or a run's directory, .safetensors or .pth
+    #[arg(long, value_name = "FILE|DIR")]
+    pub weights: Option<PathBuf>,
+
+    /// Where runs keep their weights
+    #[arg(long, value_name = "DIR", default_value = "weights")]
+    pub weights_dir: PathBuf,
+
+    /// Take the generator as it was trained, not its average
+    #[arg(long)]
+    pub raw: bool,
+
+    /// Samples to draw; for a .gif, latents to walk through [default: 64, .gif: 8]
+    #[arg(long, short, value_name = "N")]
+    pub n: Option<u64>,
+
+    /// FILE.png (a grid), FILE.gif (a walk), FILE.npy (raw), DIR/ (one PNG an image), - (stdout)
+    #[arg(long, short, value_name = "FILE", default_value = "sample.png")]
+    pub output: String,
+
+    /// What to write to stdout, with -o - [default: png]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+
+    /// Seed of the latents; sample i depends on it and on i alone
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    /// Begin at sample N, so that many processes can share a large job
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub offset: u64,
+
+    /// Take the latents from a .npy of shape (N, latents), f32 or f64
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seed"])]
+    pub latents: Option<PathBuf>,
+
+    /// Images in a row of the grid [default: as square as can be]
+    #[arg(long, value_name = "N")]
+    pub columns: Option<usize>,
+
+    /// Pixels of the picture for one of the image
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub scale: usize,
+
+    /// How a .gif goes from one latent to the next
+    #[arg(long, value_enum, default_value_t = Interpolation::Spherical)]
+    pub walk: Interpolation,
+
+    /// Walks side by side in a .gif
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub walks: usize,
+
+    /// Frames of a .gif from one latent to the next
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub frames: usize,
+}
+
+/// A grid ends here: beyond it a picture is of no use and no viewer opens it.
+const GRID_LIMIT: u64 = 10_000;
+
+impl SampleConfig {
+    /// What is to be written, from `--format` or the name of `-o`.
+    pub fn format(&self) -> anyhow::Result<Format> {
+        let named = if self.to_stdout() {
+            self.format.unwrap_or(Format::Png)
+        } else if self.output.ends_with(['/', std::path::MAIN_SEPARATOR]) || Path::new(&self.output).is_dir() {
+            Format::Directory
+        } else {
+            match Path::new(&self.output).extension().and_then(|extension| extension.to_str()) {
+                Some("png") => Format::Png,
+                Some("gif") => Format::Gif,
+                Some("npy") => Format::Npy,
+                _ => bail!(Failure::Usage(format!(
+                    "-o {}: expected a name that ends in .png, .gif, .npy or /, or - for stdout",
+                    self.output
+                ))),
+            }
+        };
+        match self.format {
+            Some(asked) if asked != named => bail!(Failure::Usage(format!(
+                "--format does not go with -o {}; the name's ending says what is written",
+                self.output
+            ))),
+            _ => Ok(named),
+        }
+    }
+
+    pub fn to_stdout(&self) -> bool {
+        self.output == "-"
+    }
+
+    /// Samples to draw: `--n`, or as many as there are latents, or the default.
+    pub fn count(&self, format: Format, latents_given: Option<u64>) -> anyhow::Result<u64> {
+        let walks = self.walks as u64;
+        let count = match (format, self.n, latents_given) {
+            (Format::Gif, n, given) => {
+                let keys = n.or(given.map(|rows| rows / walks.max(1))).unwrap_or(8);
+                if keys < 2 || walks == 0 || self.frames == 0 {
+                    bail!(Failure::Usage(
+                        "a walk needs at least two latents (--n), one walk (--walks) and one frame (--frames)".into()
+                    ));
+                }
+                if keys.saturating_mul(self.frames as u64) > 10_000 || walks > 1_024 {
+                    bail!(Failure::Usage("a walk ends at 10000 frames and 1024 --walks".into()));
+                }
+                keys * walks
+            }
+            (_, n, given) => n.or(given).unwrap_or(64),
+        };
+        if count == 0 {
+            bail!(Failure::Usage("--n 0: expected at least 1".into()));
+        }
+        if format == Format::Png && count > GRID_LIMIT {
+            bail!(Failure::Usage(format!(
+                "--n {count}: a grid ends at {GRID_LIMIT} images; write to a directory (-o DIR/) or -o FILE.npy"
+            )));
+        }
+        if self.scale == 0 || self.scale > 64 || self.columns == Some(0) {
+            bail!(Failure::Usage("--scale goes from 1 to 64, --columns from 1".into()));
+        }
+        if self.offset.checked_add(count).is_none() {
+            bail!(Failure::Usage("--offset + --n is past the last sample".into()));
+        }
+        match latents_given {
+            Some(rows) if self.offset + count > rows => bail!(Failure::Input(format!(
+                "--latents has {rows} rows; {count} from row {} were asked for",
+                self.offset
+            ))),
+            _ => Ok(count),
+        }
+    }
+}

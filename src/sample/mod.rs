@@ -1,0 +1,38 @@
+//! Pictures from a generator: what `gan sample` does, and the grids of a training run.
+
+mod config;
+mod latents;
+mod output;
+mod source;
+mod walk;
+
+use candle_core::{Device, ModuleT, Result, Tensor};
+
+use crate::models::{Generator, IMAGE_SIZE};
+
+pub use config::{Format, Interpolation, SampleConfig};
+pub use latents::{Latents, latents};
+pub use output::{Produced, produce};
+pub use source::{Source, find};
+
+/// Values an image.
+const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+
+/// Images are drawn so many at a time, a short last batch padded to full: a sample then comes out of the same
+/// arithmetic, to the bit, whatever `--n` it was drawn under.
+pub const TILE: usize = 64;
+
+/// Draws the images of `latents`, (N, `latent_dim`) row by row, in evaluation mode: (N, 28, 28, 1) in (-1, 1).
+pub fn draw(generator: &Generator, latents: &[f32], latent_dim: usize, device: &Device) -> Result<Vec<f32>> {
+    let count = latents.len() / latent_dim;
+    let mut images = Vec::with_capacity(count.next_multiple_of(TILE) * PIXELS);
+    for tile in latents.chunks(TILE * latent_dim) {
+        let mut tile = tile.to_vec();
+        tile.resize(TILE * latent_dim, 0.0);
+        let tile = Tensor::from_vec(tile, (TILE, latent_dim), device)?; // (TILE, Z)
+        let drawn = generator.forward_t(&tile, false)?; // (TILE, 28, 28, 1)
+        images.extend(drawn.flatten_all()?.to_vec1::<f32>()?);
+    }
+    images.truncate(count * PIXELS);
+    Ok(images)
+}

@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use candle_core::{DType, Device, Tensor};
+
+use super::SampleConfig;
+use crate::checkpoint;
+use crate::error::Failure;
+use crate::models::{Architecture, Generator};
+use crate::params::Parameters;
+
+/// A generator ready to draw, and where it came from.
+#[derive(Debug)]
+pub struct Source {
+    pub generator: Generator,
+    pub latent_dim: usize,
+    pub path: PathBuf,
+    /// What the file is, in words for stderr.
+    pub description: String,
+}
+
+/// Finds the generator: `--weights`, else the newest run of the model under the weights directory.
+pub fn find(config: &SampleConfig, device: &Device) -> anyhow::Result<Source> {
+    let path = match &config.weights {
+        Some(path) if path.is_dir() => in_directory(path, config.raw)?.ok_or_else(|| {
+            Failure::reading(path, "holds no generator; expected generator_ema.safetensors or generator.safetensors")
+        })?,
+        Some(path) => path.clone(),
+        None => newest_run(config)?,
+    };
+    let tensors = generator_tensors(checkpoint::read(&path)?.tensors, config.raw);
+    let (architecture, latent_dim) = recognise(&tensors, &path)?;
+    if let Some(model) = config.model {
+        let same_networks = matches!(architecture, Architecture::Dcgan) == matches!(model, Architecture::Dcgan);
+        if !same_networks {
+            bail!(Failure::reading(
+                &path,
+                format!("holds a {} generator; --model {} was asked for", family(architecture), model.name())
+            ));
+        }
+    }
+    let parameters = Parameters::new(0, "generator", device);
+    Generator::new(architecture, latent_dim, parameters.builder())?;
+    let what = format!("{}, a {} generator", path.display(), family(architecture));
+    let tensors = checkpoint::fit(tensors, &parameters.shapes(), &what)?;
+    parameters.load(&tensors).with_context(|| what.clone())?;
+    // Frozen, so that drawing keeps no graph.
+    let generator = Generator::new(architecture, latent_dim, parameters.frozen())?;
+    Ok(Source { generator, latent_dim, description: what, path })
+}
+
+fn family(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Vanilla | Architecture::Lsgan => "fully connected (vanilla, lsgan)",
+        Architecture::Dcgan => "convolutional (dcgan)",
+    }
+}
+
+/// The generator's file in the directory of a run, best first.
+fn in_directory(directory: &Path, raw: bool) -> anyhow::Result<Option<PathBuf>> {
+    let names: &[&str] =
+        if raw { &["generator.safetensors"] } else { &["generator_ema.safetensors", "generator.safetensors"] };
+    Ok(names.iter().map(|name| directory.join(name)).find(|path| path.is_file()))
+}
+
+fn newest_run(config: &SampleConfig) -> anyhow::Result<PathBuf> {
+    for run in checkpoint::runs(&config.weights_dir) {
+        let model = model_of(&run.directory);
+        let wanted = model.is_some() && config.model.is_none_or(|wanted| model == Some(wanted));
+        if let (true, Some(path)) = (wanted, in_directory(&run.directory, config.raw)?) {
+            return Ok(path);
+        }
+    }
+    let model = config.model.map_or("dcgan", Architecture::name);
+    bail!(Failure::Input(format!(
+        "no trained {}generator under {}\ntrain one with `gan train-gan --model {model}`, or name a file with --weights",
+        config.model.map_or(String::new(), |model| format!("{} ", model.name())),
+        config.weights_dir.display(),
+    )))
+}
+
+/// The model that a run's saved configuration names.
+fn model_of(run: &Path) -> Option<Architecture> {
+    #[derive(serde::Deserialize)]
+    struct Saved {
+        model: Architecture,
+    }
+    let text = std::fs::read(run.join("config.json")).ok()?;
+    serde_json::from_slice::<Saved>(&text).ok().map(|saved| saved.model)
+}
+
+/// The generator's part of a file: all of it, or what a checkpoint holds under its names.
+fn generator_tensors(tensors: BTreeMap<String, Tensor>, raw: bool) -> BTreeMap<String, Tensor> {
+    let prefixes: &[&str] = if raw { &["generator."] } else { &["generator_ema.", "generator."] };
+    for prefix in prefixes {
+        if tensors.keys().any(|name| name.starts_with(prefix)) {
+            let part = tensors.into_iter();
+            return part.filter_map(|(name, t)| name.strip_prefix(prefix).map(|name| (name.to_string(), t))).collect();
+        }
+    }
+    tensors
+}
+
+/// Which generator the tensors are of, told by their names and ranks.
+fn recognise(tensors: &BTreeMap<String, Tensor>, path: &Path) -> anyhow::Result<(Architecture, usize)> {
+    let dims = |name: &str| tensors.get(name).map(|tensor| tensor.dims().to_vec()).unwrap_or_default();
+    let (first, last) = (dims("0.weight"), dims("10.weight"));
+    match (first.as_slice(), last.len(), dims("4.weight").len()) {
+        (&[1024, latent_dim], 4, _) => Ok((Architecture::Dcgan, latent_dim)),
+        (&[1024, latent_dim], 0, 2) => Ok((Architecture::Vanilla, latent_dim)),
+        _ => {
+            let names: Vec<&str> = tensors.keys().take(3).map(String::as_str).collect();
+            bail!(Failure::reading(
+                path,
+                format!(
+                    "not a generator: it holds {} tensors ({}, …)\nexpected one of train-gan's generator files or \
+                     checkpoints, or a state dict of the same layers",
+                    tensors.len(),
+                    names.join(", ")
+                )
+            ))
+        }
+    }
+}
+
+impl Parameters {
+    /// Shape and dtype of every tensor, by name.
+    pub fn shapes(&self) -> BTreeMap<String, (Vec<usize>, DType)> {
+        self.all().into_iter().map(|(name, variable)| (name, (variable.dims().to_vec(), variable.dtype()))).collect()
+    }
+}

@@ -1,0 +1,172 @@
+//! The two networks with everything that a step changes: weights, moments, batch-norm statistics, averages.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use candle_core::{DType, Device, ModuleT, Result, Tensor};
+
+use super::gan_config::GanConfig;
+use crate::error::Failure;
+use crate::losses::adversarial::AdversarialLoss;
+use crate::models::{Discriminator, Generator};
+use crate::optim::{Adam, WeightAverage};
+use crate::params::Parameters;
+
+/// A generator and its discriminator in training.
+pub struct Adversaries {
+    discriminator: Discriminator,
+    /// The discriminator with its weights cut off from the graph: what the generator's step needs, where gradients
+    /// must pass through the discriminator and none is wanted for it.
+    critic: Discriminator,
+    generator: Generator,
+    averaged_generator: Option<Generator>,
+    discriminator_parameters: Parameters,
+    generator_parameters: Parameters,
+    average: Option<WeightAverage>,
+    discriminator_adam: Adam,
+    generator_adam: Adam,
+    loss: AdversarialLoss,
+}
+
+/// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step.
+#[derive(Debug)]
+pub struct StepOutcome {
+    /// D's loss before its update. A scalar.
+    pub d_loss: Tensor,
+    /// G's loss before its update. A scalar.
+    pub g_loss: Tensor,
+    /// D's scores of the real batch, (N, 1).
+    pub real_scores: Tensor,
+    /// D's scores of the fakes it was trained on, (N, 1).
+    pub fake_scores: Tensor,
+    /// Those fakes, (N, 28, 28, 1).
+    pub fakes: Tensor,
+}
+
+impl Adversaries {
+    pub fn new(config: &GanConfig, device: &Device) -> Result<Self> {
+        let discriminator_parameters = Parameters::new(config.seed, "discriminator", device);
+        let generator_parameters = Parameters::new(config.seed, "generator", device);
+        let discriminator = Discriminator::new(config.model, discriminator_parameters.builder())?;
+        let generator = Generator::new(config.model, config.latent_dim, generator_parameters.builder())?;
+        let critic = Discriminator::new(config.model, discriminator_parameters.frozen())?;
+        let (mut average, mut averaged_generator) = (None, None);
+        if !config.no_ema {
+            // The same seed and scope give the average the generator's own initial weights.
+            let parameters = Parameters::new(config.seed, "generator", device);
+            Generator::new(config.model, config.latent_dim, parameters.builder())?;
+            averaged_generator = Some(Generator::new(config.model, config.latent_dim, parameters.frozen())?);
+            average = Some(WeightAverage::new(parameters, config.ema_decay));
+        }
+        Ok(Self {
+            discriminator_adam: Adam::new(&discriminator_parameters, config.discriminator_adam())?,
+            generator_adam: Adam::new(&generator_parameters, config.generator_adam())?,
+            discriminator,
+            critic,
+            generator,
+            averaged_generator,
+            discriminator_parameters,
+            generator_parameters,
+            average,
+            loss: config.loss(),
+        })
+    }
+
+    /// One step: D on a real batch (N, 28, 28, 1) and a detached fake batch, then G on a fresh fake batch. Latents are
+    /// (N, Z) each.
+    pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
+        let fakes = self.generator.forward_t(d_latents, true)?.detach(); // (N, 28, 28, 1)
+        let real_scores = self.discriminator.forward_t(real, true)?; // (N, 1)
+        let fake_scores = self.discriminator.forward_t(&fakes, true)?; // (N, 1)
+        let d_loss = self.loss.discriminator(&real_scores, &fake_scores)?;
+        self.discriminator_adam.step(&d_loss.backward()?)?;
+
+        let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
+        let g_loss = self.loss.generator(&self.critic.forward_t(&fresh_fakes, true)?)?;
+        self.generator_adam.step(&g_loss.backward()?)?;
+
+        if let Some(average) = &self.average {
+            average.update(&self.generator_parameters, self.generator_adam.steps())?;
+        }
+        Ok(StepOutcome {
+            d_loss: d_loss.detach(),
+            g_loss: g_loss.detach(),
+            real_scores: real_scores.detach(),
+            fake_scores: fake_scores.detach(),
+            fakes,
+        })
+    }
+
+    /// The generator to look at and to sample from: the averaged one where it is kept.
+    pub fn best_generator(&self) -> &Generator {
+        self.averaged_generator.as_ref().unwrap_or(&self.generator)
+    }
+
+    pub fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
+    pub fn discriminator(&self) -> &Discriminator {
+        &self.discriminator
+    }
+
+    pub fn discriminator_parameters(&self) -> &Parameters {
+        &self.discriminator_parameters
+    }
+
+    pub fn generator_parameters(&self) -> &Parameters {
+        &self.generator_parameters
+    }
+
+    pub fn averaged_parameters(&self) -> Option<&Parameters> {
+        self.average.as_ref().map(WeightAverage::parameters)
+    }
+
+    /// Everything that a step changes, by the names of the checkpoint file.
+    pub fn state(&self) -> BTreeMap<String, Tensor> {
+        let mut parts = vec![
+            ("discriminator.", self.discriminator_parameters.tensors()),
+            ("generator.", self.generator_parameters.tensors()),
+            ("adam.discriminator.", self.discriminator_adam.state()),
+            ("adam.generator.", self.generator_adam.state()),
+        ];
+        parts.extend(self.averaged_parameters().map(|parameters| ("generator_ema.", parameters.tensors())));
+        let prefixed = |(prefix, tensors): (&str, BTreeMap<String, Tensor>)| {
+            tensors.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor)).collect::<Vec<_>>()
+        };
+        parts.into_iter().flat_map(prefixed).collect()
+    }
+
+    /// Goes on from a saved [`state`](Self::state) after `steps` steps. Names, shapes and dtypes must be exact.
+    pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> anyhow::Result<()> {
+        let mut left = state.clone();
+        let mut take = |prefix: &str| -> BTreeMap<String, Tensor> {
+            let names: Vec<String> = left.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+            let strip = |name: String| left.remove(&name).map(|tensor| (name[prefix.len()..].to_string(), tensor));
+            names.into_iter().filter_map(strip).collect()
+        };
+        let damaged = || Failure::Input("the checkpoint does not fit the run's configuration".into());
+        self.discriminator_parameters.load(&take("discriminator.")).with_context(damaged)?;
+        self.generator_parameters.load(&take("generator.")).with_context(damaged)?;
+        self.discriminator_adam.load(&take("adam.discriminator."), steps).with_context(damaged)?;
+        self.generator_adam.load(&take("adam.generator."), steps).with_context(damaged)?;
+        if let Some(average) = self.averaged_parameters() {
+            average.load(&take("generator_ema.")).with_context(damaged)?;
+        }
+        if let Some(name) = left.keys().next() {
+            bail!(anyhow::anyhow!("it holds a tensor {name:?} that this run does not have").context(damaged()));
+        }
+        Ok(())
+    }
+
+    /// The first tensor that holds a NaN or an infinity, if one does. Reads everything that the state holds.
+    pub fn first_non_finite(&self) -> Result<Option<String>> {
+        for (name, tensor) in self.state() {
+            // x - x is 0 for every finite x and NaN for every other, so one sum tells.
+            if tensor.dtype() == DType::F32 && (&tensor - &tensor)?.sum_all()?.to_scalar::<f32>()? != 0.0 {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,376 @@
+//! Trains a GAN: the loop of `gan train-gan`, straight down.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use candle_core::{Device, Tensor};
+
+use super::adversaries::{Adversaries, StepOutcome};
+use super::gan_config::GanConfig;
+use super::health::{HealthWatch, Vitals, variety};
+use super::run::{self, CONFIG, Position, Run, RunOptions, STATE, Streams};
+use super::signals::StopRequest;
+use crate::checkpoint::{self, Archive, RunDirectory};
+use crate::data::{self, BatchPlan, Batches, ImageShape};
+use crate::error::Failure;
+use crate::models::IMAGE_SIZE;
+use crate::report::{self, Chart, Console, Curve, GanRecord, Grid, RunLog, TrainingStatus};
+use crate::rng::Stream;
+use crate::sample;
+
+/// What the networks take: 28x28 grey.
+const SHAPE: ImageShape = ImageShape { height: IMAGE_SIZE, width: IMAGE_SIZE, channels: 1 };
+
+/// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
+const GRID_IMAGES: usize = 64;
+
+/// Trains, saves, draws; returns the directory of the weights. `typed` names the fields of `config` that the user set,
+/// which a resumed run checks against its own. `json` streams every record of metrics.jsonl to stdout.
+pub fn train(
+    config: GanConfig,
+    typed: &[String],
+    options: &RunOptions,
+    device: &Device,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<PathBuf> {
+    let stop = StopRequest::listen().context("cannot listen for signals")?;
+    let name = options.run.as_deref().unwrap_or(config.model.name());
+    let resumed = match &options.resume {
+        Some(target) => Some(run::resume(target, &config, typed, options)?),
+        None => None,
+    };
+    if resumed.is_none() && !options.force {
+        RunDirectory::refuse_taken(name, &options.weights_dir)?; // before a long download, not after
+    }
+    let config = resumed.as_ref().map_or(&config, |run| &run.config);
+    config.validate()?;
+    let (data_name, images) = open_images(config, options, console)?;
+    let run = match resumed {
+        Some(run) => run,
+        None => run::create(config.clone(), name, options)?,
+    };
+    let mut training = Training::prepare(run, &data_name, images, device, console)?;
+    if let Err(error) = training.run_steps(json, &stop) {
+        // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
+        if let Some(Failure::ClosedPipe) = error.downcast_ref() {
+            training.save()?;
+        }
+        return Err(error);
+    }
+    training.finish()?;
+    Ok(training.run.directory.weights.clone())
+}
+
+/// The training images of the data set, at least one batch of them.
+fn open_images(
+    config: &GanConfig,
+    options: &RunOptions,
+    console: &Console,
+) -> anyhow::Result<(String, Arc<data::Images>)> {
+    let bytes = console.bytes();
+    let dataset = data::open(&config.data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
+        bytes.update(name, done, total);
+    })?;
+    let images = match config.train_images {
+        Some(first) if first > dataset.train.len() => bail!(Failure::Input(format!(
+            "--train-images {first}: {} has {} training images",
+            dataset.name,
+            dataset.train.len()
+        ))),
+        Some(first) => dataset.train.first(first),
+        None => dataset.train,
+    };
+    if images.len() < config.batch_size {
+        bail!(Failure::Input(format!(
+            "--batch-size {}: {} has {} training images; a batch must fit into them",
+            config.batch_size,
+            dataset.name,
+            images.len()
+        )));
+    }
+    Ok((dataset.name, Arc::new(images)))
+}
+
+struct Training<'a> {
+    run: Run<GanConfig>,
+    adversaries: Adversaries,
+    batches: Batches,
+    data_name: String,
+    steps_per_epoch: u64,
+    /// Steps done, and when to stop.
+    step: u64,
+    last_step: u64,
+    log: RunLog<GanRecord>,
+    health: HealthWatch,
+    device: Device,
+    console: &'a Console,
+    began: Instant,
+    seconds_before: f64,
+    saved_step: Option<u64>,
+}
+
+impl<'a> Training<'a> {
+    fn prepare(
+        mut run: Run<GanConfig>,
+        data_name: &str,
+        images: Arc<data::Images>,
+        device: &Device,
+        console: &'a Console,
+    ) -> anyhow::Result<Self> {
+        let config = &run.config;
+        let steps_per_epoch = (images.len() / config.batch_size) as u64;
+        let last_step = config.last_step(steps_per_epoch);
+        let mut adversaries = Adversaries::new(config, device)?;
+        let (mut step, mut seconds_before) = (0, 0.0);
+        if let Some((position, archive)) = run.checkpoint.take() {
+            (step, seconds_before) = (position.step, position.seconds);
+            adversaries
+                .restore(&archive.tensors, step)
+                .with_context(|| run.directory.checkpoint_path(step).display().to_string())?;
+        }
+        let config = &run.config;
+        if step > last_step {
+            bail!(Failure::Usage(format!(
+                "run {} has come to step {step}, past the {last_step} asked for; raise --steps or --epochs",
+                run.directory.name
+            )));
+        }
+        let plan = BatchPlan {
+            batch_size: config.batch_size,
+            shuffle: !config.no_shuffle,
+            seed: config.seed,
+            first_step: step,
+        };
+        let batches = Batches::start(images.clone(), plan)?;
+        // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
+        let log_every = config.log_every;
+        let log_path = run.directory.weights.join("metrics.jsonl");
+        let log = RunLog::open(&log_path, |record: &GanRecord| record.step < step && record.step % log_every == 0)?;
+
+        console.note(&format!(
+            "{} {} on {data_name}: {} images, batch {}, loss {}, steps {step} to {last_step} ({steps_per_epoch} an \
+             epoch), on {} with {} threads",
+            if step == 0 { "training" } else { "resuming" },
+            config.model.name(),
+            images.len(),
+            config.batch_size,
+            format!("{:?}", config.loss()).to_lowercase(),
+            crate::device::name(device),
+            rayon::current_num_threads(),
+        ));
+        for note in &run.notes {
+            console.warning(note);
+        }
+        Ok(Self {
+            health: HealthWatch::new(config.loss()),
+            adversaries,
+            batches,
+            data_name: data_name.to_string(),
+            steps_per_epoch,
+            step,
+            last_step,
+            log,
+            device: device.clone(),
+            console,
+            began: Instant::now(),
+            seconds_before,
+            saved_step: None,
+            run,
+        })
+    }
+
+    fn run_steps(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
+        let first_step = self.step;
+        let config = self.run.config.clone();
+        let latents = Stream::new(config.seed, "latents");
+        let progress = self.console.training(first_step, self.last_step);
+        let (mut logged_at, mut logged_step) = (Instant::now(), first_step);
+        loop {
+            if self.step.is_multiple_of(config.sample_every) || self.step == self.last_step {
+                self.draw_grid()?;
+            }
+            if self.step > first_step && self.step.is_multiple_of(config.checkpoint_every) {
+                self.save()?;
+            }
+            if let Some(signal) = stop.signal() {
+                self.save()?;
+                progress.finish();
+                self.console.note(&format!(
+                    "stopped at step {}; go on with --resume {}",
+                    self.step, self.run.directory.name
+                ));
+                bail!(Failure::Stopped(signal));
+            }
+            if self.step == self.last_step {
+                progress.finish();
+                return Ok(());
+            }
+
+            let batch = self.batches.next()?;
+            let size = (config.batch_size, IMAGE_SIZE, IMAGE_SIZE, 1);
+            let real = Tensor::from_vec(batch.pixels, size, &self.device)?; // (N, 28, 28, 1)
+            let mut generator = latents.at(self.step);
+            let mut draw = || {
+                let values: Vec<f32> =
+                    (0..config.batch_size * config.latent_dim).map(|_| generator.symmetric()).collect();
+                Tensor::from_vec(values, (config.batch_size, config.latent_dim), &self.device)
+            };
+            let (d_latents, g_latents) = (draw()?, draw()?); // (N, Z) each
+            let outcome = self.adversaries.step(&real, &d_latents, &g_latents)?;
+            progress.tick(self.step + 1);
+
+            if self.step.is_multiple_of(config.log_every) || self.step + 1 == self.last_step {
+                // The only place of the loop where the host waits for the device.
+                let images = (self.step + 1 - logged_step) * config.batch_size as u64;
+                let rate = images as f64 / logged_at.elapsed().as_secs_f64();
+                (logged_at, logged_step) = (Instant::now(), self.step + 1);
+                let record = self.record(&outcome, &real, rate)?;
+                progress.report(&TrainingStatus {
+                    step: self.step + 1,
+                    epoch: record.epoch,
+                    epochs: self.last_step.div_ceil(self.steps_per_epoch),
+                    d_loss: record.d_loss,
+                    g_loss: record.g_loss,
+                    images_per_second: record.images_per_second,
+                });
+                let line = self.log.append(&record)?;
+                if json {
+                    self.console.data_line(&line)?;
+                }
+            }
+            self.step += 1;
+        }
+    }
+
+    /// Fetches what is logged of a step, and looks whether the run is well.
+    fn record(&mut self, outcome: &StepOutcome, real: &Tensor, images_per_second: f64) -> anyhow::Result<GanRecord> {
+        let mean_sigmoid = |scores: &Tensor| candle_nn::ops::sigmoid(scores)?.mean_all()?.to_scalar::<f32>();
+        let record = GanRecord {
+            step: self.step,
+            epoch: self.step / self.steps_per_epoch,
+            seconds: self.seconds(),
+            images_per_second,
+            d_loss: outcome.d_loss.to_scalar()?,
+            g_loss: outcome.g_loss.to_scalar()?,
+            real_score: mean_sigmoid(&outcome.real_scores)?,
+            fake_score: mean_sigmoid(&outcome.fake_scores)?,
+        };
+        for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {
+            if !loss.is_finite() {
+                return Err(self.diverged(&format!("{name} is {loss}")));
+            }
+        }
+        let variety_of = |images: &Tensor| -> candle_core::Result<f32> {
+            Ok(variety(&images.flatten_all()?.to_vec1::<f32>()?, IMAGE_SIZE * IMAGE_SIZE))
+        };
+        let relative_variety = variety_of(&outcome.fakes)? / variety_of(real)?;
+        self.console.detail(&format!("step {}: variety {relative_variety:.3}", self.step));
+        let vitals = Vitals { d_loss: record.d_loss, g_loss: record.g_loss, relative_variety };
+        if let Some((_, line)) = self.health.observe(vitals) {
+            self.console.warning(&format!("step {}: {line}", self.step));
+        }
+        Ok(record)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+
+    fn diverged(&self, what: &str) -> anyhow::Error {
+        let last_good = match self.run.directory.checkpoints().unwrap_or_default().last() {
+            Some(&step) => format!("the last good checkpoint is {}", self.run.directory.checkpoint_path(step).display()),
+            None => "no checkpoint had been written yet".into(),
+        };
+        Failure::Diverged(format!(
+            "training diverged at step {}: {what}\n{last_good}\na lower --lr may help",
+            self.step
+        ))
+        .into()
+    }
+
+    /// Writes the checkpoint of this step and the files for use. Networks that are not finite are not written.
+    fn save(&mut self) -> anyhow::Result<()> {
+        if self.saved_step == Some(self.step) {
+            return Ok(());
+        }
+        if let Some(name) = self.adversaries.first_non_finite()? {
+            return Err(self.diverged(&format!("{name} holds a NaN or an infinity")));
+        }
+        self.log.sync()?;
+        let position = Position {
+            step: self.step,
+            epoch: self.step / self.steps_per_epoch,
+            batch: self.step % self.steps_per_epoch,
+            seconds: self.seconds(),
+            streams: Streams { shuffle: self.step / self.steps_per_epoch, latents: self.step },
+        };
+        let config = serde_json::to_string(&self.run.config)?;
+        let metadata = BTreeMap::from([
+            (STATE.to_string(), serde_json::to_string(&position)?),
+            (CONFIG.to_string(), config.clone()),
+        ]);
+        let directory = &self.run.directory;
+        let archive = Archive { tensors: self.adversaries.state(), metadata };
+        checkpoint::write(&directory.checkpoint_path(self.step), &archive)?;
+
+        let networks = [
+            ("discriminator", Some(self.adversaries.discriminator_parameters())),
+            ("generator", Some(self.adversaries.generator_parameters())),
+            ("generator_ema", self.adversaries.averaged_parameters()),
+        ];
+        for (name, parameters) in networks {
+            let Some(parameters) = parameters else { continue };
+            let metadata = BTreeMap::from([(CONFIG.to_string(), config.clone())]);
+            let archive = Archive { tensors: parameters.tensors(), metadata };
+            checkpoint::write(&directory.weights.join(format!("{name}.safetensors")), &archive)?;
+        }
+        directory.prune(self.run.config.keep)?;
+        self.saved_step = Some(self.step);
+        Ok(())
+    }
+
+    /// The grid of this step, from the run's fixed latents.
+    fn draw_grid(&self) -> anyhow::Result<()> {
+        let config = &self.run.config;
+        let latents = sample::latents(config.seed, 0, GRID_IMAGES, config.latent_dim);
+        let images = sample::draw(self.adversaries.best_generator(), &latents, config.latent_dim, &self.device)?;
+        let picture = Grid::default().draw(&images, GRID_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 1);
+        let path = self.run.directory.sample_path(self.step);
+        checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
+    }
+
+    /// The last checkpoint, the curves and the film.
+    fn finish(&mut self) -> anyhow::Result<()> {
+        self.save()?;
+        let directory = &self.run.directory;
+        let records: Vec<GanRecord> = RunLog::records(&directory.weights.join("metrics.jsonl"))?;
+        let curve = |name: &str, value: fn(&GanRecord) -> f32| Curve {
+            name: name.into(),
+            points: records.iter().map(|record| (record.step as f64, f64::from(value(record)))).collect(),
+        };
+        let chart = Chart {
+            title: format!("{} on {}", self.run.config.model.name(), self.data_name),
+            x_label: "step".into(),
+            y_label: "loss".into(),
+            curves: vec![curve("discriminator", |r| r.d_loss), curve("generator", |r| r.g_loss)],
+        };
+        let picture = chart.draw()?;
+        checkpoint::atomic::write(&directory.samples.join("losses.png"), |out| report::encode_png(&picture, out))?;
+
+        let grids = directory.samples_present()?;
+        let mut film = Vec::new();
+        report::film(&grids, &mut film)?;
+        checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?;
+        self.console.note(&format!(
+            "done in {:.0} s: {} and {}",
+            self.seconds(),
+            directory.weights.display(),
+            directory.samples.display()
+        ));
+        Ok(())
+    }
+}

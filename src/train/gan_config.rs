@@ -1,0 +1,166 @@
+//! Everything that decides what a GAN run computes: the flags of `train-gan`, the saved configuration and the
+//! defaults are this one struct.
+
+use anyhow::bail;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Failure;
+use crate::losses::adversarial::AdversarialLoss;
+use crate::models::Architecture;
+use crate::optim::AdamConfig;
+
+/// What to train, on what, how long, and how often to write what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct GanConfig {
+    /// The pair of networks
+    #[arg(long, value_enum, default_value_t = Architecture::Dcgan)]
+    pub model: Architecture,
+
+    /// The loss [default: ls for lsgan, bce for the others]
+    #[arg(long, value_enum)]
+    pub loss: Option<AdversarialLoss>,
+
+    /// digits (built in), mnist, fashion-mnist, or a directory of IDX files, parquet files or images
+    #[arg(long, value_name = "NAME|DIR", default_value = "digits")]
+    pub data: String,
+
+    /// Train on the first N images only (the course takes 50000 of MNIST's)
+    #[arg(long, value_name = "N")]
+    pub train_images: Option<usize>,
+
+    /// Take the images in the order of the data set, as the course does
+    #[arg(long)]
+    pub no_shuffle: bool,
+
+    /// Stop after N steps
+    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    pub steps: Option<u64>,
+
+    /// Stop after N passes over the images [default: 10, for dcgan 5]
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u64>,
+
+    /// Images a step, from each of the two sides; the last partial batch of an epoch is dropped
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub batch_size: usize,
+
+    /// Numbers in a latent
+    #[arg(long, value_name = "N", default_value_t = 96)]
+    pub latent_dim: usize,
+
+    /// Learning rate of Adam, for both networks
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
+    pub lr: f64,
+
+    /// Learning rate of the discriminator, where it differs from --lr
+    #[arg(long, value_name = "RATE")]
+    pub discriminator_lr: Option<f64>,
+
+    /// Adam's decay of the first moment
+    #[arg(long, value_name = "B", default_value_t = 0.5)]
+    pub beta1: f64,
+
+    /// Adam's decay of the second moment
+    #[arg(long, value_name = "B", default_value_t = 0.999)]
+    pub beta2: f64,
+
+    /// Adam's epsilon
+    #[arg(long, value_name = "E", default_value_t = 1e-8)]
+    pub eps: f64,
+
+    /// Decay of the averaged generator; it ramps in over the first steps
+    #[arg(long, value_name = "D", default_value_t = 0.999)]
+    pub ema_decay: f64,
+
+    /// Keep no averaged generator
+    #[arg(long)]
+    pub no_ema: bool,
+
+    /// Seed of the initial weights, the order of the images and the latents
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    /// Steps between two checkpoints
+    #[arg(long, value_name = "STEPS", default_value_t = 500)]
+    pub checkpoint_every: u64,
+
+    /// Steps between two grids of samples
+    #[arg(long, value_name = "STEPS", default_value_t = 250)]
+    pub sample_every: u64,
+
+    /// Steps between two lines of metrics.jsonl
+    #[arg(long, value_name = "STEPS", default_value_t = 10)]
+    pub log_every: u64,
+
+    /// Checkpoints that are kept
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub keep: usize,
+}
+
+impl GanConfig {
+    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        let positive = [
+            ("--batch-size", self.batch_size as u64),
+            ("--latent-dim", self.latent_dim as u64),
+            ("--checkpoint-every", self.checkpoint_every),
+            ("--sample-every", self.sample_every),
+            ("--log-every", self.log_every),
+            ("--keep", self.keep as u64),
+            ("--train-images", self.train_images.map_or(1, |images| images as u64)),
+        ];
+        for (flag, value) in positive {
+            if value == 0 {
+                bail!(Failure::Usage(format!("{flag} 0: expected at least 1")));
+            }
+        }
+        if self.batch_size < 2 && self.model == Architecture::Dcgan {
+            bail!(Failure::Usage("--batch-size 1: batch norm needs at least 2 images a batch".into()));
+        }
+        if self.batch_size > 65_536 || self.latent_dim > 65_536 {
+            bail!(Failure::Usage("--batch-size and --latent-dim end at 65536".into()));
+        }
+        let rates = [("--lr", self.lr), ("--discriminator-lr", self.discriminator_lr()), ("--eps", self.eps)];
+        for (flag, value) in rates {
+            if !(value.is_finite() && value >= 0.0) {
+                bail!(Failure::Usage(format!("{flag} {value}: expected a number of 0 or more")));
+            }
+        }
+        for (flag, value) in [("--beta1", self.beta1), ("--beta2", self.beta2), ("--ema-decay", self.ema_decay)] {
+            if !(0.0..1.0).contains(&value) {
+                bail!(Failure::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
+            }
+        }
+        Ok(())
+    }
+
+    /// `--loss`, or the loss that the model is paired with.
+    pub fn loss(&self) -> AdversarialLoss {
+        self.loss.unwrap_or(match self.model {
+            Architecture::Lsgan => AdversarialLoss::Ls,
+            Architecture::Vanilla | Architecture::Dcgan => AdversarialLoss::Bce,
+        })
+    }
+
+    fn discriminator_lr(&self) -> f64 {
+        self.discriminator_lr.unwrap_or(self.lr)
+    }
+
+    /// `--steps`, or the steps of `--epochs`, or those of the course.
+    pub fn last_step(&self, steps_per_epoch: u64) -> u64 {
+        let course = match self.model {
+            Architecture::Vanilla | Architecture::Lsgan => 10,
+            Architecture::Dcgan => 5,
+        };
+        self.steps.unwrap_or_else(|| self.epochs.unwrap_or(course).saturating_mul(steps_per_epoch))
+    }
+
+    pub fn discriminator_adam(&self) -> AdamConfig {
+        AdamConfig { lr: self.discriminator_lr(), ..self.generator_adam() }
+    }
+
+    pub fn generator_adam(&self) -> AdamConfig {
+        AdamConfig { lr: self.lr, beta1: self.beta1, beta2: self.beta2, eps: self.eps, weight_decay: 0.0 }
+    }
+}

@@ -1,0 +1,152 @@
+//! Watches a GAN in training and says in one line what is going wrong and why.
+
+use crate::losses::adversarial::AdversarialLoss;
+
+/// How many logged steps in a row must look ill before anything is said.
+const WINDOW: usize = 20;
+
+/// D's loss above this share of the chance level is "cannot tell", below [`WON`] is "wins outright".
+const BLIND: f32 = 0.9;
+const WON: f32 = 0.05;
+
+/// G's loss has fallen when it is below this share of what it began with.
+const FALLEN: f32 = 0.7;
+
+/// Fakes are alike when the nearest of them are closer than this share of the nearest real images.
+const ALIKE: f32 = 0.2;
+
+/// What is seen of a run at a logged step.
+#[derive(Clone, Copy, Debug)]
+pub struct Vitals {
+    pub d_loss: f32,
+    pub g_loss: f32,
+    /// [`variety`] of the fakes over that of the real images.
+    pub relative_variety: f32,
+}
+
+/// One thing that goes wrong with GANs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    /// D's loss is flat and high from the start while G's falls.
+    BlindDiscriminator,
+    /// D tells real from fake without error.
+    DiscriminatorWins,
+    /// The fakes are nearly all alike.
+    Collapse,
+}
+
+/// The history of a run, as far as its health goes.
+#[derive(Debug)]
+pub struct HealthWatch {
+    chance_level: f32,
+    history: Vec<Vitals>,
+    told: Vec<Ailment>,
+}
+
+impl HealthWatch {
+    pub fn new(loss: AdversarialLoss) -> Self {
+        Self { chance_level: loss.chance_level(), history: Vec::new(), told: Vec::new() }
+    }
+
+    /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
+    pub fn observe(&mut self, vitals: Vitals) -> Option<(Ailment, String)> {
+        self.history.push(vitals);
+        let ailment = self.diagnose().filter(|ailment| !self.told.contains(ailment))?;
+        self.told.push(ailment);
+        Some((ailment, self.describe(ailment)))
+    }
+
+    fn diagnose(&self) -> Option<Ailment> {
+        let recent = &self.history[self.history.len().checked_sub(WINDOW)?..];
+        if recent.iter().all(|vitals| vitals.d_loss < WON * self.chance_level) {
+            return Some(Ailment::DiscriminatorWins);
+        }
+        if recent.iter().all(|vitals| vitals.relative_variety < ALIKE) {
+            return Some(Ailment::Collapse);
+        }
+        let never_learnt = self.history.iter().all(|vitals| vitals.d_loss > BLIND * self.chance_level);
+        let (first, last) = (self.history[0].g_loss, recent[WINDOW - 1].g_loss);
+        // A signed loss (minimax) falls when it goes down by as much.
+        let fallen = last < first - (1.0 - FALLEN) * first.abs();
+        (never_learnt && fallen).then_some(Ailment::BlindDiscriminator)
+    }
+
+    fn describe(&self, ailment: Ailment) -> String {
+        let (first, last) = (self.history[0], self.history[self.history.len() - 1]);
+        match ailment {
+            Ailment::BlindDiscriminator => format!(
+                "D cannot tell real from fake: its loss has been high since the start ({:.2}, chance is {:.2}) while \
+                 G's fell from {:.2} to {:.2}, which so means nothing; raise --discriminator-lr or look at the data",
+                last.d_loss, self.chance_level, first.g_loss, last.g_loss
+            ),
+            Ailment::DiscriminatorWins => format!(
+                "D wins outright: its loss is {:.1e} and it tells real from fake without error, so G's gradient is \
+                 nearly gone (G's loss {:.2}); lower --discriminator-lr, or use --loss bce or ls",
+                last.d_loss, last.g_loss
+            ),
+            Ailment::Collapse => format!(
+                "the generator has collapsed: its fakes are nearly all alike (variety {:.2} of the real images'); \
+                 lower --lr, or begin again with another --seed",
+                last.relative_variety
+            ),
+        }
+    }
+}
+
+/// How much the images of a batch differ: the mean over the images of the distance to the nearest other image.
+/// `images` holds (N, `stride`) values. At most 64 images are looked at, which is enough to see a collapse, whether
+/// to one image or to a few.
+pub fn variety(images: &[f32], stride: usize) -> f32 {
+    let images: Vec<&[f32]> = images.chunks_exact(stride).take(64).collect();
+    if images.len() < 2 {
+        return f32::NAN;
+    }
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+    let mut nearest = vec![f32::INFINITY; images.len()];
+    for i in 0..images.len() {
+        for j in 0..i {
+            let d = distance(images[i], images[j]);
+            nearest[i] = nearest[i].min(d);
+            nearest[j] = nearest[j].min(d);
+        }
+    }
+    nearest.iter().map(|d| d.sqrt()).sum::<f32>() / nearest.len() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(loss: AdversarialLoss, history: impl Iterator<Item = (f32, f32, f32)>) -> Vec<Ailment> {
+        let mut watch = HealthWatch::new(loss);
+        history
+            .filter_map(|(d_loss, g_loss, relative_variety)| watch.observe(Vitals { d_loss, g_loss, relative_variety }))
+            .map(|(ailment, _)| ailment)
+            .collect()
+    }
+
+    #[test]
+    fn a_healthy_run_is_left_in_peace() {
+        let steps = 0..200;
+        assert!(watch(AdversarialLoss::Bce, steps.clone().map(|i| (1.3 - 0.2 * (i % 3) as f32, 0.8, 0.7))).is_empty());
+        // the course's least-squares run: 0.57 and 0.51 at first, 0.22 and 0.16 later
+        let ls = steps.map(|i| if i < 5 { (0.57, 0.51, 0.1) } else { (0.22, 0.16, 0.7) });
+        assert!(watch(AdversarialLoss::Ls, ls).is_empty());
+    }
+
+    #[test]
+    fn each_ailment_is_told_once() {
+        let blind = (0..100).map(|i| (1.4, 0.7 - 0.006 * i as f32, 0.7));
+        assert_eq!(watch(AdversarialLoss::Bce, blind), [Ailment::BlindDiscriminator]);
+        assert_eq!(watch(AdversarialLoss::Bce, (0..100).map(|_| (1e-3, 9.0, 0.7))), [Ailment::DiscriminatorWins]);
+        assert_eq!(watch(AdversarialLoss::Ls, (0..100).map(|_| (0.2, 0.2, 0.01))), [Ailment::Collapse]);
+    }
+
+    #[test]
+    fn variety_sees_copies_of_one_and_of_a_few() {
+        let few: Vec<f32> = (0..32).flat_map(|i| [(i % 3) as f32, 5.0]).collect();
+        assert_eq!(variety(&few, 2), 0.0);
+        let line: Vec<f32> = (0..10).flat_map(|i| [i as f32, 0.0]).collect();
+        assert_eq!(variety(&line, 2), 1.0);
+    }
+}

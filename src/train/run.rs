@@ -1,0 +1,170 @@
+//! How a run begins: anew, forced, or resumed under its saved configuration.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::checkpoint::{self, Archive, RunDirectory};
+use crate::error::Failure;
+
+/// Flags that say where a run lies and how it begins, not what it computes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunOptions {
+    /// Name of the run [default: the model's name]
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub run: Option<String>,
+
+    /// Go on with a run, from its newest checkpoint or from the one named
+    #[arg(long, value_name = "NAME|CHECKPOINT", conflicts_with = "force")]
+    pub resume: Option<String>,
+
+    /// Begin anew where a run of that name exists; what it wrote is deleted
+    #[arg(long)]
+    pub force: bool,
+
+    /// Where runs keep their weights
+    #[arg(long, value_name = "DIR", default_value = "weights")]
+    pub weights_dir: PathBuf,
+
+    /// Where runs keep their pictures
+    #[arg(long, value_name = "DIR", default_value = "samples")]
+    pub samples_dir: PathBuf,
+
+    /// Where named data sets lie, each in its own folder, or are downloaded to [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Where a run has come to: the header entry [`STATE`] of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps done.
+    pub step: u64,
+    /// The epoch of the next step, and its batch within the epoch.
+    pub epoch: u64,
+    pub batch: u64,
+    /// Seconds of training so far, over all its parts.
+    pub seconds: f64,
+    /// Where each random stream goes on: streams are counter-based, so an index is all their state.
+    pub streams: Streams,
+}
+
+/// The next index of each random stream of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Streams {
+    pub shuffle: u64,
+    pub latents: u64,
+}
+
+/// The keys of the header entries of a checkpoint.
+pub const STATE: &str = "gan.state";
+pub const CONFIG: &str = "gan.config";
+
+impl Position {
+    /// Reads the position out of a checkpoint that came from `path`.
+    pub fn of(archive: &Archive, path: &Path) -> anyhow::Result<Self> {
+        let damaged = |what: String| {
+            Failure::reading(path, format!("{what}; expected a checkpoint of a run (step-*.safetensors)"))
+        };
+        let text = archive.metadata.get(STATE).ok_or_else(|| damaged("its header has no gan.state".into()))?;
+        Ok(serde_json::from_str(text).map_err(|error| damaged(format!("its gan.state is damaged: {error}")))?)
+    }
+}
+
+/// A run about to train.
+pub struct Run<C> {
+    pub directory: RunDirectory,
+    pub config: C,
+    /// The checkpoint to go on from.
+    pub checkpoint: Option<(Position, Archive)>,
+    /// What the user should know about how it begins.
+    pub notes: Vec<String>,
+}
+
+/// Begins a run anew. Nothing is written before this, so that a run that cannot begin leaves no trace.
+pub fn create<C: Serialize>(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Run<C>> {
+    let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
+    let run = Run { directory, config, checkpoint: None, notes: Vec::new() };
+    save_config(&run)?;
+    Ok(run)
+}
+
+/// Goes on with the run that `target` names. `typed` names the fields of `config` that the user set: the saved
+/// configuration holds, `steps` or `epochs` may be raised, and any other field that contradicts it is refused.
+pub fn resume<C>(target: &str, config: &C, typed: &[String], options: &RunOptions) -> anyhow::Result<Run<C>>
+where
+    C: Serialize + DeserializeOwned,
+{
+    let (name, weights_dir, chosen) = resume_target(target, options)?;
+    let directory = RunDirectory::open(&name, &weights_dir, &options.samples_dir)?;
+    let saved_path = directory.weights.join("config.json");
+    let saved = std::fs::read(&saved_path).map_err(|error| Failure::reading(&saved_path, error))?;
+    let saved: Value = serde_json::from_slice(&saved).map_err(|error| Failure::reading(&saved_path, error))?;
+    let config = reconcile(saved, &serde_json::to_value(config)?, typed, &name)?;
+    let config = serde_json::from_value(config)
+        .map_err(|error| Failure::reading(&saved_path, format!("not the configuration of such a run: {error}")))?;
+
+    let mut notes = Vec::new();
+    let checkpoint = match chosen {
+        Some(path) => {
+            let archive = checkpoint::read(&path)?;
+            let position = Position::of(&archive, &path)?;
+            directory.forget_after(position.step)?;
+            Some((position, archive))
+        }
+        None if directory.checkpoints()?.is_empty() => {
+            notes.push(format!("run {name} has no checkpoint yet: it begins at step 0"));
+            None
+        }
+        None => {
+            let newest = directory.newest_readable()?;
+            notes.extend(newest.notes);
+            Some((Position::of(&newest.archive, &directory.checkpoint_path(newest.step))?, newest.archive))
+        }
+    };
+    let run = Run { directory, config, checkpoint, notes };
+    save_config(&run)?;
+    Ok(run)
+}
+
+fn save_config<C: Serialize>(run: &Run<C>) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec_pretty(&run.config)?;
+    text.push(b'\n');
+    checkpoint::atomic::write(&run.directory.weights.join("config.json"), |out| out.write_all(&text))
+}
+
+/// A run's name and weights directory, and the checkpoint where one was named by its path.
+fn resume_target(target: &str, options: &RunOptions) -> anyhow::Result<(String, PathBuf, Option<PathBuf>)> {
+    let path = Path::new(target);
+    if path.extension().is_none_or(|extension| extension != "safetensors") {
+        return Ok((target.to_string(), options.weights_dir.clone(), None));
+    }
+    let path = path.canonicalize().map_err(|error| Failure::reading(path, error))?;
+    let run = path.parent().context("a checkpoint lies in the directory of its run")?;
+    match (run.file_name().and_then(|name| name.to_str()), run.parent()) {
+        (Some(name), Some(weights_dir)) => Ok((name.to_string(), weights_dir.to_path_buf(), Some(path.clone()))),
+        _ => bail!(Failure::Input(format!("{}: not in the directory of a run", path.display()))),
+    }
+}
+
+fn reconcile(mut saved: Value, given: &Value, typed: &[String], name: &str) -> anyhow::Result<Value> {
+    for field in typed {
+        if field == "steps" || field == "epochs" {
+            saved["steps"] = Value::Null;
+            saved["epochs"] = Value::Null;
+            saved[field] = given[field].clone();
+        } else if saved.get(field).is_some() && saved[field] != given[field] {
+            bail!(Failure::Usage(format!(
+                "--{} {}: run {name} was begun with {}\na resumed run keeps its configuration; leave the flag out, or \
+                 begin another run with --run",
+                field.replace('_', "-"),
+                given[field],
+                saved[field],
+            )));
+        }
+    }
+    Ok(saved)
+}
