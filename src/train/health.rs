@@ -35,6 +35,10 @@ pub enum Ailment {
     Collapse,
 }
 
+impl Ailment {
+    const ALL: [Self; 3] = [Self::DiscriminatorWins, Self::Collapse, Self::BlindDiscriminator];
+}
+
 /// The history of a run, as far as its health goes.
 #[derive(Debug)]
 pub struct HealthWatch {
@@ -51,24 +55,25 @@ impl HealthWatch {
     /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
     pub fn observe(&mut self, vitals: Vitals) -> Option<(Ailment, String)> {
         self.history.push(vitals);
-        let ailment = self.diagnose().filter(|ailment| !self.told.contains(ailment))?;
+        let untold = Ailment::ALL.into_iter().filter(|ailment| !self.told.contains(ailment));
+        let ailment = untold.into_iter().find(|ailment| self.suffers(*ailment))?;
         self.told.push(ailment);
         Some((ailment, self.describe(ailment)))
     }
 
-    fn diagnose(&self) -> Option<Ailment> {
-        let recent = &self.history[self.history.len().checked_sub(WINDOW)?..];
-        if recent.iter().all(|vitals| vitals.d_loss < WON * self.chance_level) {
-            return Some(Ailment::DiscriminatorWins);
+    fn suffers(&self, ailment: Ailment) -> bool {
+        let Some(begin) = self.history.len().checked_sub(WINDOW) else { return false };
+        let recent = &self.history[begin..];
+        match ailment {
+            Ailment::DiscriminatorWins => recent.iter().all(|vitals| vitals.d_loss < WON * self.chance_level),
+            Ailment::Collapse => recent.iter().all(|vitals| vitals.relative_variety < ALIKE),
+            Ailment::BlindDiscriminator => {
+                let never_learnt = self.history.iter().all(|vitals| vitals.d_loss > BLIND * self.chance_level);
+                let (first, last) = (self.history[0].g_loss, recent[WINDOW - 1].g_loss);
+                // A signed loss (minimax) falls when it goes down by as much.
+                never_learnt && last < first - (1.0 - FALLEN) * first.abs()
+            }
         }
-        if recent.iter().all(|vitals| vitals.relative_variety < ALIKE) {
-            return Some(Ailment::Collapse);
-        }
-        let never_learnt = self.history.iter().all(|vitals| vitals.d_loss > BLIND * self.chance_level);
-        let (first, last) = (self.history[0].g_loss, recent[WINDOW - 1].g_loss);
-        // A signed loss (minimax) falls when it goes down by as much.
-        let fallen = last < first - (1.0 - FALLEN) * first.abs();
-        (never_learnt && fallen).then_some(Ailment::BlindDiscriminator)
     }
 
     fn describe(&self, ailment: Ailment) -> String {

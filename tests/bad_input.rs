@@ -1,0 +1,208 @@
+//! Every row of the table of exit codes, and what hostile or damaged files do: an error of one to three lines, never
+//! a panic.
+
+use std::os::fd::FromRawFd;
+
+use candle_core::{DType, Device, Tensor};
+use gan::checkpoint::{self, Archive};
+
+use crate::support::{TINY, Workplace};
+
+/// Runs, checks the exit code, and that the error reads as promised; returns stderr.
+fn fails(work: &Workplace, arguments: &[&str], code: i32) -> String {
+    let output = work.gan(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{arguments:?} wrote to stdout");
+    assert!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "{stderr}");
+    if code != 2 {
+        let error = &stderr[stderr.find("error: ").unwrap_or_else(|| panic!("no error in {stderr:?}"))..];
+        assert!(error.trim_end().lines().count() <= 3, "{arguments:?}: more than three lines: {error}");
+    }
+    stderr
+}
+
+#[test]
+fn wrong_flags_are_wrong_usage() {
+    let work = Workplace::new();
+    for arguments in [
+        &["train-gan", "--model", "vae"][..],
+        &["train-gan", "--batch-size", "0"],
+        &["train-gan", "--batch-size", "-1"],
+        &["train-gan", "--batch-size", "99999999999"],
+        &["train-gan", "--lr", "-1"],
+        &["train-gan", "--lr", "nan"],
+        &["train-gan", "--beta1", "1"],
+        &["train-gan", "--ema-decay", "1.5"],
+        &["train-gan", "--log-every", "0"],
+        &["train-gan", "--keep", "0"],
+        &["train-gan", "--steps", "1", "--epochs", "1"],
+        &["train-gan", "--model", "dcgan", "--batch-size", "1", "--data", "data"],
+        &["train-gan", "--run", "../up", "--data", "data"],
+        &["train-gan", "--run", "", "--data", "data"],
+        &["train-gan", "--threads", "0"],
+        &["train-gan", "--device", "gpu"],
+        &["sample", "--n", "0"],
+        &["sample", "-o", "grid.bmp"],
+        &["sample", "--n", "1000000", "-o", "grid.png"],
+        &["sample", "--scale", "0"],
+        &["frobnicate"],
+        &[],
+    ] {
+        // the sampler looks for weights first, so give it some
+        if arguments.first() == Some(&"sample") && !work.path("weights").exists() {
+            work.train("vanilla", "1", &[]);
+        }
+        fails(&work, arguments, 2);
+    }
+}
+
+#[test]
+fn data_that_is_not_there_or_not_data() {
+    let work = Workplace::new();
+    let stderr = fails(&work, &["train-gan", "--data", "nowhere"], 3);
+    assert!(stderr.contains("nowhere") && stderr.contains("digits"), "{stderr}");
+    for (name, files) in [
+        ("empty", vec![]),
+        ("text", vec![("readme.txt", b"hello".to_vec())]),
+        ("png", vec![("cat.png", b"\x89PNG\r\n\x1a\nnot a picture at all".to_vec())]),
+        ("lie", vec![("train-images-idx3-ubyte", [0x0803u32, u32::MAX, 28, 28].map(u32::to_be_bytes).concat())]),
+        ("magic", vec![("train-images-idx3-ubyte", vec![0; 100])]),
+        ("cut", vec![("train-images-idx3-ubyte.gz", vec![0x1f, 0x8b, 8, 0, 0, 0])]),
+    ] {
+        std::fs::create_dir(work.path(name)).unwrap();
+        for (file, bytes) in files {
+            std::fs::write(work.path(name).join(file), bytes).unwrap();
+        }
+        let stderr = fails(&work, &["train-gan", "--data", name], 3);
+        assert!(stderr.contains(name), "{stderr}");
+    }
+    fails(&work, &["train-gan", "--data", "data", "--train-images", "97"], 3);
+    fails(&work, &["train-gan", "--data", "data", "--batch-size", "128"], 3);
+    assert!(!work.path("weights").exists());
+}
+
+#[test]
+fn checkpoints_that_do_not_fit() {
+    let work = Workplace::new();
+    work.train("vanilla", "1", &[]);
+    let good = work.read("weights/vanilla/generator.safetensors");
+    let tensors = work.tensors("weights/vanilla/generator.safetensors");
+    let with = |change: &dyn Fn(&mut Archive)| {
+        let mut archive = Archive { tensors: tensors.clone(), metadata: Default::default() };
+        change(&mut archive);
+        checkpoint::write(&work.path("bad.safetensors"), &archive).unwrap();
+        fails(&work, &["sample", "--weights", "bad.safetensors", "-o", "x.png"], 3)
+    };
+    let zeros = |shape: &[usize], dtype| Tensor::zeros(shape, dtype, &Device::Cpu).unwrap();
+    let stderr = with(&|archive| drop(archive.tensors.remove("2.bias")));
+    assert!(stderr.contains("2.bias"), "a missing tensor is named: {stderr}");
+    let stderr = with(&|archive| drop(archive.tensors.insert("7.weight".into(), zeros(&[2], DType::F32))));
+    assert!(stderr.contains("7.weight"), "a tensor too many is named: {stderr}");
+    let stderr = with(&|archive| drop(archive.tensors.insert("2.bias".into(), zeros(&[1023], DType::F32))));
+    assert!(stderr.contains("1023") && stderr.contains("1024"), "a wrong shape is named: {stderr}");
+    let stderr = with(&|archive| drop(archive.tensors.insert("2.bias".into(), zeros(&[1024], DType::I64))));
+    assert!(stderr.contains("2.bias"), "a wrong type is named: {stderr}");
+
+    let damaged = |bytes: &[u8]| {
+        std::fs::write(work.path("bad.safetensors"), bytes).unwrap();
+        fails(&work, &["sample", "--weights", "bad.safetensors", "-o", "x.png"], 3);
+    };
+    damaged(&[]);
+    damaged(b"garbage");
+    damaged(&good[..good.len() - 1]);
+    damaged(&good[..100]);
+    damaged(&[&u64::MAX.to_le_bytes()[..], &good[8..]].concat());
+    damaged(&[&8u64.to_le_bytes()[..], b"[[[[[[[["].concat());
+    fails(&work, &["sample", "--weights", "nowhere.safetensors"], 3);
+    fails(&work, &["sample", "--weights", "data"], 3);
+    fails(&work, &["sample", "--weights", "weights/vanilla/discriminator.safetensors"], 3);
+    assert!(!work.path("x.png").exists());
+}
+
+#[test]
+fn runs_that_cannot_be_resumed() {
+    let work = Workplace::new();
+    let stderr = fails(&work, &["train-gan", "--resume", "nobody"], 3);
+    assert!(stderr.contains("nobody"), "{stderr}");
+    work.train("run", "8", &[]);
+    let damage = |name: &str, bytes: &[u8]| std::fs::write(work.path(&format!("weights/run/{name}")), bytes).unwrap();
+    let config = work.read("weights/run/config.json");
+    damage("config.json", b"{\"model\": \"vanilla\"");
+    fails(&work, &["train-gan", "--resume", "run", "--steps", "9"], 3);
+    damage("config.json", b"{\"encoder\": \"resnet18\"}");
+    fails(&work, &["train-gan", "--resume", "run", "--steps", "9"], 3);
+    damage("config.json", &config);
+
+    // the newest is cut off: the one before is taken, and it is said
+    let newest = work.read("weights/run/step-00000008.safetensors");
+    damage("step-00000008.safetensors", &newest[..newest.len() / 2]);
+    let assert = work.gan(&["train-gan", "--resume", "run", "--steps", "9"]).assert().success();
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.contains("step-00000008.safetensors"), "{stderr}");
+
+    for step in [4, 8, 9] {
+        let name = format!("step-{step:08}.safetensors");
+        if work.path(&format!("weights/run/{name}")).exists() {
+            damage(&name, b"");
+        }
+    }
+    fails(&work, &["train-gan", "--resume", "run", "--steps", "12"], 3);
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_not_resumed() {
+    let work = Workplace::new();
+    work.train("run", "4", &[]);
+    let mut archive = checkpoint::read(&work.path("weights/run/step-00000004.safetensors")).unwrap();
+    archive.tensors.remove("adam.generator.0.weight.exp_avg");
+    checkpoint::write(&work.path("weights/run/step-00000004.safetensors"), &archive).unwrap();
+    let stderr = fails(&work, &["train-gan", "--resume", "run", "--steps", "5"], 3);
+    assert!(stderr.contains("step-00000004.safetensors"), "{stderr}");
+}
+
+#[test]
+fn places_that_cannot_be_written() {
+    let work = Workplace::new();
+    std::fs::write(work.path("file"), b"").unwrap();
+    fails(&work, &[TINY, &["--weights-dir", "file/weights"]].concat(), 5);
+    fails(&work, &[TINY, &["--samples-dir", "file/samples"]].concat(), 5);
+    work.train("vanilla", "1", &[]);
+    fails(&work, &["sample", "-o", "file/grid.png"], 5);
+    fails(&work, &["sample", "-o", "file/dir/"], 5);
+    fails(&work, &["sample", "-o", "nowhere/grid.png"], 5);
+}
+
+#[test]
+fn a_full_disk_under_stdout_is_said() {
+    let work = Workplace::new();
+    work.train("vanilla", "1", &[]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = work.spawn(&["sample", "-o", "-", "--format", "npy"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error() {
+    let work = Workplace::new();
+    if cfg!(not(feature = "cuda")) {
+        let stderr = fails(&work, &[TINY, &["--device", "cuda"]].concat(), 1);
+        assert!(stderr.contains("--features cuda"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_picture_is_not_thrown_at_a_terminal() {
+    let work = Workplace::new();
+    work.train("vanilla", "1", &[]);
+    let (mut controller, mut terminal) = (0, 0);
+    let null = std::ptr::null_mut;
+    // SAFETY: openpty writes two descriptors into the integers and takes null for all that is optional.
+    assert_eq!(unsafe { libc::openpty(&mut controller, &mut terminal, null(), null(), null()) }, 0);
+    // SAFETY: both descriptors were just opened and belong to nobody else.
+    let (_controller, terminal) =
+        unsafe { (std::fs::File::from_raw_fd(controller), std::fs::File::from_raw_fd(terminal)) };
+    let output = work.spawn(&["sample", "-o", "-"]).stdout(terminal).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("terminal"));
+}

@@ -1,0 +1,149 @@
+//! The networks: sizes, names, initial weights, and what training and evaluation mean for batch norm.
+
+use candle_core::{Device, ModuleT, Tensor};
+use gan::models::{Architecture, Discriminator, Generator};
+use gan::params::Parameters;
+use gan::rng::Stream;
+
+fn generator(architecture: Architecture, seed: u64) -> (Generator, Parameters) {
+    let parameters = Parameters::new(seed, "generator", &Device::Cpu);
+    (Generator::new(architecture, 96, parameters.builder()).unwrap(), parameters)
+}
+
+fn discriminator(architecture: Architecture, seed: u64) -> (Discriminator, Parameters) {
+    let parameters = Parameters::new(seed, "discriminator", &Device::Cpu);
+    (Discriminator::new(architecture, parameters.builder()).unwrap(), parameters)
+}
+
+fn latents(count: usize) -> Tensor {
+    let mut generator = Stream::new(5, "test").at(0);
+    let values: Vec<f32> = (0..count * 96).map(|_| generator.symmetric()).collect();
+    Tensor::from_vec(values, (count, 96), &Device::Cpu).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn parameter_counts_are_those_of_the_assignment() {
+    for (architecture, d, g) in [
+        (Architecture::Vanilla, 267_009, 1_952_528),
+        (Architecture::Lsgan, 267_009, 1_952_528),
+        (Architecture::Dcgan, 1_102_721, 6_675_009),
+    ] {
+        assert_eq!(discriminator(architecture, 0).1.count(), d, "{architecture:?}");
+        assert_eq!(generator(architecture, 0).1.count(), g, "{architecture:?}");
+    }
+}
+
+#[test]
+fn tensor_names_are_the_indices_of_the_assignments_lists() {
+    let layers = |parameters: &Parameters| {
+        let mut layers: Vec<usize> =
+            parameters.all().iter().map(|(name, _)| name.split('.').next().unwrap().parse().unwrap()).collect();
+        layers.sort_unstable();
+        layers.dedup();
+        layers
+    };
+    assert_eq!(layers(&discriminator(Architecture::Vanilla, 0).1), [1, 3, 5]);
+    assert_eq!(layers(&generator(Architecture::Vanilla, 0).1), [0, 2, 4]);
+    assert_eq!(layers(&discriminator(Architecture::Dcgan, 0).1), [1, 4, 8, 10]);
+    let (_, parameters) = generator(Architecture::Dcgan, 0);
+    assert_eq!(layers(&parameters), [0, 2, 3, 5, 7, 9, 10]);
+    let buffers = ["running_mean", "running_var", "num_batches_tracked"].map(|buffer| format!("9.{buffer}"));
+    let names: Vec<String> = parameters.all().into_iter().map(|(name, _)| name).collect();
+    assert!(buffers.iter().all(|buffer| names.contains(buffer)));
+    assert!(parameters.trainable().iter().all(|(name, _)| !buffers.contains(name)));
+}
+
+#[test]
+fn shapes_go_through_and_images_stay_within_their_range() {
+    for architecture in Architecture::ALL {
+        let images = generator(architecture, 1).0.forward_t(&latents(3), true).unwrap();
+        assert_eq!(images.dims(), [3, 28, 28, 1]);
+        assert!(values(&images).iter().all(|value| value.abs() <= 1.0));
+        let scores = discriminator(architecture, 1).0.forward_t(&images, true).unwrap();
+        assert_eq!(scores.dims(), [3, 1]);
+    }
+}
+
+/// Bounds as PyTorch's: 1/√fan_in by default; √(6/(fan_in + fan_out)) where Xavier is asked for.
+#[test]
+fn initial_weights_fill_their_bounds() {
+    let extent = |parameters: &Parameters, name: &str| {
+        let all = parameters.all();
+        let tensor = all.iter().find(|(found, _)| found == name).unwrap().1.as_detached_tensor();
+        let values = values(&tensor);
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        assert!(mean.abs() < 0.1 * largest, "{name}: mean {mean}, largest {largest}");
+        f64::from(largest)
+    };
+    let (mlp, (_, d), (_, g)) = (
+        generator(Architecture::Vanilla, 0).1,
+        discriminator(Architecture::Dcgan, 0),
+        generator(Architecture::Dcgan, 0),
+    );
+    for (parameters, name, bound) in [
+        (&mlp, "0.weight", 1.0 / 96f64.sqrt()),
+        (&mlp, "2.bias", 1.0 / 1024f64.sqrt()),
+        (&d, "1.weight", 1.0 / 25f64.sqrt()),
+        (&d, "4.weight", 1.0 / 800f64.sqrt()),
+        (&d, "8.weight", (6.0 / 2048f64).sqrt()),
+        (&d, "8.bias", 1.0 / 1024f64.sqrt()),
+        (&g, "3.weight", (6.0 / (1024.0 + 6272.0f64)).sqrt()),
+        (&g, "7.weight", (6.0 / (192.0 * 16.0f64)).sqrt()),
+        (&g, "7.bias", 1.0 / 1024f64.sqrt()),
+        (&g, "10.weight", (6.0 / (65.0 * 16.0f64)).sqrt()),
+    ] {
+        let found = extent(parameters, name);
+        assert!(found <= bound * (1.0 + 1e-6) && found > 0.9 * bound, "{name}: {found} for a bound of {bound}");
+    }
+}
+
+#[test]
+fn a_seed_decides_every_weight_and_two_networks_differ() {
+    let first = |parameters: &Parameters, name: &str| {
+        values(&parameters.all().iter().find(|(found, _)| found == name).unwrap().1.as_detached_tensor())[..8].to_vec()
+    };
+    let same = |seed| first(&generator(Architecture::Vanilla, seed).1, "2.weight");
+    assert_eq!(same(3), same(3));
+    assert_ne!(same(3), same(4));
+    assert_ne!(same(3), first(&generator(Architecture::Vanilla, 3).1, "4.weight"));
+}
+
+#[test]
+fn batch_norm_tracks_in_training_and_only_then() {
+    let (network, parameters) = generator(Architecture::Dcgan, 0);
+    let buffer = |name: &str| parameters.tensors()[name].clone();
+    let batches = || buffer("2.num_batches_tracked").to_scalar::<i64>().unwrap();
+
+    network.forward_t(&latents(16), false).unwrap();
+    assert_eq!(batches(), 0);
+    let evaluated_before = values(&network.forward_t(&latents(4), false).unwrap());
+
+    network.forward_t(&latents(16), true).unwrap();
+    assert_eq!(batches(), 1);
+    assert!(values(&buffer("2.running_mean")).iter().any(|mean| *mean != 0.0));
+    assert_ne!(values(&network.forward_t(&latents(4), false).unwrap()), evaluated_before);
+    assert!(network.forward_t(&latents(1), true).is_err(), "one image has no variance");
+    assert_eq!(batches(), 1);
+}
+
+#[test]
+fn a_frozen_network_sees_updates_and_gets_no_gradient() {
+    let (_, parameters) = discriminator(Architecture::Dcgan, 0);
+    let critic = Discriminator::new(Architecture::Dcgan, parameters.frozen()).unwrap();
+    let images = candle_core::Var::from_tensor(&Tensor::full(0.25f32, (2, 28, 28, 1), &Device::Cpu).unwrap()).unwrap();
+    let before = values(&critic.forward_t(&images, true).unwrap());
+    let bias = parameters.all().into_iter().find(|(name, _)| name == "10.bias").unwrap().1;
+    bias.set(&(bias.as_detached_tensor() + 1.0).unwrap()).unwrap();
+    let scores = critic.forward_t(&images, true).unwrap();
+    for (after, before) in values(&scores).iter().zip(before) {
+        assert!((after - before - 1.0).abs() < 1e-5);
+    }
+    let gradients = scores.sum_all().unwrap().backward().unwrap();
+    assert!(gradients.get(&images).is_some());
+    assert!(parameters.trainable().iter().all(|(_, variable)| gradients.get(variable).is_none()));
+}

@@ -1,0 +1,142 @@
+//! A run stopped anywhere and resumed gives the same bytes as one never stopped.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::support::{TINY, Workplace, bytes_of};
+
+const STEPS: &str = "17";
+
+/// Starts the run with `--json`, waits for `lines` records, sends `signal`; returns the exit code.
+fn stop_after(work: &Workplace, arguments: &[&str], lines: usize, signal: i32) -> Option<i32> {
+    let mut child =
+        work.spawn(&[arguments, &["--json", "-q"]].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut records = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..lines {
+        records.next();
+    }
+    // SAFETY: the child is ours and has not been waited for, so its number is not anyone else's.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+    for _ in records {} // keep the pipe open: a closed one would be another reason to stop
+    child.wait().unwrap().code()
+}
+
+/// Everything that must not depend on the stops: tensors, metrics without the clock, pictures.
+fn assert_same_run(work: &Workplace, run: &str, reference: &str) {
+    let newest = format!("step-{:08}.safetensors", STEPS.parse::<u64>().unwrap());
+    let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/{newest}")));
+    assert!(state(run) == state(reference), "{run}: the final state differs");
+    for file in ["generator", "generator_ema", "discriminator"] {
+        let bytes = |run: &str| work.read(&format!("weights/{run}/{file}.safetensors"));
+        assert!(bytes(run) == bytes(reference), "{run}: {file} differs");
+    }
+    let metrics = |run: &str| {
+        let mut metrics = work.metrics(run);
+        for record in &mut metrics {
+            record["seconds"] = 0.into();
+            record["images_per_second"] = 0.into();
+        }
+        metrics
+    };
+    assert_eq!(metrics(run), metrics(reference), "{run}");
+    for picture in ["step-00000000.png", "step-00000015.png", "step-00000017.png", "losses.png", "progress.gif"] {
+        let bytes = |run: &str| work.read(&format!("samples/{run}/{picture}"));
+        assert!(bytes(run) == bytes(reference), "{run}: {picture} differs");
+    }
+}
+
+#[test]
+fn interrupted_runs_end_in_the_same_bytes() {
+    let work = Workplace::new();
+    work.train("whole", STEPS, &[]);
+    let signals = [(libc::SIGINT, Some(130)), (libc::SIGTERM, Some(143)), (libc::SIGKILL, None)];
+    for (index, (signal, code)) in signals.into_iter().cycle().take(9).enumerate() {
+        let run = format!("run{index}");
+        let begin = [TINY, &["--run", &run, "--steps", STEPS]].concat();
+        let stopped = stop_after(&work, &begin, 1 + index, signal);
+        // A run that had come to its end before the signal came is no failure of it.
+        assert!(stopped == code || stopped == Some(0), "{run}: {stopped:?}");
+        let threads = ["1", "2", "3"][index % 3];
+        if index % 2 == 0 {
+            // twice: stop the resumed run once more
+            stop_after(&work, &["train-gan", "--resume", &run, "--threads", threads], 2, signal);
+        }
+        work.gan(&["train-gan", "--resume", &run, "--threads", threads]).assert().success();
+        assert_same_run(&work, &run, "whole");
+    }
+}
+
+#[test]
+fn dcgan_resumes_with_its_running_statistics() {
+    let work = Workplace::new();
+    let flags = |run: &'static str, steps: &'static str| {
+        let flags = ["train-gan", "--model", "dcgan", "--data", "data", "--batch-size", "8", "--log-every", "1"];
+        [&flags[..], &["--checkpoint-every", "2", "--run", run, "--steps", steps]].concat()
+    };
+    work.gan(&flags("whole", "5")).assert().success();
+    work.gan(&flags("parts", "3")).assert().success();
+    work.gan(&["train-gan", "--resume", "parts", "--steps", "5", "--threads", "3"]).assert().success();
+    let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/step-00000005.safetensors")));
+    assert!(state("whole") == state("parts"));
+    let tracked = work.tensors("weights/parts/generator.safetensors")["2.num_batches_tracked"].to_scalar::<i64>().unwrap();
+    assert_eq!(tracked, 10, "two forwards a step");
+}
+
+#[test]
+fn a_raised_limit_goes_on_as_if_it_had_always_been_there() {
+    let work = Workplace::new();
+    work.train("whole", STEPS, &["--log-every", "5"]);
+    work.train("raised", "8", &["--log-every", "5"]);
+    work.gan(&["train-gan", "--resume", "raised", "--steps", STEPS]).assert().success();
+    let steps = |run: &str| work.metrics(run).iter().map(|record| record["step"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(steps("whole"), [0, 5, 10, 15, 16]);
+    assert_eq!(steps("raised"), steps("whole"));
+}
+
+#[test]
+fn a_checkpoint_can_be_named() {
+    let work = Workplace::new();
+    work.train("whole", STEPS, &[]);
+    work.train("run", STEPS, &["--keep", "9"]);
+    work.gan(&["train-gan", "--resume", "weights/run/step-00000008.safetensors"]).assert().success();
+    assert_same_run(&work, "run", "whole");
+}
+
+#[test]
+fn a_saved_configuration_holds() {
+    let work = Workplace::new();
+    work.train("run", "4", &[]);
+    let assert = work.gan(&["train-gan", "--resume", "run", "--steps", "8", "--lr", "0.01"]).assert().code(2);
+    let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(stderr.contains("--lr 0.01") && stderr.contains("0.001"), "{stderr}");
+    // what agrees with it may be said again
+    work.gan(&["train-gan", "--resume", "run", "--steps", "8", "--lr", "0.001", "--batch-size", "16"]).assert().success();
+    let assert = work.gan(&["train-gan", "--resume", "run", "--steps", "5"]).assert().code(2);
+    assert!(String::from_utf8_lossy(&assert.get_output().stderr).contains("step 8"));
+}
+
+#[test]
+fn a_run_killed_before_its_first_checkpoint_begins_again() {
+    let work = Workplace::new();
+    work.train("run", "3", &[]);
+    for file in ["step-00000003", "generator", "generator_ema", "discriminator"] {
+        std::fs::remove_file(work.path(&format!("weights/run/{file}.safetensors"))).unwrap();
+    }
+    work.gan(&["train-gan", "--resume", "run"]).assert().success();
+    assert_eq!(work.metrics("run").len(), 3);
+}
+
+#[test]
+fn a_closed_pipe_stops_quietly_and_loses_nothing() {
+    let work = Workplace::new();
+    let begin = [TINY, &["--run", "run", "--steps", "2000", "--json"]].concat();
+    let mut child = work.spawn(&begin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("error"), "{}", String::from_utf8_lossy(&output.stderr));
+    let newest = gan::checkpoint::runs(&work.path("weights"));
+    assert_eq!(newest.len(), 1);
+    assert!(work.path("weights/run/generator.safetensors").is_file());
+}

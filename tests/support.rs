@@ -1,0 +1,95 @@
+//! What the tests of the real program share: a tiny data set, a workplace, the binary.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use candle_core::Tensor;
+
+/// A temporary directory with a tiny data set in `data/`, where the program runs.
+pub struct Workplace {
+    pub directory: tempfile::TempDir,
+}
+
+impl Workplace {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        write_idx(&data, 96);
+        Self { directory }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The program, to be run here.
+    pub fn gan(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gan"));
+        command.current_dir(self.directory.path()).env_remove("NO_COLOR").args(arguments);
+        command
+    }
+
+    /// As [`Self::gan`], to be spawned and signalled.
+    pub fn spawn(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gan"));
+        command.current_dir(self.directory.path()).args(arguments);
+        command
+    }
+
+    /// Trains a tiny vanilla GAN for `steps` steps under `run` and the further flags; must succeed.
+    pub fn train(&self, run: &str, steps: &str, flags: &[&str]) -> assert_cmd::assert::Assert {
+        self.gan(&[TINY, &["--run", run, "--steps", steps], flags].concat()).assert().success()
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The tensors of a safetensors file here.
+    pub fn tensors(&self, name: &str) -> BTreeMap<String, Tensor> {
+        gan::checkpoint::read(&self.path(name)).unwrap().tensors
+    }
+
+    /// The lines of a run's metrics.jsonl.
+    pub fn metrics(&self, run: &str) -> Vec<serde_json::Value> {
+        let text = String::from_utf8(self.read(&format!("weights/{run}/metrics.jsonl"))).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Flags of the smallest useful run.
+pub const TINY: &[&str] = &[
+    "train-gan", "--model", "vanilla", "--data", "data", "--batch-size", "16", "--latent-dim", "8", "--log-every", "1",
+    "--checkpoint-every", "4", "--sample-every", "3",
+];
+
+/// Bytes of two sets of tensors, to be compared to the bit.
+pub fn bytes_of(tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<u8>> {
+    let bytes = |tensor: &Tensor| -> Vec<u8> {
+        let flat = tensor.flatten_all().unwrap();
+        match tensor.dtype() {
+            candle_core::DType::I64 => flat.to_vec1::<i64>().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect(),
+            _ => flat.to_vec1::<f32>().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    };
+    tensors.iter().map(|(name, tensor)| (name.clone(), bytes(tensor))).collect()
+}
+
+/// IDX files of `count` training images: bright bars on black, each at its own place.
+pub fn write_idx(directory: &Path, count: u32) {
+    let mut images = [0x0803u32, count, 28, 28].iter().flat_map(|v| v.to_be_bytes()).collect::<Vec<u8>>();
+    let mut labels = [0x0801u32, count].iter().flat_map(|v| v.to_be_bytes()).collect::<Vec<u8>>();
+    for image in 0..count {
+        let (x, y) = (image * 7 % 22, image * 5 % 20);
+        for pixel in 0..28 * 28 {
+            let (column, row) = (pixel % 28, pixel / 28);
+            let inside = (x..x + 5).contains(&column) && (y..y + 8).contains(&row);
+            images.push(if inside { 255 - (image % 64) as u8 } else { 0 });
+        }
+        labels.push((image % 10) as u8);
+    }
+    std::fs::write(directory.join("train-images-idx3-ubyte"), images).unwrap();
+    std::fs::write(directory.join("train-labels-idx1-ubyte"), labels).unwrap();
+}
