@@ -129,15 +129,28 @@ fn typed(matches: &ArgMatches) -> Vec<String> {
     matches.ids().filter(is_typed).map(|id| id.to_string()).collect()
 }
 
+/// One line a tensor: name, dtype, shape. With `json` an object each. The metadata goes first.
 fn inspect(file: &std::path::Path, json: bool, console: &Console) -> anyhow::Result<()> {
     let description = checkpoint::describe(file)?;
-    if json {
-        return console.data_line(&serde_json::to_string(&description)?);
+    let mut lines = String::new();
+    for (key, value) in &description.metadata {
+        lines += &match json {
+            true => format!("{}\n", serde_json::json!({ "metadata": key, "value": value })),
+            false => format!("# {key}: {value}\n"),
+        };
     }
-    for line in description.lines() {
-        console.data_line(&line)?;
+    let width = description.tensors.keys().map(String::len).max().unwrap_or(0);
+    let mut scalars = 0;
+    for (name, (shape, dtype)) in &description.tensors {
+        let dtype = dtype.as_str();
+        scalars += shape.iter().product::<usize>();
+        lines += &match json {
+            true => format!("{}\n", serde_json::json!({ "name": name, "dtype": dtype, "shape": shape })),
+            false => format!("{name:width$}  {dtype:4}  {shape:?}\n"),
+        };
     }
-    Ok(())
+    console.note(&format!("{}: {} tensors, {scalars} numbers", file.display(), description.tensors.len()));
+    console.data_bytes(lines.as_bytes())
 }
 
 fn manual(command: &clap::Command, out: &mut dyn io::Write) -> io::Result<()> {

@@ -73,6 +73,11 @@ impl Parameters {
         self.trainable().iter().map(|(_, variable)| variable.elem_count()).sum()
     }
 
+    /// Shape and dtype of every tensor, by name.
+    pub fn signature(&self) -> BTreeMap<String, (Vec<usize>, DType)> {
+        self.lock().iter().map(|(name, var)| (name.clone(), (var.dims().to_vec(), var.dtype()))).collect()
+    }
+
     /// The tensors as they are now, for writing; they share memory with the variables.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         self.lock().iter().map(|(name, variable)| (name.clone(), variable.as_detached_tensor())).collect()

@@ -14,10 +14,8 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         if round > 0 {
             key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
-        let product = [
-            u64::from(counter[0]) * u64::from(MULTIPLIERS[0]),
-            u64::from(counter[2]) * u64::from(MULTIPLIERS[1]),
-        ];
+        let product =
+            [u64::from(counter[0]) * u64::from(MULTIPLIERS[0]), u64::from(counter[2]) * u64::from(MULTIPLIERS[1])];
         counter = [
             (product[1] >> 32) as u32 ^ counter[1] ^ key[0],
             product[1] as u32,
@@ -39,9 +37,8 @@ impl Stream {
     /// The stream of `purpose` (such as `"shuffle"` or `"init.generator.0.weight"`) under `seed`.
     pub fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a: any hash would do that is the same on every machine.
-        let purpose = purpose
-            .bytes()
-            .fold(0x811C_9DC5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let purpose =
+            purpose.bytes().fold(0x811C_9DC5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         Self { key: [seed as u32, (seed >> 32) as u32], purpose }
     }
 

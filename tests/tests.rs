@@ -1,1 +1,26 @@
 //! The one integration binary: every module here drives the library or the real `gan` program.
+
+// Helpers of tests may unwrap as the tests do; clippy's own exception covers functions marked #[test] only.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+// What the tests of the real program share.
+mod support;
+
+// Every row of the table of exit codes; damaged and hostile files.
+mod bad_input;
+// Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
+mod checkpoint;
+// Data sets and batches: IDX, parquet, folders of pictures, downloads from a server that misbehaves.
+mod data;
+// Networks: sizes, names, initial weights, batch norm in training and evaluation.
+mod models;
+// Ops: parity with their twins, gradients, threads, NaN.
+mod ops;
+// Grids, films, charts, the run log and what goes to which stream.
+mod report;
+// Stopped anywhere and resumed: the same bytes.
+mod resume;
+// Every output of `gan sample`.
+mod sample;
+// `gan train-gan`: files, streams, divergence, health.
+mod train;

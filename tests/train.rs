@@ -144,7 +144,7 @@ fn warnings(work: &Workplace, run: &str, flags: &[&str]) -> String {
 /// Question 6 of the assignment: D's loss high from the start, G's falling. A discriminator that does not learn.
 #[test]
 fn a_blind_discriminator_is_named() {
-    let stderr = warnings(&Workplace::new(), "blind", &["--steps", "60", "--discriminator-lr", "0"]);
+    let stderr = warnings(&Workplace::new(), "blind", &["--steps", "80", "--discriminator-lr", "0"]);
     assert!(stderr.contains("D cannot tell real from fake"), "{stderr}");
 }
 

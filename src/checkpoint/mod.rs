@@ -1,1 +1,24 @@
-//! (being written)
+//! Checkpoints: the file format, atomic and durable writing, PyTorch's files, and the directory of a run.
+//!
+//! - [`mod@format`]: [`Archive`], tensors by name with metadata; `read`, `describe`, `write`.
+//! - [`atomic`]: replace a file in one step, so that no crash leaves half of one.
+//! - [`names`]: does what a file holds fit what a model needs.
+//! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process.
+//!
+//! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,
+//! `objects` and `zip` (state dicts from `torch.save`, read without running any code).
+
+pub mod atomic;
+mod elements;
+pub mod format;
+pub mod names;
+mod objects;
+mod pickle;
+mod pytorch;
+pub mod run;
+mod safetensors;
+mod zip;
+
+pub use format::{Archive, Container, Description, Signature, describe, read, to_bytes, write};
+pub use names::{check_names, conform};
+pub use run::{Newest, Run, RunDirectory, runs};

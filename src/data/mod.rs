@@ -1,5 +1,44 @@
 //! Data sets: images as u8 in memory, from the program itself, from files, or downloaded.
 
+pub mod batches;
+pub mod digits;
+pub mod download;
+pub mod folder;
+pub mod idx;
+pub mod named;
+pub mod parquet;
+pub mod picture;
+pub mod vision;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use rayon::prelude::*;
+
+use crate::error::Failure;
+
+/// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused.
+pub const MAX_PIXELS: u64 = 4 << 30;
+
+/// What a model takes: images of other sizes are resized, of other channel counts converted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageShape {
+    pub height: usize,
+    pub width: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+}
+
+impl ImageShape {
+    /// Bytes an image.
+    pub fn stride(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+}
+
+/// Called while bytes arrive: file name, bytes so far, total if known.
+pub type OnBytes<'a> = &'a dyn Fn(&str, u64, Option<u64>);
+
 /// A set of images of one size, row after row, channels last, with a class for each where it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
@@ -13,6 +52,16 @@ pub struct Images {
 }
 
 impl Images {
+    /// No images, of `shape`.
+    pub fn empty(shape: ImageShape) -> Self {
+        let ImageShape { height, width, channels } = shape;
+        Self { height, width, channels, pixels: Vec::new(), labels: Vec::new() }
+    }
+
+    pub fn shape(&self) -> ImageShape {
+        ImageShape { height: self.height, width: self.width, channels: self.channels }
+    }
+
     /// Bytes an image.
     pub fn stride(&self) -> usize {
         self.height * self.width * self.channels
@@ -26,6 +75,44 @@ impl Images {
     pub fn is_empty(&self) -> bool {
         self.pixels.is_empty()
     }
+
+    /// The first `count` images and their labels, or all where there are fewer.
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.min(self.len());
+        let pixels = self.pixels[..count * self.stride()].to_vec();
+        let labels = self.labels[..count.min(self.labels.len())].to_vec();
+        Self { pixels, labels, ..Self::empty(self.shape()) }
+    }
+
+    /// The images in `shape`: themselves where they have it, else cropped, resized and converted as
+    /// [`picture::fit_into`] says. [`Failure::Input`] where they would take more than [`MAX_PIXELS`].
+    pub fn fit(self, shape: ImageShape) -> Result<Self> {
+        if self.shape() == shape {
+            return Ok(self);
+        }
+        let mut pixels = room(self.len(), shape)?;
+        pixels.par_chunks_mut(shape.stride()).zip(self.pixels.par_chunks(self.stride())).try_for_each(
+            |(fitted, pixels)| {
+                let image = picture::from_pixels(pixels, self.shape())?;
+                picture::fit_into(image, shape, fitted)
+            },
+        )?;
+        Ok(Self { pixels, labels: self.labels, ..Self::empty(shape) })
+    }
+}
+
+/// Zeroed pixels for `count` images of `shape`; [`Failure::Input`] above [`MAX_PIXELS`].
+fn room(count: usize, shape: ImageShape) -> Result<Vec<u8>> {
+    match count.checked_mul(shape.stride()) {
+        Some(bytes) if bytes as u64 <= MAX_PIXELS => Ok(vec![0; bytes]),
+        _ => bail!(Failure::Input(format!(
+            "--data: {count} images of {}x{}x{} take more than {} GiB of memory; use fewer",
+            shape.height,
+            shape.width,
+            shape.channels,
+            MAX_PIXELS >> 30
+        ))),
+    }
 }
 
 /// A data set: its name, its classes, what to train on and what to test on.
@@ -37,4 +124,67 @@ pub struct Dataset {
     pub train: Images,
     /// Empty where the source has no test part.
     pub test: Images,
+}
+
+impl Dataset {
+    /// Both parts in `shape`; see [`Images::fit`].
+    pub fn fit(self, shape: ImageShape) -> Result<Self> {
+        Ok(Self { train: self.train.fit(shape)?, test: self.test.fit(shape)?, ..self })
+    }
+}
+
+/// Opens the data set that `--data` names.
+///
+/// `spec` is `digits`, `mnist`, `fashion-mnist`, or a directory (a directory of one of those names is given as
+/// `./mnist`): of IDX files ([`idx::open`]), of the Hub's parquet files ([`parquet::open`]) or of pictures
+/// ([`folder::open`]), which is found out by the names in it. `data_dir` is where named sets lie, each in a folder of
+/// its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
+/// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
+///
+/// [`Failure::Input`] where there is nothing of that name, or it is damaged; [`Failure::Storage`] where a download
+/// cannot be written.
+pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
+    if spec == "digits" {
+        let (train, test) = rayon::join(digits::train, digits::test);
+        let classes = (0..10).map(|digit| digit.to_string()).collect();
+        return Dataset { name: spec.to_string(), classes, train, test }.fit(shape);
+    }
+    if let Some(set) = named::SETS.iter().find(|set| set.name == spec) {
+        return named::open(set, data_dir, on_bytes)?.fit(shape);
+    }
+    let directory = Path::new(spec);
+    if !directory.is_dir() {
+        let names: Vec<&str> = named::SETS.iter().map(|set| set.name).collect();
+        bail!(Failure::Input(format!(
+            "--data {spec}: {}\nThe data sets are: digits, {}. A directory holds IDX files (MNIST's names), \
+             the Hub's parquet files, or PNG and JPEG files in one folder a class.",
+            if directory.exists() { "a file, where a directory is expected" } else { "no data set and no directory" },
+            names.join(", ")
+        )));
+    }
+    let dataset = if idx::is_source(directory)? {
+        idx::open(directory)?.fit(shape)?
+    } else if parquet::is_source(directory)? {
+        parquet::open(directory, shape)?
+    } else {
+        folder::open(directory, shape)?
+    };
+    Ok(Dataset { name: directory_name(directory), ..dataset })
+}
+
+/// The last part of the path, with `.` and `..` resolved.
+fn directory_name(directory: &Path) -> String {
+    let resolved = directory.canonicalize().unwrap_or_else(|_| directory.to_path_buf());
+    resolved.file_name().unwrap_or(directory.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The names in `directory` with their paths, hidden ones left out, sorted by name: the order never depends on the
+/// file system.
+fn entries(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let mut paths = std::fs::read_dir(directory)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
+        .map_err(|error| Failure::reading(directory, error))?;
+    paths.retain(|path| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")));
+    paths.sort();
+    Ok(paths)
 }

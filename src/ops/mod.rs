@@ -1,1 +1,48 @@
-//! (being written)
+//! Coarse operations on tensors, each with its own backward pass: what the layers and the optimizer are made of.
+//!
+//! Every op does in one pass over memory what a chain of candle's primitives does in many (a convolution adds its bias
+//! and applies its activation while the tile is in the cache), and each is a folder: `mod.rs` has the public function,
+//! its naive twin, and its place in candle's autograd; `cpu.rs` has the kernels. The kernels serve f32 on the CPU; on
+//! other devices and for other dtypes the public function computes its naive twin, a composition of candle's ops with
+//! right gradients, which is also what the tests hold the kernels against.
+//!
+//! Two rules hold throughout. Results do not depend on the number of threads: work is cut into tiles by the shapes
+//! alone, and sums are added in the order of the tiles (see `parallel`). NaN and infinity propagate, so that
+//! divergence shows. Gradients of gradients are not supported.
+
+mod activation;
+mod adam;
+mod affine;
+mod batch_norm;
+mod conv2d;
+mod conv_transpose2d;
+mod layout;
+mod lerp;
+mod linear;
+mod matrix;
+mod max_pool2d;
+mod parallel;
+mod simd;
+mod storage;
+mod window;
+
+pub use activation::{Activation, activate};
+pub use adam::{AdamStep, adam_step};
+pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
+pub use conv_transpose2d::conv_transpose2d;
+pub use conv2d::conv2d;
+pub use layout::{channels_first, channels_last};
+pub use lerp::lerp_in_place;
+pub use linear::linear;
+pub use max_pool2d::max_pool2d;
+
+/// The ops as compositions of candle's own: slow, for every device and dtype, with the same shapes and gradients.
+pub mod naive {
+    pub use super::activation::naive as activate;
+    pub use super::adam::naive as adam_step;
+    pub use super::batch_norm::{naive_eval as batch_norm_eval, naive_train as batch_norm_train};
+    pub use super::conv_transpose2d::naive as conv_transpose2d;
+    pub use super::conv2d::naive as conv2d;
+    pub use super::linear::naive as linear;
+    pub use super::max_pool2d::naive as max_pool2d;
+}

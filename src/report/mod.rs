@@ -1,1 +1,21 @@
-//! (being written)
+//! Everything that a person sees: messages, progress, the run log, grids, films and curves. Besides `main` this is
+//! the only place that prints. It knows pixels and numbers, never tensors.
+
+pub mod animation;
+mod axis;
+mod canvas;
+pub mod console;
+pub mod curves;
+pub mod grid;
+mod layout;
+pub mod png;
+pub mod progress;
+pub mod run_log;
+
+pub use animation::{Animation, encode_gif, film};
+pub use console::{Console, ConsoleOptions, stdout_failure};
+pub use curves::{Chart, Curve};
+pub use grid::{Grid, Picture};
+pub use png::{encode_png, read_png};
+pub use progress::{BytesProgress, ItemsProgress, TrainingProgress, TrainingStatus};
+pub use run_log::{GanRecord, RunLog};

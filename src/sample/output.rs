@@ -38,10 +38,9 @@ pub fn produce(config: &SampleConfig, source: &Source, device: &Device, console:
         _ if config.to_stdout() => {
             let mut out = console.data_writer();
             let outcome = job.stream(format, &mut out).and_then(|()| Ok(out.flush()?));
-            outcome.map_err(|error| match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-                Some(io::ErrorKind::BrokenPipe) => Failure::ClosedPipe.into(),
-                Some(_) => error.context(Failure::Storage("cannot write to stdout".into())),
-                None => error,
+            outcome.map_err(|error| match error.downcast::<io::Error>() {
+                Ok(error) => report::stdout_failure(error).into(),
+                Err(error) => error,
             })?;
         }
         _ => job.file(format)?,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::SampleConfig;
 use crate::checkpoint;
@@ -43,7 +43,7 @@ pub fn find(config: &SampleConfig, device: &Device) -> anyhow::Result<Source> {
     let parameters = Parameters::new(0, "generator", device);
     Generator::new(architecture, latent_dim, parameters.builder())?;
     let what = format!("{}, a {} generator", path.display(), family(architecture));
-    let tensors = checkpoint::fit(tensors, &parameters.shapes(), &what)?;
+    let tensors = checkpoint::conform(&tensors, &parameters.signature(), &what)?;
     parameters.load(&tensors).with_context(|| what.clone())?;
     // Frozen, so that drawing keeps no graph.
     let generator = Generator::new(architecture, latent_dim, parameters.frozen())?;
@@ -66,9 +66,9 @@ fn in_directory(directory: &Path, raw: bool) -> anyhow::Result<Option<PathBuf>> 
 
 fn newest_run(config: &SampleConfig) -> anyhow::Result<PathBuf> {
     for run in checkpoint::runs(&config.weights_dir) {
-        let model = model_of(&run.directory);
+        let model = model_of(&run.weights);
         let wanted = model.is_some() && config.model.is_none_or(|wanted| model == Some(wanted));
-        if let (true, Some(path)) = (wanted, in_directory(&run.directory, config.raw)?) {
+        if let (true, Some(path)) = (wanted, in_directory(&run.weights, config.raw)?) {
             return Ok(path);
         }
     }
@@ -121,12 +121,5 @@ fn recognise(tensors: &BTreeMap<String, Tensor>, path: &Path) -> anyhow::Result<
                 )
             ))
         }
-    }
-}
-
-impl Parameters {
-    /// Shape and dtype of every tensor, by name.
-    pub fn shapes(&self) -> BTreeMap<String, (Vec<usize>, DType)> {
-        self.all().into_iter().map(|(name, variable)| (name, (variable.dims().to_vec(), variable.dtype()))).collect()
     }
 }

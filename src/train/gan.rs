@@ -14,7 +14,8 @@ use super::health::{HealthWatch, Vitals, variety};
 use super::run::{self, CONFIG, Position, Run, RunOptions, STATE, Streams};
 use super::signals::StopRequest;
 use crate::checkpoint::{self, Archive, RunDirectory};
-use crate::data::{self, BatchPlan, Batches, ImageShape};
+use crate::data::batches::{BatchPlan, Batches};
+use crate::data::{self, ImageShape};
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
 use crate::report::{self, Chart, Console, Curve, GanRecord, Grid, RunLog, TrainingStatus};
@@ -37,7 +38,6 @@ pub fn train(
     json: bool,
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
-    let stop = StopRequest::listen().context("cannot listen for signals")?;
     let name = options.run.as_deref().unwrap_or(config.model.name());
     let resumed = match &options.resume {
         Some(target) => Some(run::resume(target, &config, typed, options)?),
@@ -49,6 +49,8 @@ pub fn train(
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
     let (data_name, images) = open_images(config, options, console)?;
+    // Only now: a download has nothing to save, and ends at the first Ctrl-C.
+    let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {
         Some(run) => run,
         None => run::create(config.clone(), name, options)?,
@@ -84,7 +86,7 @@ fn open_images(
         Some(first) => dataset.train.first(first),
         None => dataset.train,
     };
-    if images.len() < config.batch_size {
+    if Batches::steps_per_epoch(&images, config.batch_size) == 0 {
         bail!(Failure::Input(format!(
             "--batch-size {}: {} has {} training images; a batch must fit into them",
             config.batch_size,
@@ -122,7 +124,7 @@ impl<'a> Training<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let steps_per_epoch = (images.len() / config.batch_size) as u64;
+        let steps_per_epoch = Batches::steps_per_epoch(&images, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
         let mut adversaries = Adversaries::new(config, device)?;
         let (mut step, mut seconds_before) = (0, 0.0);
@@ -231,10 +233,10 @@ impl<'a> Training<'a> {
                 let record = self.record(&outcome, &real, rate)?;
                 progress.report(&TrainingStatus {
                     step: self.step + 1,
-                    epoch: record.epoch,
-                    epochs: self.last_step.div_ceil(self.steps_per_epoch),
-                    d_loss: record.d_loss,
-                    g_loss: record.g_loss,
+                    epoch: record.epoch + 1,
+                    epochs: Some(self.last_step.div_ceil(self.steps_per_epoch)),
+                    d_loss: record.d_loss.into(),
+                    g_loss: record.g_loss.into(),
                     images_per_second: record.images_per_second,
                 });
                 let line = self.log.append(&record)?;
@@ -361,10 +363,13 @@ impl<'a> Training<'a> {
         let picture = chart.draw()?;
         checkpoint::atomic::write(&directory.samples.join("losses.png"), |out| report::encode_png(&picture, out))?;
 
-        let grids = directory.samples_present()?;
+        let grids = directory.grids()?;
         let mut film = Vec::new();
-        report::film(&grids, &mut film)?;
-        checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?;
+        match report::film(&grids, &mut film) {
+            Ok(()) => checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?,
+            // The networks are saved: a grid that somebody changed is no reason to fail.
+            Err(error) => self.console.warning(&format!("no progress.gif: {error:#}")),
+        }
         self.console.note(&format!(
             "done in {:.0} s: {} and {}",
             self.seconds(),

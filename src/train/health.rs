@@ -2,8 +2,9 @@
 
 use crate::losses::adversarial::AdversarialLoss;
 
-/// How many logged steps in a row must look ill before anything is said.
-const WINDOW: usize = 20;
+/// How many logged steps in a row must look ill before anything is said. At ten steps a line that is 500 steps: a
+/// healthy fully connected GAN draws one blur for its first 200 or 300.
+const WINDOW: usize = 50;
 
 /// D's loss above this share of the chance level is "cannot tell", below [`WON`] is "wins outright".
 const BLIND: f32 = 0.9;

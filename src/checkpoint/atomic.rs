@@ -1,0 +1,129 @@
+//! Replaces a file in one step: a reader sees the old bytes or the new, whatever crashes in between.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::Failure;
+
+/// Writes `path` in one step: a temporary file in the same directory (`.NAME.tmp-PID`) takes what `body` writes, is
+/// flushed, fsynced and renamed over `path`, and the directory is fsynced. The mode is 0666 less the umask.
+///
+/// A symbolic link is followed: what it names is replaced. A device or a pipe (`/dev/null`, `/dev/stdout`) is written
+/// to directly, since a rename would put a plain file in its place.
+///
+/// # Errors
+/// [`Failure::Storage`] on any error, of `body` too: then the old file is intact and no temporary file is left.
+/// [`Failure::ClosedPipe`] where `path` is a pipe whose reader has gone.
+pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(Failure::writing(path, "it is a directory").into()),
+        Ok(found) if !found.is_file() => write_through(path, body).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ClosedPipe.into(),
+            _ => Failure::writing(path, error).into(),
+        }),
+        _ => replace(path, body).map_err(|error| Failure::writing(path, error).into()),
+    }
+}
+
+fn write_through(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+    body(&mut out)?;
+    out.flush()
+}
+
+fn replace(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let target = if path.is_symlink() { fs::canonicalize(path).unwrap_or(path.to_owned()) } else { path.to_owned() };
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let (mut temporary, file) = Temporary::create(directory, &target)?;
+    let mut out = BufWriter::with_capacity(1 << 18, file);
+    body(&mut out)?;
+    out.flush()?;
+    out.get_ref().sync_all()?;
+    fs::rename(&temporary.path, &target)?;
+    temporary.renamed = true;
+    // The rename itself is durable only when the directory is.
+    sync_directory(directory)
+}
+
+/// A temporary file that is removed unless it was renamed. While it is being written it is locked, which is how
+/// [`sweep`] tells it from one that a killed process left.
+struct Temporary {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn create(directory: &Path, target: &Path) -> io::Result<(Self, File)> {
+        let name = target.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+        let path = directory.join(format!(".{}.tmp-{}", name.to_string_lossy(), std::process::id()));
+        // Process ids come round again: an abandoned file of the same name makes way.
+        if abandoned(&path) {
+            fs::remove_file(&path)?;
+        }
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        // Some network file systems have no locks; there sweep leaves temporary files alone.
+        let _ = file.try_lock();
+        Ok((Self { path, renamed: false }, file))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether `path` is there and no living process writes it.
+fn abandoned(path: &Path) -> bool {
+    OpenOptions::new().write(true).open(path).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    match File::open(directory)?.sync_all() {
+        // Some file systems know no fsync of a directory: EINVAL.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Removes the temporary files that killed processes left in `directory`; those of a living one stay.
+///
+/// # Errors
+/// [`Failure::Storage`] where the directory cannot be read or a file not removed.
+pub fn sweep(directory: &Path) -> anyhow::Result<()> {
+    let failed = |error| Failure::writing(directory, error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if is_temporary(&entry.file_name().to_string_lossy()) && abandoned(&entry.path()) {
+            fs::remove_file(entry.path()).map_err(|error| Failure::writing(&entry.path(), error))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_temporary(name: &str) -> bool {
+    let process = name.strip_prefix('.').and_then(|rest| rest.rsplit_once(".tmp-")).map(|(_, process)| process);
+    process.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Takes `file`'s lock. `Ok(false)`: another process holds it. A file system without locks counts as free.
+pub(super) fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

@@ -1,0 +1,166 @@
+//! Pictures: an encoded PNG or JPEG, or pixels of another shape, to the pixels that a model takes.
+
+use std::io::Cursor;
+
+use anyhow::{Result, anyhow, ensure};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops};
+
+use super::ImageShape;
+
+/// The longest side of a picture that is decoded, in pixels.
+pub const MAX_SIDE: u32 = 16_384;
+/// The most memory that one decoded picture may take, and the longest file that is read for one: 256 MiB.
+pub const MAX_BYTES: u64 = 256 << 20;
+
+/// Decodes a PNG or JPEG, told apart by its content, and turns it upright where its EXIF data say so.
+///
+/// An error says what is wrong with it: damaged, another format, longer sides than [`MAX_SIDE`], more memory than
+/// [`MAX_BYTES`].
+pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_BYTES);
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let format = reader.format();
+    ensure!(format.is_some(), "neither PNG nor JPEG");
+    // The decoder fills the rest of a cut picture with grey.
+    ensure!(format != Some(ImageFormat::Jpeg) || jpeg_ends(bytes), "a JPEG that is cut short");
+    reader.limits(limits.clone());
+    let mut decoder = reader.into_decoder()?;
+    limits.reserve(decoder.total_bytes())?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// Whether a JPEG has its end marker: walks its segments (ITU-T T.81, annex B), since a thumbnail inside one has an end
+/// marker too, and a camera may append what it likes.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    const END_OF_IMAGE: u8 = 0xd9;
+    let mut at = 2; // after the start marker
+    loop {
+        // The next marker: in the entropy-coded data of a scan, 0xff is followed by 0 or a restart marker (0xd0-0xd7).
+        while bytes.get(at) != Some(&0xff) || matches!(bytes.get(at + 1), Some(0 | 0xd0..=0xd7 | 0xff)) {
+            if at >= bytes.len() {
+                return false;
+            }
+            at += 1;
+        }
+        match (bytes.get(at + 1), bytes.get(at + 2), bytes.get(at + 3)) {
+            (Some(&END_OF_IMAGE), _, _) => return true,
+            (Some(_), Some(high), Some(low)) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
+            _ => return false,
+        }
+    }
+}
+
+/// One image of `shape` from its bytes (height, width, channels), 1 or 3 channels.
+pub fn from_pixels(pixels: &[u8], shape: ImageShape) -> Result<DynamicImage> {
+    let (width, height) = (shape.width as u32, shape.height as u32);
+    match shape.channels {
+        1 => GrayImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::ImageLuma8),
+        3 => RgbImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::ImageRgb8),
+        _ => None,
+    }
+    .ok_or_else(|| anyhow!("{} bytes are no image of {}x{}x{}", pixels.len(), height, width, shape.channels))
+}
+
+/// Writes `image` into `fitted`, (height, width, channels) of `shape`.
+///
+/// Transparent pixels lie on black. Colour becomes grey by Pillow's weights (ITU-R 601-2, in its fixed-point
+/// arithmetic, so the same bytes), grey becomes colour by repetition. The picture keeps its aspect: the centre of
+/// `shape`'s aspect is cut out, and resized with a triangle filter that widens when shrinking (antialiased).
+pub fn fit_into(image: DynamicImage, shape: ImageShape, fitted: &mut [u8]) -> Result<()> {
+    ensure!(matches!(shape.channels, 1 | 3), "images have 1 or 3 channels, not {}", shape.channels);
+    ensure!(fitted.len() == shape.stride(), "{} bytes for an image of {}", fitted.len(), shape.stride());
+    let (width, height) = (shape.width as u32, shape.height as u32);
+    if image.color().has_color() && shape.channels == 3 {
+        let image = resize(&opaque_colour(image), width, height);
+        fitted.copy_from_slice(image.as_raw());
+        return Ok(());
+    }
+    let grey = if image.color().has_color() { grey_of(&opaque_colour(image)) } else { opaque_grey(image) };
+    let grey = resize(&grey, width, height);
+    for (pixel, value) in fitted.chunks_exact_mut(shape.channels).zip(grey.as_raw()) {
+        pixel.fill(*value);
+    }
+    Ok(())
+}
+
+fn resize<P>(image: &image::ImageBuffer<P, Vec<u8>>, width: u32, height: u32) -> image::ImageBuffer<P, Vec<u8>>
+where
+    P: image::Pixel<Subpixel = u8> + 'static,
+{
+    let (left, top, cut_width, cut_height) = centre(image.dimensions(), (width, height));
+    let cut = imageops::crop_imm(image, left, top, cut_width, cut_height);
+    imageops::resize(&*cut, width, height, imageops::FilterType::Triangle)
+}
+
+/// The largest centred window of `from` with the aspect of `to`: left, top, width, height.
+fn centre(from: (u32, u32), to: (u32, u32)) -> (u32, u32, u32, u32) {
+    let [from_width, from_height, to_width, to_height] = [from.0, from.1, to.0, to.1].map(u64::from);
+    let scaled = |side: u64, by: u64, over: u64| ((side * by + over / 2) / over).max(1) as u32;
+    if from_width * to_height > from_height * to_width {
+        let width = scaled(from_height, to_width, to_height).min(from.0);
+        ((from.0 - width) / 2, 0, width, from.1)
+    } else {
+        let height = scaled(from_width, to_height, to_width).min(from.1);
+        (0, (from.1 - height) / 2, from.0, height)
+    }
+}
+
+fn over_black(value: u8, alpha: u8) -> u8 {
+    ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8
+}
+
+fn opaque_grey(image: DynamicImage) -> GrayImage {
+    if !image.color().has_alpha() {
+        return image.into_luma8();
+    }
+    let image = image.into_luma_alpha8();
+    let mut opaque = GrayImage::new(image.width(), image.height());
+    for (to, from) in opaque.pixels_mut().zip(image.pixels()) {
+        to.0 = [over_black(from.0[0], from.0[1])];
+    }
+    opaque
+}
+
+fn opaque_colour(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    let mut opaque = RgbImage::new(image.width(), image.height());
+    for (to, from) in opaque.pixels_mut().zip(image.pixels()) {
+        let [red, green, blue, alpha] = from.0;
+        to.0 = [red, green, blue].map(|value| over_black(value, alpha));
+    }
+    opaque
+}
+
+/// Pillow's `convert("L")`: (19595 R + 38470 G + 7471 B + 2^15) >> 16.
+fn grey_of(image: &RgbImage) -> GrayImage {
+    let mut grey = GrayImage::new(image.width(), image.height());
+    for (to, from) in grey.pixels_mut().zip(image.pixels()) {
+        let [red, green, blue] = from.0.map(u32::from);
+        to.0 = [((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8];
+    }
+    grey
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_centred_and_keeps_the_aspect() {
+        assert_eq!(centre((28, 28), (28, 28)), (0, 0, 28, 28));
+        assert_eq!(centre((100, 50), (28, 28)), (25, 0, 50, 50));
+        assert_eq!(centre((50, 101), (32, 32)), (0, 25, 50, 50));
+        assert_eq!(centre((1, 16_384), (28, 28)), (0, 8191, 1, 1));
+        assert_eq!(centre((30, 30), (20, 10)), (0, 7, 30, 15));
+    }
+}

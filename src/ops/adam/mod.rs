@@ -1,0 +1,85 @@
+//! One step of Adam for one parameter, in place.
+
+mod cpu;
+
+use super::storage::{are_apart, is_fused, modify, read};
+use candle_core::{Result, Tensor, Var, bail};
+
+/// The numbers of one step of Adam (Kingma & Ba, arXiv 1412.6980).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamStep {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: f64,
+    /// Added to the gradient as `weight_decay * parameter`, not decoupled from it.
+    pub weight_decay: f64,
+    /// The number of this step; the first is 1.
+    pub step: u64,
+}
+
+impl AdamStep {
+    /// lr / (1 - beta1^t): the step size, the first moment's bias taken out.
+    fn step_size(&self) -> f64 {
+        self.lr / (1.0 - libm::pow(self.beta1, self.step as f64))
+    }
+
+    /// sqrt(1 - beta2^t): by what the root of the second moment is divided.
+    fn root_correction(&self) -> f64 {
+        (1.0 - libm::pow(self.beta2, self.step as f64)).sqrt()
+    }
+}
+
+/// Updates `parameter` and its two moments, all of one shape, by `gradient` as `torch.optim.Adam` does.
+pub fn adam_step(
+    parameter: &Var,
+    gradient: &Tensor,
+    first_moment: &Var,
+    second_moment: &Var,
+    step: &AdamStep,
+) -> Result<()> {
+    let tensors = [parameter.as_tensor(), gradient, first_moment.as_tensor(), second_moment.as_tensor()];
+    if step.step == 0 {
+        bail!("adam: steps are counted from 1")
+    }
+    if tensors.iter().any(|tensor| tensor.dims() != parameter.dims()) {
+        let found: Vec<_> = tensors.iter().map(|tensor| tensor.dims()).collect();
+        bail!("adam: expected a parameter, its gradient and its moments of one shape, found {found:?}")
+    }
+    if !is_fused(&tensors) {
+        return naive(parameter, gradient, first_moment, second_moment, step);
+    }
+    if parameter.elem_count() == 0 {
+        return Ok(());
+    }
+    if !are_apart(&tensors)? {
+        bail!("adam: the parameter, its gradient and its moments must not share their memory")
+    }
+    read(gradient, |gradient| {
+        modify(parameter, |parameter| {
+            modify(first_moment, |first| {
+                modify(second_moment, |second| {
+                    cpu::step(parameter, gradient, first, second, step);
+                    Ok(())
+                })
+            })
+        })
+    })?
+}
+
+/// [`adam_step`] in candle's ops.
+pub fn naive(
+    parameter: &Var,
+    gradient: &Tensor,
+    first_moment: &Var,
+    second_moment: &Var,
+    step: &AdamStep,
+) -> Result<()> {
+    let gradient = (gradient + (parameter.as_detached_tensor() * step.weight_decay)?)?;
+    let first = ((first_moment.as_detached_tensor() * step.beta1)? + (&gradient * (1.0 - step.beta1))?)?;
+    let second = ((second_moment.as_detached_tensor() * step.beta2)? + (gradient.sqr()? * (1.0 - step.beta2))?)?;
+    let denominator = ((second.sqrt()? / step.root_correction())? + step.eps)?;
+    parameter.set(&(parameter.as_detached_tensor() - ((&first / denominator)? * step.step_size())?)?)?;
+    first_moment.set(&first)?;
+    second_moment.set(&second)
+}

@@ -1,0 +1,179 @@
+//! Batch normalisation over the last dimension, then an activation (Ioffe & Szegedy, arXiv 1502.03167).
+
+mod cpu;
+
+use super::activation::{self, Activation};
+use super::storage::{Array, is_fused, read, tensor};
+use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
+
+/// What [`batch_norm_train`] gives; from the statistics a layer updates its running ones.
+#[derive(Clone, Debug)]
+pub struct BatchNormOutput {
+    /// (.., C), as the input.
+    pub output: Tensor,
+    /// The batch's mean (C); no gradient goes through it.
+    pub mean: Tensor,
+    /// The batch's biased variance (C), the sum of squares over the count; no gradient goes through it.
+    pub variance: Tensor,
+}
+
+/// Normalises each channel of x (.., C) by the mean and biased variance of this batch, scales it by weight (C), adds
+/// bias (C), and applies `activation`. As `torch.nn.functional.batch_norm` in training, and as there it is an error if
+/// a channel has fewer than two values.
+pub fn batch_norm_train(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<BatchNormOutput> {
+    let channels = check(x, &[weight, bias], activation)?;
+    if x.elem_count() < 2 * channels {
+        bail!("batch_norm: training needs more than one value a channel, found an input {:?}", x.dims())
+    }
+    if !is_fused(&[x, weight, bias]) {
+        return naive_train(x, weight, bias, eps, activation);
+    }
+    let x = x.contiguous()?;
+    let (mean, variance) = read(&x, |values| cpu::moments(values, channels))?;
+    let op = BatchNorm { scale: inverse_deviation(&variance, eps), mean: mean.clone(), trains: true, activation };
+    Ok(BatchNormOutput {
+        output: x.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?,
+        mean: tensor(mean, &[channels])?,
+        variance: tensor(variance, &[channels])?,
+    })
+}
+
+/// Normalises each channel of x (.., C) by running statistics (C), which take no gradient; else as
+/// [`batch_norm_train`].
+pub fn batch_norm_eval(
+    x: &Tensor,
+    running_mean: &Tensor,
+    running_variance: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<Tensor> {
+    check(x, &[running_mean, running_variance, weight, bias], activation)?;
+    if !is_fused(&[x, running_mean, running_variance, weight, bias]) {
+        return naive_eval(x, running_mean, running_variance, weight, bias, eps, activation);
+    }
+    let scale = read(running_variance, |variance| inverse_deviation(variance, eps))?;
+    let op = BatchNorm { scale, mean: read(running_mean, <[f32]>::to_vec)?, trains: false, activation };
+    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+}
+
+/// [`batch_norm_train`] in candle's ops.
+pub fn naive_train(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<BatchNormOutput> {
+    let rows = x.reshape(((), x.dim(D::Minus1)?))?;
+    let mean = rows.mean(0)?;
+    let variance = rows.broadcast_sub(&mean)?.sqr()?.mean(0)?;
+    let output = normalise(x, &mean, &variance, weight, bias, eps, activation)?;
+    Ok(BatchNormOutput { output, mean: mean.detach(), variance: variance.detach() })
+}
+
+/// [`batch_norm_eval`] in candle's ops.
+pub fn naive_eval(
+    x: &Tensor,
+    running_mean: &Tensor,
+    running_variance: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<Tensor> {
+    normalise(x, &running_mean.detach(), &running_variance.detach(), weight, bias, eps, activation)
+}
+
+fn normalise(
+    x: &Tensor,
+    mean: &Tensor,
+    variance: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<Tensor> {
+    let normal = x.broadcast_sub(mean)?.broadcast_div(&(variance + eps)?.sqrt()?)?;
+    activation::naive(&normal.broadcast_mul(weight)?.broadcast_add(bias)?, activation)
+}
+
+fn check(x: &Tensor, of_channels: &[&Tensor], activation: Activation) -> Result<usize> {
+    activation.check()?;
+    match x.dims().last() {
+        Some(&channels) if channels > 0 && of_channels.iter().all(|tensor| tensor.dims() == [channels]) => Ok(channels),
+        _ => bail!(
+            "batch_norm: expected an input (.., C) and a value for each of its channels, found {:?} and {:?}",
+            x.dims(),
+            of_channels.iter().map(|tensor| tensor.dims()).collect::<Vec<_>>()
+        ),
+    }
+}
+
+fn inverse_deviation(variance: &[f32], eps: f64) -> Vec<f32> {
+    variance.iter().map(|variance| (1.0 / (f64::from(*variance) + eps).sqrt()) as f32).collect()
+}
+
+struct BatchNorm {
+    mean: Vec<f32>,
+    /// One over the standard deviation.
+    scale: Vec<f32>,
+    /// Whether the statistics are this batch's, so that the gradient goes through them.
+    trains: bool,
+    activation: Activation,
+}
+
+impl CustomOp3 for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        weight: &CpuStorage,
+        lw: &Layout,
+        bias: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (x, weight, bias) = (Array::new(x, lx)?, Array::new(weight, lw)?, Array::new(bias, lb)?);
+        let statistics = cpu::Statistics { mean: &self.mean, scale: &self.scale };
+        let output = cpu::forward(x.values, statistics, weight.values, bias.values, self.activation);
+        Ok((CpuStorage::F32(output), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let statistics = cpu::Statistics { mean: &self.mean, scale: &self.scale };
+        let (x_values, output, gradient) = (x.contiguous()?, output.contiguous()?, gradient.contiguous()?);
+        read(&x_values, |values| {
+            read(&output, |output| {
+                read(&gradient, |gradient| {
+                    let pass = cpu::Backward { x: values, output, gradient, statistics, activation: self.activation };
+                    let (for_weight, for_bias) = pass.parameters();
+                    let for_x = x.track_op().then(|| {
+                        let through = self.trains.then_some((&for_weight[..], &for_bias[..]));
+                        tensor(read(weight, |weight| pass.input(weight, through))?, x.dims())
+                    });
+                    let for_weight = weight.track_op().then(|| tensor(for_weight.clone(), weight.dims()));
+                    let for_bias = bias.track_op().then(|| tensor(for_bias.clone(), bias.dims()));
+                    Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
+                })
+            })
+        })???
+    }
+}

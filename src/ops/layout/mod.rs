@@ -1,0 +1,53 @@
+//! Between images with the channels last, as the ops take them, and with the channels first, as PyTorch keeps them.
+
+pub(super) mod cpu;
+
+use super::storage::{is_fused, read, tensor, values};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+/// x (N, H, W, C) as (N, C, H, W), contiguous.
+pub fn channels_first(x: &Tensor) -> Result<Tensor> {
+    let (count, height, width, channels) = x.dims4()?;
+    transposed(x, (count, height * width, channels))?.reshape((count, channels, height, width))
+}
+
+/// x (N, C, H, W) as (N, H, W, C), contiguous.
+pub fn channels_last(x: &Tensor) -> Result<Tensor> {
+    let (count, channels, height, width) = x.dims4()?;
+    transposed(x, (count, channels, height * width))?.reshape((count, height, width, channels))
+}
+
+/// x as (N, A, B), each of the N matrices transposed: (N, B, A). candle's own copy of a transposed tensor is slow.
+fn transposed(x: &Tensor, shape: (usize, usize, usize)) -> Result<Tensor> {
+    let x = x.contiguous()?.reshape(shape)?;
+    if shape.1 == 1 || shape.2 == 1 {
+        Ok(x)
+    } else if is_fused(&[&x]) {
+        x.apply_op1(Transpose)
+    } else {
+        x.transpose(1, 2)?.contiguous()
+    }
+}
+
+struct Transpose;
+
+impl CustomOp1 for Transpose {
+    fn name(&self) -> &'static str {
+        "transpose"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (count, rows, columns) = layout.shape().dims3()?;
+        let output = cpu::transpose_each(values(x, layout)?, rows, columns);
+        Ok((CpuStorage::F32(output), Shape::from((count, columns, rows))))
+    }
+
+    fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (_, rows, columns) = output.dims3()?;
+        if !x.track_op() {
+            return Ok(None);
+        }
+        let gradient = read(gradient, |gradient| cpu::transpose_each(gradient, rows, columns))?;
+        Ok(Some(tensor(gradient, x.dims())?))
+    }
+}

@@ -1,0 +1,34 @@
+//! Moving averages in place.
+
+use super::parallel::TILE;
+use super::simd::vectorised;
+use super::storage::{are_apart, is_fused, modify, read};
+use candle_core::{Result, Tensor, Var, bail};
+use rayon::prelude::*;
+
+/// Moves `average` towards `value` of the same shape: average += weight * (value - average). As
+/// `torch.Tensor.lerp_` for weights below one half.
+pub fn lerp_in_place(average: &Var, value: &Tensor, weight: f64) -> Result<()> {
+    if average.dims() != value.dims() {
+        bail!("lerp: expected two tensors of one shape, found {:?} and {:?}", average.dims(), value.dims())
+    }
+    if !is_fused(&[average, value]) {
+        let old = average.as_detached_tensor();
+        return average.set(&(&old + ((value.detach() - &old)? * weight)?)?);
+    }
+    if average.elem_count() == 0 || !are_apart(&[average, value])? {
+        return Ok(()); // nothing to move, or towards itself
+    }
+    let weight = weight as f32;
+    read(value, |value| {
+        modify(average, |average| {
+            average.par_chunks_mut(TILE).zip(value.par_chunks(TILE)).for_each(|(average, value)| {
+                vectorised(
+                    #[inline(always)]
+                    || average.iter_mut().zip(value).for_each(|(average, value)| *average += weight * (value - *average)),
+                );
+            });
+            Ok(())
+        })
+    })?
+}

@@ -1,0 +1,55 @@
+//! The linear layer: x Wᵀ + b, then an activation.
+
+mod cpu;
+
+use super::activation::{self, Activation};
+use super::affine::{self, Epilogue, Product};
+use super::storage::{Array, is_fused};
+use candle_core::{Result, Tensor, bail};
+
+/// x (N, I) times weight (O, I) transposed, plus bias (O), then `activation`: (N, O). As `torch.nn.functional.linear`.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+    affine::check(&Linear, x, weight, bias, activation)?;
+    if is_fused(&[x, weight, bias.unwrap_or(x)]) {
+        affine::apply(Linear, x, weight, bias, activation)
+    } else {
+        naive(x, weight, bias, activation)
+    }
+}
+
+/// [`linear`] in candle's ops.
+pub fn naive(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+    let y = x.matmul(&weight.t()?)?;
+    let y = match bias {
+        Some(bias) => y.broadcast_add(bias)?,
+        None => y,
+    };
+    activation::naive(&y, activation)
+}
+
+struct Linear;
+
+impl Product for Linear {
+    const NAME: &'static str = "linear";
+
+    fn output_dims(&self, x: &[usize], weight: &[usize]) -> Result<Vec<usize>> {
+        match (x, weight) {
+            (&[count, inputs], &[outputs, expected]) if inputs == expected && inputs > 0 && outputs > 0 => {
+                Ok(vec![count, outputs])
+            }
+            _ => bail!("linear: expected an input (N, I) and a weight (O, I), found {x:?} and {weight:?}"),
+        }
+    }
+
+    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
+        Ok(cpu::forward(x, weight, epilogue))
+    }
+
+    fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
+        Ok(cpu::input_gradient(weight, gradient))
+    }
+
+    fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array) -> Result<Vec<f32>> {
+        Ok(cpu::weight_gradient(x, gradient))
+    }
+}

@@ -1,0 +1,71 @@
+//! Max pooling over images with the channels last. candle's own has a wrong gradient: a k²-th of the truth.
+
+mod cpu;
+
+use super::storage::{is_fused, read, tensor, values};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use std::sync::OnceLock;
+
+/// The largest value of each `size` x `size` window of x (N, H, W, C), the windows side by side: (N, H / size,
+/// W / size, C), rounded down. As `torch.nn.functional.max_pool2d`: the gradient goes to the first maximum, NaN is
+/// larger than every number, and rows and columns that fill no window are ignored.
+pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
+    check(x, size)?;
+    if !is_fused(&[x]) {
+        return naive(x, size);
+    }
+    x.contiguous()?.apply_op1(MaxPool { size, winners: OnceLock::new() })
+}
+
+/// [`max_pool2d`] in candle's ops.
+pub fn naive(x: &Tensor, size: usize) -> Result<Tensor> {
+    let (count, down, across, channels) = check(x, size)?;
+    let windows = x
+        .narrow(1, 0, down * size)?
+        .narrow(2, 0, across * size)?
+        .reshape((count, down, size, across, size * channels))?
+        .transpose(2, 3)? // (N, H', W', K, K * C)
+        .reshape((count, down, across, size * size, channels))?;
+    let mut largest = windows.narrow(3, 0, 1)?;
+    for position in 1..size * size {
+        let value = windows.narrow(3, position, 1)?;
+        let wins = (value.gt(&largest)? + value.ne(&value)?)?; // only NaN differs from itself
+        largest = wins.where_cond(&value, &largest)?;
+    }
+    largest.reshape((count, down, across, channels))
+}
+
+fn check(x: &Tensor, size: usize) -> Result<(usize, usize, usize, usize)> {
+    match *x.dims() {
+        [count, height, width, channels] if size > 0 && height >= size && width >= size => {
+            Ok((count, height / size, width / size, channels))
+        }
+        _ => bail!("max_pool2d: expected an input (N, H, W, C) of at least {size} x {size}, found {:?}", x.dims()),
+    }
+}
+
+struct MaxPool {
+    size: usize,
+    /// The position in its window of each maximum, row after row; written by the forward pass.
+    winners: OnceLock<Vec<u32>>,
+}
+
+impl CustomOp1 for MaxPool {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let dims = layout.shape().dims4()?;
+        let (output, winners) = cpu::forward(values(x, layout)?, dims, self.size);
+        self.winners.get_or_init(|| winners);
+        Ok((CpuStorage::F32(output), Shape::from((dims.0, dims.1 / self.size, dims.2 / self.size, dims.3))))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (true, Some(winners)) = (x.track_op(), self.winners.get()) else { return Ok(None) };
+        let dims = x.dims4()?;
+        let gradient = read(gradient, |gradient| cpu::backward(gradient, winners, dims, self.size))?;
+        Ok(Some(tensor(gradient, x.dims())?))
+    }
+}

@@ -1,0 +1,145 @@
+//! How work is shared by the threads: tiles cut by the shapes alone, so that results never depend on who computes them.
+//!
+//! Everything runs on rayon's current pool, whatever its size. A sum over tiles is added in their order.
+
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Elements of a tile of an elementwise op: 128 KiB, so that input and output stay in a core's cache.
+pub const TILE: usize = 32 * 1024;
+
+/// The range that tile `index` of `size` covers of `0..len`.
+pub fn tile(index: usize, size: usize, len: usize) -> Range<usize> {
+    index * size..((index + 1) * size).min(len)
+}
+
+/// As many whole rows of `columns` as fit into a [`TILE`], at least one.
+pub fn rows_of_a_tile(columns: usize) -> usize {
+    (TILE / columns.max(1)).max(1)
+}
+
+/// A new buffer of `len` values, written in tiles of `size` (the last may be shorter). `fill` gets the index of a tile
+/// and its values, all zero; what it returns comes back in the order of the tiles.
+pub fn fill_tiles<R: Send>(len: usize, size: usize, fill: impl Fn(usize, &mut [f32]) -> R + Sync) -> (Vec<f32>, Vec<R>) {
+    let mut buffer = Vec::with_capacity(len);
+    // Zeroed tile by tile, by the thread that goes on to fill it: the tile is then in its cache.
+    let results = buffer.spare_capacity_mut()[..len]
+        .par_chunks_mut(size.max(1))
+        .enumerate()
+        .with_max_len(1)
+        .map(|(index, tile)| fill(index, zeroed(tile)))
+        .collect();
+    // SAFETY: the tiles cover the first `len` elements and each was zeroed; the capacity is at least `len`.
+    unsafe { buffer.set_len(len) };
+    (buffer, results)
+}
+
+fn zeroed(tile: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    tile.fill(MaybeUninit::new(0.0));
+    // SAFETY: every element has just been written, and `MaybeUninit<f32>` has the layout of `f32`.
+    unsafe { &mut *(std::ptr::from_mut(tile) as *mut [f32]) }
+}
+
+/// A new row-major matrix, written in blocks. `fill` gets the rows and columns of a block and a contiguous scratch of
+/// that shape, which it must overwrite whole.
+pub fn fill_blocks(
+    (rows, columns): (usize, usize),
+    (block_rows, block_columns): (usize, usize),
+    fill: impl Fn(Range<usize>, Range<usize>, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    struct Target(*mut f32);
+    // SAFETY: the pointer is only used to write blocks, and no two blocks share an element.
+    unsafe impl Sync for Target {}
+    impl Target {
+        /// SAFETY: `start + line.len()` must not exceed the capacity, and no other thread may touch that range.
+        unsafe fn write(&self, start: usize, line: &[f32]) {
+            // SAFETY: as promised by the caller; `line` is scratch, never part of the target.
+            unsafe { std::ptr::copy_nonoverlapping(line.as_ptr(), self.0.add(start), line.len()) }
+        }
+    }
+
+    let across = columns.div_ceil(block_columns);
+    let mut matrix = Vec::with_capacity(rows * columns);
+    let target = Target(matrix.as_mut_ptr());
+    (0..rows.div_ceil(block_rows) * across).into_par_iter().with_max_len(1).for_each(|block| {
+        let (of_rows, of_columns) =
+            (tile(block / across, block_rows, rows), tile(block % across, block_columns, columns));
+        scratch(of_rows.len() * of_columns.len(), |values| {
+            fill(of_rows.clone(), of_columns.clone(), values);
+            for (row, line) in of_rows.zip(values.chunks_exact(of_columns.len())) {
+                // SAFETY: the line lies in row `row < rows` and in the columns of this block alone.
+                unsafe { target.write(row * columns + of_columns.start, line) };
+            }
+        });
+    });
+    // SAFETY: the blocks cover the matrix, and each was written above.
+    unsafe { matrix.set_len(rows * columns) };
+    matrix
+}
+
+/// The results of `0..count`, in order.
+pub fn map<R: Send>(count: usize, work: impl Fn(usize) -> R + Send + Sync) -> Vec<R> {
+    (0..count).into_par_iter().with_max_len(1).map(work).collect()
+}
+
+/// The sum of equally long parts, element by element, in the order of the parts.
+pub fn add_in_order(parts: &[Vec<f32>]) -> Vec<f32> {
+    let len = parts.first().map_or(0, Vec::len);
+    let (sum, _) = fill_tiles(len, TILE, |index, sum| {
+        for part in parts {
+            for (sum, value) in sum.iter_mut().zip(&part[tile(index, TILE, len)]) {
+                *sum += value;
+            }
+        }
+    });
+    sum
+}
+
+/// The same for small parts, added in f64.
+pub fn add_in_order_f64(parts: &[Vec<f32>], len: usize) -> Vec<f64> {
+    let mut sum = vec![0.0; len];
+    for part in parts {
+        for (sum, value) in sum.iter_mut().zip(part) {
+            *sum += f64::from(*value);
+        }
+    }
+    sum
+}
+
+/// Lends `len` values of memory that the thread keeps for the next call. Their content is arbitrary.
+pub fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    thread_local! { static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) } }
+    let mut buffer = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if buffer.len() < len {
+        buffer = vec![0.0; len];
+    }
+    let result = work(&mut buffer[..len]);
+    FREE.with_borrow_mut(|free| free.push(buffer));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_and_tiles_cover_odd_shapes() {
+        let expected: Vec<f32> = (0..7 * 11).map(|index| index as f32).collect();
+        let blocks = fill_blocks((7, 11), (3, 4), |rows, columns, block| {
+            let places = rows.flat_map(|row| columns.clone().map(move |column| row * 11 + column));
+            block.iter_mut().zip(places).for_each(|(value, place)| *value = place as f32);
+        });
+        assert_eq!(blocks, expected);
+        let (tiles, sizes) = fill_tiles(77, 10, |index, values| {
+            assert!(values.iter().all(|value| *value == 0.0));
+            values.iter_mut().enumerate().for_each(|(offset, value)| *value = (index * 10 + offset) as f32);
+            values.len()
+        });
+        assert_eq!(tiles, expected);
+        assert_eq!(sizes, [10, 10, 10, 10, 10, 10, 10, 7]);
+        assert!(fill_blocks((0, 5), (3, 4), |_, _, _| ()).is_empty());
+        assert!(fill_tiles(0, 0, |_, _| ()).0.is_empty());
+    }
+}

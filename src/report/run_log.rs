@@ -1,0 +1,154 @@
+//! The log of a run, `metrics.jsonl`: one JSON object a logged step, each on its own line.
+//!
+//! A line is written in one piece and handed to the system at once, so a run that is killed loses at most the line it
+//! was writing. JSON knows no NaN and no infinity: they are written as `null` and read back as NaN.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::Failure;
+
+/// A logged step of GAN training.
+///
+/// Losses and scores are f32, as they were computed: 1.3862944 stays that and does not become 1.3862943649291992.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct GanRecord {
+    pub step: u64,
+    pub epoch: u64,
+    /// Since the start of the run; written to the millisecond.
+    #[serde(serialize_with = "thousandths", deserialize_with = "number_or_null")]
+    pub seconds: f64,
+    /// Training images a second since the previous record, everything included; written to the tenth.
+    #[serde(serialize_with = "tenths", deserialize_with = "number_or_null")]
+    pub images_per_second: f64,
+    #[serde(deserialize_with = "number_or_null")]
+    pub d_loss: f32,
+    #[serde(deserialize_with = "number_or_null")]
+    pub g_loss: f32,
+    /// Mean of the sigmoid of D's scores on real images: its belief that they are real.
+    #[serde(deserialize_with = "number_or_null")]
+    pub real_score: f32,
+    /// The same on fakes.
+    #[serde(deserialize_with = "number_or_null")]
+    pub fake_score: f32,
+}
+
+fn thousandths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 1000.0).round() / 1000.0)
+}
+
+fn tenths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 10.0).round() / 10.0)
+}
+
+/// Reads a number, or NaN where there is `null`. Public for the records of other commands.
+pub fn number_or_null<'de, D: Deserializer<'de>, F>(deserializer: D) -> Result<F, D::Error>
+where
+    F: Deserialize<'de> + From<f32>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(|| F::from(f32::NAN)))
+}
+
+/// A log open for appending records of type `R`.
+#[derive(Debug)]
+pub struct RunLog<R> {
+    path: PathBuf,
+    file: File,
+    records: PhantomData<fn(R) -> R>,
+}
+
+impl<R: Serialize + DeserializeOwned> RunLog<R> {
+    /// Opens the log at `path` for appending, new if there is none, after dropping a torn last line and every record
+    /// for which `keep` is false: on resuming, those from the checkpoint's step on. What is kept is kept to the byte;
+    /// a changed log takes the old one's place in one step.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] when a line other than the last is no record; [`Failure::Storage`] when the log cannot be
+    /// written.
+    pub fn open(path: &Path, keep: impl Fn(&R) -> bool) -> anyhow::Result<Self> {
+        if let Some(text) = read(path)? {
+            let mut kept = String::new();
+            for (line, record) in parse::<R>(path, &text)? {
+                if keep(&record) {
+                    kept.push_str(line);
+                    kept.push('\n');
+                }
+            }
+            if kept.as_bytes() != text {
+                replace(path, kept.as_bytes()).map_err(|error| Failure::writing(path, error))?;
+            }
+        }
+        let opened = OpenOptions::new().create(true).append(true).open(path);
+        let file = opened.map_err(|error| Failure::writing(path, error))?;
+        Ok(Self { path: path.to_owned(), file, records: PhantomData })
+    }
+
+    /// Adds a record and hands back its line, without the line break, for whoever streams it too.
+    pub fn append(&mut self, record: &R) -> anyhow::Result<String> {
+        let mut line = serde_json::to_string(record)?;
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(|error| Failure::writing(&self.path, error))?;
+        line.pop();
+        Ok(line)
+    }
+
+    /// Waits until every line is on the disk: before a checkpoint that counts on them.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        Ok(self.file.sync_data().map_err(|error| Failure::writing(&self.path, error))?)
+    }
+
+    /// All records of the log at `path`; a torn last line is none.
+    pub fn records(path: &Path) -> anyhow::Result<Vec<R>> {
+        let text = read(path)?.ok_or_else(|| Failure::Input(format!("{}: no such file", path.display())))?;
+        Ok(parse(path, &text)?.into_iter().map(|(_, record)| record).collect())
+    }
+}
+
+/// The bytes of the log, or `None` where there is no file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::reading(path, error)),
+    }
+}
+
+/// The lines of a log with what they say, but for a last one that says nothing.
+fn parse<'a, R: DeserializeOwned>(path: &Path, text: &'a [u8]) -> Result<Vec<(&'a str, R)>, Failure> {
+    let mut lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
+    while lines.last().is_some_and(|line| line.is_empty()) {
+        lines.pop();
+    }
+    let mut records = Vec::with_capacity(lines.len());
+    for (index, line) in lines.iter().enumerate() {
+        let text = str::from_utf8(line).map_err(|error| error.to_string());
+        let parsed = text.and_then(|text| match serde_json::from_str(text) {
+            Ok(record) => Ok((text, record)),
+            Err(error) => Err(error.to_string()),
+        });
+        match parsed {
+            Ok(record) => records.push(record),
+            Err(_) if index + 1 == lines.len() => break,
+            Err(error) => {
+                let message =
+                    format!("line {} is no record of this run: {error}\nRepair or remove that line.", index + 1);
+                return Err(Failure::reading(path, message));
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// Puts `text` in the place of the file at `path` in one step.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("jsonl.tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}

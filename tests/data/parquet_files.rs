@@ -1,0 +1,109 @@
+//! Parquet files as the Hub writes them.
+
+use std::fs::{self, File};
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use gan::data::ImageShape;
+use image::{GrayImage, ImageFormat, Luma};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+
+use super::{GREY, open_directory, refused};
+
+const TINY: ImageShape = ImageShape { height: 3, width: 3, channels: 1 };
+
+fn picture(value: u8) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    GrayImage::from_pixel(3, 3, Luma([value])).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// Two row groups of `rows` each: pictures and labels.
+fn write(path: &Path, rows: &[(Vec<u8>, i64)], names: &str) {
+    let schema = "message schema {
+        optional group image { optional binary bytes; optional binary path (UTF8); }
+        optional int64 label;
+    }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let metadata = format!(r#"{{"info": {{"features": {{"label": {{"names": {names}, "_type": "ClassLabel"}}}}}}}}"#);
+    let metadata = KeyValue { key: "huggingface".to_string(), value: Some(metadata) };
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![metadata])).build();
+    let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
+    for _ in 0..2 {
+        let mut group = writer.next_row_group().unwrap();
+        let pictures: Vec<ByteArray> = rows.iter().map(|(bytes, _)| bytes.clone().into()).collect();
+        let labels: Vec<i64> = rows.iter().map(|(_, label)| *label).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&pictures, Some(&vec![2; rows.len()]), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&[], Some(&vec![1; rows.len()]), None).unwrap();
+        column.close().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&labels, Some(&vec![1; rows.len()]), None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+    }
+    writer.close().unwrap();
+}
+
+#[test]
+fn parquet_files_give_pictures_labels_and_class_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [(picture(9), 1), (picture(7), 0), (picture(5), 1)];
+    write(&folder.path().join("train-00001-of-00002.parquet"), &rows[2..], r#"["shoe", "shirt"]"#);
+    write(&folder.path().join("train-00000-of-00002.parquet"), &rows[..2], r#"["shoe", "shirt"]"#);
+    let set = open_directory(folder.path(), TINY).unwrap();
+    assert_eq!(set.classes, ["shoe", "shirt"]);
+    assert_eq!(set.train.labels, [1, 0, 1, 0, 1, 1]);
+    let firsts: Vec<u8> = set.train.pixels.chunks(9).map(|image| image[0]).collect();
+    assert_eq!(firsts, [9, 7, 9, 7, 5, 5]);
+    assert!(set.test.is_empty());
+
+    fs::create_dir(folder.path().join("test")).unwrap();
+    write(&folder.path().join("test/0000.parquet"), &[(picture(1), 2)], "7");
+    let set = open_directory(folder.path(), GREY).unwrap();
+    assert_eq!((set.test.labels, set.test.pixels.len()), (vec![2, 2], 2 * 784));
+    assert_eq!(set.classes, ["shoe", "shirt", "2"]);
+}
+
+#[test]
+fn parquet_files_that_are_no_image_sets_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    let outcome = |rows: &[(Vec<u8>, i64)]| {
+        write(&path, rows, "[]");
+        refused(open_directory(folder.path(), TINY))
+    };
+    assert!(outcome(&[(picture(1), 0), (b"no picture".to_vec(), 0)]).contains("image 1 cannot be decoded"));
+    assert!(outcome(&[(picture(1), 256)]).contains("label 256"));
+    assert!(outcome(&[(picture(1), -1)]).contains("label -1"));
+    assert!(outcome(&[]).contains("no rows"));
+    fs::rename(&path, folder.path().join("other.parquet")).unwrap();
+    assert!(refused(open_directory(folder.path(), TINY)).contains("train*.parquet"));
+}
+
+#[test]
+fn no_damage_to_a_parquet_file_brings_the_reader_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    write(&path, &[(picture(1), 0), (picture(2), 1)], "[]");
+    let good = fs::read(&path).unwrap();
+    let mut refusals = 0;
+    for at in 0..good.len() {
+        let mut damaged = good.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&path, &damaged).unwrap();
+        refusals += usize::from(open_directory(folder.path(), TINY).is_err());
+    }
+    assert!(refusals > good.len() / 4, "{refusals} of {}", good.len());
+    for length in (0..good.len()).step_by(7) {
+        fs::write(&path, &good[..length]).unwrap();
+        refused(open_directory(folder.path(), TINY));
+    }
+}
