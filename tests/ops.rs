@@ -71,7 +71,10 @@ fn assert_finite_differences(op: Op, inputs: &[Tensor], what: &str) {
         };
         let expected = (loss(1e-5) - loss(-1e-5)) / 2e-5;
         let product: f64 = values(&found[index + 1]).iter().zip(values(&direction)).map(|(g, d)| g * d).sum();
-        assert!((product - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{what}, input {index}: {product} {expected}");
+        assert!(
+            (product - expected).abs() < 1e-4 * (1.0 + expected.abs()),
+            "{what}, input {index}: {product} {expected}"
+        );
     }
 }
 
@@ -273,7 +276,8 @@ fn batch_norm_gradient_agrees_with_finite_differences() {
 #[test]
 fn max_pool_agrees_with_its_twin() {
     let mut generator = generator("max_pool2d");
-    for (dims, size) in [([2, 24, 24, 32], 2), ([3, 7, 5, 3], 2), ([1, 9, 11, 4], 3), ([2, 3, 2, 1], 1), ([1, 5, 5, 2], 5)]
+    for (dims, size) in
+        [([2, 24, 24, 32], 2), ([3, 7, 5, 3], 2), ([1, 9, 11, 4], 3), ([2, 3, 2, 1], 1), ([1, 5, 5, 2], 5)]
     {
         let x = random(&mut generator, &dims);
         assert_parity(&|x| ops::max_pool2d(&x[0], size), &[x], &format!("{dims:?} by {size}"));
@@ -366,7 +370,9 @@ fn every_op() -> Vec<NamedOp> {
         ),
         (
             "batch_norm_train",
-            Box::new(move |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Relu)?.output)),
+            Box::new(
+                move |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Relu)?.output),
+            ),
             batch_norm_inputs(generator, &[1500, 300]),
         ),
         (
@@ -378,7 +384,11 @@ fn every_op() -> Vec<NamedOp> {
             batch_norm_inputs(generator, &[40, 14, 14, 64]),
         ),
         ("max_pool2d", Box::new(|x: &[Tensor]| ops::max_pool2d(&x[0], 2)), vec![random(generator, &[30, 13, 12, 20])]),
-        ("channels_first", Box::new(|x: &[Tensor]| ops::channels_first(&x[0])), vec![random(generator, &[30, 13, 12, 20])]),
+        (
+            "channels_first",
+            Box::new(|x: &[Tensor]| ops::channels_first(&x[0])),
+            vec![random(generator, &[30, 13, 12, 20])],
+        ),
         ("activate", Box::new(move |x: &[Tensor]| ops::activate(&x[0], tanh)), vec![random(generator, &[100_001])]),
     ]
 }

@@ -9,8 +9,12 @@ const STEPS: &str = "17";
 
 /// Starts the run with `--json`, waits for `lines` records, sends `signal`; returns the exit code.
 fn stop_after(work: &Workplace, arguments: &[&str], lines: usize, signal: i32) -> Option<i32> {
-    let mut child =
-        work.spawn(&[arguments, &["--json", "-q"]].concat()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = work
+        .spawn(&[arguments, &["--json", "-q"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut records = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..lines {
         records.next();
@@ -78,7 +82,8 @@ fn dcgan_resumes_with_its_running_statistics() {
     work.gan(&["train-gan", "--resume", "parts", "--steps", "5", "--threads", "3"]).assert().success();
     let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/step-00000005.safetensors")));
     assert!(state("whole") == state("parts"));
-    let tracked = work.tensors("weights/parts/generator.safetensors")["2.num_batches_tracked"].to_scalar::<i64>().unwrap();
+    let tracked =
+        work.tensors("weights/parts/generator.safetensors")["2.num_batches_tracked"].to_scalar::<i64>().unwrap();
     assert_eq!(tracked, 10, "two forwards a step");
 }
 
@@ -110,7 +115,9 @@ fn a_saved_configuration_holds() {
     let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(stderr.contains("--lr 0.01") && stderr.contains("0.001"), "{stderr}");
     // what agrees with it may be said again
-    work.gan(&["train-gan", "--resume", "run", "--steps", "8", "--lr", "0.001", "--batch-size", "16"]).assert().success();
+    work.gan(&["train-gan", "--resume", "run", "--steps", "8", "--lr", "0.001", "--batch-size", "16"])
+        .assert()
+        .success();
     let assert = work.gan(&["train-gan", "--resume", "run", "--steps", "5"]).assert().code(2);
     assert!(String::from_utf8_lossy(&assert.get_output().stderr).contains("step 8"));
 }

@@ -71,7 +71,10 @@ fn given_latents_are_used() {
 #[test]
 fn a_directory_gets_one_png_an_image() {
     let work = trained();
-    work.gan(&["sample", "--n", "3", "--offset", "62", "-o", "dir/", "--scale", "1"]).assert().success().stdout("dir/\n");
+    work.gan(&["sample", "--n", "3", "--offset", "62", "-o", "dir/", "--scale", "1"])
+        .assert()
+        .success()
+        .stdout("dir/\n");
     let mut names: Vec<_> = std::fs::read_dir(work.path("dir")).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["000062.png", "000063.png", "000064.png"]);
@@ -99,7 +102,9 @@ fn a_walk_is_a_film_that_comes_back_to_its_beginning() {
     }
     assert_eq!(frames, 12);
     work.gan(&["sample", "--n", "1", "-o", "walk.gif"]).assert().code(2);
-    work.gan(&["sample", "--n", "3", "--walk", "linear", "--frames", "4", "--walks", "2", "-o", "line.gif"]).assert().success();
+    work.gan(&["sample", "--n", "3", "--walk", "linear", "--frames", "4", "--walks", "2", "-o", "line.gif"])
+        .assert()
+        .success();
     assert_ne!(bytes, work.read("line.gif"));
 }
 
@@ -127,7 +132,12 @@ fn a_reader_that_leaves_ends_it_quietly() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        (output.status.code(), output.stderr.len()),
+        (Some(0), 0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]

@@ -61,8 +61,21 @@ impl Workplace {
 
 /// Flags of the smallest useful run.
 pub const TINY: &[&str] = &[
-    "train-gan", "--model", "vanilla", "--data", "data", "--batch-size", "16", "--latent-dim", "8", "--log-every", "1",
-    "--checkpoint-every", "4", "--sample-every", "3",
+    "train-gan",
+    "--model",
+    "vanilla",
+    "--data",
+    "data",
+    "--batch-size",
+    "16",
+    "--latent-dim",
+    "8",
+    "--log-every",
+    "1",
+    "--checkpoint-every",
+    "4",
+    "--sample-every",
+    "3",
 ];
 
 /// Bytes of two sets of tensors, to be compared to the bit.

@@ -7,7 +7,8 @@ fn every_model_trains_and_leaves_its_files() {
     let work = Workplace::new();
     for model in ["vanilla", "lsgan", "dcgan"] {
         let flags = ["train-gan", "--model", model, "--data", "data", "--batch-size", "16", "--steps", "3"];
-        let output = work.gan(&[&flags[..], &["--sample-every", "2", "--log-every", "1", "-q"]].concat()).output().unwrap();
+        let output =
+            work.gan(&[&flags[..], &["--sample-every", "2", "--log-every", "1", "-q"]].concat()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("weights/{model}\n"));
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -19,9 +20,7 @@ fn every_model_trains_and_leaves_its_files() {
         }
         let metrics = work.metrics(model);
         assert_eq!(metrics.len(), 3);
-        for key in
-            ["step", "epoch", "seconds", "images_per_second", "d_loss", "g_loss", "real_score", "fake_score"]
-        {
+        for key in ["step", "epoch", "seconds", "images_per_second", "d_loss", "g_loss", "real_score", "fake_score"] {
             assert!(metrics[0][key].is_number(), "{model}: {key} in {}", metrics[0]);
         }
     }
@@ -42,7 +41,9 @@ fn no_ema_keeps_no_average() {
     let work = Workplace::new();
     work.train("raw", "2", &["--no-ema"]);
     assert!(!work.path("weights/raw/generator_ema.safetensors").exists());
-    assert!(work.tensors("weights/raw/step-00000002.safetensors").keys().all(|name| !name.starts_with("generator_ema")));
+    assert!(
+        work.tensors("weights/raw/step-00000002.safetensors").keys().all(|name| !name.starts_with("generator_ema"))
+    );
 }
 
 #[test]
@@ -84,9 +85,11 @@ fn only_the_newest_checkpoints_stay() {
 #[test]
 fn a_seed_decides_every_byte() {
     let work = Workplace::new();
-    for (run, flags) in
-        [("one", ["--threads", "1", "--seed", "3"]), ("many", ["--threads", "5", "--seed", "3"]), ("other", ["--threads", "1", "--seed", "4"])]
-    {
+    for (run, flags) in [
+        ("one", ["--threads", "1", "--seed", "3"]),
+        ("many", ["--threads", "5", "--seed", "3"]),
+        ("other", ["--threads", "1", "--seed", "4"]),
+    ] {
         work.train(run, "6", &flags);
     }
     for file in ["generator", "discriminator", "generator_ema"] {
@@ -127,7 +130,9 @@ fn divergence_after_a_good_checkpoint_keeps_it() {
     // The same run with a loss that cannot be finite: its weights are made huge behind its back.
     let mut archive = gan::checkpoint::read(&work.path("weights/run/step-00000004.safetensors")).unwrap();
     let huge = (archive.tensors["generator.4.weight"].ones_like().unwrap() * 3e38).unwrap();
-    archive.tensors.insert("discriminator.5.weight".into(), archive.tensors["discriminator.5.weight"].affine(0.0, 3e38).unwrap());
+    archive
+        .tensors
+        .insert("discriminator.5.weight".into(), archive.tensors["discriminator.5.weight"].affine(0.0, 3e38).unwrap());
     archive.tensors.insert("generator.4.weight".into(), huge);
     gan::checkpoint::write(&work.path("weights/run/step-00000004.safetensors"), &archive).unwrap();
     std::fs::write(work.path("weights/run/step-00000003.safetensors"), good).unwrap();
@@ -161,7 +166,10 @@ fn a_collapse_is_named() {
     let flags = ["--steps", "200", "--model", "vanilla", "--discriminator-lr", "1e-6", "--lr", "1e-2"];
     let work = Workplace::new();
     let assert = work
-        .gan(&[&["train-gan", "--data", "data", "--batch-size", "16", "--log-every", "1", "--run", "same"], &flags[..]].concat())
+        .gan(
+            &[&["train-gan", "--data", "data", "--batch-size", "16", "--log-every", "1", "--run", "same"], &flags[..]]
+                .concat(),
+        )
         .assert()
         .success();
     let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();

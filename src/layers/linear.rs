@@ -29,7 +29,8 @@ pub struct Linear {
 
 impl Linear {
     pub fn new(inputs: usize, outputs: usize, config: LinearConfig, vb: VarBuilder) -> Result<Self> {
-        let weight = vb.get_with_hints((outputs, inputs), "weight", config.initialisation.weight(outputs, inputs, 1))?;
+        let weight =
+            vb.get_with_hints((outputs, inputs), "weight", config.initialisation.weight(outputs, inputs, 1))?;
         let bias = match config.bias {
             true => Some(vb.get_with_hints(outputs, "bias", Initialisation::bias(inputs))?),
             false => None,

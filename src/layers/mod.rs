@@ -8,7 +8,7 @@ mod init;
 mod linear;
 
 pub use batch_norm::BatchNorm;
-pub use conv2d::{Conv2d, Conv2dConfig};
 pub use conv_transpose2d::ConvTranspose2d;
+pub use conv2d::{Conv2d, Conv2dConfig};
 pub use init::Initialisation;
 pub use linear::{Linear, LinearConfig};

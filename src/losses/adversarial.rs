@@ -19,9 +19,7 @@ impl AdversarialLoss {
     /// What D minimises, from its scores on real images and on fakes, (N, 1) each. A scalar.
     pub fn discriminator(self, real_scores: &Tensor, fake_scores: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Bce | Self::Minimax => {
-                bce_with_logits(real_scores, 1.0)? + bce_with_logits(fake_scores, 0.0)?
-            }
+            Self::Bce | Self::Minimax => bce_with_logits(real_scores, 1.0)? + bce_with_logits(fake_scores, 0.0)?,
             Self::Ls => half_mean_square(real_scores, 1.0)? + half_mean_square(fake_scores, 0.0)?,
         }
     }
@@ -63,11 +61,27 @@ mod tests {
 
     /// The scores of the assignment's own checks.
     const REAL: [f32; 10] = [
-        0.93487311, -1.01698916, -0.57304769, -0.88162704, -1.40129389, -1.45395693, -1.54239755, -0.57273325,
-        0.98584429, 0.13312152,
+        0.93487311,
+        -1.01698916,
+        -0.57304769,
+        -0.88162704,
+        -1.40129389,
+        -1.45395693,
+        -1.54239755,
+        -0.57273325,
+        0.98584429,
+        0.13312152,
     ];
     const FAKE: [f32; 10] = [
-        -1.80865868, 0.09030055, -0.4428902, -0.07879368, -0.37655044, 0.32084742, -0.28590837, 1.01376281, 0.99241439,
+        -1.80865868,
+        0.09030055,
+        -0.4428902,
+        -0.07879368,
+        -0.37655044,
+        0.32084742,
+        -0.28590837,
+        1.01376281,
+        0.99241439,
         0.39394346,
     ];
 

@@ -157,14 +157,7 @@ impl<P: Product> CustomOp3 for Affine<P> {
         self.forward(Array::new(x, lx)?, Array::new(weight, lw)?, Some(Array::new(bias, lb)?.values))
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        output: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<Gradients> {
+    fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Gradients> {
         self.backward((x, weight, Some(bias)), output, gradient)
     }
 }

@@ -22,7 +22,11 @@ pub fn rows_of_a_tile(columns: usize) -> usize {
 
 /// A new buffer of `len` values, written in tiles of `size` (the last may be shorter). `fill` gets the index of a tile
 /// and its values, all zero; what it returns comes back in the order of the tiles.
-pub fn fill_tiles<R: Send>(len: usize, size: usize, fill: impl Fn(usize, &mut [f32]) -> R + Sync) -> (Vec<f32>, Vec<R>) {
+pub fn fill_tiles<R: Send>(
+    len: usize,
+    size: usize,
+    fill: impl Fn(usize, &mut [f32]) -> R + Sync,
+) -> (Vec<f32>, Vec<R>) {
     let mut buffer = Vec::with_capacity(len);
     // Zeroed tile by tile, by the thread that goes on to fill it: the tile is then in its cache.
     let results = buffer.spare_capacity_mut()[..len]

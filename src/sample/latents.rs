@@ -22,9 +22,15 @@ pub fn latents(seed: u64, first: u64, count: usize, latent_dim: usize) -> Vec<f3
 /// Where latents come from.
 #[derive(Debug)]
 pub enum Latents {
-    Drawn { seed: u64, latent_dim: usize },
+    Drawn {
+        seed: u64,
+        latent_dim: usize,
+    },
     /// (rows, `latent_dim`), read from a file.
-    Given { values: Vec<f32>, latent_dim: usize },
+    Given {
+        values: Vec<f32>,
+        latent_dim: usize,
+    },
 }
 
 impl Latents {
@@ -33,8 +39,8 @@ impl Latents {
         let damaged = |what: String| Failure::reading(path, what);
         let file = File::open(path).map_err(|error| damaged(error.to_string()))?;
         let bytes = file.metadata().map_err(|error| damaged(error.to_string()))?.len();
-        let npy = npyz::NpyFile::new(BufReader::new(file))
-            .map_err(|error| damaged(format!("not a .npy file: {error}")))?;
+        let npy =
+            npyz::NpyFile::new(BufReader::new(file)).map_err(|error| damaged(format!("not a .npy file: {error}")))?;
         let shape = npy.shape().to_vec();
         if shape.len() != 2 || shape[1] != latent_dim as u64 {
             bail!(damaged(format!("latents of shape {shape:?}; this generator needs (N, {latent_dim})")));

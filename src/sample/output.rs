@@ -177,9 +177,8 @@ impl Job<'_> {
 
 /// The header of a .npy of format 1.0 for (count, 1, 28, 28) little-endian f32; 128 bytes, so the data is aligned.
 fn npy_header(count: u64) -> Vec<u8> {
-    let description = format!(
-        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 1, {IMAGE_SIZE}, {IMAGE_SIZE}), }}"
-    );
+    let description =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 1, {IMAGE_SIZE}, {IMAGE_SIZE}), }}");
     let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
     header.extend_from_slice(format!("{description:<117}\n").as_bytes());
     header

@@ -201,10 +201,8 @@ impl<'a> Training<'a> {
             if let Some(signal) = stop.signal() {
                 self.save()?;
                 progress.finish();
-                self.console.note(&format!(
-                    "stopped at step {}; go on with --resume {}",
-                    self.step, self.run.directory.name
-                ));
+                self.console
+                    .note(&format!("stopped at step {}; go on with --resume {}", self.step, self.run.directory.name));
                 bail!(Failure::Stopped(signal));
             }
             if self.step == self.last_step {
@@ -284,7 +282,9 @@ impl<'a> Training<'a> {
 
     fn diverged(&self, what: &str) -> anyhow::Error {
         let last_good = match self.run.directory.checkpoints().unwrap_or_default().last() {
-            Some(&step) => format!("the last good checkpoint is {}", self.run.directory.checkpoint_path(step).display()),
+            Some(&step) => {
+                format!("the last good checkpoint is {}", self.run.directory.checkpoint_path(step).display())
+            }
             None => "no checkpoint had been written yet".into(),
         };
         Failure::Diverged(format!(

@@ -44,7 +44,7 @@ fn check(name: &str, inputs: &[usize], build: impl Fn(&Parameters) -> Box<dyn Mo
         (name, gradient)
     };
     let variables = parameters.trainable().into_iter().chain([("inputs".to_string(), first.clone())]);
-    assert_all(&format!("{name}: gradients"), &record.gradients, &variables.map(gradient).collect());
+    assert_all(&format!("{name}: gradients"), &record.gradients, &variables.map(gradient).collect(), Summary::assert);
 
     network.forward_t(&symmetric(&format!("{name}.second_inputs"), inputs), true).unwrap();
     let mut buffers: BTreeMap<String, Tensor> = parameters.tensors();
@@ -52,7 +52,7 @@ fn check(name: &str, inputs: &[usize], build: impl Fn(&Parameters) -> Box<dyn Mo
     for (name, batches) in buffers.extract_if(.., |name, _| name.ends_with("num_batches_tracked")) {
         assert_eq!(batches.to_scalar::<i64>().unwrap(), 2, "{name}");
     }
-    assert_all(&format!("{name}: buffers"), &record.buffers_after_two.unwrap_or_default(), &buffers);
+    assert_all(&format!("{name}: buffers"), &record.buffers_after_two.unwrap_or_default(), &buffers, Summary::assert);
     if let Some(evaluated) = record.evaluated {
         let before = buffers;
         evaluated.assert(&format!("{name}: in evaluation"), &network.forward_t(&first, false).unwrap());

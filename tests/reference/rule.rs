@@ -34,7 +34,8 @@ pub fn real_images(first: usize, count: usize) -> Tensor {
     let mut values = Vec::with_capacity(count * PIXELS);
     for image in first..first + count {
         let word = |index| i64::from(bits(&format!("image.{image}"), index));
-        let blobs: Vec<[i64; 3]> = (0..BLOBS).map(|blob| [0, 1, 2].map(|part| word(PIXELS + 3 * blob + part))).collect();
+        let blobs: Vec<[i64; 3]> =
+            (0..BLOBS).map(|blob| [0, 1, 2].map(|part| word(PIXELS + 3 * blob + part))).collect();
         for pixel in 0..PIXELS {
             let (row, column) = (pixel as i64 / SIDE, pixel as i64 % SIDE);
             let light = |&[center_row, center_column, size]: &[i64; 3]| {
@@ -48,6 +49,15 @@ pub fn real_images(first: usize, count: usize) -> Tensor {
         }
     }
     Tensor::from_vec(values, (count, 28, 28, 1), &Device::Cpu).unwrap()
+}
+
+/// What scales the weights of a layer: 1 for PyTorch's default bound.
+fn gain(network: &str, layer: &str) -> f64 {
+    match (network, layer) {
+        ("dcgan_discriminator", _) => 0.25,
+        ("dcgan_generator", "0" | "3" | "7") => 16.0,
+        _ => 1.0,
+    }
 }
 
 /// Overwrites the parameters of the network that `generate.py` calls `network`; batch-norm buffers become those of a

@@ -138,7 +138,9 @@ impl Backward<'_> {
                         #[inline(always)]
                         || {
                             let sums = products.iter_mut().zip(sums.iter_mut());
-                            for (((product, sum), (x, mean)), g) in sums.zip(self.x[range].iter().zip(mean)).zip(gradient) {
+                            for (((product, sum), (x, mean)), g) in
+                                sums.zip(self.x[range].iter().zip(mean)).zip(gradient)
+                            {
                                 *product += g * (x - mean);
                                 *sum += g;
                             }

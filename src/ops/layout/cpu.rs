@@ -22,7 +22,12 @@ pub fn transpose(matrix: &[f32], rows: usize, columns: usize, output: &mut [f32]
             for top in (0..rows).step_by(SIDE) {
                 for left in (0..columns).step_by(SIDE) {
                     if top + SIDE <= rows && left + SIDE <= columns {
-                        transpose_block(&matrix[top * columns + left..], columns, &mut output[left * rows + top..], rows);
+                        transpose_block(
+                            &matrix[top * columns + left..],
+                            columns,
+                            &mut output[left * rows + top..],
+                            rows,
+                        );
                         continue;
                     }
                     for column in left..(left + SIDE).min(columns) {

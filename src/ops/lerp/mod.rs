@@ -25,7 +25,12 @@ pub fn lerp_in_place(average: &Var, value: &Tensor, weight: f64) -> Result<()> {
             average.par_chunks_mut(TILE).zip(value.par_chunks(TILE)).for_each(|(average, value)| {
                 vectorised(
                     #[inline(always)]
-                    || average.iter_mut().zip(value).for_each(|(average, value)| *average += weight * (value - *average)),
+                    || {
+                        average
+                            .iter_mut()
+                            .zip(value)
+                            .for_each(|(average, value)| *average += weight * (value - *average))
+                    },
                 );
             });
             Ok(())

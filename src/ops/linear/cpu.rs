@@ -10,7 +10,6 @@ const BLOCK: (usize, usize) = (512, 128);
 const GRADIENT_BLOCK: (usize, usize) = (512, 192);
 const WEIGHT_BLOCK: (usize, usize) = (128, 1024);
 
-
 /// x (N, I), weight (O, I): (N, O)
 pub fn forward(x: Array, weight: Array, epilogue: Epilogue) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], weight.dims[0]);
