@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, Parser, Subcommand};
 use gan::checkpoint;
-use gan::device::{self, DeviceChoice};
+use gan::device::DeviceChoice;
 use gan::error::Failure;
 use gan::report::{Console, ConsoleOptions};
 use gan::sample::{self, SampleConfig};
@@ -21,6 +21,14 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
+    #[command(flatten)]
+    global: Global,
+}
+
+/// Flags of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
     /// auto, cpu, cuda[:N] or metal[:N]
     #[arg(long, global = true, value_name = "DEVICE", default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
@@ -49,6 +57,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a generator and a discriminator
+    #[command(args_override_self = true)]
     TrainGan {
         #[command(flatten)]
         config: GanConfig,
@@ -56,6 +65,7 @@ enum Command {
         run: RunOptions,
     },
     /// Draw from a trained generator
+    #[command(args_override_self = true)]
     Sample(SampleConfig),
     /// Show what a checkpoint holds
     Inspect {
@@ -70,40 +80,42 @@ enum Command {
 
 impl Cli {
     pub fn console(&self) -> Console {
-        Console::new(ConsoleOptions { quiet: self.quiet, verbose: self.verbose, no_progress: self.no_progress })
+        let Global { quiet, verbose, no_progress, .. } = self.global;
+        Console::new(ConsoleOptions { quiet, verbose, no_progress })
     }
 
     /// Runs the command. `matches` tells which flags were typed and which are defaults.
     pub fn run(self, matches: &ArgMatches, console: &Console) -> anyhow::Result<()> {
-        if let Some(threads) = self.threads {
+        let Global { device, threads, json, .. } = self.global;
+        if let Some(threads) = threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
         }
         match self.command {
             Command::TrainGan { config, run: options } => {
-                let device = self.device.open()?;
+                let device = device.open()?;
                 let typed = typed(matches);
-                let weights = gan::train::gan::train(config, &typed, &options, &device, self.json, console)?;
-                match self.json {
+                let weights = gan::train::gan::train(config, &typed, &options, &device, json, console)?;
+                match json {
                     true => Ok(()),
                     false => console.data_line(&weights.display().to_string()),
                 }
             }
             Command::Sample(config) => {
-                let device = self.device.open()?;
-                if config.to_stdout() && self.json {
+                let device = device.open()?;
+                if config.to_stdout() && json {
                     bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));
                 }
                 config.format()?;
                 let source = sample::find(&config, &device)?;
-                console.note(&format!("drawing from {} on {}", source.description, device::name(&device)));
+                console.note(&format!("drawing from {} on {}", source.description, gan::device::name(&device)));
                 let produced = sample::produce(&config, &source, &device, console)?;
-                match (self.json, config.to_stdout()) {
+                match (json, config.to_stdout()) {
                     (true, _) => console.data_line(&serde_json::to_string(&produced)?),
                     (false, true) => Ok(()),
                     (false, false) => console.data_line(&produced.path),
                 }
             }
-            Command::Inspect { file } => inspect(&file, self.json, console),
+            Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "gan", &mut script);

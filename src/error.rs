@@ -53,3 +53,37 @@ impl Failure {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(1, Failure::exit_code)
 }
+
+/// The text of an error for a person: its causes in one line, without the backtrace that candle's errors carry.
+pub fn text(error: &anyhow::Error) -> String {
+    let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<candle_core::Error>() {
+        Some(error) => without_backtrace(error).to_string(),
+        None => cause.to_string(),
+    };
+    let mut causes: Vec<String> = error.chain().map(cause).collect();
+    causes.dedup();
+    causes.join(": ")
+}
+
+fn without_backtrace(error: &candle_core::Error) -> &candle_core::Error {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(inner),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_have_no_backtrace_and_codes_come_from_anywhere_in_the_chain() {
+        let inner = candle_core::Error::Msg("three is not four".into());
+        let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
+        let candle = candle_core::Error::WithBacktrace { inner: Box::new(inner), backtrace };
+        let error = anyhow::Error::from(candle).context(Failure::Input("it does not fit".into())).context("file");
+        assert_eq!(text(&error), "file: it does not fit: three is not four");
+        assert_eq!(exit_code(&error), 3);
+        assert_eq!(exit_code(&anyhow::anyhow!("else")), 1);
+    }
+}

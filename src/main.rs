@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !matches!(error.downcast_ref(), Some(Failure::ClosedPipe | Failure::Stopped(_))) {
-                console.error(&format!("{error:#}"));
+                console.error(&error::text(&error));
             }
             ExitCode::from(error::exit_code(&error))
         }

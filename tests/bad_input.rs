@@ -196,9 +196,9 @@ fn a_picture_is_not_thrown_at_a_terminal() {
     let work = Workplace::new();
     work.train("vanilla", "1", &[]);
     let (mut controller, mut terminal) = (0, 0);
-    let null = std::ptr::null_mut;
+    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
     // SAFETY: openpty writes two descriptors into the integers and takes null for all that is optional.
-    assert_eq!(unsafe { libc::openpty(&mut controller, &mut terminal, null(), null(), null()) }, 0);
+    assert_eq!(unsafe { libc::openpty(&mut controller, &mut terminal, name, settings, size) }, 0);
     // SAFETY: both descriptors were just opened and belong to nobody else.
     let (_controller, terminal) =
         unsafe { (std::fs::File::from_raw_fd(controller), std::fs::File::from_raw_fd(terminal)) };

@@ -1,7 +1,9 @@
 //! The ops against their naive twins, finite differences, other numbers of threads, and bad input.
 //!
 //! In f64 the public functions compute their twins, so most tests run one closure twice: in f32 on the kernels, and in
-//! f64 as the reference.
+//! f64 as the reference. One long file, because every op is held to the same checks, the functions at its head.
+
+#![allow(clippy::unwrap_used)] // clippy takes helpers of tests for the program
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan::ops::{self, Activation, AdamStep};
@@ -78,8 +80,7 @@ fn assert_finite_differences(op: Op, inputs: &[Tensor], what: &str) {
     }
 }
 
-/// The kinks of relu would make differences wrong where a value crosses 0; with these the slope differs on both sides
-/// of it but no value comes within the step of it, because the inputs are fixed.
+/// Without kinks, across which a difference is no derivative; those with kinks are held against their twins.
 const SMOOTH: [Activation; 2] = [Activation::Identity, Activation::Tanh];
 
 fn linear_inputs(generator: &mut Generator, count: usize, inputs: usize, outputs: usize) -> Vec<Tensor> {
@@ -291,7 +292,7 @@ fn max_pool_gradient_agrees_with_finite_differences() {
     let order = generator("max_pool2d").permutation(120);
     let x: Vec<f32> = order.iter().map(|place| *place as f32 * 0.05).collect();
     let x = Tensor::from_vec(x, &dims, &Device::Cpu).unwrap();
-    let gradient = values(&evaluate(&|x| ops::max_pool2d(&x[0], 2), &[x.clone()], DType::F32)[1]);
+    let gradient = values(&evaluate(&|x| ops::max_pool2d(&x[0], 2), std::slice::from_ref(&x), DType::F32)[1]);
     for (index, gradient) in gradient.into_iter().enumerate() {
         let loss = |distance: f64| {
             let mut moved = values(&x);
@@ -318,7 +319,7 @@ fn the_first_of_equal_maxima_takes_the_gradient() {
 fn activations_agree_with_their_twins_and_pytorch_at_zero() {
     let x = random(&mut generator("activate"), &[7, 5, 33]);
     for activation in ACTIVATIONS {
-        assert_parity(&|x| ops::activate(&x[0], activation), &[x.clone()], &format!("{activation:?}"));
+        assert_parity(&|x| ops::activate(&x[0], activation), std::slice::from_ref(&x), &format!("{activation:?}"));
         let zero = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
         let slope = match activation {
             Activation::Identity | Activation::Tanh => 1.0,
@@ -326,7 +327,7 @@ fn activations_agree_with_their_twins_and_pytorch_at_zero() {
             Activation::LeakyRelu(slope) => f64::from(slope),
         };
         for dtype in [DType::F32, DType::F64] {
-            let found = evaluate(&|x| ops::activate(&x[0], activation), &[zero.clone()], dtype);
+            let found = evaluate(&|x| ops::activate(&x[0], activation), std::slice::from_ref(&zero), dtype);
             assert!((values(&found[1])[0] - slope).abs() < 1e-6, "{activation:?} {dtype:?}");
         }
     }
@@ -343,7 +344,7 @@ fn channels_first_and_last_are_inverse_permutations() {
         assert_eq!(bits(&first), bits(&x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap()));
         assert!(first.is_contiguous());
         assert_eq!(bits(&ops::channels_last(&first).unwrap()), bits(&x));
-        assert_parity(&|x| ops::channels_first(&(&x[0] * &x[0])?), &[x.clone()], "channels_first");
+        assert_parity(&|x| ops::channels_first(&(&x[0] * &x[0])?), std::slice::from_ref(&x), "channels_first");
         assert_parity(&|x| ops::channels_last(&(&x[0] * &x[0])?), &[x], "channels_last");
     }
 }

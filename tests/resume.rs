@@ -101,7 +101,7 @@ fn a_raised_limit_goes_on_as_if_it_had_always_been_there() {
 #[test]
 fn a_checkpoint_can_be_named() {
     let work = Workplace::new();
-    work.train("whole", STEPS, &[]);
+    work.train("whole", STEPS, &["--keep", "9"]);
     work.train("run", STEPS, &["--keep", "9"]);
     work.gan(&["train-gan", "--resume", "weights/run/step-00000008.safetensors"]).assert().success();
     assert_same_run(&work, "run", "whole");

@@ -26,7 +26,7 @@ fn a_grid_is_written_and_its_path_printed() {
         .stdout("grid.png\n")
         .stderr(predicate::str::contains("weights/vanilla/generator_ema.safetensors"));
     let picture = gan::report::read_png(&work.path("grid.png")).unwrap();
-    assert_eq!((picture.width, picture.channels), (5 * 56 + 6 * 2, 1));
+    assert_eq!((picture.width, picture.channels), (5 * 56 + 4 * 2, 1));
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod bad_input;
 mod checkpoint;
 // Data sets and batches: IDX, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
+// The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
+mod digits;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
 // Ops: parity with their twins, gradients, threads, NaN.

@@ -1,6 +1,5 @@
 //! Trains a GAN: the loop of `gan train-gan`, straight down.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,22 +10,18 @@ use candle_core::{Device, Tensor};
 use super::adversaries::{Adversaries, StepOutcome};
 use super::gan_config::GanConfig;
 use super::health::{HealthWatch, Vitals, variety};
-use super::run::{self, CONFIG, Position, Run, RunOptions, STATE, Streams};
+use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
-use crate::checkpoint::{self, Archive, RunDirectory};
+use crate::checkpoint::RunDirectory;
 use crate::data::batches::{BatchPlan, Batches};
 use crate::data::{self, ImageShape};
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
-use crate::report::{self, Chart, Console, Curve, GanRecord, Grid, RunLog, TrainingStatus};
+use crate::report::{Console, GanRecord, RunLog, TrainingStatus};
 use crate::rng::Stream;
-use crate::sample;
 
 /// What the networks take: 28x28 grey.
 const SHAPE: ImageShape = ImageShape { height: IMAGE_SIZE, width: IMAGE_SIZE, channels: 1 };
-
-/// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
-const GRID_IMAGES: usize = 64;
 
 /// Trains, saves, draws; returns the directory of the weights. `typed` names the fields of `config` that the user set,
 /// which a resumed run checks against its own. `json` streams every record of metrics.jsonl to stdout.
@@ -97,22 +92,23 @@ fn open_images(
     Ok((dataset.name, Arc::new(images)))
 }
 
-struct Training<'a> {
-    run: Run<GanConfig>,
-    adversaries: Adversaries,
-    batches: Batches,
-    data_name: String,
-    steps_per_epoch: u64,
+/// A run in training.
+pub(super) struct Training<'a> {
+    pub(super) run: Run<GanConfig>,
+    pub(super) adversaries: Adversaries,
+    pub(super) batches: Batches,
+    pub(super) data_name: String,
+    pub(super) steps_per_epoch: u64,
     /// Steps done, and when to stop.
-    step: u64,
-    last_step: u64,
-    log: RunLog<GanRecord>,
-    health: HealthWatch,
-    device: Device,
-    console: &'a Console,
-    began: Instant,
-    seconds_before: f64,
-    saved_step: Option<u64>,
+    pub(super) step: u64,
+    pub(super) last_step: u64,
+    pub(super) log: RunLog<GanRecord>,
+    pub(super) health: HealthWatch,
+    pub(super) device: Device,
+    pub(super) console: &'a Console,
+    pub(super) began: Instant,
+    pub(super) seconds_before: f64,
+    pub(super) saved_step: Option<u64>,
 }
 
 impl<'a> Training<'a> {
@@ -276,11 +272,11 @@ impl<'a> Training<'a> {
         Ok(record)
     }
 
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.seconds_before + self.began.elapsed().as_secs_f64()
     }
 
-    fn diverged(&self, what: &str) -> anyhow::Error {
+    pub(super) fn diverged(&self, what: &str) -> anyhow::Error {
         let last_good = match self.run.directory.checkpoints().unwrap_or_default().last() {
             Some(&step) => {
                 format!("the last good checkpoint is {}", self.run.directory.checkpoint_path(step).display())
@@ -292,90 +288,5 @@ impl<'a> Training<'a> {
             self.step
         ))
         .into()
-    }
-
-    /// Writes the checkpoint of this step and the files for use. Networks that are not finite are not written.
-    fn save(&mut self) -> anyhow::Result<()> {
-        if self.saved_step == Some(self.step) {
-            return Ok(());
-        }
-        if let Some(name) = self.adversaries.first_non_finite()? {
-            return Err(self.diverged(&format!("{name} holds a NaN or an infinity")));
-        }
-        self.log.sync()?;
-        let position = Position {
-            step: self.step,
-            epoch: self.step / self.steps_per_epoch,
-            batch: self.step % self.steps_per_epoch,
-            seconds: self.seconds(),
-            streams: Streams { shuffle: self.step / self.steps_per_epoch, latents: self.step },
-        };
-        let config = serde_json::to_string(&self.run.config)?;
-        let metadata = BTreeMap::from([
-            (STATE.to_string(), serde_json::to_string(&position)?),
-            (CONFIG.to_string(), config.clone()),
-        ]);
-        let directory = &self.run.directory;
-        let archive = Archive { tensors: self.adversaries.state(), metadata };
-        checkpoint::write(&directory.checkpoint_path(self.step), &archive)?;
-
-        let networks = [
-            ("discriminator", Some(self.adversaries.discriminator_parameters())),
-            ("generator", Some(self.adversaries.generator_parameters())),
-            ("generator_ema", self.adversaries.averaged_parameters()),
-        ];
-        for (name, parameters) in networks {
-            let Some(parameters) = parameters else { continue };
-            let metadata = BTreeMap::from([(CONFIG.to_string(), config.clone())]);
-            let archive = Archive { tensors: parameters.tensors(), metadata };
-            checkpoint::write(&directory.weights.join(format!("{name}.safetensors")), &archive)?;
-        }
-        directory.prune(self.run.config.keep)?;
-        self.saved_step = Some(self.step);
-        Ok(())
-    }
-
-    /// The grid of this step, from the run's fixed latents.
-    fn draw_grid(&self) -> anyhow::Result<()> {
-        let config = &self.run.config;
-        let latents = sample::latents(config.seed, 0, GRID_IMAGES, config.latent_dim);
-        let images = sample::draw(self.adversaries.best_generator(), &latents, config.latent_dim, &self.device)?;
-        let picture = Grid::default().draw(&images, GRID_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 1);
-        let path = self.run.directory.sample_path(self.step);
-        checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
-    }
-
-    /// The last checkpoint, the curves and the film.
-    fn finish(&mut self) -> anyhow::Result<()> {
-        self.save()?;
-        let directory = &self.run.directory;
-        let records: Vec<GanRecord> = RunLog::records(&directory.weights.join("metrics.jsonl"))?;
-        let curve = |name: &str, value: fn(&GanRecord) -> f32| Curve {
-            name: name.into(),
-            points: records.iter().map(|record| (record.step as f64, f64::from(value(record)))).collect(),
-        };
-        let chart = Chart {
-            title: format!("{} on {}", self.run.config.model.name(), self.data_name),
-            x_label: "step".into(),
-            y_label: "loss".into(),
-            curves: vec![curve("discriminator", |r| r.d_loss), curve("generator", |r| r.g_loss)],
-        };
-        let picture = chart.draw()?;
-        checkpoint::atomic::write(&directory.samples.join("losses.png"), |out| report::encode_png(&picture, out))?;
-
-        let grids = directory.grids()?;
-        let mut film = Vec::new();
-        match report::film(&grids, &mut film) {
-            Ok(()) => checkpoint::atomic::write(&directory.samples.join("progress.gif"), |out| out.write_all(&film))?,
-            // The networks are saved: a grid that somebody changed is no reason to fail.
-            Err(error) => self.console.warning(&format!("no progress.gif: {error:#}")),
-        }
-        self.console.note(&format!(
-            "done in {:.0} s: {} and {}",
-            self.seconds(),
-            directory.weights.display(),
-            directory.samples.display()
-        ));
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 pub mod adversaries;
 pub mod gan;
 pub mod gan_config;
+mod gan_files;
 pub mod health;
 pub mod run;
 pub mod signals;

@@ -12,6 +12,7 @@ use crate::error::Failure;
 
 /// Flags that say where a run lies and how it begins, not what it computes.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "The run")]
 pub struct RunOptions {
     /// Name of the run [default: the model's name]
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]

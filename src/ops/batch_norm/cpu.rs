@@ -42,7 +42,7 @@ pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
         }
         let joined = count + rows.len() as f64;
         for (offset, channel) in of_channels.clone().enumerate() {
-            let distance = f64::from(mean_of_block[offset]) - mean[channel];
+            let distance = mean_of_block[offset] - mean[channel];
             mean[channel] += distance * rows.len() as f64 / joined;
             squares[channel] +=
                 f64::from(squares_of_block[offset]) + distance * distance * count * rows.len() as f64 / joined;
@@ -55,28 +55,29 @@ pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
     )
 }
 
-/// The mean and the sum of squared distances from it, for each of these channels over these rows.
-fn moments_of_block(x: &[f32], channels: usize, rows: Range<usize>, of_channels: Range<usize>) -> (Vec<f32>, Vec<f32>) {
+/// The mean and the sum of squared distances from it, for each of these channels over these rows. Both are taken
+/// relative to the first row: a large mean would cost a distance its last digits.
+fn moments_of_block(x: &[f32], channels: usize, rows: Range<usize>, of_channels: Range<usize>) -> (Vec<f64>, Vec<f32>) {
     let row = |row: usize| &x[row * channels + of_channels.start..row * channels + of_channels.end];
-    let first = row(rows.start);
-    let (mut mean, mut squares) = (vec![0f32; of_channels.len()], vec![0f32; of_channels.len()]);
+    let (first, count) = (row(rows.start), rows.len() as f32);
+    let (mut offset, mut squares) = (vec![0f32; of_channels.len()], vec![0f32; of_channels.len()]);
     vectorised(
         #[inline(always)]
         || {
             for index in rows.clone() {
-                mean.iter_mut().zip(row(index)).zip(first).for_each(|((sum, x), first)| *sum += x - first);
+                offset.iter_mut().zip(row(index)).zip(first).for_each(|((sum, x), first)| *sum += x - first);
             }
-            let count = rows.len() as f32;
-            mean.iter_mut().zip(first).for_each(|(mean, first)| *mean = *mean / count + first);
+            offset.iter_mut().for_each(|offset| *offset /= count);
             for index in rows {
-                squares.iter_mut().zip(row(index)).zip(&mean).for_each(|((sum, x), mean)| {
-                    let distance = x - mean;
+                let channels = squares.iter_mut().zip(row(index)).zip(first).zip(&offset);
+                channels.for_each(|(((sum, x), first), offset)| {
+                    let distance = (x - first) - offset;
                     *sum += distance * distance;
                 });
             }
         },
     );
-    (mean, squares)
+    (first.iter().zip(&offset).map(|(first, offset)| f64::from(*first) + f64::from(*offset)).collect(), squares)
 }
 
 /// (x - mean) * scale * weight + bias, then the activation.

@@ -164,7 +164,8 @@ impl CustomOp3 for BatchNorm {
             read(&output, |output| {
                 read(&gradient, |gradient| {
                     let pass = cpu::Backward { x: values, output, gradient, statistics, activation: self.activation };
-                    let (for_weight, for_bias) = pass.parameters();
+                    let needed = weight.track_op() || bias.track_op() || (self.trains && x.track_op());
+                    let (for_weight, for_bias) = if needed { pass.parameters() } else { Default::default() };
                     let for_x = x.track_op().then(|| {
                         let through = self.trains.then_some((&for_weight[..], &for_bias[..]));
                         tensor(read(weight, |weight| pass.input(weight, through))?, x.dims())

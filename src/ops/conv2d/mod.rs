@@ -38,7 +38,7 @@ pub fn naive(
     let dims = Convolution { stride, padding }.output_dims(x.dims(), weight.dims())?;
     let (down, across, features, size) = (dims[1], dims[2], dims[3], weight.dims()[2]);
     let (count, channels) = (x.dims()[0], x.dims()[3]);
-    let padded = x.pad_with_zeros(1, padding, padding)?.pad_with_zeros(2, padding, padding)?;
+    let padded = x.pad_with_zeros(1, padding, padding)?.pad_with_zeros(2, padding, padding)?.contiguous()?;
     let every = |start: usize, count: usize| {
         let indexes = (0..count).map(|place| (start + place * stride) as u32).collect::<Vec<_>>();
         Tensor::new(indexes, x.device())
@@ -71,7 +71,7 @@ impl Convolution {
         if let (&[images, height, width, channels], &[features, expected, size, across]) = (x, weight)
             && channels == expected
             && size == across
-            && channels * features * size > 0
+            && [channels, features, size].iter().all(|dim| *dim > 0)
             && let (Some(down), Some(across)) =
                 (places(height, size, stride, padding), places(width, size, stride, padding))
         {

@@ -69,7 +69,7 @@ impl Transposed {
         if let (&[images, down, across, features], &[expected, channels, size, wide]) = (x, weight)
             && features == expected
             && size == wide
-            && channels * features * size * stride * down * across > 0
+            && [channels, features, size, stride, down, across].iter().all(|dim| *dim > 0)
         {
             let length = |places: usize| {
                 let last = (places - 1).checked_mul(stride)?.checked_add(size)?;

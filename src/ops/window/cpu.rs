@@ -1,0 +1,99 @@
+//! The products of images with weights, a tile of patches and one product of matrices at a time.
+
+use super::Window;
+use crate::ops::affine::Epilogue;
+use crate::ops::layout::cpu::transpose;
+use crate::ops::matrix::{Matrix, multiply};
+use crate::ops::parallel::{self, fill_tiles, scratch, tile};
+
+/// Values of a tile of patches: 512 KiB, so that a tile stays in a core's second-level cache.
+const PATCHES: usize = 128 * 1024;
+
+/// Tiles there should be at least, for machines with many cores.
+const TILES: usize = 16;
+
+impl Window {
+    /// The places of a tile.
+    fn tile(&self) -> usize {
+        (PATCHES / self.patch()).clamp(64, 2048).min(self.places().div_ceil(TILES)).max(1)
+    }
+
+    /// The images (N, H, W, C) correlated with `weight` (O, C, K, K) at each place: (N, down, across, O).
+    pub fn correlate(&self, images: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
+        let (patch, size) = (self.patch(), self.tile());
+        let mut packed = vec![0.0; weight.len()];
+        transpose(&self.channels_last(weight), features, patch, &mut packed);
+        let packed = Matrix::new(&packed, patch, features);
+        fill_tiles(self.places() * features, size * features, |index, output| {
+            let places = tile(index, size, self.places());
+            scratch(places.len() * patch, |memory| {
+                multiply(self.gather(images, places, memory), packed, output, false);
+            });
+            epilogue.finish(output);
+        })
+        .0
+    }
+
+    /// The adjoint of [`Window::correlate`] in the images: `values` (N, down, across, O) spread by `weight`
+    /// (O, C, K, K) over the images (N, H, W, C).
+    pub fn spread(&self, values: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
+        let (patch, places, image) = (self.patch(), self.places_of_an_image(), self.image());
+        let packed = self.channels_last(weight);
+        let packed = Matrix::new(&packed, features, patch);
+        // A tile is some images. Where they have more places than fit into the cache, they are done part by part.
+        let images_a_tile = (2 * PATCHES / (places * patch)).clamp(1, 8);
+        let places_a_part = (2 * PATCHES / patch).max(64);
+        fill_tiles(self.images * image, images_a_tile * image, |index, output| {
+            let images = tile(index, images_a_tile, self.images);
+            for part in 0..(images.len() * places).div_ceil(places_a_part) {
+                let part = tile(part, places_a_part, images.len() * places);
+                let part = images.start * places + part.start..images.start * places + part.end;
+                let of_values = Matrix::new(&values[part.start * features..], part.len(), features);
+                scratch(part.len() * patch, |patches| {
+                    multiply(of_values, packed, patches, false);
+                    self.scatter(patches, part, images.start, output);
+                });
+            }
+            epilogue.finish(output);
+        })
+        .0
+    }
+
+    /// The gradient of the weight (O, C, K, K), from that of [`Window::correlate`]'s output (N, down, across, O).
+    pub fn weight_gradient(&self, images: &[f32], gradient: &[f32], features: usize) -> Vec<f32> {
+        let (patch, size) = (self.patch(), self.tile());
+        let tiles = self.places().div_ceil(size);
+        // A number of partial sums that depends on the shapes alone, added in order: at most 16 MiB of them.
+        let slots = ((1 << 22) / (patch * features)).clamp(2, TILES).min(tiles);
+        let parts = parallel::map(slots, |slot| {
+            let mut sum = vec![0.0; patch * features];
+            for index in slot * tiles / slots..(slot + 1) * tiles / slots {
+                let places = tile(index, size, self.places());
+                let of_gradient = Matrix::new(&gradient[places.start * features..], places.len(), features);
+                scratch(places.len() * patch, |memory| {
+                    multiply(self.gather(images, places, memory).transposed(), of_gradient, &mut sum, true);
+                });
+            }
+            sum
+        });
+        if parts.is_empty() {
+            return vec![0.0; patch * features];
+        }
+        let mut sum = vec![0.0; patch * features];
+        transpose(&parallel::add_in_order(&parts), patch, features, &mut sum);
+        let area = self.size * self.size;
+        fill_tiles(sum.len(), patch, |feature, weight| {
+            transpose(&sum[feature * patch..(feature + 1) * patch], area, self.channels, weight);
+        })
+        .0
+    }
+
+    /// The weight (O, C, K, K) as (O, K, K, C): a row for each feature, in the order of a patch.
+    fn channels_last(&self, weight: &[f32]) -> Vec<f32> {
+        let (patch, area) = (self.patch(), self.size * self.size);
+        fill_tiles(weight.len(), patch, |feature, packed| {
+            transpose(&weight[feature * patch..(feature + 1) * patch], self.channels, area, packed);
+        })
+        .0
+    }
+}

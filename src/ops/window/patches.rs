@@ -1,0 +1,119 @@
+//! The matrix of patches, made a tile of places at a time, and its adjoint.
+//!
+//! It has one of two orders. With several channels it has a row for each place: a row of the window is contiguous in
+//! the image and is copied as one run. With few channels those runs would be a handful of values long; then it has a
+//! row for each value of the patch, and a run is the line of places across the image.
+
+use super::Window;
+use crate::ops::matrix::Matrix;
+use crate::ops::simd::vectorised;
+use std::ops::Range;
+
+/// Up to so many channels there is a row for each value of the patch.
+const FEW_CHANNELS: usize = 2;
+
+impl Window {
+    /// The patches of these places as (places, K * K * C), made in `memory` of that size.
+    pub fn gather<'a>(&self, images: &[f32], places: Range<usize>, memory: &'a mut [f32]) -> Matrix<'a> {
+        let (patch, count) = (self.patch(), places.len());
+        if self.channels <= FEW_CHANNELS {
+            vectorised(
+                #[inline(always)]
+                || self.gather_lines(images, places, memory),
+            );
+            Matrix::new(memory, patch, count).transposed()
+        } else {
+            self.gather_rows(images, places, memory);
+            Matrix::new(memory, count, patch)
+        }
+    }
+
+    /// The adjoint of [`Window::gather`]: adds the patches (places, K * K * C) of these places to `images`, the first
+    /// of which is image `first`.
+    pub fn scatter(&self, patches: &[f32], places: Range<usize>, first: usize, images: &mut [f32]) {
+        let start = first * self.image();
+        vectorised(
+            #[inline(always)]
+            || {
+                for (place, patch) in places.zip(patches.chunks_exact(self.patch())) {
+                    self.for_each_run(place, |from, to, len| {
+                        let pixels = &mut images[to - start..to - start + len];
+                        pixels.iter_mut().zip(&patch[from..from + len]).for_each(|(pixel, value)| *pixel += value);
+                    });
+                }
+            },
+        );
+    }
+
+    /// Calls `run` with (offset in the patch, offset in the images, length) for each row of the window at `place`, as
+    /// far as it lies on the image.
+    #[inline(always)]
+    fn for_each_run(&self, place: usize, mut run: impl FnMut(usize, usize, usize)) {
+        let (image, within) = (place / self.places_of_an_image(), place % self.places_of_an_image());
+        let (top, left) = (within / self.across * self.stride, within % self.across * self.stride);
+        // The first column of the window that is on the image, and the end of those that are.
+        let first = self.padding.saturating_sub(left).min(self.size);
+        let end = (self.width + self.padding).saturating_sub(left).min(self.size);
+        for row in 0..self.size {
+            let y = top + row;
+            if y < self.padding || y >= self.height + self.padding || first >= end {
+                continue;
+            }
+            let pixel = (image * self.height + y - self.padding) * self.width + left + first - self.padding;
+            run((row * self.size + first) * self.channels, pixel * self.channels, (end - first) * self.channels);
+        }
+    }
+
+    fn gather_rows(&self, images: &[f32], places: Range<usize>, patches: &mut [f32]) {
+        for (place, patch) in places.zip(patches.chunks_exact_mut(self.patch())) {
+            let mut written = 0;
+            self.for_each_run(place, |to, from, len| {
+                patch[written..to].fill(0.0);
+                patch[to..to + len].copy_from_slice(&images[from..from + len]);
+                written = to + len;
+            });
+            patch[written..].fill(0.0);
+        }
+    }
+
+    /// Calls `line` with (position in the window, index among these places, pixel, count) for each position of the
+    /// window and each line of places across an image, as far as they see the image. From one place of a line to the
+    /// next it is one index and `stride` pixels.
+    #[inline(always)]
+    fn for_each_line(&self, places: Range<usize>, mut line: impl FnMut(usize, usize, usize, usize)) {
+        let mut place = places.start;
+        while place < places.end {
+            let (row_of_places, left) = (place / self.across, place % self.across);
+            let right = (left + places.end - place).min(self.across);
+            let (image, top) = (row_of_places / self.down, row_of_places % self.down * self.stride);
+            for position in 0..self.size * self.size {
+                let (y, column) = (top + position / self.size, position % self.size);
+                // Places whose column is at least 0 and less than the width of the image.
+                let first = self.padding.saturating_sub(column).div_ceil(self.stride).max(left);
+                let end = (self.width + self.padding).saturating_sub(column).div_ceil(self.stride).min(right);
+                if y < self.padding || y >= self.height + self.padding || first >= end {
+                    continue;
+                }
+                let x = first * self.stride + column - self.padding;
+                let pixel = (image * self.height + y - self.padding) * self.width + x;
+                line(position, place - places.start + first - left, pixel, end - first);
+            }
+            place += right - left;
+        }
+    }
+
+    #[inline(always)]
+    fn gather_lines(&self, images: &[f32], places: Range<usize>, patches: &mut [f32]) {
+        let (channels, count) = (self.channels, places.len());
+        if self.padding > 0 {
+            patches.fill(0.0);
+        }
+        self.for_each_line(places, |position, index, pixel, len| {
+            for channel in 0..channels {
+                let start = (position * channels + channel) * count + index;
+                let seen = images[pixel * channels + channel..].iter().step_by(self.stride * channels);
+                patches[start..start + len].iter_mut().zip(seen).for_each(|(value, pixel)| *value = *pixel);
+            }
+        });
+    }
+}
