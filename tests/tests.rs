@@ -18,6 +18,8 @@ mod digits;
 mod models;
 // Ops: parity with their twins, gradients, threads, NaN.
 mod ops;
+// Networks, losses, Adam and ten steps of training against PyTorch.
+mod reference;
 // Grids, films, charts, the run log and what goes to which stream.
 mod report;
 // Stopped anywhere and resumed: the same bytes.
