@@ -49,9 +49,10 @@ impl Failure {
     }
 }
 
-/// The exit code of an error: that of the first [`Failure`] in its chain, else 1.
+/// The exit code of an error: that of the outermost [`Failure`] among its causes and contexts, else 1.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(1, Failure::exit_code)
+    // anyhow's own downcast sees contexts, which a walk along the chain of sources does not.
+    error.downcast_ref::<Failure>().map_or(1, Failure::exit_code)
 }
 
 /// The text of an error for a person: its causes in one line, without the backtrace that candle's errors carry.

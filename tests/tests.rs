@@ -12,12 +12,14 @@ mod bad_input;
 mod checkpoint;
 // Data sets and batches: IDX, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
-// The built-in digits: the same bytes everywhere, balanced, written with as much ink as handwriting.
+// The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
 mod digits;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
 // Ops: parity with their twins, gradients, threads, NaN.
 mod ops;
+// Networks, losses, Adam and ten steps of training against PyTorch.
+mod reference;
 // Grids, films, charts, the run log and what goes to which stream.
 mod report;
 // Stopped anywhere and resumed: the same bytes.

@@ -1,0 +1,367 @@
+#!/usr/bin/env python3
+"""Writes the vectors that `tests/reference/` holds the Rust code against: PyTorch's own numbers for the same networks.
+
+    python3 -m venv venv && venv/bin/pip install numpy torch==2.15.0
+    venv/bin/python tests/reference/generate.py
+
+Everything is computed twice on the CPU: in f64, which is what the files record (`want`), and in f32, of which only the
+distance from f64 is recorded (`torch_f32_error`), so that a test can tell an error from the rounding that PyTorch has too.
+
+No weights are stored. Weights, latents and images follow a rule that `rule.rs` computes as well, to the bit:
+
+    bits(name, i) = lowbias32(i * 2654435761 + fnv1a32(name))       all mod 2^32
+    u(name, i)    = (bits >> 8) * 2^-23 - 1                          in [-1, 1), exact in f32
+    weight, bias  = u * f32(gain / sqrt(fan_in))                     one f32 rounding; fan_in = product of weight.shape[1:]
+    batch norm    = 1 + 0.1 u (weight), 0.1 u (bias)                 in f32, each operation rounded; means 0, variances 1
+
+`name` is "<network>.<tensor>", such as "dcgan_generator.7.weight".
+"""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+HERE = Path(__file__).parent
+LATENT = 96
+PIXELS = 784
+BATCH = 8  # of the single networks
+TRAINING_BATCH = 32
+STEPS = 10
+BLOBS = 3  # in a real image
+
+
+# ---- the rule ----------------------------------------------------------------------------------------------------
+
+
+def bits(name, count):
+    """`count` 32-bit words: lowbias32 (Wellons, "Prospecting for hash functions") over a Weyl sequence."""
+    start = 0x811C9DC5
+    for byte in name.encode():
+        start = ((start ^ byte) * 0x01000193) & 0xFFFFFFFF
+    word = (np.arange(count, dtype=np.uint64) * 2654435761 + start).astype(np.uint32)
+    word ^= word >> np.uint32(16)
+    word *= np.uint32(0x7FEB352D)
+    word ^= word >> np.uint32(15)
+    word *= np.uint32(0x846CA68B)
+    word ^= word >> np.uint32(16)
+    return word
+
+
+def symmetric(name, *shape):
+    """f32 in [-1, 1)."""
+    u = (bits(name, math.prod(shape)) >> np.uint32(8)).astype(np.float32) * np.float32(2**-23) - np.float32(1)
+    return torch.from_numpy(u.reshape(shape))
+
+
+def real_images(first, count):
+    """Images `first..first + count`, (count, 784): half a few paraboloids, half noise, in whole numbers from 0 to 255.
+    (Clean images are told from fakes at once: a loss of nearly 0 has no digits to compare.)"""
+    rows, columns = np.mgrid[0:28, 0:28]
+    images = np.zeros((count, PIXELS), np.float32)
+    for image in range(count):
+        words = bits(f"image.{first + image}", PIXELS + 3 * BLOBS).astype(np.int64)
+        noise, blobs = words[:PIXELS].reshape(28, 28) >> 24, words[PIXELS:].reshape(BLOBS, 3)
+        light = np.zeros((28, 28), np.int64)
+        for row, column, size in blobs:
+            radius_squared = (4 + size % 6) ** 2
+            distance_squared = (rows - row % 28) ** 2 + (columns - column % 28) ** 2
+            light = np.maximum(light, 255 * np.maximum(radius_squared - distance_squared, 0) // radius_squared)
+        pixels = (light + noise) // 2
+        images[image] = (2 * pixels).reshape(-1).astype(np.float32) / np.float32(255) - np.float32(1)
+    return torch.from_numpy(images)
+
+
+def gain(network, layer):
+    """What scales the weights of a layer: 1 for PyTorch's default bound. See `train` for the reason of the others."""
+    if network == "dcgan_discriminator":
+        return 0.25
+    return 16.0 if network == "dcgan_generator" and layer in ("0", "3", "7") else 1.0
+
+
+def fill(name, network):
+    """Sets every parameter of `network` by the rule; batch-norm buffers stay at PyTorch's 0, 1 and 0."""
+    for index, module in network.named_children():
+        parameters = dict(module.named_parameters())
+        for tensor, parameter in parameters.items():
+            u = symmetric(f"{name}.{index}.{tensor}", *parameter.shape)
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                value = np.float32(0.1) * u.numpy()
+                value = np.float32(1) + value if tensor == "weight" else value
+            else:
+                fan_in = math.prod(parameters["weight"].shape[1:])
+                value = u.numpy() * np.float32(gain(name, index) / math.sqrt(fan_in))
+            assert value.dtype == np.float32
+            parameter.data = torch.from_numpy(value)
+    return network
+
+
+# ---- the networks: CS231n assignment 3 ---------------------------------------------------------------------------
+
+
+def networks():
+    return {
+        "mlp_discriminator": nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 256), nn.LeakyReLU(0.01), nn.Linear(256, 256), nn.LeakyReLU(0.01),
+            nn.Linear(256, 1),
+        ),
+        "mlp_generator": nn.Sequential(
+            nn.Linear(96, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 784), nn.Tanh(),
+        ),
+        "dcgan_discriminator": nn.Sequential(
+            nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 32, 5), nn.LeakyReLU(0.01), nn.MaxPool2d(2, 2),
+            nn.Conv2d(32, 64, 5), nn.LeakyReLU(0.01), nn.MaxPool2d(2, 2), nn.Flatten(),
+            nn.Linear(1024, 1024), nn.LeakyReLU(0.01), nn.Linear(1024, 1),
+        ),
+        "dcgan_generator": nn.Sequential(
+            nn.Linear(96, 1024), nn.ReLU(), nn.BatchNorm1d(1024), nn.Linear(1024, 6272), nn.ReLU(),
+            nn.BatchNorm1d(6272), nn.Unflatten(1, (128, 7, 7)), nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU(),
+            nn.BatchNorm2d(64), nn.ConvTranspose2d(64, 1, 4, 2, 1), nn.Tanh(), nn.Flatten(),
+        ),
+    }  # fmt: skip
+
+
+def network(name, dtype):
+    return fill(name, networks()[name]).to(dtype)
+
+
+# ---- the losses --------------------------------------------------------------------------------------------------
+
+
+def bce(scores, target):
+    return F.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
+
+
+LOSSES = {
+    # name: (discriminator's loss of real and fake scores, generator's loss of fake scores)
+    "bce": (lambda real, fake: bce(real, 1) + bce(fake, 0), lambda fake: bce(fake, 1)),
+    "ls": (
+        lambda real, fake: 0.5 * ((real - 1) ** 2).mean() + 0.5 * (fake**2).mean(),
+        lambda fake: 0.5 * ((fake - 1) ** 2).mean(),
+    ),
+    # Equation (1) of 1406.2661: the generator lowers log(1 - D(G(z))).
+    "minimax": (lambda real, fake: bce(real, 1) + bce(fake, 0), lambda fake: F.logsigmoid(-fake).mean()),
+}
+
+
+# ---- what is recorded of a tensor --------------------------------------------------------------------------------
+
+
+def numbers(tensor):
+    return [float(f"{value:.9g}") for value in tensor.detach().double().reshape(-1).tolist()]
+
+
+def largest(tensor):
+    return float(f"{tensor.abs().max().item():.3g}")
+
+
+def whole(f64, f32):
+    """Every element."""
+    return {"want": numbers(f64), "torch_f32_error": largest(f64 - f32.double())}
+
+
+def spread(count):
+    """The elements that stand for a tensor of `count`: the first 8, and 8 from all over."""
+    return list(range(min(8, count))) + [(2 * part + 1) * count // 16 for part in range(8)]
+
+
+def summary(f64, f32):
+    """A few elements, sum and L2 norm; the errors are those of all elements, recorded or not. (The median is for
+    trained weights: where a gradient is nearly 0, Adam makes a whole step of its rounding.)"""
+    flat = f64.detach().reshape(-1)
+    errors = (flat - f32.detach().double().reshape(-1)).abs()
+    return {
+        "shape": list(f64.shape),
+        "elements": numbers(flat[spread(flat.numel())]),
+        "sum": float(f"{flat.sum().item():.9g}"),
+        "norm": float(f"{flat.norm().item():.9g}"),
+        "torch_f32_error": largest(errors),
+        "torch_f32_median_error": largest(errors.median()),
+        "torch_f32_sum_error": largest(flat.sum() - f32.detach().double().sum()),
+    }
+
+
+def output(f64, f32):
+    """Scores whole; of images the first two whole, of every one the mean and the mean magnitude."""
+    if f64.shape[1] == 1:
+        return whole(f64, f32)
+    record = whole(f64[:2], f32[:2]) | {"torch_f32_error": largest(f64 - f32.double())}
+    return record | {"mean": numbers(f64.mean(1)), "mean_magnitude": numbers(f64.abs().mean(1))}
+
+
+def write(name, record):
+    """JSON with one list of numbers a line."""
+
+    def text(value, indent):
+        if isinstance(value, dict):
+            lines = [f"{indent}  {json.dumps(key)}: {text(item, indent + '  ')}" for key, item in value.items()]
+            return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+        return json.dumps(value, allow_nan=False)
+
+    path = HERE / f"{name}.json"
+    path.write_text(text(record, "") + "\n")
+    print(f"{path.name}: {path.stat().st_size} bytes")
+
+
+# ---- the four files ----------------------------------------------------------------------------------------------
+
+
+def forward_and_backward(name, dtype):
+    """Output, input gradient and parameter gradients of sum(output * cotangent); the buffers and the evaluation
+    output after a second forward in training mode."""
+    model = network(name, dtype)
+    width = PIXELS if name.endswith("discriminator") else LATENT
+    inputs = symmetric(f"{name}.inputs", BATCH, width).to(dtype).requires_grad_()
+    outputs = model(inputs)
+    cotangent = symmetric(f"{name}.cotangent", *outputs.shape).to(dtype)
+    (outputs * cotangent).sum().backward()
+    tensors = {"inputs": inputs.grad} | {key: parameter.grad for key, parameter in model.named_parameters()}
+    with torch.no_grad():
+        model(symmetric(f"{name}.second_inputs", BATCH, width).to(dtype))
+        buffers = {key: buffer for key, buffer in model.named_buffers() if buffer.is_floating_point()}
+        evaluated = model.eval()(inputs)
+    return outputs, tensors, buffers, evaluated
+
+
+def write_networks():
+    record = {}
+    for name in networks():
+        outputs, gradients, buffers, evaluated = forward_and_backward(name, torch.float64)
+        outputs32, gradients32, buffers32, evaluated32 = forward_and_backward(name, torch.float32)
+        record[name] = {
+            "parameters": sum(parameter.numel() for parameter in networks()[name].parameters()),
+            "output": output(outputs, outputs32),
+            "gradients": {key: summary(gradients[key], gradients32[key]) for key in gradients},
+        }
+        if buffers:
+            record[name]["buffers_after_two"] = {key: summary(buffers[key], buffers32[key]) for key in buffers}
+            record[name]["evaluated"] = output(evaluated, evaluated32)
+    write("networks", record)
+
+
+def write_losses():
+    course_real = [.93487311, -1.01698916, -.57304769, -.88162704, -1.40129389, -1.45395693, -1.54239755, -.57273325,
+                   .98584429, .13312152]  # fmt: skip
+    course_fake = [-1.80865868, .09030055, -.4428902, -.07879368, -.37655044, .32084742, -.28590837, 1.01376281,
+                   .99241439, .39394346]  # fmt: skip
+    scores = {
+        "course": (course_real, course_fake),
+        "rule": tuple((4 * symmetric(f"scores.{of}", 16)).tolist() for of in ("real", "fake")),
+        "extreme": ([-1e4, -100.0, -20.0, 0.0, 20.0, 100.0, 1e4], [1e4, 100.0, 20.0, 0.0, -20.0, -100.0, -1e4]),
+    }
+    record = {}
+    for case, (real_scores, fake_scores) in scores.items():
+        # The scores are f32 on both sides; only the arithmetic differs.
+        real = torch.tensor(real_scores, dtype=torch.float32).reshape(-1, 1)
+        fake = torch.tensor(fake_scores, dtype=torch.float32).reshape(-1, 1)
+        record[case] = {"real_scores": numbers(real), "fake_scores": numbers(fake)}
+        for loss, (discriminator_loss, generator_loss) in LOSSES.items():
+            found = {}
+            for dtype in (torch.float64, torch.float32):
+                r, f = (scores.to(dtype, copy=True).requires_grad_() for scores in (real, fake))
+                d = discriminator_loss(r, f)
+                d_gradients = torch.autograd.grad(d, (r, f))
+                g = generator_loss(f)
+                found[dtype] = (d, *d_gradients, g, *torch.autograd.grad(g, f))
+            parts = ("d_loss", "d_gradient_real", "d_gradient_fake", "g_loss", "g_gradient_fake")
+            record[case][loss] = {
+                part: whole(f64, f32) for part, f64, f32 in zip(parts, found[torch.float64], found[torch.float32])
+            }
+    course = record["course"]
+    for loss, part, value in (("bce", "d_loss", 1.84239839), ("bce", "g_loss", 0.7712862),
+                              ("ls", "d_loss", 1.87702936), ("ls", "g_loss", 0.81695479)):  # fmt: skip
+        found = course[loss][part]["want"][0]
+        assert abs(found / value - 1) < 1e-6, (loss, part, found, value)
+    write("losses", record)
+
+
+def write_adam():
+    """Five steps on one parameter; gradients over six powers of 16, so that eps and a small decay both show."""
+    record = {}
+    scale = torch.tensor([16.0 ** -(i % 6) for i in range(12)])
+    for case, settings in {
+        "gan": dict(lr=1e-3, betas=(0.5, 0.999), eps=1e-8, weight_decay=0.0),
+        "simclr": dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-6),
+    }.items():
+        found = {}
+        for dtype in (torch.float64, torch.float32):
+            parameter = nn.Parameter(symmetric("adam.parameter", 12).to(dtype))
+            optimizer = torch.optim.Adam([parameter], **settings)
+            found[dtype] = []
+            for step in range(5):
+                parameter.grad = (symmetric(f"adam.gradient.{step}", 12) * scale).to(dtype)
+                optimizer.step()
+                found[dtype].append(parameter.detach().clone())
+        record[case] = {"settings": settings | {"betas": list(settings["betas"])}}
+        record[case] |= {
+            f"after_{step + 1}": whole(f64, f32)
+            for step, (f64, f32) in enumerate(zip(found[torch.float64], found[torch.float32]))
+        }
+    write("adam", record)
+
+
+def train(model, dtype):
+    """Ten steps of the program's training: both losses of every step, and both networks after the last.
+
+    With PyTorch's default weights the DCGAN's ten steps are chaotic: f32 ends 61 % from f64 in D's loss, and a step of
+    1e-3 is large beside weights of 1e-2, so that a ReLU that rounding turns is soon another network. The gains (weights
+    of the hidden generator layers, which batch norm scales back, 16 times larger; the discriminator's 4 times smaller)
+    and the noisy images hold it: over twelve runs in f32 from weights perturbed by 6e-8, no loss of any step was
+    further than 3.2e-5 from f64, and none of the first six further than 2e-7. The MLPs need no such care: 2e-7.
+    """
+    kind, loss = {"vanilla": ("mlp", "bce"), "lsgan": ("mlp", "ls"), "dcgan": ("dcgan", "bce")}[model]
+    discriminator_loss, generator_loss = LOSSES[loss]
+    discriminator = network(f"{kind}_discriminator", dtype)
+    generator = network(f"{kind}_generator", dtype)
+    d_optimizer, g_optimizer = (
+        torch.optim.Adam(trained.parameters(), lr=1e-3, betas=(0.5, 0.999), eps=1e-8)
+        for trained in (discriminator, generator)
+    )
+    d_losses, g_losses = [], []
+    for step in range(STEPS):
+        real = real_images(step * TRAINING_BATCH, TRAINING_BATCH).to(dtype)
+        fake = generator(symmetric(f"latents.{step}.discriminator", TRAINING_BATCH, LATENT).to(dtype)).detach()
+        d_loss = discriminator_loss(discriminator(real), discriminator(fake))
+        d_optimizer.zero_grad()
+        d_loss.backward()
+        d_optimizer.step()
+
+        fake = generator(symmetric(f"latents.{step}.generator", TRAINING_BATCH, LATENT).to(dtype))
+        g_loss = generator_loss(discriminator(fake))
+        g_optimizer.zero_grad()
+        g_loss.backward()
+        g_optimizer.step()
+        d_losses.append(d_loss.detach())
+        g_losses.append(g_loss.detach())
+    return torch.stack(d_losses), torch.stack(g_losses), discriminator, generator
+
+
+def write_trajectories():
+    record = {}
+    for model in ("vanilla", "lsgan", "dcgan"):
+        f64, f32 = train(model, torch.float64), train(model, torch.float32)
+        record[model] = {"batch": TRAINING_BATCH}
+        for part, losses64, losses32 in zip(("d_loss", "g_loss"), f64, f32):
+            record[model][part] = {
+                "want": numbers(losses64),
+                "torch_f32": numbers(losses32),
+                "torch_f32_relative_error": largest(losses32.double() / losses64 - 1),
+            }
+        for part, network64, network32 in zip(("discriminator", "generator"), f64[2:], f32[2:]):
+            state64, state32 = copy.copy(network64.state_dict()), network32.state_dict()
+            record[model][part] = {
+                key: summary(state64[key], state32[key]) for key in state64 if state64[key].is_floating_point()
+            }
+    write("trajectories", record)
+
+
+if __name__ == "__main__":
+    write_losses()
+    write_adam()
+    write_networks()
+    write_trajectories()

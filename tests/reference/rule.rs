@@ -1,0 +1,87 @@
+//! Weights, latents and images from a name alone: the twin of the rule in `generate.py`, to the bit.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use gan::params::Parameters;
+
+const PIXELS: usize = 784;
+const SIDE: i64 = 28;
+const BLOBS: usize = 3;
+
+/// `lowbias32` over a Weyl sequence that starts at the FNV-1a hash of `name`.
+fn bits(name: &str, index: usize) -> u32 {
+    let start = name.bytes().fold(0x811C_9DC5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let mut word = (index as u32).wrapping_mul(2_654_435_761).wrapping_add(start);
+    word ^= word >> 16;
+    word = word.wrapping_mul(0x7FEB_352D);
+    word ^= word >> 15;
+    word = word.wrapping_mul(0x846C_A68B);
+    word ^ (word >> 16)
+}
+
+/// `count` multiples of 2^-23 in [-1, 1), each exact in f32.
+pub fn symmetric_values(name: &str, count: usize) -> Vec<f32> {
+    (0..count).map(|index| (bits(name, index) >> 8) as f32 * (1.0 / 8_388_608.0) - 1.0).collect()
+}
+
+pub fn symmetric(name: &str, shape: &[usize]) -> Tensor {
+    Tensor::from_vec(symmetric_values(name, shape.iter().product()), shape, &Device::Cpu).unwrap()
+}
+
+/// Images `first..first + count`, (count, 28, 28, 1): half a few paraboloids, half noise.
+pub fn real_images(first: usize, count: usize) -> Tensor {
+    let mut values = Vec::with_capacity(count * PIXELS);
+    for image in first..first + count {
+        let word = |index| i64::from(bits(&format!("image.{image}"), index));
+        let blobs: Vec<[i64; 3]> =
+            (0..BLOBS).map(|blob| [0, 1, 2].map(|part| word(PIXELS + 3 * blob + part))).collect();
+        for pixel in 0..PIXELS {
+            let (row, column) = (pixel as i64 / SIDE, pixel as i64 % SIDE);
+            let light = |&[center_row, center_column, size]: &[i64; 3]| {
+                let radius_squared = (4 + size % 6).pow(2);
+                let distance_squared = (row - center_row % SIDE).pow(2) + (column - center_column % SIDE).pow(2);
+                255 * (radius_squared - distance_squared).max(0) / radius_squared
+            };
+            let noise = word(pixel) >> 24;
+            let value = (blobs.iter().map(light).max().unwrap() + noise) / 2;
+            values.push((2 * value) as f32 / 255.0 - 1.0);
+        }
+    }
+    Tensor::from_vec(values, (count, 28, 28, 1), &Device::Cpu).unwrap()
+}
+
+/// What scales the weights of a layer: 1 for PyTorch's default bound.
+fn gain(network: &str, layer: &str) -> f64 {
+    match (network, layer) {
+        ("dcgan_discriminator", _) => 0.25,
+        ("dcgan_generator", "0" | "3" | "7") => 16.0,
+        _ => 1.0,
+    }
+}
+
+/// Overwrites the parameters of the network that `generate.py` calls `network`; batch-norm buffers become those of a
+/// new layer.
+pub fn fill(network: &str, parameters: &Parameters) {
+    let shapes: BTreeMap<String, Vec<usize>> =
+        parameters.all().iter().map(|(name, variable)| (name.clone(), variable.dims().to_vec())).collect();
+    let tensors = shapes.iter().map(|(name, shape)| {
+        let (layer, tensor) = name.rsplit_once('.').unwrap();
+        let drawn = || symmetric_values(&format!("{network}.{name}"), shape.iter().product());
+        let is_batch_norm = shapes.contains_key(&format!("{layer}.running_mean"));
+        let values: Vec<f32> = match tensor {
+            "num_batches_tracked" => return (name.clone(), Tensor::zeros((), DType::I64, &Device::Cpu).unwrap()),
+            "running_mean" => vec![0.0; shape[0]],
+            "running_var" => vec![1.0; shape[0]],
+            "weight" if is_batch_norm => drawn().iter().map(|u| 1.0 + 0.1 * u).collect(),
+            "bias" if is_batch_norm => drawn().iter().map(|u| 0.1 * u).collect(),
+            _ => {
+                let fan_in: usize = shapes[&format!("{layer}.weight")][1..].iter().product();
+                let bound = (gain(network, layer) / (fan_in as f64).sqrt()) as f32;
+                drawn().iter().map(|u| u * bound).collect()
+            }
+        };
+        (name.clone(), Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap())
+    });
+    parameters.load(&tensors.collect()).unwrap();
+}
