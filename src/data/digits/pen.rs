@@ -93,7 +93,8 @@ mod tests {
         draw(&[bar], 1.0, &mut pixels);
         let column: Vec<u8> = (10..18).map(|row| pixels[row * SIDE + 14]).collect();
         assert_eq!(column, [0, 0, 128, 255, 255, 128, 0, 0]);
-        assert_eq!(pixels[13 * SIDE + 3], 128);
+        // The round end: 1.58 pixels away, where the edge is at 1.5.
+        assert_eq!(pixels[13 * SIDE + 3], 107);
         assert_eq!(pixels.iter().filter(|&&pixel| pixel == 0).count(), SIDE * SIDE - 22 * 4 + 4);
     }
 
