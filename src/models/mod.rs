@@ -70,14 +70,14 @@ impl ModuleT for Discriminator {
 #[derive(Clone, Debug)]
 pub enum Generator {
     Mlp(MlpGenerator),
-    Dcgan(DcganGenerator),
+    Dcgan(Box<DcganGenerator>),
 }
 
 impl Generator {
     pub fn new(architecture: Architecture, latent_dim: usize, vb: VarBuilder) -> Result<Self> {
         Ok(match architecture {
             Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpGenerator::new(latent_dim, vb)?),
-            Architecture::Dcgan => Self::Dcgan(DcganGenerator::new(latent_dim, vb)?),
+            Architecture::Dcgan => Self::Dcgan(Box::new(DcganGenerator::new(latent_dim, vb)?)),
         })
     }
 }

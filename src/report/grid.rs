@@ -52,7 +52,7 @@ impl Grid {
         (count.div_ceil(columns), columns)
     }
 
-    /// Draws the first `count` of `images`, (N, height, width, channels) in [-1, 1], as [`shade`] maps them: the same
+    /// Draws the first `count` of `images`, (N, height, width, channels) in [-1, 1], mapped as the module says: the same
     /// value is the same shade in every image and every grid. Cells past the end of `images` stay empty.
     pub fn draw(&self, images: &[f32], count: usize, height: usize, width: usize, channels: usize) -> Picture {
         let (rows, columns) = self.shape(count);

@@ -147,7 +147,8 @@ impl<'a> Training<'a> {
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
         let log_every = config.log_every;
         let log_path = run.directory.weights.join("metrics.jsonl");
-        let log = RunLog::open(&log_path, |record: &GanRecord| record.step < step && record.step % log_every == 0)?;
+        let log =
+            RunLog::open(&log_path, |record: &GanRecord| record.step < step && record.step.is_multiple_of(log_every))?;
 
         console.note(&format!(
             "{} {} on {data_name}: {} images, batch {}, loss {}, steps {step} to {last_step} ({steps_per_epoch} an \
