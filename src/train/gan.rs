@@ -150,10 +150,9 @@ impl<'a> Training<'a> {
         let log =
             RunLog::open(&log_path, |record: &GanRecord| record.step < step && record.step.is_multiple_of(log_every))?;
 
+        let span = if step == 0 { format!("{last_step} steps") } else { format!("steps {step} to {last_step}") };
         console.note(&format!(
-            "{} {} on {data_name}: {} images, batch {}, loss {}, steps {step} to {last_step} ({steps_per_epoch} an \
-             epoch), on {} with {} threads",
-            if step == 0 { "training" } else { "resuming" },
+            "training {} on {data_name}: {} images, batch {}, loss {}, {span}, {}, {} threads",
             config.model.name(),
             images.len(),
             config.batch_size,
@@ -161,6 +160,7 @@ impl<'a> Training<'a> {
             crate::device::name(device),
             rayon::current_num_threads(),
         ));
+        console.detail(&format!("{steps_per_epoch} steps an epoch; run {}", run.directory.weights.display()));
         for note in &run.notes {
             console.warning(note);
         }
