@@ -51,18 +51,9 @@ pub fn real_images(first: usize, count: usize) -> Tensor {
     Tensor::from_vec(values, (count, 28, 28, 1), &Device::Cpu).unwrap()
 }
 
-/// What scales the weights of a layer: 1 for PyTorch's default bound.
-fn gain(network: &str, layer: &str) -> f64 {
-    match (network, layer) {
-        ("dcgan_discriminator", _) => 0.25,
-        ("dcgan_generator", "0" | "3" | "7") => 16.0,
-        _ => 1.0,
-    }
-}
-
 /// Overwrites the parameters of the network that `generate.py` calls `network`; batch-norm buffers become those of a
-/// new layer.
-pub fn fill(network: &str, parameters: &Parameters) {
+/// new layer. `gain` scales a layer; 1 gives PyTorch's default bound.
+pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) {
     let shapes: BTreeMap<String, Vec<usize>> =
         parameters.all().iter().map(|(name, variable)| (name.clone(), variable.dims().to_vec())).collect();
     let tensors = shapes.iter().map(|(name, shape)| {
@@ -77,7 +68,7 @@ pub fn fill(network: &str, parameters: &Parameters) {
             "bias" if is_batch_norm => drawn().iter().map(|u| 0.1 * u).collect(),
             _ => {
                 let fan_in: usize = shapes[&format!("{layer}.weight")][1..].iter().product();
-                let bound = (gain(network, layer) / (fan_in as f64).sqrt()) as f32;
+                let bound = (gain(layer) / (fan_in as f64).sqrt()) as f32;
                 drawn().iter().map(|u| u * bound).collect()
             }
         };

@@ -10,34 +10,39 @@ use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
 use super::rule::{fill, real_images, symmetric};
-use super::vectors::{Summary, assert_all, read, values};
+use super::vectors::{Trained, assert_all, read, values};
 
 /// What the losses must agree to, relative, at every step.
 const TOLERANCE: f64 = 1e-4;
 
+/// How many times further than PyTorch's own f32, run from weights perturbed by some units in the last place, the
+/// losses may be where that spreads beyond the tolerance.
+const ALLOWANCE: f64 = 5.0;
+
 #[derive(Deserialize)]
 struct Record {
     batch: usize,
+    lr: f64,
     d_loss: Losses,
     g_loss: Losses,
     /// Parameters and batch-norm statistics after the last step.
-    discriminator: BTreeMap<String, Summary>,
-    generator: BTreeMap<String, Summary>,
+    discriminator: BTreeMap<String, Trained>,
+    generator: BTreeMap<String, Trained>,
 }
 
 #[derive(Deserialize)]
 struct Losses {
     want: Vec<f64>,
-    torch_f32_relative_error: f64,
+    /// Of each step, relative.
+    torch_f32_spread: Vec<f64>,
 }
 
 impl Losses {
-    fn assert(&self, what: &str, found: &[f64]) {
+    fn assert(&self, what: &str, found: &[f64], tolerance: impl Fn(f64) -> f64) {
         assert_eq!(found.len(), self.want.len(), "{what}");
-        // A trajectory that PyTorch's own f32 cannot hold would test nothing.
-        assert!(self.torch_f32_relative_error < TOLERANCE / 5.0, "{what} is badly conditioned");
         let errors: Vec<f64> = found.iter().zip(&self.want).map(|(found, want)| (found / want - 1.0).abs()).collect();
-        assert!(errors.iter().all(|error| *error < TOLERANCE), "{what}: relative errors {errors:?}");
+        let is_near = |(error, spread): (&f64, &f64)| *error <= tolerance(*spread); // a NaN is not
+        assert!(errors.iter().zip(&self.torch_f32_spread).all(is_near), "{what}: relative errors {errors:?}");
     }
 }
 
@@ -53,12 +58,16 @@ fn tensors(parameters: &Parameters) -> BTreeMap<String, Tensor> {
     tensors
 }
 
-fn check(model: &str, networks: &str) {
-    let record = read::<BTreeMap<String, Record>>("trajectories").remove(model).unwrap();
-    let config = config(&["--model", model, "--no-ema"]);
+/// Trains as the record does, with weights whose layers `gain` scales.
+fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, tolerance: fn(f64) -> f64) {
+    let record = read::<BTreeMap<String, Record>>("trajectories").remove(name).unwrap();
+    let config = config(&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"]);
     let mut adversaries = Adversaries::new(&config, &Device::Cpu).unwrap();
-    fill(&format!("{networks}_discriminator"), adversaries.discriminator_parameters());
-    fill(&format!("{networks}_generator"), adversaries.generator_parameters());
+    for (part, parameters) in
+        [("discriminator", adversaries.discriminator_parameters()), ("generator", adversaries.generator_parameters())]
+    {
+        fill(&format!("{networks}_{part}"), parameters, |layer| gain(part, layer));
+    }
 
     let (mut d_losses, mut g_losses) = (Vec::new(), Vec::new());
     for step in 0..record.d_loss.want.len() {
@@ -68,13 +77,13 @@ fn check(model: &str, networks: &str) {
         d_losses.extend(values(&outcome.d_loss));
         g_losses.extend(values(&outcome.g_loss));
     }
-    record.d_loss.assert(&format!("{model}: d_loss"), &d_losses);
-    record.g_loss.assert(&format!("{model}: g_loss"), &g_losses);
+    record.d_loss.assert(&format!("{name}: d_loss"), &d_losses, tolerance);
+    record.g_loss.assert(&format!("{name}: g_loss"), &g_losses, tolerance);
     for (part, want, found) in [
         ("discriminator", &record.discriminator, adversaries.discriminator_parameters()),
         ("generator", &record.generator, adversaries.generator_parameters()),
     ] {
-        assert_all(&format!("{model}: {part}"), want, &tensors(found), Summary::assert_trained);
+        assert_all(&format!("{name}: {part}"), want, &tensors(found));
     }
     for (name, tensor) in adversaries.generator_parameters().tensors() {
         if name.ends_with("num_batches_tracked") {
@@ -84,17 +93,41 @@ fn check(model: &str, networks: &str) {
     }
 }
 
+/// `MLP_GAINS` and `DCGAN_GAINS` of `generate.py`, where the reason stands.
+fn mlp_gain(part: &str, layer: &str) -> f64 {
+    match (part, layer) {
+        ("discriminator", "1" | "3") | ("generator", "0" | "2") => 2.0,
+        _ => 1.0,
+    }
+}
+
+fn dcgan_gain(part: &str, layer: &str) -> f64 {
+    match (part, layer) {
+        ("discriminator", _) => 0.25,
+        ("generator", "0" | "3" | "7") => 16.0,
+        _ => 1.0,
+    }
+}
+
 #[test]
 fn ten_steps_of_the_vanilla_gan_are_pytorchs() {
-    check("vanilla", "mlp");
+    check("vanilla", "vanilla", "mlp", mlp_gain, |_| TOLERANCE);
 }
 
 #[test]
 fn ten_steps_of_the_least_squares_gan_are_pytorchs() {
-    check("lsgan", "mlp");
+    check("lsgan", "lsgan", "mlp", mlp_gain, |_| TOLERANCE);
 }
 
 #[test]
 fn ten_steps_of_the_dcgan_are_pytorchs() {
-    check("dcgan", "dcgan");
+    check("dcgan", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE);
+}
+
+/// At the program's own learning rate PyTorch's f32 does not keep to the tolerance itself.
+#[test]
+fn ten_fast_steps_are_as_near_as_pytorchs_own() {
+    let tolerance = |spread| TOLERANCE.max(ALLOWANCE * spread);
+    check("vanilla_fast", "vanilla", "mlp", mlp_gain, tolerance);
+    check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance);
 }
