@@ -14,10 +14,14 @@ pub struct Statistics<'a> {
 /// Reductions over rows run on blocks of up to so many channels: wide rows would leave too few rows in a tile.
 const CHANNELS: usize = 256;
 
+/// And of up to so many rows, the longest sums that are taken in f32: blocks are joined in f64. With the 512 rows that
+/// a tile of 64 channels has, a running mean was 17 times as far from the truth as PyTorch's, with 32 it is nearer.
+const ROWS: usize = 32;
+
 /// The rows and channels of every block of a matrix with rows of `channels`, block columns outermost.
 fn blocks(len: usize, channels: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let (rows, width) = (len / channels, channels.min(CHANNELS));
-    let height = TILE / width;
+    let height = (TILE / width).min(ROWS);
     let down = |of_channels: Range<usize>| {
         (0..rows.div_ceil(height)).map(move |row| (tile(row, height, rows), of_channels.clone()))
     };
