@@ -136,14 +136,32 @@ fn a_run_killed_before_its_first_checkpoint_begins_again() {
 #[test]
 fn a_closed_pipe_stops_quietly_and_loses_nothing() {
     let work = Workplace::new();
-    let begin = [TINY, &["--run", "run", "--steps", "2000", "--json"]].concat();
+    let begin = [TINY, &["--run", "run", "--steps", "2000", "--json", "--keep", "9"]].concat();
     let mut child = work.spawn(&begin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(!String::from_utf8_lossy(&output.stderr).contains("error"), "{}", String::from_utf8_lossy(&output.stderr));
-    let newest = gan::checkpoint::runs(&work.path("weights"));
-    assert_eq!(newest.len(), 1);
-    assert!(work.path("weights/run/generator.safetensors").is_file());
+    // It goes on from the very step it had come to.
+    let (mut steps, weights) = (Vec::new(), work.path("weights/run"));
+    for entry in std::fs::read_dir(weights).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        steps.extend(name.strip_prefix("step-").and_then(|rest| rest[..8].parse::<u64>().ok()));
+    }
+    let raised = (steps.iter().max().unwrap() + 3).to_string();
+    work.gan(&["train-gan", "--resume", "run", "--steps", &raised]).assert().success();
+    work.train("whole", &raised, &["--keep", "9"]);
+    let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/generator.safetensors")));
+    assert!(state("run") == state("whole"));
+}
+
+#[test]
+fn resuming_a_finished_run_changes_nothing() {
+    let work = Workplace::new();
+    work.train("run", "8", &["--log-every", "5"]);
+    let (metrics, generator) = (work.read("weights/run/metrics.jsonl"), work.read("weights/run/generator.safetensors"));
+    work.gan(&["train-gan", "--resume", "run"]).assert().success();
+    assert_eq!(work.read("weights/run/metrics.jsonl"), metrics);
+    assert_eq!(work.read("weights/run/generator.safetensors"), generator);
 }

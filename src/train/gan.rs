@@ -146,9 +146,9 @@ impl<'a> Training<'a> {
         let batches = Batches::start(images.clone(), plan)?;
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
         let log_every = config.log_every;
+        let on_beat = |at: u64| at.is_multiple_of(log_every) || at + 1 == last_step;
         let log_path = run.directory.weights.join("metrics.jsonl");
-        let log =
-            RunLog::open(&log_path, |record: &GanRecord| record.step < step && record.step.is_multiple_of(log_every))?;
+        let log = RunLog::open(&log_path, |record: &GanRecord| record.step < step && on_beat(record.step))?;
 
         let span = if step == 0 { format!("{last_step} steps") } else { format!("steps {step} to {last_step}") };
         console.note(&format!(
@@ -218,16 +218,19 @@ impl<'a> Training<'a> {
             };
             let (d_latents, g_latents) = (draw()?, draw()?); // (N, Z) each
             let outcome = self.adversaries.step(&real, &d_latents, &g_latents)?;
-            progress.tick(self.step + 1);
+            let step = self.step;
+            // From here on the networks are those after this step, whatever stops the loop.
+            self.step += 1;
+            progress.tick(self.step);
 
-            if self.step.is_multiple_of(config.log_every) || self.step + 1 == self.last_step {
+            if step.is_multiple_of(config.log_every) || self.step == self.last_step {
                 // The only place of the loop where the host waits for the device.
-                let images = (self.step + 1 - logged_step) * config.batch_size as u64;
+                let images = (self.step - logged_step) * config.batch_size as u64;
                 let rate = images as f64 / logged_at.elapsed().as_secs_f64();
-                (logged_at, logged_step) = (Instant::now(), self.step + 1);
-                let record = self.record(&outcome, &real, rate)?;
+                (logged_at, logged_step) = (Instant::now(), self.step);
+                let record = self.record(step, &outcome, &real, rate)?;
                 progress.report(&TrainingStatus {
-                    step: self.step + 1,
+                    step: self.step,
                     epoch: record.epoch + 1,
                     epochs: Some(self.last_step.div_ceil(self.steps_per_epoch)),
                     d_loss: record.d_loss.into(),
@@ -239,16 +242,21 @@ impl<'a> Training<'a> {
                     self.console.data_line(&line)?;
                 }
             }
-            self.step += 1;
         }
     }
 
     /// Fetches what is logged of a step, and looks whether the run is well.
-    fn record(&mut self, outcome: &StepOutcome, real: &Tensor, images_per_second: f64) -> anyhow::Result<GanRecord> {
+    fn record(
+        &mut self,
+        step: u64,
+        outcome: &StepOutcome,
+        real: &Tensor,
+        images_per_second: f64,
+    ) -> anyhow::Result<GanRecord> {
         let mean_sigmoid = |scores: &Tensor| candle_nn::ops::sigmoid(scores)?.mean_all()?.to_scalar::<f32>();
         let record = GanRecord {
-            step: self.step,
-            epoch: self.step / self.steps_per_epoch,
+            step,
+            epoch: step / self.steps_per_epoch,
             seconds: self.seconds(),
             images_per_second,
             d_loss: outcome.d_loss.to_scalar()?,
@@ -265,10 +273,10 @@ impl<'a> Training<'a> {
             Ok(variety(&images.flatten_all()?.to_vec1::<f32>()?, IMAGE_SIZE * IMAGE_SIZE))
         };
         let relative_variety = variety_of(&outcome.fakes)? / variety_of(real)?;
-        self.console.detail(&format!("step {}: variety {relative_variety:.3}", self.step));
+        self.console.detail(&format!("step {step}: variety {relative_variety:.3}"));
         let vitals = Vitals { d_loss: record.d_loss, g_loss: record.g_loss, relative_variety };
         if let Some((_, line)) = self.health.observe(vitals) {
-            self.console.warning(&format!("step {}: {line}", self.step));
+            self.console.warning(&format!("step {step}: {line}"));
         }
         Ok(record)
     }
