@@ -122,6 +122,12 @@ impl Parameters {
                     (0..shape.elem_count()).map(|_| generator.between(lo as f32, up as f32)).collect();
                 Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?
             }
+            Init::Randn { mean, stdev } => {
+                let mut generator = Stream::new(self.seed, &format!("init.{}.{name}", self.scope)).at(0);
+                let values: Vec<f32> =
+                    (0..shape.elem_count()).map(|_| mean as f32 + stdev as f32 * generator.normal()).collect();
+                Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?
+            }
             other => bail!("initialisation {other:?} of {name:?} is not known here"),
         };
         let variable = Var::from_tensor(&tensor.to_device(&self.device)?)?;

@@ -92,6 +92,15 @@ impl Generator {
         low + (high - low) * self.unit()
     }
 
+    /// Standard normal (Box and Muller, "A note on the generation of random normal deviates", 1958). Computed by `libm`,
+    /// which gives the same bits on every machine.
+    #[inline]
+    pub fn normal(&mut self) -> f32 {
+        let radius = libm::sqrt(-2.0 * libm::log(1.0 - f64::from(self.unit()))); // 1 - u is never 0
+        let angle = std::f64::consts::TAU * f64::from(self.unit());
+        (radius * libm::cos(angle)) as f32
+    }
+
     /// Uniform in `0..bound`, without bias (Lemire, "Fast random integer generation in an interval", 2019).
     /// `bound` must not be 0.
     #[inline]
@@ -138,6 +147,17 @@ mod tests {
         let mean = draws.iter().sum::<f32>() / draws.len() as f32;
         let variance = draws.iter().map(|z| z * z).sum::<f32>() / draws.len() as f32;
         assert!(mean.abs() < 0.01 && (variance - 1.0 / 3.0).abs() < 0.005, "mean {mean}, variance {variance}");
+    }
+
+    #[test]
+    fn normal_draws_have_the_moments_and_tails_of_the_normal_distribution() {
+        let mut generator = Stream::new(7, "init").at(0);
+        let draws: Vec<f64> = (0..200_000).map(|_| f64::from(generator.normal())).collect();
+        let moment = |power: i32| draws.iter().map(|z| z.powi(power)).sum::<f64>() / draws.len() as f64;
+        assert!(moment(1).abs() < 0.01 && moment(3).abs() < 0.05, "mean {}, third {}", moment(1), moment(3));
+        assert!((moment(2) - 1.0).abs() < 0.01 && (moment(4) - 3.0).abs() < 0.1, "{} {}", moment(2), moment(4));
+        let beyond_two = draws.iter().filter(|z| z.abs() > 2.0).count() as f64 / draws.len() as f64;
+        assert!((beyond_two - 0.0455).abs() < 0.002, "{beyond_two}");
     }
 
     #[test]

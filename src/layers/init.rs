@@ -10,6 +10,9 @@ pub enum Initialisation {
     KaimingUniform,
     /// `nn.init.xavier_uniform_`: uniform in ±√(6 / (fan_in + fan_out)).
     XavierUniform,
+    /// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`: normal with variance 2 / fan_out, torchvision's for the
+    /// convolutions of a ResNet.
+    KaimingNormalFanOut,
 }
 
 impl Initialisation {
@@ -23,6 +26,9 @@ impl Initialisation {
         let bound = match self {
             Self::KaimingUniform => 1.0 / (fan_in as f64).sqrt(),
             Self::XavierUniform => (6.0 / (fan_in + fan_out) as f64).sqrt(),
+            Self::KaimingNormalFanOut => {
+                return Init::Randn { mean: 0.0, stdev: (2.0 / fan_out as f64).sqrt() };
+            }
         };
         Init::Uniform { lo: -bound, up: bound }
     }

@@ -1,3 +1,5 @@
 //! Losses: pure functions, tensors in, a scalar out. They know no network.
 
 pub mod adversarial;
+pub mod classification;
+pub mod nt_xent;

@@ -1,8 +1,12 @@
-//! The networks of the CS231n GAN assignment, one file each. Images are (N, 28, 28, 1) in [-1, 1], latents (N, Z);
-//! tensor names are the indices of the assignment's `nn.Sequential` lists. Models know no loss and no data.
+//! The networks of the CS231n assignments, one file each. Tensor names are the indices of the assignments'
+//! `nn.Sequential` lists. Models know no loss and no data.
+//!
+//! Those of the GANs take images (N, 28, 28, 1) in [-1, 1] and latents (N, Z), those of SimCLR pictures (N, 32, 32, 3).
 
 mod dcgan;
 mod mlp;
+mod resnet;
+mod simclr;
 
 use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -10,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use dcgan::{DcganDiscriminator, DcganGenerator};
 pub use mlp::{MlpDiscriminator, MlpGenerator};
+pub use resnet::{Encoder, EncoderArchitecture};
+pub use simclr::{EMBEDDING, ProjectionHead, linear_classifier};
 
 /// Height and width of the images of every GAN here.
 pub const IMAGE_SIZE: usize = 28;

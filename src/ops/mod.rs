@@ -12,6 +12,7 @@
 
 mod activation;
 mod adam;
+mod add_relu;
 mod affine;
 mod batch_norm;
 mod conv2d;
@@ -21,13 +22,16 @@ mod lerp;
 mod linear;
 mod matrix;
 mod max_pool2d;
+mod mean_pool2d;
 mod parallel;
+mod sgd;
 mod simd;
 mod storage;
 mod window;
 
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam_step};
+pub use add_relu::add_relu;
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::conv2d;
@@ -35,14 +39,19 @@ pub use layout::{channels_first, channels_last};
 pub use lerp::lerp_in_place;
 pub use linear::linear;
 pub use max_pool2d::max_pool2d;
+pub use mean_pool2d::mean_pool2d;
+pub use sgd::{SgdStep, sgd_step};
 
 /// The ops as compositions of candle's own: slow, for every device and dtype, with the same shapes and gradients.
 pub mod naive {
     pub use super::activation::naive as activate;
     pub use super::adam::naive as adam_step;
+    pub use super::add_relu::naive as add_relu;
     pub use super::batch_norm::{naive_eval as batch_norm_eval, naive_train as batch_norm_train};
     pub use super::conv_transpose2d::naive as conv_transpose2d;
     pub use super::conv2d::naive as conv2d;
     pub use super::linear::naive as linear;
     pub use super::max_pool2d::naive as max_pool2d;
+    pub use super::mean_pool2d::naive as mean_pool2d;
+    pub use super::sgd::naive as sgd_step;
 }

@@ -4,7 +4,6 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, Var, bail};
 
 use crate::ops::{self, AdamStep};
-use crate::params::Parameters;
 
 /// What PyTorch's `torch.optim.Adam` calls by the same names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,10 +30,10 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Over everything in `parameters` that is trained; the moments begin at zero.
-    pub fn new(parameters: &Parameters, config: AdamConfig) -> Result<Self> {
+    /// Over these parameters; the moments begin at zero.
+    pub fn new(parameters: Vec<(String, Var)>, config: AdamConfig) -> Result<Self> {
         let mut slots = BTreeMap::new();
-        for (name, parameter) in parameters.trainable() {
+        for (name, parameter) in parameters {
             let zeros = || Var::zeros(parameter.shape(), DType::F32, parameter.device());
             slots.insert(name, Slot { first_moment: zeros()?, second_moment: zeros()?, parameter });
         }
@@ -43,8 +42,13 @@ impl Adam {
 
     /// One update. Every parameter must have a gradient: one without is a mistake in the graph.
     pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        self.step_at(gradients, self.config.lr)
+    }
+
+    /// One update at another learning rate than the configured one: that of a schedule.
+    pub fn step_at(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
         self.step += 1;
-        let AdamConfig { lr, beta1, beta2, eps, weight_decay } = self.config;
+        let AdamConfig { beta1, beta2, eps, weight_decay, .. } = self.config;
         let step = AdamStep { lr, beta1, beta2, eps, weight_decay, step: self.step };
         for (name, slot) in &self.slots {
             let Some(gradient) = gradients.get(&slot.parameter) else { bail!("no gradient reached {name:?}") };

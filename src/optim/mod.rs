@@ -2,6 +2,12 @@
 
 mod adam;
 mod average;
+mod optimizer;
+mod schedule;
+mod sgd;
 
 pub use adam::{Adam, AdamConfig};
 pub use average::WeightAverage;
+pub use optimizer::Optimizer;
+pub use schedule::{Decay, Schedule};
+pub use sgd::{Sgd, SgdConfig};

@@ -59,8 +59,8 @@ impl Adversaries {
             average = Some(WeightAverage::new(parameters, config.ema_decay));
         }
         Ok(Self {
-            discriminator_adam: Adam::new(&discriminator_parameters, config.discriminator_adam())?,
-            generator_adam: Adam::new(&generator_parameters, config.generator_adam())?,
+            discriminator_adam: Adam::new(discriminator_parameters.trainable(), config.discriminator_adam())?,
+            generator_adam: Adam::new(generator_parameters.trainable(), config.generator_adam())?,
             discriminator,
             critic,
             generator,

@@ -43,7 +43,7 @@ fn adam_is_pytorchs_with_and_without_weight_decay() {
         parameters.load(&[("parameter".to_string(), symmetric("adam.parameter", &[COUNT]))].into()).unwrap();
         let [beta1, beta2] = settings.betas;
         let Settings { lr, eps, weight_decay, .. } = settings;
-        let mut adam = Adam::new(&parameters, AdamConfig { lr, beta1, beta2, eps, weight_decay }).unwrap();
+        let mut adam = Adam::new(parameters.trainable(), AdamConfig { lr, beta1, beta2, eps, weight_decay }).unwrap();
         let (_, parameter) = parameters.trainable().remove(0);
         for step in 0..after.len() {
             // The gradient of sum(parameter * gradient) is the gradient that was asked for, exactly.

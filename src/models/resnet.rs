@@ -1,0 +1,185 @@
+//! Residual networks for small pictures (He et al., 1512.03385): torchvision's, with the 7x7 stride-2 stem replaced by
+//! a 3x3 stride-1 one and the max-pool and the last linear layer left out, as SimCLR does for CIFAR-10 (Chen et al.,
+//! 2002.05709, appendix B.9).
+//!
+//! Tensor names are those of `nn.Sequential(conv1, bn1, relu, layer1, layer2, layer3, layer4, avgpool)`: `0` the stem,
+//! `1` its batch norm, `3` to `6` the stages, with torchvision's names within.
+
+use candle_core::{Module, ModuleT, Result, Tensor};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Initialisation};
+use crate::ops::{self, Activation};
+
+/// The encoders that can be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderArchitecture {
+    /// Nine convolutions, 32 to 256 channels, 256 features: made for a CPU
+    Resnet9,
+    /// ResNet-18, 512 features
+    Resnet18,
+    /// ResNet-50, the course's, 2048 features
+    Resnet50,
+}
+
+/// What a stage is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BlockKind {
+    /// Two 3x3 convolutions.
+    Basic,
+    /// 1x1, 3x3, 1x1, the last four times as wide; the stride is on the 3x3, as in torchvision.
+    Bottleneck,
+}
+
+impl BlockKind {
+    fn expansion(self) -> usize {
+        match self {
+            Self::Basic => 1,
+            Self::Bottleneck => 4,
+        }
+    }
+}
+
+impl EncoderArchitecture {
+    pub const ALL: [Self; 3] = [Self::Resnet9, Self::Resnet18, Self::Resnet50];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resnet9 => "resnet9",
+            Self::Resnet18 => "resnet18",
+            Self::Resnet50 => "resnet50",
+        }
+    }
+
+    /// The kind of block, how many of them each stage has, and the width of the stem and of the first stage; each
+    /// further stage is twice as wide as the one before.
+    fn plan(self) -> (BlockKind, [usize; 4], usize) {
+        match self {
+            Self::Resnet9 => (BlockKind::Basic, [1, 1, 1, 1], 32),
+            Self::Resnet18 => (BlockKind::Basic, [2, 2, 2, 2], 64),
+            Self::Resnet50 => (BlockKind::Bottleneck, [3, 4, 6, 3], 64),
+        }
+    }
+
+    /// Numbers in h, what the encoder makes of a picture.
+    pub fn features(self) -> usize {
+        let (kind, _, width) = self.plan();
+        8 * width * kind.expansion()
+    }
+}
+
+/// A convolution of a block: no bias, since a batch norm follows; padded so that only the stride makes it smaller.
+fn convolution(inputs: usize, outputs: usize, kernel: usize, stride: usize, vb: VarBuilder) -> Result<Conv2d> {
+    let config = Conv2dConfig {
+        stride,
+        padding: kernel / 2,
+        bias: false,
+        initialisation: Initialisation::KaimingNormalFanOut,
+        ..Default::default()
+    };
+    Conv2d::new(inputs, outputs, kernel, config, vb)
+}
+
+/// A convolution and its batch norm.
+#[derive(Clone, Debug)]
+struct Normalised {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl ModuleT for Normalised {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        self.norm.forward_t(&self.conv.forward(x)?, train)
+    }
+}
+
+/// torchvision's `BasicBlock` or `Bottleneck`: convolutions beside a shortcut, added, then ReLU.
+#[derive(Clone, Debug)]
+struct Block {
+    layers: Vec<Normalised>,
+    /// A strided 1x1 convolution where the shape changes.
+    downsample: Option<Normalised>,
+}
+
+impl Block {
+    fn new(kind: BlockKind, inputs: usize, width: usize, stride: usize, vb: VarBuilder) -> Result<Self> {
+        let outputs = width * kind.expansion();
+        // Inputs, outputs, kernel and stride of each convolution.
+        let plan: &[(usize, usize, usize, usize)] = match kind {
+            BlockKind::Basic => &[(inputs, width, 3, stride), (width, width, 3, 1)],
+            BlockKind::Bottleneck => &[(inputs, width, 1, 1), (width, width, 3, stride), (width, outputs, 1, 1)],
+        };
+        let mut layers = Vec::new();
+        for (index, &(inputs, outputs, kernel, stride)) in plan.iter().enumerate() {
+            // The last one's ReLU comes after the shortcut is added.
+            let activation = if index + 1 == plan.len() { Activation::Identity } else { Activation::Relu };
+            layers.push(Normalised {
+                conv: convolution(inputs, outputs, kernel, stride, vb.pp(format!("conv{}", index + 1)))?,
+                norm: BatchNorm::new(outputs, activation, vb.pp(format!("bn{}", index + 1)))?,
+            });
+        }
+        let downsample = match stride != 1 || inputs != outputs {
+            true => Some(Normalised {
+                conv: convolution(inputs, outputs, 1, stride, vb.pp("downsample.0"))?,
+                norm: BatchNorm::new(outputs, Activation::Identity, vb.pp("downsample.1"))?,
+            }),
+            false => None,
+        };
+        Ok(Self { layers, downsample })
+    }
+}
+
+impl ModuleT for Block {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let mut y = x.clone();
+        for layer in &self.layers {
+            y = layer.forward_t(&y, train)?;
+        }
+        match &self.downsample {
+            Some(downsample) => ops::add_relu(&y, &downsample.forward_t(x, train)?),
+            None => ops::add_relu(&y, x),
+        }
+    }
+}
+
+/// SimCLR's f: pictures (N, H, W, 3) to features (N, D).
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    stem: Normalised,
+    blocks: Vec<Block>,
+}
+
+impl Encoder {
+    pub fn new(architecture: EncoderArchitecture, vb: VarBuilder) -> Result<Self> {
+        let (kind, counts, stem_width) = architecture.plan();
+        // The stem is put in place of torchvision's after that has been initialised, so it has PyTorch's default.
+        let config = Conv2dConfig { padding: 1, bias: false, ..Default::default() };
+        let stem = Normalised {
+            conv: Conv2d::new(3, stem_width, 3, config, vb.pp(0))?,
+            norm: BatchNorm::new(stem_width, Activation::Relu, vb.pp(1))?,
+        };
+        let mut blocks = Vec::new();
+        let mut inputs = stem_width;
+        for (stage, count) in counts.into_iter().enumerate() {
+            let width = stem_width << stage;
+            for index in 0..count {
+                let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+                blocks.push(Block::new(kind, inputs, width, stride, vb.pp(3 + stage).pp(index))?);
+                inputs = width * kind.expansion();
+            }
+        }
+        Ok(Self { stem, blocks })
+    }
+}
+
+impl ModuleT for Encoder {
+    fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        let mut x = self.stem.forward_t(images, train)?; // (N, 32, 32, W)
+        for block in &self.blocks {
+            x = block.forward_t(&x, train)?; // to (N, 4, 4, D)
+        }
+        ops::mean_pool2d(&x) // (N, D)
+    }
+}

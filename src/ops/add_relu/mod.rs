@@ -1,0 +1,53 @@
+//! The end of a residual block: the sum of its two branches, then ReLU.
+
+mod cpu;
+
+use super::activation::{self, Activation};
+use super::storage::{Array, is_fused, read, tensor};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+/// max(x + y, 0) for two tensors of one shape. The gradient at 0 is 0, as PyTorch's; NaN stays NaN.
+pub fn add_relu(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if x.dims() != y.dims() {
+        bail!("add_relu: expected two tensors of one shape, found {:?} and {:?}", x.dims(), y.dims())
+    }
+    if !is_fused(&[x, y]) {
+        return naive(x, y);
+    }
+    x.contiguous()?.apply_op2(&y.contiguous()?, AddRelu)
+}
+
+/// [`add_relu`] in candle's ops.
+pub fn naive(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    activation::naive(&(x + y)?, Activation::Relu)
+}
+
+struct AddRelu;
+
+impl CustomOp2 for AddRelu {
+    fn name(&self) -> &'static str {
+        "add_relu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, y: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, y) = (Array::new(x, lx)?, Array::new(y, ly)?);
+        Ok((CpuStorage::F32(cpu::forward(x.values, y.values)), Shape::from(x.dims)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        y: &Tensor,
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = read(gradient, |gradient| {
+            read(output, |output| {
+                activation::cpu::backward(gradient, output, 1, Activation::Relu, false).0.into_owned()
+            })
+        })??;
+        // Both branches have the same gradient: one tensor serves them.
+        let gradient = tensor(gradient, output.dims())?;
+        Ok((x.track_op().then(|| gradient.clone()), y.track_op().then_some(gradient)))
+    }
+}

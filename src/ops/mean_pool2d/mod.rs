@@ -1,0 +1,51 @@
+//! The mean over an image's places: what a ResNet ends in.
+
+mod cpu;
+
+use super::storage::{is_fused, read, tensor, values};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+/// The mean over height and width of x (N, H, W, C): (N, C). As `torch.nn.AdaptiveAvgPool2d(1)`, flattened.
+pub fn mean_pool2d(x: &Tensor) -> Result<Tensor> {
+    check(x)?;
+    if !is_fused(&[x]) {
+        return naive(x);
+    }
+    x.contiguous()?.apply_op1(MeanPool)
+}
+
+/// [`mean_pool2d`] in candle's ops.
+pub fn naive(x: &Tensor) -> Result<Tensor> {
+    let (count, places, channels) = check(x)?;
+    x.reshape((count, places, channels))?.mean(1)
+}
+
+fn check(x: &Tensor) -> Result<(usize, usize, usize)> {
+    match *x.dims() {
+        [count, height, width, channels] if height * width > 0 => Ok((count, height * width, channels)),
+        _ => bail!("mean_pool2d: expected an input (N, H, W, C) of at least 1 x 1, found {:?}", x.dims()),
+    }
+}
+
+struct MeanPool;
+
+impl CustomOp1 for MeanPool {
+    fn name(&self) -> &'static str {
+        "mean_pool2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (count, height, width, channels) = layout.shape().dims4()?;
+        let output = cpu::forward(values(x, layout)?, height * width, channels);
+        Ok((CpuStorage::F32(output), Shape::from((count, channels))))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !x.track_op() {
+            return Ok(None);
+        }
+        let (_, places, channels) = check(x)?;
+        let gradient = read(gradient, |gradient| cpu::backward(gradient, places, channels))?;
+        Ok(Some(tensor(gradient, x.dims())?))
+    }
+}

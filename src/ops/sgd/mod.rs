@@ -1,0 +1,69 @@
+//! One step of stochastic gradient descent with momentum for one parameter, in place; with LARS's trust ratio if asked.
+
+mod cpu;
+
+use super::storage::{are_apart, is_fused, modify, read};
+use candle_core::{DType, Result, Tensor, Var, bail};
+
+/// The numbers of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SgdStep {
+    pub lr: f64,
+    pub momentum: f64,
+    /// Added to the gradient as `weight_decay * parameter`.
+    pub weight_decay: f64,
+    /// LARS's trust coefficient; without it every parameter moves at the same rate.
+    pub trust: Option<f64>,
+}
+
+/// Updates `parameter` and its `velocity`, of one shape, by `gradient`, with d = gradient + weight_decay * parameter.
+///
+/// Without trust as `torch.optim.SGD` with momentum and no dampening: velocity = momentum * velocity + d,
+/// parameter -= lr * velocity. With trust as LARS (You, Gitman and Ginsburg, 1708.03888) in the form of SimCLR's own
+/// optimizer: velocity = momentum * velocity + lr * trust * |parameter| / |d| * d, parameter -= velocity, where the
+/// ratio is 1 if either norm is 0.
+pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: &Var, step: &SgdStep) -> Result<()> {
+    let tensors = [parameter.as_tensor(), gradient, velocity.as_tensor()];
+    if tensors.iter().any(|tensor| tensor.dims() != parameter.dims()) {
+        let found: Vec<_> = tensors.iter().map(|tensor| tensor.dims()).collect();
+        bail!("sgd: expected a parameter, its gradient and its velocity of one shape, found {found:?}")
+    }
+    if !is_fused(&tensors) {
+        return naive(parameter, gradient, velocity, step);
+    }
+    if parameter.elem_count() == 0 {
+        return Ok(());
+    }
+    if !are_apart(&tensors)? {
+        bail!("sgd: the parameter, its gradient and its velocity must not share their memory")
+    }
+    read(gradient, |gradient| {
+        modify(parameter, |parameter| {
+            modify(velocity, |velocity| {
+                cpu::step(parameter, gradient, velocity, step);
+                Ok(())
+            })
+        })
+    })?
+}
+
+/// [`sgd_step`] in candle's ops.
+pub fn naive(parameter: &Var, gradient: &Tensor, velocity: &Var, step: &SgdStep) -> Result<()> {
+    let old = parameter.as_detached_tensor();
+    let direction = (gradient.detach() + (&old * step.weight_decay)?)?;
+    let momentum = (velocity.as_detached_tensor() * step.momentum)?;
+    let (velocity_now, rate) = match step.trust {
+        None => ((momentum + direction)?, step.lr),
+        Some(trust) => {
+            let norm = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt();
+            let (of_parameter, of_direction) = (norm(&old)?, norm(&direction)?);
+            let ratio = ((&of_parameter / &of_direction)? * trust)?;
+            let defined = (of_parameter.gt(0f64)? * of_direction.gt(0f64)?)?;
+            let ratio = defined.where_cond(&ratio, &ratio.ones_like()?)?;
+            let scaled = direction.broadcast_mul(&(ratio * step.lr)?.to_dtype(direction.dtype())?)?;
+            ((momentum + scaled)?, 1.0)
+        }
+    };
+    parameter.set(&(old - (&velocity_now * rate)?)?)?;
+    velocity.set(&velocity_now)
+}
