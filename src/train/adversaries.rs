@@ -1,12 +1,10 @@
 //! The two networks with everything that a step changes: weights, moments, batch-norm statistics, averages.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context, bail};
-use candle_core::{DType, Device, ModuleT, Result, Tensor};
+use anyhow::Context;
+use candle_core::{Device, ModuleT, Result, Tensor};
 
 use super::gan_config::GanConfig;
-use crate::error::Failure;
+use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::{Discriminator, Generator};
 use crate::optim::{Adam, WeightAverage};
@@ -123,50 +121,26 @@ impl Adversaries {
     }
 
     /// Everything that a step changes, by the names of the checkpoint file.
-    pub fn state(&self) -> BTreeMap<String, Tensor> {
-        let mut parts = vec![
+    pub fn state(&self) -> Tensors {
+        joined([
             ("discriminator.", self.discriminator_parameters.tensors()),
             ("generator.", self.generator_parameters.tensors()),
             ("adam.discriminator.", self.discriminator_adam.state()),
             ("adam.generator.", self.generator_adam.state()),
-        ];
-        parts.extend(self.averaged_parameters().map(|parameters| ("generator_ema.", parameters.tensors())));
-        let prefixed = |(prefix, tensors): (&str, BTreeMap<String, Tensor>)| {
-            tensors.into_iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor)).collect::<Vec<_>>()
-        };
-        parts.into_iter().flat_map(prefixed).collect()
+            ("generator_ema.", self.averaged_parameters().map(Parameters::tensors).unwrap_or_default()),
+        ])
     }
 
     /// Goes on from a saved [`state`](Self::state) after `steps` steps. Names, shapes and dtypes must be exact.
-    pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> anyhow::Result<()> {
-        let mut left = state.clone();
-        let mut take = |prefix: &str| -> BTreeMap<String, Tensor> {
-            let names: Vec<String> = left.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
-            let strip = |name: String| left.remove(&name).map(|tensor| (name[prefix.len()..].to_string(), tensor));
-            names.into_iter().filter_map(strip).collect()
-        };
-        let damaged = || Failure::Input("the checkpoint does not fit the run's configuration".into());
-        self.discriminator_parameters.load(&take("discriminator.")).with_context(damaged)?;
-        self.generator_parameters.load(&take("generator.")).with_context(damaged)?;
-        self.discriminator_adam.load(&take("adam.discriminator."), steps).with_context(damaged)?;
-        self.generator_adam.load(&take("adam.generator."), steps).with_context(damaged)?;
+    pub fn restore(&mut self, state: &Tensors, steps: u64) -> anyhow::Result<()> {
+        let mut parts = Parts::of(state);
+        self.discriminator_parameters.load(&parts.take("discriminator.")).with_context(misfit)?;
+        self.generator_parameters.load(&parts.take("generator.")).with_context(misfit)?;
+        self.discriminator_adam.load(&parts.take("adam.discriminator."), steps).with_context(misfit)?;
+        self.generator_adam.load(&parts.take("adam.generator."), steps).with_context(misfit)?;
         if let Some(average) = self.averaged_parameters() {
-            average.load(&take("generator_ema.")).with_context(damaged)?;
+            average.load(&parts.take("generator_ema.")).with_context(misfit)?;
         }
-        if let Some(name) = left.keys().next() {
-            bail!(anyhow::anyhow!("it holds a tensor {name:?} that this run does not have").context(damaged()));
-        }
-        Ok(())
-    }
-
-    /// The first tensor that holds a NaN or an infinity, if one does. Reads everything that the state holds.
-    pub fn first_non_finite(&self) -> Result<Option<String>> {
-        for (name, tensor) in self.state() {
-            // 0 x is 0 for every finite x and NaN for every other, so one sum tells.
-            if tensor.dtype() == DType::F32 && (&tensor * 0.0)?.sum_all()?.to_scalar::<f32>()? != 0.0 {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
+        parts.finish()
     }
 }

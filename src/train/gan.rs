@@ -266,7 +266,7 @@ impl<'a> Training<'a> {
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {
             if !loss.is_finite() {
-                return Err(self.diverged(&format!("{name} is {loss}")));
+                return Err(self.run.diverged(self.step, &format!("{name} is {loss}")));
             }
         }
         let variety_of = |images: &Tensor| -> candle_core::Result<f32> {
@@ -283,19 +283,5 @@ impl<'a> Training<'a> {
 
     pub(super) fn seconds(&self) -> f64 {
         self.seconds_before + self.began.elapsed().as_secs_f64()
-    }
-
-    pub(super) fn diverged(&self, what: &str) -> anyhow::Error {
-        let last_good = match self.run.directory.checkpoints().unwrap_or_default().last() {
-            Some(&step) => {
-                format!("the last good checkpoint is {}", self.run.directory.checkpoint_path(step).display())
-            }
-            None => "no checkpoint had been written yet".into(),
-        };
-        Failure::Diverged(format!(
-            "training diverged at step {}: {what}\n{last_good}\na lower --lr may help",
-            self.step
-        ))
-        .into()
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::gan::Training;
-use super::run::{CONFIG, Position, STATE, Streams};
-use crate::checkpoint::{self, Archive};
+use super::run::Position;
+use super::state::first_non_finite;
+use crate::checkpoint;
 use crate::error;
 use crate::models::IMAGE_SIZE;
 use crate::report::{self, Chart, Curve, GanRecord, Grid, RunLog};
@@ -19,38 +20,21 @@ impl Training<'_> {
         if self.saved_step == Some(self.step) {
             return Ok(());
         }
-        if let Some(name) = self.adversaries.first_non_finite()? {
-            return Err(self.diverged(&format!("{name} holds a NaN or an infinity")));
+        let state = self.adversaries.state();
+        if let Some(name) = first_non_finite(&state)? {
+            return Err(self.run.diverged(self.step, &format!("{name} holds a NaN or an infinity")));
         }
         self.log.sync()?;
-        let position = Position {
-            step: self.step,
-            epoch: self.step / self.steps_per_epoch,
-            batch: self.step % self.steps_per_epoch,
-            seconds: self.seconds(),
-            streams: Streams { shuffle: self.step / self.steps_per_epoch, latents: self.step },
-        };
-        let config = serde_json::to_string(&self.run.config)?;
-        let metadata = BTreeMap::from([
-            (STATE.to_string(), serde_json::to_string(&position)?),
-            (CONFIG.to_string(), config.clone()),
-        ]);
-        let directory = &self.run.directory;
-        let archive = Archive { tensors: self.adversaries.state(), metadata };
-        checkpoint::write(&directory.checkpoint_path(self.step), &archive)?;
-
-        let networks = [
-            ("discriminator", Some(self.adversaries.discriminator_parameters())),
-            ("generator", Some(self.adversaries.generator_parameters())),
-            ("generator_ema", self.adversaries.averaged_parameters()),
+        let epoch = self.step / self.steps_per_epoch;
+        let streams = [("shuffle", epoch), ("latents", self.step)];
+        let position = Position::new(self.step, self.steps_per_epoch, self.seconds(), &streams);
+        let mut networks = vec![
+            ("discriminator", self.adversaries.discriminator_parameters().tensors()),
+            ("generator", self.adversaries.generator_parameters().tensors()),
         ];
-        for (name, parameters) in networks {
-            let Some(parameters) = parameters else { continue };
-            let metadata = BTreeMap::from([(CONFIG.to_string(), config.clone())]);
-            let archive = Archive { tensors: parameters.tensors(), metadata };
-            checkpoint::write(&directory.weights.join(format!("{name}.safetensors")), &archive)?;
-        }
-        directory.prune(self.run.config.keep)?;
+        networks.extend(self.adversaries.averaged_parameters().map(|average| ("generator_ema", average.tensors())));
+        self.run.save(&position, state, BTreeMap::new(), networks)?;
+        self.run.directory.prune(self.run.config.keep)?;
         self.saved_step = Some(self.step);
         Ok(())
     }

@@ -7,3 +7,4 @@ mod gan_files;
 pub mod health;
 pub mod run;
 pub mod signals;
+pub mod state;

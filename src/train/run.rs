@@ -1,5 +1,6 @@
 //! How a run begins: anew, forced, or resumed under its saved configuration.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -7,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::state::Tensors;
 use crate::checkpoint::{self, Archive, RunDirectory};
 use crate::error::Failure;
 
@@ -50,14 +52,7 @@ pub struct Position {
     /// Seconds of training so far, over all its parts.
     pub seconds: f64,
     /// Where each random stream goes on: streams are counter-based, so an index is all their state.
-    pub streams: Streams,
-}
-
-/// The next index of each random stream of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Streams {
-    pub shuffle: u64,
-    pub latents: u64,
+    pub streams: BTreeMap<String, u64>,
 }
 
 /// The keys of the header entries of a checkpoint.
@@ -65,6 +60,12 @@ pub const STATE: &str = "gan.state";
 pub const CONFIG: &str = "gan.config";
 
 impl Position {
+    /// After `step` steps and `seconds`; `streams` are the next indexes of the run's random streams by name.
+    pub fn new(step: u64, steps_per_epoch: u64, seconds: f64, streams: &[(&str, u64)]) -> Self {
+        let streams = streams.iter().map(|(name, index)| (name.to_string(), *index)).collect();
+        Self { step, epoch: step / steps_per_epoch, batch: step % steps_per_epoch, seconds, streams }
+    }
+
     /// Reads the position out of a checkpoint that came from `path`.
     pub fn of(archive: &Archive, path: &Path) -> anyhow::Result<Self> {
         let damaged = |what: String| {
@@ -83,6 +84,39 @@ pub struct Run<C> {
     pub checkpoint: Option<(Position, Archive)>,
     /// What the user should know about how it begins.
     pub notes: Vec<String>,
+}
+
+impl<C: Serialize> Run<C> {
+    /// Writes the checkpoint of `position`, with `notes` as further header entries, and the `networks` for use, each
+    /// under its name, with the configuration in the header.
+    pub fn save(
+        &self,
+        position: &Position,
+        state: Tensors,
+        notes: BTreeMap<String, String>,
+        networks: Vec<(&str, Tensors)>,
+    ) -> anyhow::Result<()> {
+        let config = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.config)?)]);
+        let mut metadata = BTreeMap::from([(STATE.to_string(), serde_json::to_string(position)?)]);
+        metadata.extend(config.clone());
+        metadata.extend(notes);
+        checkpoint::write(&self.directory.checkpoint_path(position.step), &Archive { tensors: state, metadata })?;
+        for (name, tensors) in networks {
+            let path = self.directory.weights.join(format!("{name}.safetensors"));
+            checkpoint::write(&path, &Archive { tensors, metadata: config.clone() })?;
+        }
+        Ok(())
+    }
+
+    /// The error of a run that met a NaN or an infinity at `step`; names the last good checkpoint. Exit code 4.
+    pub fn diverged(&self, step: u64, what: &str) -> anyhow::Error {
+        let last_good = match self.directory.checkpoints().unwrap_or_default().last() {
+            Some(&step) => format!("the last good checkpoint is {}", self.directory.checkpoint_path(step).display()),
+            None => "no checkpoint had been written yet".into(),
+        };
+        let text = format!("training diverged at step {step}: {what}\n{last_good}\na lower --lr may help");
+        Failure::Diverged(text).into()
+    }
 }
 
 /// Begins a run anew. Nothing is written before this, so that a run that cannot begin leaves no trace.
