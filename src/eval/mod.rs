@@ -1,0 +1,22 @@
+//! How good features and predictions are: pure functions on tensors, results as plain numbers on the host.
+//!
+//! Nothing here depends on the number of threads: rows are independent, and sums over them are added in their order.
+
+pub mod accuracy;
+pub mod embedding;
+pub mod knn;
+pub mod projection;
+
+pub use accuracy::{confusion, predictions, top_k};
+pub use embedding::{alignment, uniformity, unit_rows};
+pub use knn::Knn;
+pub use projection::{Pca, pca};
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// The values of a matrix (N, D) on the host, in f32 and row-major, with N and D. The host waits for the device.
+fn host_rows(matrix: &Tensor) -> Result<(Vec<f32>, usize, usize)> {
+    let (rows, columns) = matrix.dims2()?;
+    let values = matrix.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+    Ok((values, rows, columns))
+}
