@@ -1,10 +1,16 @@
 //! Training: straight loops that read from top to bottom, and what they share.
 
 pub mod adversaries;
+pub mod collapse;
+pub mod contrastive;
+pub mod features;
 pub mod gan;
 pub mod gan_config;
 mod gan_files;
 pub mod health;
 pub mod run;
 pub mod signals;
+pub mod simclr;
+pub mod simclr_config;
+mod simclr_files;
 pub mod state;

@@ -1,0 +1,110 @@
+//! SimCLR's two networks with everything that a step changes: weights, batch-norm statistics, the optimizer's state.
+
+use anyhow::Context;
+use candle_core::{Device, ModuleT, Result, Tensor};
+
+use super::simclr_config::{SimclrConfig, ViewBatches};
+use super::state::{Parts, Tensors, joined, misfit};
+use crate::losses::nt_xent::nt_xent;
+use crate::models::{Encoder, ProjectionHead};
+use crate::optim::Optimizer;
+use crate::params::Parameters;
+
+/// An encoder f and its projection head g in training.
+pub struct Contrastive {
+    encoder: Encoder,
+    /// The encoder with its weights cut off from the graph: what looks at features between steps.
+    frozen_encoder: Encoder,
+    projection_head: ProjectionHead,
+    encoder_parameters: Parameters,
+    head_parameters: Parameters,
+    optimizer: Optimizer,
+    temperature: f64,
+    views: ViewBatches,
+}
+
+/// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step.
+#[derive(Debug)]
+pub struct StepOutcome {
+    /// NT-Xent before the update. A scalar.
+    pub loss: Tensor,
+    /// z of the first views and of the second, (N, 128) each.
+    pub left: Tensor,
+    pub right: Tensor,
+}
+
+impl Contrastive {
+    pub fn new(config: &SimclrConfig, device: &Device) -> Result<Self> {
+        let encoder_parameters = Parameters::new(config.seed, "encoder", device);
+        let head_parameters = Parameters::new(config.seed, "projection_head", device);
+        let encoder = Encoder::new(config.encoder, encoder_parameters.builder().pp("f"))?;
+        let frozen_encoder = Encoder::new(config.encoder, encoder_parameters.frozen().pp("f"))?;
+        let projection_head = ProjectionHead::new(config.encoder.features(), head_parameters.builder().pp("g"))?;
+        let trained = [encoder_parameters.trainable(), head_parameters.trainable()].concat();
+        Ok(Self {
+            encoder,
+            frozen_encoder,
+            projection_head,
+            encoder_parameters,
+            head_parameters,
+            optimizer: config.optimizer(trained)?,
+            temperature: config.temperature,
+            views: config.views,
+        })
+    }
+
+    /// One step at learning rate `lr` on the views (2N, 32, 32, 3) of N images: one view of each, then the other of each.
+    pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
+        let count = views.dim(0)? / 2;
+        let halves = |x: &Tensor| Ok::<_, candle_core::Error>((x.narrow(0, 0, count)?, x.narrow(0, count, count)?));
+        let (left, right) = match self.views {
+            ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, 128) each
+            ViewBatches::Separate => {
+                let (left, right) = halves(views)?;
+                (self.embed(&left)?, self.embed(&right)?)
+            }
+        };
+        let loss = nt_xent(&left, &right, self.temperature)?;
+        self.optimizer.step(&loss.backward()?, lr)?;
+        Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
+    }
+
+    /// z of views (N, 32, 32, 3): (N, 128).
+    fn embed(&self, views: &Tensor) -> Result<Tensor> {
+        let features = self.encoder.forward_t(views, true)?; // (N, D)
+        self.projection_head.forward_t(&features, true) // (N, 128)
+    }
+
+    /// The encoder as it is now, for use in evaluation mode.
+    pub fn frozen_encoder(&self) -> &Encoder {
+        &self.frozen_encoder
+    }
+
+    pub fn encoder_parameters(&self) -> &Parameters {
+        &self.encoder_parameters
+    }
+
+    pub fn head_parameters(&self) -> &Parameters {
+        &self.head_parameters
+    }
+
+    /// Everything that a step changes, by the names of the checkpoint file.
+    pub fn state(&self) -> Tensors {
+        joined([
+            ("", self.encoder_parameters.tensors()),
+            ("", self.head_parameters.tensors()),
+            ("optimizer.", self.optimizer.state()),
+        ])
+    }
+
+    /// Goes on from a saved [`state`](Self::state) after `steps` steps. Names, shapes and dtypes must be exact.
+    pub fn restore(&mut self, state: &Tensors, steps: u64) -> anyhow::Result<()> {
+        let mut parts = Parts::of(state);
+        self.optimizer.load(&parts.take("optimizer."), steps).with_context(misfit)?;
+        for (parameters, prefix) in [(&self.encoder_parameters, "f."), (&self.head_parameters, "g.")] {
+            let part = parts.take(prefix).into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
+            parameters.load(&part.collect()).with_context(misfit)?;
+        }
+        parts.finish()
+    }
+}

@@ -1,0 +1,42 @@
+//! What an encoder makes of a set of images: h, image by image, as it is used after training.
+
+use std::ops::Range;
+
+use candle_core::{Device, ModuleT, Result, Tensor};
+
+use crate::data::Images;
+use crate::data::augment;
+use crate::models::Encoder;
+
+/// Images that go through the encoder at a time, a short last batch padded to full: h of an image then comes out of the
+/// same arithmetic, to the bit, whatever set it is in.
+const TILE: usize = 128;
+
+/// h of all `images` in evaluation mode, without augmentation: (N, D). `proceed` is asked after each part with the
+/// number of images done, and ends the work (`None`) where it says no.
+pub fn features(
+    encoder: &Encoder,
+    images: &Images,
+    device: &Device,
+    mut proceed: impl FnMut(usize) -> bool,
+) -> Result<Option<Tensor>> {
+    let mut parts = Vec::with_capacity(images.len().div_ceil(TILE));
+    for start in (0..images.len()).step_by(TILE) {
+        let end = (start + TILE).min(images.len());
+        let pixels = tile(images, start..end, device)?; // (TILE, 32, 32, 3)
+        let part = encoder.forward_t(&pixels, false)?.detach(); // (TILE, D)
+        parts.push(part.narrow(0, 0, end - start)?);
+        if !proceed(end) {
+            return Ok(None);
+        }
+    }
+    Tensor::cat(&parts, 0).map(Some)
+}
+
+/// Normalised pixels of these images, the rest of the tile zero.
+fn tile(images: &Images, range: Range<usize>, device: &Device) -> Result<Tensor> {
+    let stride = images.stride();
+    let mut pixels = vec![0.0; TILE * stride];
+    augment::normalise(&images.pixels[range.start * stride..range.end * stride], &mut pixels[..range.len() * stride]);
+    Tensor::from_vec(pixels, (TILE, images.height, images.width, images.channels), device)
+}

@@ -1,0 +1,337 @@
+//! Pretrains an encoder by SimCLR: the loop of `gan pretrain-simclr`, straight down.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use candle_core::{Device, Tensor};
+
+use super::collapse::{CollapseWatch, Vitals};
+use super::contrastive::{Contrastive, StepOutcome};
+use super::features::features;
+use super::run::{self, Run, RunOptions};
+use super::signals::StopRequest;
+use super::simclr_config::SimclrConfig;
+use crate::data::views::{ViewPlan, Views};
+use crate::data::{self, Dataset, ImageShape, Images};
+use crate::error::Failure;
+use crate::eval::embedding::{alignment, uniformity};
+use crate::eval::knn::Knn;
+use crate::checkpoint::RunDirectory;
+use crate::optim::Schedule;
+use crate::report::{Console, RunLog, SimclrRecord, TrainingStatus};
+
+/// What the networks take: 32x32, red, green and blue.
+pub const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
+
+/// Trains, saves, draws; returns the directory of the weights. `typed` names the fields of `config` that the user set,
+/// which a resumed run checks against its own. `json` streams every record of metrics.jsonl to stdout.
+pub fn pretrain(
+    config: SimclrConfig,
+    typed: &[String],
+    options: &RunOptions,
+    device: &Device,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<PathBuf> {
+    config.validate()?;
+    let name = options.run.as_deref().unwrap_or(config.encoder.name());
+    let resumed = match &options.resume {
+        Some(target) => Some(run::resume(target, &config, typed, options)?),
+        None => None,
+    };
+    if resumed.is_none() && !options.force {
+        RunDirectory::refuse_taken(name, &options.weights_dir)?; // before a long download, not after
+    }
+    let config = resumed.as_ref().map_or(&config, |run| &run.config);
+    config.validate()?;
+    let dataset = open_images(config, options, console)?;
+    // Only now: a download has nothing to save, and ends at the first Ctrl-C.
+    let stop = StopRequest::listen().context("cannot listen for signals")?;
+    let run = match resumed {
+        Some(run) => run,
+        None => run::create(config.clone(), name, options)?,
+    };
+    let mut training = Training::prepare(run, dataset, device, console)?;
+    if let Err(error) = training.run_steps(json, &stop) {
+        // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
+        if let Some(Failure::ClosedPipe) = error.downcast_ref() {
+            training.save()?;
+        }
+        return Err(error);
+    }
+    training.finish()?;
+    Ok(training.run.directory.weights.clone())
+}
+
+/// The images, at least one batch of them to train on.
+fn open_images(config: &SimclrConfig, options: &RunOptions, console: &Console) -> anyhow::Result<Dataset> {
+    let bytes = console.bytes();
+    let mut dataset = data::open(&config.data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
+        bytes.update(name, done, total);
+    })?;
+    let (name, available) = (&dataset.name, dataset.train.len());
+    if let Some(first) = config.train_images {
+        if first > available {
+            bail!(Failure::Input(format!("--train-images {first}: {name} has {available} training images")));
+        }
+        dataset.train = dataset.train.first(first);
+    }
+    if dataset.train.len() < config.batch_size {
+        bail!(Failure::Input(format!(
+            "--batch-size {}: {name} has {} training images; a batch must fit into them",
+            config.batch_size,
+            dataset.train.len()
+        )));
+    }
+    Ok(dataset)
+}
+
+/// A run in training.
+pub(super) struct Training<'a> {
+    pub(super) run: Run<SimclrConfig>,
+    pub(super) networks: Contrastive,
+    views: Views,
+    pub(super) data_name: String,
+    pub(super) train: Arc<Images>,
+    test: Images,
+    classes: usize,
+    pub(super) steps_per_epoch: u64,
+    /// Steps done, and when to stop.
+    pub(super) step: u64,
+    last_step: u64,
+    schedule: Schedule,
+    pub(super) log: RunLog<SimclrRecord>,
+    /// The record of the last step, which waits for its kNN accuracy.
+    pub(super) pending: Option<SimclrRecord>,
+    watch: CollapseWatch,
+    device: Device,
+    pub(super) console: &'a Console,
+    began: Instant,
+    seconds_before: f64,
+    pub(super) saved_step: Option<u64>,
+}
+
+impl<'a> Training<'a> {
+    fn prepare(
+        mut run: Run<SimclrConfig>,
+        dataset: Dataset,
+        device: &Device,
+        console: &'a Console,
+    ) -> anyhow::Result<Self> {
+        let config = &run.config;
+        let Dataset { name: data_name, classes, train, test } = dataset;
+        let train = Arc::new(train);
+        let steps_per_epoch = Views::steps_per_epoch(&train, config.batch_size);
+        let last_step = config.last_step(steps_per_epoch);
+        let mut networks = Contrastive::new(config, device)?;
+        let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
+        if let Some((position, archive)) = run.checkpoint.take() {
+            (step, seconds_before) = (position.step, position.seconds);
+            let path = run.directory.checkpoint_path(step);
+            networks.restore(&archive.tensors, step).with_context(|| path.display().to_string())?;
+            pending = Self::pending_record(&archive, &path)?;
+        }
+        let config = &run.config;
+        if step > last_step {
+            bail!(Failure::Usage(format!(
+                "run {} has come to step {step}, past the {last_step} asked for; raise --steps or --epochs",
+                run.directory.name
+            )));
+        }
+        let plan = ViewPlan {
+            batch_size: config.batch_size,
+            branches: 2,
+            shuffle: true,
+            seed: config.seed,
+            first_step: step,
+            augmentation: config.augmentation(),
+        };
+        let views = Views::start(train.clone(), plan)?;
+        // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
+        let (log_every, pending_step) = (config.log_every, pending.as_ref().map(|record: &SimclrRecord| record.step));
+        let measures = config.knn_every.saturating_mul(steps_per_epoch);
+        let on_beat = |at: u64| {
+            let measured = measures > 0 && (at + 1).is_multiple_of(measures);
+            at.is_multiple_of(log_every) || measured || at + 1 == last_step
+        };
+        let log_path = run.directory.weights.join("metrics.jsonl");
+        let log = RunLog::open(&log_path, |record: &SimclrRecord| {
+            record.step < step && on_beat(record.step) && Some(record.step) != pending_step
+        })?;
+
+        let span = if step == 0 { format!("{last_step} steps") } else { format!("steps {step} to {last_step}") };
+        console.note(&format!(
+            "pretraining {} on {data_name}: {} images, batch {}, {span}, {}, {} threads",
+            config.encoder.name(),
+            train.len(),
+            config.batch_size,
+            crate::device::name(device),
+            rayon::current_num_threads(),
+        ));
+        console.detail(&format!("{steps_per_epoch} steps an epoch; run {}", run.directory.weights.display()));
+        for note in &run.notes {
+            console.warning(note);
+        }
+        Ok(Self {
+            watch: CollapseWatch::new(config.batch_size),
+            schedule: config.schedule(last_step),
+            networks,
+            views,
+            data_name,
+            train,
+            test,
+            classes: classes.len(),
+            steps_per_epoch,
+            step,
+            last_step,
+            log,
+            pending,
+            device: device.clone(),
+            console,
+            began: Instant::now(),
+            seconds_before,
+            saved_step: None,
+            run,
+        })
+    }
+
+    fn run_steps(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
+        let first_step = self.step;
+        let config = self.run.config.clone();
+        if first_step == 0 {
+            self.draw_views()?;
+        }
+        let progress = self.console.training(first_step, self.last_step);
+        let (mut logged_at, mut logged_step) = (Instant::now(), first_step);
+        let mut knn_top1 = None;
+        loop {
+            if let Some(mut record) = self.pending.take() {
+                record.knn_top1 = self.measure(stop)?;
+                if record.knn_top1.is_none() && stop.signal().is_some() {
+                    self.pending = Some(record); // measured when the run goes on
+                } else {
+                    knn_top1 = record.knn_top1.or(knn_top1);
+                    self.write(&record, json)?;
+                }
+            }
+            if self.step > first_step && self.step.is_multiple_of(config.checkpoint_every) {
+                self.save()?;
+            }
+            if let Some(signal) = stop.signal() {
+                self.save()?;
+                progress.finish();
+                self.console
+                    .note(&format!("stopped at step {}; go on with --resume {}", self.step, self.run.directory.name));
+                bail!(Failure::Stopped(signal));
+            }
+            if self.step == self.last_step {
+                progress.finish();
+                return Ok(());
+            }
+
+            let batch = self.views.next()?;
+            let size = (2 * config.batch_size, SHAPE.height, SHAPE.width, SHAPE.channels);
+            let views = Tensor::from_vec(batch.pixels, size, &self.device)?; // (2N, 32, 32, 3)
+            let lr = self.schedule.rate(self.step);
+            let outcome = self.networks.step(&views, lr)?;
+            let step = self.step;
+            // From here on the networks are those after this step, whatever stops the loop.
+            self.step += 1;
+            progress.tick(self.step);
+
+            let measures = self.measures_after(self.step);
+            if step.is_multiple_of(config.log_every) || measures || self.step == self.last_step {
+                // The only place of the loop where the host waits for the device.
+                let loss_known = outcome.loss.to_scalar::<f32>()?;
+                let images = (self.step - logged_step) * config.batch_size as u64;
+                let rate = images as f64 / logged_at.elapsed().as_secs_f64();
+                (logged_at, logged_step) = (Instant::now(), self.step);
+                let record = self.record(step, loss_known, &outcome, lr, rate)?;
+                let mut figures = vec![("loss", f64::from(record.loss))];
+                figures.extend(knn_top1.map(|accuracy| ("kNN", accuracy)));
+                progress.report(&TrainingStatus {
+                    step: self.step,
+                    epoch: record.epoch + 1,
+                    epochs: Some(self.last_step.div_ceil(self.steps_per_epoch)),
+                    figures,
+                    images_per_second: record.images_per_second,
+                });
+                match measures {
+                    true => self.pending = Some(record),
+                    false => self.write(&record, json)?,
+                }
+            }
+        }
+    }
+
+    /// Fetches what is logged of a step, and looks whether the run is well.
+    fn record(
+        &mut self,
+        step: u64,
+        loss: f32,
+        outcome: &StepOutcome,
+        lr: f64,
+        images_per_second: f64,
+    ) -> anyhow::Result<SimclrRecord> {
+        if !loss.is_finite() {
+            return Err(self.run.diverged(self.step, &format!("the loss is {loss}")));
+        }
+        let (left, right) = (&outcome.left, &outcome.right);
+        let record = SimclrRecord {
+            step,
+            epoch: step / self.steps_per_epoch,
+            seconds: self.seconds(),
+            images_per_second,
+            loss,
+            lr,
+            alignment: alignment(left, right)?,
+            uniformity: (uniformity(left)? + uniformity(right)?) / 2.0,
+            knn_top1: None,
+        };
+        if let Some((_, line)) = self.watch.observe(Vitals { loss: loss.into(), uniformity: record.uniformity }) {
+            self.console.warning(&format!("step {step}: {line}"));
+        }
+        Ok(record)
+    }
+
+    fn write(&mut self, record: &SimclrRecord, json: bool) -> anyhow::Result<()> {
+        let line = self.log.append(record)?;
+        match json {
+            true => self.console.data_line(&line),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the kNN accuracy is due when `steps` steps are done: every so many epochs and at the end.
+    fn measures_after(&self, steps: u64) -> bool {
+        let every = self.run.config.knn_every.saturating_mul(self.steps_per_epoch);
+        let labelled = |images: &Images| !images.is_empty() && images.labels.len() == images.len();
+        every > 0
+            && (steps.is_multiple_of(every) || steps == self.last_step)
+            && labelled(&self.train)
+            && labelled(&self.test)
+    }
+
+    /// The kNN accuracy of h on the test images, asked of the training images; `None` where a signal came in between.
+    fn measure(&self, stop: &StopRequest) -> anyhow::Result<Option<f64>> {
+        let progress = self.console.items("kNN", (self.train.len() + self.test.len()) as u64);
+        let encoder = self.networks.frozen_encoder();
+        let mut of = |images: &Images, before: usize| {
+            features(encoder, images, &self.device, |done| {
+                progress.set((before + done) as u64);
+                stop.signal().is_none()
+            })
+        };
+        let (Some(bank), Some(queries)) = (of(&self.train, 0)?, of(&self.test, self.train.len())?) else {
+            return Ok(None);
+        };
+        let knn = Knn::new(&bank, &self.train.labels, self.classes)?;
+        Ok(Some(knn.top1(&queries, &self.test.labels)?))
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+}

@@ -1,0 +1,93 @@
+//! What a SimCLR run leaves: checkpoints, networks for use, a sheet of views and curves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::run::Position;
+use super::simclr::Training;
+use super::state::first_non_finite;
+use crate::checkpoint::{self, Archive};
+use crate::data::augment;
+use crate::data::views;
+use crate::error::Failure;
+use crate::report::{self, RunLog, SimclrRecord};
+
+/// The header entry of a record that waits for its kNN accuracy.
+const PENDING: &str = "gan.pending";
+
+/// Images of the sheet of views.
+const SHEET: usize = 16;
+
+impl Training<'_> {
+    /// Writes the checkpoint of this step and the files for use. Networks that are not finite are not written.
+    pub(super) fn save(&mut self) -> anyhow::Result<()> {
+        if self.saved_step == Some(self.step) {
+            return Ok(());
+        }
+        let state = self.networks.state();
+        if let Some(name) = first_non_finite(&state)? {
+            return Err(self.run.diverged(self.step, &format!("{name} holds a NaN or an infinity")));
+        }
+        self.log.sync()?;
+        let epoch = self.step / self.steps_per_epoch;
+        let position =
+            Position::new(self.step, self.steps_per_epoch, self.seconds(), &[("shuffle", epoch), ("augment", epoch)]);
+        let mut notes = BTreeMap::new();
+        if let Some(record) = &self.pending {
+            notes.insert(PENDING.to_string(), serde_json::to_string(record)?);
+        }
+        let networks = vec![
+            ("encoder", self.networks.encoder_parameters().tensors()),
+            ("projection_head", self.networks.head_parameters().tensors()),
+        ];
+        self.run.save(&position, state, notes, networks)?;
+        self.run.directory.prune(self.run.config.keep)?;
+        self.saved_step = Some(self.step);
+        Ok(())
+    }
+
+    /// The record that the run was stopped over, if it was.
+    pub(super) fn pending_record(archive: &Archive, path: &Path) -> anyhow::Result<Option<SimclrRecord>> {
+        let Some(text) = archive.metadata.get(PENDING) else { return Ok(None) };
+        let record = serde_json::from_str(text)
+            .map_err(|error| Failure::reading(path, format!("its {PENDING} is damaged: {error}")))?;
+        Ok(Some(record))
+    }
+
+    /// `views.png`: some images, each beside two views as the network sees them in the first epoch.
+    pub(super) fn draw_views(&self) -> anyhow::Result<()> {
+        let (config, stride) = (&self.run.config, self.train.stride());
+        let augmentation = config.augmentation();
+        let indices: Vec<usize> = (0..self.train.len().min(SHEET)).collect();
+        let images: Vec<u8> =
+            indices.iter().flat_map(|index| &self.train.pixels[index * stride..][..stride]).copied().collect();
+        let of_branch = |branch: usize| -> Vec<u8> {
+            let each = indices.iter().map(|&index| {
+                views::view(&augmentation, &self.train, config.seed, 0, index as u32, branch)
+            });
+            each.flat_map(|view| augment::denormalise(&view)).collect()
+        };
+        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), views::SIDE)?;
+        let path = self.run.directory.samples.join("views.png");
+        checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
+    }
+
+    /// The last checkpoint and the curves.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+        self.save()?;
+        let directory = &self.run.directory;
+        let records: Vec<SimclrRecord> = RunLog::records(&directory.weights.join("metrics.jsonl"))?;
+        let title = format!("{} on {}", self.run.config.encoder.name(), self.data_name);
+        let picture = report::simclr_curves(&records, &title)?;
+        checkpoint::atomic::write(&directory.samples.join("losses.png"), |out| report::encode_png(&picture, out))?;
+        let knn = records.iter().rev().find_map(|record| record.knn_top1);
+        let knn = knn.map(|accuracy| format!(", kNN top-1 {:.1} %", 100.0 * accuracy)).unwrap_or_default();
+        self.console.note(&format!(
+            "done in {:.0} s{knn}: {} and {}",
+            self.seconds(),
+            directory.weights.display(),
+            directory.samples.display()
+        ));
+        Ok(())
+    }
+}
