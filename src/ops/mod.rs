@@ -35,6 +35,9 @@ pub use layout::{channels_first, channels_last};
 pub use lerp::lerp_in_place;
 pub use linear::linear;
 pub use max_pool2d::max_pool2d;
+// For kernels on plain memory elsewhere: the augmentation's.
+pub(crate) use parallel::scratch;
+pub(crate) use simd::vectorised;
 
 /// The ops as compositions of candle's own: slow, for every device and dtype, with the same shapes and gradients.
 pub mod naive {
