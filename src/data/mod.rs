@@ -1,5 +1,6 @@
 //! Data sets: images as u8 in memory, from the program itself, from files, or downloaded.
 
+pub mod augment;
 pub mod batches;
 pub mod digits;
 pub mod download;
@@ -8,6 +9,8 @@ pub mod idx;
 pub mod named;
 pub mod parquet;
 pub mod picture;
+mod supply;
+pub mod views;
 pub mod vision;
 
 use std::path::Path;

@@ -41,6 +41,9 @@ pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::mean_pool2d;
 pub use sgd::{SgdStep, sgd_step};
+// For kernels on plain memory elsewhere: the augmentation's.
+pub(crate) use parallel::scratch;
+pub(crate) use simd::vectorised;
 
 /// The ops as compositions of candle's own: slow, for every device and dtype, with the same shapes and gradients.
 pub mod naive {

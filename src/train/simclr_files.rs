@@ -8,12 +8,15 @@ use super::simclr::Training;
 use super::state::first_non_finite;
 use crate::checkpoint::{self, Archive};
 use crate::data::augment;
-use crate::data::views;
+use crate::data::views::SIDE;
 use crate::error::Failure;
 use crate::report::{self, RunLog, SimclrRecord};
 
 /// The header entry of a record that waits for its kNN accuracy.
 const PENDING: &str = "gan.pending";
+
+/// Values of a view.
+const VIEW: usize = SIDE * SIDE * 3;
 
 /// Images of the sheet of views.
 const SHEET: usize = 16;
@@ -62,12 +65,17 @@ impl Training<'_> {
         let images: Vec<u8> =
             indices.iter().flat_map(|index| &self.train.pixels[index * stride..][..stride]).copied().collect();
         let of_branch = |branch: usize| -> Vec<u8> {
-            let each = indices.iter().map(|&index| {
-                views::view(&augmentation, &self.train, config.seed, 0, index as u32, branch)
-            });
-            each.flat_map(|view| augment::denormalise(&view)).collect()
+            let (mut view, mut pixels) = (vec![0.0; VIEW], vec![0; VIEW]);
+            let mut drawn = Vec::with_capacity(indices.len() * VIEW);
+            for &index in &indices {
+                let parameters = augmentation.view(config.seed, 0, index as u32, branch, self.train.shape());
+                parameters.apply(&self.train.pixels[index * stride..][..stride], self.train.shape(), SIDE, &mut view);
+                augment::denormalise(&view, &mut pixels);
+                drawn.extend_from_slice(&pixels);
+            }
+            drawn
         };
-        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), views::SIDE)?;
+        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), SIDE)?;
         let path = self.run.directory.samples.join("views.png");
         checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
     }

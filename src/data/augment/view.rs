@@ -1,0 +1,50 @@
+//! One view of an image.
+
+use super::normalise::normalise_planes;
+use super::resize::{memory, resize};
+use super::{Crop, Jitter, colour};
+use crate::data::ImageShape;
+use crate::ops::{scratch, vectorised};
+
+/// All that is random in a view.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ViewParameters {
+    pub crop: Crop,
+    pub flip: bool,
+    pub jitter: Option<Jitter>,
+    pub grey: bool,
+}
+
+impl ViewParameters {
+    /// The view that changes nothing but the size.
+    pub fn plain(source: ImageShape) -> Self {
+        Self { crop: Crop::whole(source), flip: false, jitter: None, grey: false }
+    }
+
+    /// Writes the view of an image, (height, width, 3) of `shape`, into `view`: (`size`, `size`, 3), normalised. The
+    /// crop must lie within the image.
+    pub fn apply(&self, pixels: &[u8], shape: ImageShape, size: usize, view: &mut [f32]) {
+        debug_assert_eq!(shape.channels, 3, "views have colours");
+        let area = size * size;
+        scratch(3 * area + memory(self.crop, size), |scratch| {
+            let (planes, memory) = scratch.split_at_mut(3 * area);
+            vectorised(
+                #[inline(always)]
+                || {
+                    resize((pixels, shape), self.crop, self.flip, size, memory, planes);
+                    let (red, rest) = planes.split_at_mut(area);
+                    let (green, blue) = rest.split_at_mut(area);
+                    let mut planes = [red, green, blue];
+                    if let Some(jitter) = &self.jitter {
+                        jitter.apply(&mut planes);
+                    }
+                    if self.grey {
+                        colour::grey(&mut planes);
+                    }
+                    let [red, green, blue] = planes;
+                    normalise_planes([red, green, blue], size, view);
+                },
+            );
+        });
+    }
+}
