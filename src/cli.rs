@@ -11,10 +11,12 @@ use gan::device::DeviceChoice;
 use gan::error::Failure;
 use gan::report::{Console, ConsoleOptions};
 use gan::sample::{self, SampleConfig};
+use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
 use gan::train::run::RunOptions;
+use gan::train::simclr_config::SimclrConfig;
 
-/// Train GANs and draw from them, on candle: CPU, CUDA or Metal.
+/// Train GANs and draw from them; pretrain encoders by SimCLR and fine-tune them: on CPU, CUDA or Metal.
 #[derive(Debug, Parser)]
 #[command(name = "gan", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -64,6 +66,22 @@ enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
+    /// Pretrain an encoder without labels, by SimCLR
+    #[command(args_override_self = true)]
+    PretrainSimclr {
+        #[command(flatten)]
+        config: SimclrConfig,
+        #[command(flatten)]
+        run: RunOptions,
+    },
+    /// Train a classifier on a pretrained encoder, and say what the pretraining was worth
+    #[command(args_override_self = true)]
+    Finetune {
+        #[command(flatten)]
+        config: FinetuneConfig,
+        #[command(flatten)]
+        run: RunOptions,
+    },
     /// Draw from a trained generator
     #[command(args_override_self = true)]
     Sample(SampleConfig),
@@ -98,6 +116,24 @@ impl Cli {
                 match json {
                     true => Ok(()),
                     false => console.data_line(&weights.display().to_string()),
+                }
+            }
+            Command::PretrainSimclr { config, run: options } => {
+                let device = device.open()?;
+                let typed = typed(matches);
+                let weights = gan::train::simclr::pretrain(config, &typed, &options, &device, json, console)?;
+                match json {
+                    true => Ok(()),
+                    false => console.data_line(&weights.display().to_string()),
+                }
+            }
+            Command::Finetune { config, run: options } => {
+                let device = device.open()?;
+                let typed = typed(matches);
+                let rows = gan::train::finetune::finetune(config, &typed, &options, &device, json, console)?;
+                match json || rows.is_empty() {
+                    true => Ok(()),
+                    false => console.data_line(&gan::report::probe_table(&rows)),
                 }
             }
             Command::Sample(config) => {

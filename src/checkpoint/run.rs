@@ -38,7 +38,7 @@ pub struct Run {
     pub name: String,
     /// `weights/NAME`
     pub weights: PathBuf,
-    /// When its newest checkpoint or generator was written.
+    /// When its newest checkpoint or network was written.
     pub modified: SystemTime,
 }
 
@@ -215,7 +215,7 @@ impl RunDirectory {
     }
 }
 
-/// The runs under a weights directory, newest first; those without a checkpoint or a generator are not among them.
+/// The runs under a weights directory, newest first; those without a checkpoint or a network are not among them.
 pub fn runs(weights_dir: &Path) -> Vec<Run> {
     let mut runs: Vec<Run> = file_names(weights_dir)
         .unwrap_or_default()
@@ -232,7 +232,7 @@ pub fn runs(weights_dir: &Path) -> Vec<Run> {
 
 fn newest_weights(directory: &Path) -> Option<SystemTime> {
     let names = file_names(directory).ok()?;
-    let weights = names.iter().filter(|name| step_of(name).is_some() || is_generator(name));
+    let weights = names.iter().filter(|name| step_of(name).is_some() || is_network(name));
     weights.filter_map(|name| fs::metadata(directory.join(name)).and_then(|found| found.modified()).ok()).max()
 }
 
@@ -271,7 +271,7 @@ fn file_names(directory: &Path) -> std::io::Result<Vec<String>> {
     fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
-/// Whether a run has written to `directory`; a generator alone counts, since a new run would replace it.
+/// Whether a run has written to `directory`; a network alone counts, since a new run would replace it.
 fn holds_run(directory: &Path) -> bool {
     file_names(directory).unwrap_or_default().iter().any(|name| is_run_file(name) && !name.ends_with(DAMAGED))
 }
@@ -293,27 +293,30 @@ fn step_of(name: &str) -> Option<u64> {
     (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
-fn is_generator(name: &str) -> bool {
-    matches!(name, "generator.safetensors" | "generator_ema.safetensors")
+/// Whether `name` is what a run is for: a generator to draw from, an encoder to fine-tune.
+fn is_network(name: &str) -> bool {
+    matches!(name, "generator.safetensors" | "generator_ema.safetensors" | "encoder.safetensors")
 }
 
 /// What a run writes under weights/NAME.
 fn is_run_file(name: &str) -> bool {
-    const EXPORTS: [&str; 6] = [
+    const EXPORTS: [&str; 5] = [
         "discriminator.safetensors",
-        "encoder.safetensors",
         "projection_head.safetensors",
         "classifier.safetensors",
         CONFIG,
         "metrics.jsonl",
     ];
     let checkpoint = name.strip_suffix(DAMAGED).unwrap_or(name);
-    step_of(checkpoint).is_some() || is_generator(name) || EXPORTS.contains(&name)
+    let classifier = name.starts_with("classifier-") && name.ends_with(".safetensors");
+    step_of(checkpoint).is_some() || is_network(name) || classifier || EXPORTS.contains(&name)
 }
 
 /// What a run writes under samples/NAME.
 fn is_sample_file(name: &str) -> bool {
     let digits = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".png"));
     let grid = digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    grid || ["losses.png", "progress.gif", "views.png"].contains(&name)
+    // Those of a table have the row in their names: confusion.png, confusion-untrained-full.png.
+    let of_row = |kind: &str| name.strip_prefix(kind).is_some_and(|rest| rest == ".png" || rest.starts_with('-'));
+    grid || ["losses.png", "progress.gif", "views.png"].contains(&name) || of_row("confusion") || of_row("map")
 }

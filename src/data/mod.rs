@@ -9,7 +9,7 @@ pub mod idx;
 pub mod named;
 pub mod parquet;
 pub mod picture;
-mod supply;
+pub mod supply;
 pub mod views;
 pub mod vision;
 

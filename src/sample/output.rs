@@ -10,7 +10,7 @@ use super::{Format, Latents, PIXELS, SampleConfig, Source, TILE, draw};
 use crate::checkpoint::atomic;
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
-use crate::report::{self, Console, Grid};
+use crate::report::{self, Console, Grid, npy_header};
 use crate::train::signals::StopRequest;
 
 /// What was written, for stdout and `--json`.
@@ -87,7 +87,7 @@ impl Job<'_> {
             }
             Format::Gif => self.walk(out),
             Format::Npy => {
-                out.write_all(&npy_header(self.count))?;
+                out.write_all(&npy_header(&[self.count, 1, IMAGE_SIZE as u64, IMAGE_SIZE as u64]))?;
                 let mut bytes = Vec::with_capacity(TILE * PIXELS * 4);
                 self.for_each_tile(|_, tile| {
                     bytes.clear();
@@ -173,13 +173,4 @@ impl Job<'_> {
         progress.finish();
         failure.map_or(Ok(()), Err)
     }
-}
-
-/// The header of a .npy of format 1.0 for (count, 1, 28, 28) little-endian f32; 128 bytes, so the data is aligned.
-fn npy_header(count: u64) -> Vec<u8> {
-    let description =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 1, {IMAGE_SIZE}, {IMAGE_SIZE}), }}");
-    let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    header.extend_from_slice(format!("{description:<117}\n").as_bytes());
-    header
 }

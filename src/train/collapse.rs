@@ -3,18 +3,18 @@
 /// How many logged steps in a row must look ill before anything is said: 300 steps at ten steps a line.
 const WINDOW: usize = 30;
 
-/// Uniformity is 0 where all embeddings are one, -2 where they are pairwise orthogonal on average... and about -3.9 on
-/// the sphere of 128 dimensions at best. Above this they are nearly all alike.
-const ALIKE: f64 = -0.2;
+/// Uniformity is 0 where all embeddings are one and about -3.9 where they fill the sphere. Above this they are nearly all
+/// alike.
+const ALIKE: f32 = -0.2;
 
 /// A loss above this part of that of chance, log(2N - 1), has learnt nothing.
-const CHANCE: f64 = 0.98;
+const CHANCE: f32 = 0.98;
 
 /// What is seen of a run at a logged step.
 #[derive(Clone, Copy, Debug)]
 pub struct Vitals {
-    pub loss: f64,
-    pub uniformity: f64,
+    pub loss: f32,
+    pub uniformity: f32,
 }
 
 /// One thing that goes wrong with SimCLR.
@@ -29,7 +29,7 @@ pub enum Ailment {
 /// The history of a run, as far as its health goes.
 #[derive(Debug)]
 pub struct CollapseWatch {
-    chance: f64,
+    chance: f32,
     history: Vec<Vitals>,
     told: Vec<Ailment>,
 }
@@ -37,7 +37,7 @@ pub struct CollapseWatch {
 impl CollapseWatch {
     /// For batches of `batch_size` images.
     pub fn new(batch_size: usize) -> Self {
-        Self { chance: (2.0 * batch_size as f64 - 1.0).ln(), history: Vec::new(), told: Vec::new() }
+        Self { chance: (2.0 * batch_size as f32 - 1.0).ln(), history: Vec::new(), told: Vec::new() }
     }
 
     /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
@@ -77,7 +77,7 @@ impl CollapseWatch {
 mod tests {
     use super::*;
 
-    fn watch(history: impl Iterator<Item = (f64, f64)>) -> Vec<Ailment> {
+    fn watch(history: impl Iterator<Item = (f32, f32)>) -> Vec<Ailment> {
         let mut watch = CollapseWatch::new(64);
         history.filter_map(|(loss, uniformity)| watch.observe(Vitals { loss, uniformity })).map(|told| told.0).collect()
     }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_healthy_run_is_left_in_peace() {
         // begins at chance with embeddings close together, as real runs do, and leaves both
-        let healthy = (0..100).map(|i| (4.84 - 0.01 * f64::from(i), -0.05 - 0.03 * f64::from(i)));
+        let healthy = (0..100).map(|i| (4.84 - 0.01 * i as f32, -0.05 - 0.03 * i as f32));
         assert!(watch(healthy).is_empty());
     }
 

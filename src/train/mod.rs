@@ -3,11 +3,17 @@
 pub mod adversaries;
 pub mod collapse;
 pub mod contrastive;
+pub mod encoder_source;
 pub mod features;
+pub mod finetune;
+pub mod finetune_config;
+mod finetune_files;
 pub mod gan;
 pub mod gan_config;
 mod gan_files;
 pub mod health;
+pub mod labels;
+pub mod probe;
 pub mod run;
 pub mod signals;
 pub mod simclr;

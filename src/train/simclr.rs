@@ -20,7 +20,7 @@ use crate::eval::embedding::{alignment, uniformity};
 use crate::eval::knn::Knn;
 use crate::checkpoint::RunDirectory;
 use crate::optim::Schedule;
-use crate::report::{Console, RunLog, SimclrRecord, TrainingStatus};
+use crate::report::{Console, Figure, RunLog, SimclrRecord, TrainingStatus};
 
 /// What the networks take: 32x32, red, green and blue.
 pub const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
@@ -249,8 +249,8 @@ impl<'a> Training<'a> {
                 let rate = images as f64 / logged_at.elapsed().as_secs_f64();
                 (logged_at, logged_step) = (Instant::now(), self.step);
                 let record = self.record(step, loss_known, &outcome, lr, rate)?;
-                let mut figures = vec![("loss", f64::from(record.loss))];
-                figures.extend(knn_top1.map(|accuracy| ("kNN", accuracy)));
+                let mut figures = vec![Figure::Plain("loss", record.loss.into())];
+                figures.extend(knn_top1.map(|accuracy| Figure::Percent("kNN", accuracy)));
                 progress.report(&TrainingStatus {
                     step: self.step,
                     epoch: record.epoch + 1,
@@ -286,11 +286,11 @@ impl<'a> Training<'a> {
             images_per_second,
             loss,
             lr,
-            alignment: alignment(left, right)?,
-            uniformity: (uniformity(left)? + uniformity(right)?) / 2.0,
+            alignment: alignment(left, right)? as f32,
+            uniformity: ((uniformity(left)? + uniformity(right)?) / 2.0) as f32,
             knn_top1: None,
         };
-        if let Some((_, line)) = self.watch.observe(Vitals { loss: loss.into(), uniformity: record.uniformity }) {
+        if let Some((_, line)) = self.watch.observe(Vitals { loss, uniformity: record.uniformity }) {
             self.console.warning(&format!("step {step}: {line}"));
         }
         Ok(record)
@@ -318,7 +318,7 @@ impl<'a> Training<'a> {
     fn measure(&self, stop: &StopRequest) -> anyhow::Result<Option<f64>> {
         let progress = self.console.items("kNN", (self.train.len() + self.test.len()) as u64);
         let encoder = self.networks.frozen_encoder();
-        let mut of = |images: &Images, before: usize| {
+        let of = |images: &Images, before: usize| {
             features(encoder, images, &self.device, |done| {
                 progress.set((before + done) as u64);
                 stop.signal().is_none()

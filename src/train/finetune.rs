@@ -1,0 +1,383 @@
+//! Says what an encoder has learnt: the loop of `gan finetune`, a row of its table after the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::encoder_source::{self, EncoderSource};
+use super::features::features;
+use super::finetune_config::{EncoderKind, FinetuneConfig};
+use super::finetune_files::write_embeddings;
+use super::probe::Probe;
+use super::run::{self, Position, Run, RunOptions};
+use super::signals::StopRequest;
+use super::simclr::SHAPE;
+use super::state::{Tensors, first_non_finite};
+use crate::checkpoint::RunDirectory;
+use crate::data::supply::Order;
+use crate::data::augment::Augmentation;
+use crate::data::views::{ViewPlan, Views};
+use crate::data::{self, Dataset, Images};
+use crate::error::Failure;
+use crate::eval::{Knn, top_k};
+use crate::models::Encoder;
+use crate::report::{Console, Figure, ProbeRow, RunLog, TrainingStatus};
+
+/// The header entry of the rows that are done when a run is stopped.
+const PROGRESS: &str = "gan.rows";
+
+/// The data set where neither a flag nor the encoder names one.
+const DEFAULT_DATA: &str = "shapes";
+
+/// Steps between two looks at the loss.
+const LOG_EVERY: u64 = 10;
+
+/// What a stopped run has come to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct RowsDone {
+    rows: Vec<ProbeRow>,
+    /// Seconds that the row in training has taken so far.
+    seconds: f64,
+}
+
+/// Trains every row, writes its files, and returns the rows. `typed` names the fields of `config` that the user set,
+/// which a resumed run checks against its own. `json` streams every row to stdout as soon as it is known.
+pub fn finetune(
+    mut config: FinetuneConfig,
+    typed: &[String],
+    options: &RunOptions,
+    device: &Device,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<Vec<ProbeRow>> {
+    config.validate()?;
+    let resumed = match &options.resume {
+        Some(target) => Some(run::resume(target, &config, typed, options)?),
+        None => None,
+    };
+    if let Some(run) = &resumed {
+        config = run.config.clone();
+        config.validate()?;
+    }
+    let source = encoder_source::find(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
+    let name = options.run.clone().unwrap_or_else(|| format!("{}-finetune", source.name));
+    if resumed.is_none() && !options.force {
+        RunDirectory::refuse_taken(&name, &options.weights_dir)?; // before a long download, not after
+    }
+    // What was found is part of the configuration: a resumed run must not take another.
+    config.weights = Some(source.path.clone());
+    let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
+    let bytes = console.bytes();
+    let dataset = data::open(&data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
+        bytes.update(name, done, total);
+    })?;
+    console.note(&format!("{}: a {} encoder", source.path.display(), source.architecture.name()));
+    // Only now: a download has nothing to save, and ends at the first Ctrl-C.
+    let stop = StopRequest::listen().context("cannot listen for signals")?;
+    if let (true, Some(path)) = (dataset.train.labels.is_empty(), &config.embeddings) {
+        let parameters = source.parameters(device)?;
+        let encoder = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
+        write_embeddings(&encoder, &dataset.train, path, device, console, &stop)?;
+        console.note(&format!("{} has no labels: nothing but {} was written", dataset.name, path.display()));
+        return Ok(Vec::new());
+    }
+    let labelled = labelled_images(&config, &dataset)?;
+    let run = match resumed {
+        Some(run) => run,
+        None => run::create(config, &name, options)?,
+    };
+    let mut tuning = Tuning::prepare(run, source, dataset, labelled, device, console)?;
+    tuning.run_rows(json, &stop)?;
+    tuning.finish()
+}
+
+/// The training images whose labels are used. [`Failure::Input`] where there are no labels, no test images, or too few.
+fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result<Images> {
+    let (name, classes) = (&dataset.name, dataset.classes.len());
+    for (part, images) in [("training", &dataset.train), ("test", &dataset.test)] {
+        if images.labels.is_empty() {
+            bail!(Failure::Input(format!(
+                "--data {name}: no labelled {part} images; finetune needs both training and test images with labels \
+                 (a directory has a folder train/ and a folder test/, each with one folder a class)"
+            )));
+        }
+        if let Some(label) = images.labels.iter().find(|label| usize::from(**label) >= classes) {
+            bail!(Failure::Input(format!("--data {name}: a label {label} among the {part} images; expected 0 to {}", classes - 1)));
+        }
+    }
+    let labelled = config.labels.choose(&dataset.train, classes, config.stratified)?;
+    if labelled.len() < config.batch_size {
+        bail!(Failure::Input(format!(
+            "--batch-size {}: --labels {} of {name} are {} images; a batch must fit into them",
+            config.batch_size,
+            config.labels,
+            labelled.len()
+        )));
+    }
+    Ok(labelled)
+}
+
+/// The table in the making.
+pub(super) struct Tuning<'a> {
+    pub(super) run: Run<FinetuneConfig>,
+    source: EncoderSource,
+    pub(super) dataset: Dataset,
+    labelled: Arc<Images>,
+    steps_a_row: u64,
+    done: RowsDone,
+    /// Where the row in training was stopped.
+    stopped_at: Option<(u64, Tensors)>,
+    log: RunLog<ProbeRow>,
+    pub(super) device: Device,
+    pub(super) console: &'a Console,
+}
+
+/// What a row was measured by.
+pub(super) struct Measured {
+    /// h of the test images, (N, D).
+    pub(super) features: Tensor,
+    /// Scores of the test images, (N, C).
+    pub(super) scores: Tensor,
+    knn: f64,
+}
+
+/// What the steps of a row are made on.
+enum Supply {
+    /// Augmented pictures, new every epoch.
+    Views(Views),
+    /// Features (M, D), computed once.
+    Cached(Tensor, Order),
+}
+
+impl<'a> Tuning<'a> {
+    fn prepare(
+        mut run: Run<FinetuneConfig>,
+        source: EncoderSource,
+        dataset: Dataset,
+        labelled: Images,
+        device: &Device,
+        console: &'a Console,
+    ) -> anyhow::Result<Self> {
+        let config = &run.config;
+        let steps_a_row = config.epochs.saturating_mul(data::supply::steps_per_epoch(&labelled, config.batch_size));
+        let (mut done, mut stopped_at) = (RowsDone::default(), None);
+        if let Some((position, archive)) = run.checkpoint.take() {
+            let path = run.directory.checkpoint_path(position.step);
+            let damaged = || Failure::reading(&path, format!("its {PROGRESS} is missing or damaged"));
+            let text = archive.metadata.get(PROGRESS).ok_or_else(damaged)?;
+            done = serde_json::from_str::<RowsDone>(text).map_err(|_| damaged())?;
+            let before = steps_a_row.saturating_mul(done.rows.len() as u64);
+            let step = position.step.checked_sub(before).filter(|step| *step <= steps_a_row).ok_or_else(damaged)?;
+            stopped_at = Some((step, archive.tensors));
+        }
+        let log_path = run.directory.weights.join("metrics.jsonl");
+        let log = RunLog::open(&log_path, |row: &ProbeRow| done.rows.contains(row))?;
+        console.note(&format!(
+            "{} labelled images of {}, {} to test on, {} rows of {steps_a_row} steps, {}, {} threads",
+            labelled.len(),
+            dataset.name,
+            dataset.test.len(),
+            run.config.rows().len(),
+            crate::device::name(device),
+            rayon::current_num_threads(),
+        ));
+        for note in &run.notes {
+            console.warning(note);
+        }
+        let (labelled, device) = (Arc::new(labelled), device.clone());
+        Ok(Self { run, source, dataset, labelled, steps_a_row, done, stopped_at, log, device, console })
+    }
+
+    fn run_rows(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
+        if let Some(path) = &self.run.config.embeddings {
+            let parameters = self.source.parameters(&self.device)?;
+            let encoder = Encoder::new(self.source.architecture, parameters.frozen().pp("f"))?;
+            write_embeddings(&encoder, &self.dataset.test, path, &self.device, self.console, stop)?;
+        }
+        let rows = self.run.config.rows();
+        for (encoder, full) in rows.into_iter().skip(self.done.rows.len()) {
+            let row = self.run_row(encoder, full, stop)?;
+            let line = self.log.append(&row)?;
+            if json {
+                self.console.data_line(&line)?;
+            }
+            self.done = RowsDone { rows: [self.done.rows.clone(), vec![row]].concat(), seconds: 0.0 };
+        }
+        Ok(())
+    }
+
+    /// Trains and measures one row.
+    fn run_row(&mut self, encoder: EncoderKind, full: bool, stop: &StopRequest) -> anyhow::Result<ProbeRow> {
+        let config = self.run.config.clone();
+        let began = Instant::now();
+        let parameters = match encoder {
+            EncoderKind::Pretrained => self.source.parameters(&self.device)?,
+            EncoderKind::Untrained => encoder_source::fresh(self.source.architecture, config.seed, &self.device)?,
+        };
+        let classes = self.dataset.classes.len();
+        let mut probe =
+            Probe::new(self.source.architecture, parameters, classes, config.seed, full, config.adam())?;
+        let hash = probe.encoder_hash()?;
+        let mut step = 0;
+        if let Some((at, state)) = self.stopped_at.take() {
+            step = at;
+            probe.restore(&state, step)?;
+        }
+        let mode = if full { "full" } else { "linear" };
+        let what = format!("{} {mode}", encoder.name());
+        let seconds_before = self.done.seconds;
+        let seconds = || seconds_before + began.elapsed().as_secs_f64();
+
+        let mut supply = match self.supply(&probe, full, step, stop)? {
+            Some(supply) => supply,
+            None => return Err(self.stopped(&probe, step, seconds(), stop)?),
+        };
+        let progress = self.console.training(step, self.steps_a_row);
+        let (mut logged_at, mut logged_step) = (Instant::now(), step);
+        while step < self.steps_a_row {
+            if stop.signal().is_some() {
+                progress.finish();
+                return Err(self.stopped(&probe, step, seconds(), stop)?);
+            }
+            let loss = self.step(&mut probe, &mut supply, step)?;
+            step += 1;
+            progress.tick(step);
+            if step.is_multiple_of(LOG_EVERY) || step == self.steps_a_row {
+                // The only place of the loop where the host waits for the device.
+                let loss = loss.to_scalar::<f32>()?;
+                if !loss.is_finite() {
+                    return Err(self.run.diverged(self.position(step), &format!("{what}: the loss is {loss}")));
+                }
+                let images = (step - logged_step) * config.batch_size as u64;
+                progress.report(&TrainingStatus {
+                    step,
+                    epoch: (step - 1) / (self.steps_a_row / config.epochs) + 1,
+                    epochs: Some(config.epochs),
+                    figures: vec![Figure::Plain("loss", loss.into())],
+                    images_per_second: images as f64 / logged_at.elapsed().as_secs_f64(),
+                });
+                (logged_at, logged_step) = (Instant::now(), step);
+            }
+            if step.is_multiple_of(config.checkpoint_every) {
+                self.save(&probe, step, seconds())?;
+            }
+        }
+        progress.finish();
+
+        let Some(measured) = self.measure(&probe, stop)? else {
+            return Err(self.stopped(&probe, step, seconds(), stop)?);
+        };
+        if !full && probe.encoder_hash()? != hash {
+            bail!("the frozen encoder has changed while a linear layer was trained on it: this is a mistake in gan");
+        }
+        let labels = &self.dataset.test.labels;
+        let row = ProbeRow {
+            encoder: encoder.name().into(),
+            mode: mode.into(),
+            labels: self.labelled.len() as u64,
+            top1: top_k(&measured.scores, labels, 1)?,
+            top5: top_k(&measured.scores, labels, 5)?,
+            knn: measured.knn,
+            seconds: seconds(),
+        };
+        if !full {
+            self.console.detail(&format!("{what}: the encoder is the same bytes as before, sha256 {hash}"));
+        }
+        self.write_row(&row, &probe, &measured)?;
+        Ok(row)
+    }
+
+    /// What the row trains on from `step`; `None` where a signal came while features were computed.
+    fn supply(&self, probe: &Probe, full: bool, step: u64, stop: &StopRequest) -> anyhow::Result<Option<Supply>> {
+        let config = &self.run.config;
+        if config.cached && !full {
+            let Some(features) = self.features(probe, &self.labelled, stop)? else { return Ok(None) };
+            let order = Order::new(&self.labelled, config.batch_size, Some(config.seed))?;
+            return Ok(Some(Supply::Cached(features, order)));
+        }
+        let plan = ViewPlan {
+            batch_size: config.batch_size,
+            branches: 1,
+            shuffle: true,
+            seed: config.seed,
+            first_step: step,
+            augmentation: Augmentation::default(),
+        };
+        Ok(Some(Supply::Views(Views::start(self.labelled.clone(), plan)?)))
+    }
+
+    fn step(&self, probe: &mut Probe, supply: &mut Supply, step: u64) -> anyhow::Result<Tensor> {
+        let labels = |indices: &[u32]| {
+            let labels: Vec<u32> = indices.iter().map(|index| self.labelled.labels[*index as usize].into()).collect();
+            Tensor::new(labels, &self.device)
+        };
+        Ok(match supply {
+            Supply::Views(views) => {
+                let batch = views.next()?;
+                let size = (batch.indices.len(), SHAPE.height, SHAPE.width, SHAPE.channels);
+                let pictures = Tensor::from_vec(batch.pixels, size, &self.device)?; // (N, 32, 32, 3)
+                probe.step(&pictures, &labels(&batch.indices)?)?
+            }
+            Supply::Cached(features, order) => {
+                let (_, indices) = order.batch(step);
+                let batch = features.index_select(&Tensor::new(indices, &self.device)?, 0)?; // (N, D)
+                probe.step_on_features(&batch, &labels(indices)?)?
+            }
+        })
+    }
+
+    /// h and scores of the test images, and the kNN accuracy asked of the labelled images; `None` where a signal came.
+    fn measure(&self, probe: &Probe, stop: &StopRequest) -> anyhow::Result<Option<Measured>> {
+        let Some(bank) = self.features(probe, &self.labelled, stop)? else { return Ok(None) };
+        let Some(features) = self.features(probe, &self.dataset.test, stop)? else { return Ok(None) };
+        let knn = Knn::new(&bank, &self.labelled.labels, self.dataset.classes.len())?;
+        let knn = knn.top1(&features, &self.dataset.test.labels)?;
+        let scores = probe.classify(&features)?;
+        Ok(Some(Measured { features, scores, knn }))
+    }
+
+    fn features(&self, probe: &Probe, images: &Images, stop: &StopRequest) -> anyhow::Result<Option<Tensor>> {
+        let progress = self.console.items("features", images.len() as u64);
+        Ok(features(probe.encoder(), images, &self.device, |done| {
+            progress.set(done as u64);
+            stop.signal().is_none()
+        })?)
+    }
+
+    /// The step of the whole table that `step` of the row in training is.
+    fn position(&self, step: u64) -> u64 {
+        self.steps_a_row * self.done.rows.len() as u64 + step
+    }
+
+    fn save(&self, probe: &Probe, step: u64, seconds: f64) -> anyhow::Result<()> {
+        let state = probe.state();
+        if let Some(name) = first_non_finite(&state)? {
+            return Err(self.run.diverged(self.position(step), &format!("{name} holds a NaN or an infinity")));
+        }
+        let steps_per_epoch = self.steps_a_row / self.run.config.epochs;
+        let epoch = step / steps_per_epoch;
+        let streams = [("shuffle", epoch), ("augment", epoch)];
+        let position = Position::new(self.position(step), steps_per_epoch, seconds, &streams);
+        let done = serde_json::to_string(&RowsDone { rows: self.done.rows.clone(), seconds })?;
+        self.run.save(&position, state, BTreeMap::from([(PROGRESS.to_string(), done)]), Vec::new())?;
+        self.run.directory.prune(self.run.config.keep)
+    }
+
+    /// Saves, and gives the error that leaves.
+    fn stopped(&self, probe: &Probe, step: u64, seconds: f64, stop: &StopRequest) -> anyhow::Result<anyhow::Error> {
+        self.save(probe, step, seconds)?;
+        let (done, name) = (self.done.rows.len(), &self.run.directory.name);
+        self.console.note(&format!("stopped in row {} at step {step}; go on with --resume {name}", done + 1));
+        Ok(Failure::Stopped(stop.signal().unwrap_or_default()).into())
+    }
+
+    fn finish(self) -> anyhow::Result<Vec<ProbeRow>> {
+        let directory = &self.run.directory;
+        self.console.note(&format!("done: {} and {}", directory.weights.display(), directory.samples.display()));
+        Ok(self.done.rows)
+    }
+}

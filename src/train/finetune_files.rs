@@ -1,0 +1,72 @@
+//! What fine-tuning leaves of each row: the classifier, its confusion matrix, a map of h; and h itself if asked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::bail;
+use candle_core::Device;
+
+use super::features::features;
+use super::finetune::{Measured, Tuning};
+use super::probe::Probe;
+use super::run::CONFIG;
+use super::signals::StopRequest;
+use crate::checkpoint::{self, Archive};
+use crate::data::Images;
+use crate::error::Failure;
+use crate::eval;
+use crate::models::Encoder;
+use crate::report::{self, Console, Picture, ProbeRow};
+
+impl Tuning<'_> {
+    /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear
+    /// one have the row in their names: `confusion-untrained-full.png`.
+    pub(super) fn write_row(&self, row: &ProbeRow, probe: &Probe, measured: &Measured) -> anyhow::Result<()> {
+        let directory = &self.run.directory;
+        let of_row = match (row.encoder.as_str(), row.mode.as_str()) {
+            ("pretrained", "linear") => String::new(),
+            (encoder, mode) => format!("-{encoder}-{mode}"),
+        };
+        let metadata = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.run.config)?)]);
+        let path = directory.weights.join(format!("classifier{of_row}.safetensors"));
+        checkpoint::write(&path, &Archive { tensors: probe.tensors(), metadata })?;
+
+        let (classes, labels) = (&self.dataset.classes, &self.dataset.test.labels);
+        let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, self.dataset.name);
+        let counts = eval::confusion(&eval::predictions(&measured.scores)?, labels, classes.len())?;
+        let draw = |name: &str, picture: Picture| {
+            let path = directory.samples.join(format!("{name}{of_row}.png"));
+            checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
+        };
+        draw("confusion", report::confusion_matrix(&counts, classes, &subject)?)?;
+        let map = eval::pca(&measured.features, 2)?;
+        let points: Vec<[f64; 2]> = map.points.iter().map(|point| [point[0], point[1]]).collect();
+        draw("map", report::embedding_map(&points, labels, classes, &subject)?)
+    }
+}
+
+/// h of `images` as (N, D) f32 in a .npy file.
+pub(super) fn write_embeddings(
+    encoder: &Encoder,
+    images: &Images,
+    path: &Path,
+    device: &Device,
+    console: &Console,
+    stop: &StopRequest,
+) -> anyhow::Result<()> {
+    let progress = console.items("features", images.len() as u64);
+    let features = features(encoder, images, device, |done| {
+        progress.set(done as u64);
+        stop.signal().is_none()
+    })?;
+    let Some(features) = features else { bail!(Failure::Stopped(stop.signal().unwrap_or_default())) };
+    let shape: Vec<u64> = features.dims().iter().map(|&dim| dim as u64).collect();
+    let values = features.flatten_all()?.to_vec1::<f32>()?;
+    checkpoint::atomic::write(path, |out| {
+        out.write_all(&report::npy_header(&shape))?;
+        values.chunks(1 << 16).try_for_each(|values| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            out.write_all(&bytes)
+        })
+    })
+}

@@ -1,0 +1,196 @@
+//! A linear classifier on an encoder, frozen or trained along: one row of the table of `finetune`.
+
+use anyhow::Context;
+use candle_core::{Device, Module, ModuleT, Result, Tensor};
+use sha2::{Digest, Sha256};
+
+use super::state::{Parts, Tensors, joined, misfit};
+use crate::layers::Linear;
+use crate::losses::classification::cross_entropy;
+use crate::models::{Encoder, EncoderArchitecture, linear_classifier};
+use crate::optim::{Adam, AdamConfig};
+use crate::params::Parameters;
+
+/// An encoder and the classifier on it in training.
+pub struct Probe {
+    encoder: Encoder,
+    /// The encoder with its weights cut off from the graph: all of the encoder where it is frozen, and what measures it
+    /// where it is trained.
+    frozen_encoder: Encoder,
+    classifier: Linear,
+    encoder_parameters: Parameters,
+    classifier_parameters: Parameters,
+    adam: Adam,
+    trains_encoder: bool,
+}
+
+impl Probe {
+    /// A new classifier of `classes` classes, drawn from `seed`, on the encoder that `encoder_parameters` are of.
+    /// Without `trains_encoder` nothing of the encoder is ever changed.
+    pub fn new(
+        architecture: EncoderArchitecture,
+        encoder_parameters: Parameters,
+        classes: usize,
+        seed: u64,
+        trains_encoder: bool,
+        adam: AdamConfig,
+    ) -> Result<Self> {
+        let classifier_parameters = Parameters::new(seed, "classifier", encoder_parameters.device());
+        let classifier =
+            linear_classifier(architecture.features(), classes, classifier_parameters.builder().pp("fc"))?;
+        let mut trained = classifier_parameters.trainable();
+        if trains_encoder {
+            trained.extend(encoder_parameters.trainable());
+        }
+        Ok(Self {
+            encoder: Encoder::new(architecture, encoder_parameters.builder().pp("f"))?,
+            frozen_encoder: Encoder::new(architecture, encoder_parameters.frozen().pp("f"))?,
+            classifier,
+            encoder_parameters,
+            classifier_parameters,
+            adam: Adam::new(trained, adam)?,
+            trains_encoder,
+        })
+    }
+
+    /// One step on pictures (N, 32, 32, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
+    pub fn step(&mut self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let features = match self.trains_encoder {
+            true => self.encoder.forward_t(pictures, true)?,
+            false => self.frozen_encoder.forward_t(pictures, false)?,
+        }; // (N, D)
+        self.step_on_features(&features, labels)
+    }
+
+    /// The same on features (N, D) that are there already.
+    pub fn step_on_features(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let loss = cross_entropy(&self.classifier.forward(features)?, labels)?;
+        self.adam.step(&loss.backward()?)?;
+        Ok(loss.detach())
+    }
+
+    /// Scores of the classes from features: (N, D) to (N, C).
+    pub fn classify(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(self.classifier.forward(features)?.detach())
+    }
+
+    /// The encoder as it is now, for use in evaluation mode.
+    pub fn encoder(&self) -> &Encoder {
+        &self.frozen_encoder
+    }
+
+    /// The hash of every parameter and buffer of the encoder, to the bit.
+    pub fn encoder_hash(&self) -> Result<String> {
+        hash(&self.encoder_parameters.tensors())
+    }
+
+    /// Encoder and classifier, `f.*` and `fc.*`: what is for use.
+    pub fn tensors(&self) -> Tensors {
+        joined([("", self.encoder_parameters.tensors()), ("", self.classifier_parameters.tensors())])
+    }
+
+    /// Everything that a step changes, by the names of the checkpoint file.
+    pub fn state(&self) -> Tensors {
+        let encoder = if self.trains_encoder { self.encoder_parameters.tensors() } else { Tensors::new() };
+        joined([("", encoder), ("", self.classifier_parameters.tensors()), ("optimizer.", self.adam.state())])
+    }
+
+    /// Goes on from a saved [`state`](Self::state) after `steps` steps. Names, shapes and dtypes must be exact.
+    pub fn restore(&mut self, state: &Tensors, steps: u64) -> anyhow::Result<()> {
+        let mut parts = Parts::of(state);
+        let mut load = |parameters: &Parameters, prefix: &str| -> anyhow::Result<()> {
+            let part = parts.take(prefix).into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
+            Ok(parameters.load(&part.collect()).with_context(misfit)?)
+        };
+        load(&self.classifier_parameters, "fc.")?;
+        if self.trains_encoder {
+            load(&self.encoder_parameters, "f.")?;
+        }
+        self.adam.load(&parts.take("optimizer."), steps).with_context(misfit)?;
+        parts.finish()
+    }
+}
+
+/// SHA-256 of tensors: their names, dtypes, shapes and bytes, in the order of the names.
+fn hash(tensors: &Tensors) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for (name, tensor) in tensors {
+        hasher.update(format!("{name} {:?} {:?}\n", tensor.dtype(), tensor.dims()));
+        let flat = tensor.to_device(&Device::Cpu)?.flatten_all()?;
+        match flat.dtype() {
+            candle_core::DType::I64 => {
+                flat.to_vec1::<i64>()?.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+            }
+            _ => {
+                let bytes: Vec<u8> = flat.to_vec1::<f32>()?.iter().flat_map(|value| value.to_le_bytes()).collect();
+                hasher.update(bytes);
+            }
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+    use crate::train::encoder_source::fresh;
+
+    const ARCHITECTURE: EncoderArchitecture = EncoderArchitecture::Resnet9;
+
+    fn pictures(count: usize) -> Tensor {
+        let mut generator = Stream::new(0, "pictures").at(0);
+        let values: Vec<f32> = (0..count * 8 * 8 * 3).map(|_| generator.symmetric()).collect();
+        Tensor::from_vec(values, (count, 8, 8, 3), &Device::Cpu).unwrap()
+    }
+
+    fn train(trains_encoder: bool) -> (Probe, String, String) {
+        let parameters = fresh(ARCHITECTURE, 0, &Device::Cpu).unwrap();
+        let adam = AdamConfig { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
+        let mut probe = Probe::new(ARCHITECTURE, parameters, 3, 0, trains_encoder, adam).unwrap();
+        let before = probe.encoder_hash().unwrap();
+        let labels = Tensor::new(&[0u32, 1, 2, 0], &Device::Cpu).unwrap();
+        for _ in 0..3 {
+            probe.step(&pictures(4), &labels).unwrap();
+        }
+        let after = probe.encoder_hash().unwrap();
+        (probe, before, after)
+    }
+
+    #[test]
+    fn a_frozen_encoder_keeps_every_byte_and_the_classifier_learns() {
+        let (probe, before, after) = train(false);
+        assert_eq!(before, after);
+        let fresh = Parameters::new(0, "classifier", &Device::Cpu);
+        linear_classifier(ARCHITECTURE.features(), 3, fresh.builder().pp("fc")).unwrap();
+        let weights = |parameters: &Parameters| parameters.tensors()["fc.weight"].to_vec2::<f32>().unwrap();
+        assert_ne!(weights(&fresh), weights(&probe.classifier_parameters));
+    }
+
+    #[test]
+    fn a_trained_encoder_changes_and_so_does_its_hash() {
+        let (probe, before, after) = train(true);
+        assert_ne!(before, after);
+        // A buffer alone counts too.
+        let variables = probe.encoder_parameters.all();
+        let (_, mean) = variables.iter().find(|(name, _)| name == "f.1.running_mean").unwrap();
+        mean.set(&(mean.as_detached_tensor() + 1e-3).unwrap()).unwrap();
+        assert_ne!(after, probe.encoder_hash().unwrap());
+    }
+
+    #[test]
+    fn a_restored_probe_goes_on_to_the_same_bytes() {
+        let (mut probe, ..) = train(true);
+        let labels = Tensor::new(&[2u32, 1, 0, 0], &Device::Cpu).unwrap();
+        let (saved, _, _) = train(true);
+        let parameters = fresh(ARCHITECTURE, 7, &Device::Cpu).unwrap();
+        let adam = AdamConfig { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
+        let mut other = Probe::new(ARCHITECTURE, parameters, 3, 9, true, adam).unwrap();
+        other.restore(&saved.state(), 3).unwrap();
+        for probe in [&mut probe, &mut other] {
+            probe.step(&pictures(4), &labels).unwrap();
+        }
+        assert_eq!(hash(&probe.tensors()).unwrap(), hash(&other.tensors()).unwrap());
+        assert_eq!(hash(&probe.state()).unwrap(), hash(&other.state()).unwrap());
+    }
+}
