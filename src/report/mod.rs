@@ -10,12 +10,16 @@ pub mod grid;
 mod layout;
 pub mod png;
 pub mod progress;
+pub mod records;
 pub mod run_log;
+pub mod table;
 
 pub use animation::{Animation, encode_gif, film};
 pub use console::{Console, ConsoleOptions, stdout_failure};
 pub use curves::{Chart, Curve};
 pub use grid::{Grid, Picture};
 pub use png::{encode_png, read_png};
-pub use progress::{BytesProgress, ItemsProgress, TrainingProgress, TrainingStatus};
-pub use run_log::{GanRecord, RunLog};
+pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, TrainingStatus};
+pub use records::{GanRecord, ProbeRow, SimclrRecord};
+pub use run_log::RunLog;
+pub use table::probe_table;
