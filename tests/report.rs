@@ -260,6 +260,58 @@ fn a_log_line_is_as_the_contract_says() {
 }
 
 #[test]
+fn a_simclr_line_has_its_knn_only_where_it_was_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("metrics.jsonl");
+    let mut log = RunLog::open(&path, |_| true).unwrap();
+    let record = SimclrRecord {
+        step: 50,
+        epoch: 2,
+        seconds: 1.25,
+        images_per_second: 212.5,
+        loss: 4.2714,
+        lr: 0.001,
+        alignment: 0.31,
+        uniformity: f32::NAN,
+        knn_top1: None,
+    };
+    let start = r#"{"step":50,"epoch":2,"seconds":1.25,"images_per_second":212.5,"loss":4.2714,"lr":0.001,"alignment":0.31,"uniformity":null"#;
+    assert_eq!(log.append(&record).unwrap(), format!("{start}}}"));
+    let measured = SimclrRecord { knn_top1: Some(0.453), ..record };
+    assert_eq!(log.append(&measured).unwrap(), format!(r#"{start},"knn_top1":0.453}}"#));
+    let read: Vec<SimclrRecord> = RunLog::records(&path).unwrap();
+    assert_eq!(read.iter().map(|record| record.knn_top1).collect::<Vec<_>>(), [None, Some(0.453)]);
+    assert!(read[0].uniformity.is_nan());
+}
+
+const ROW: ProbeRow = ProbeRow {
+    encoder: "pretrained",
+    mode: "linear",
+    labels: 5000,
+    top1: 0.6431,
+    top5: 0.9517,
+    knn: 0.6,
+    seconds: 12.345_678,
+};
+
+#[test]
+fn a_probe_is_a_line_of_json_and_a_row_of_the_table() {
+    assert_eq!(
+        serde_json::to_string(&ROW).unwrap(),
+        r#"{"encoder":"pretrained","mode":"linear","labels":5000,"top1":0.6431,"top5":0.9517,"knn":0.6,"seconds":12.346}"#
+    );
+    let other =
+        ProbeRow { encoder: "untrained", mode: "full", labels: 64, top1: 0.1, top5: 1.0, knn: 0.05, seconds: 1234.5 };
+    assert_eq!(
+        probe_table(&[ROW, other]),
+        "encoder     mode    labels   top-1    top-5     kNN  seconds\n\
+         pretrained  linear   5,000  64.3 %   95.2 %  60.0 %     12.3\n\
+         untrained   full        64  10.0 %  100.0 %   5.0 %   1234.5"
+    );
+    assert_eq!(probe_table(&[]), "encoder  mode  labels  top-1  top-5  kNN  seconds");
+}
+
+#[test]
 fn a_log_takes_losses_that_are_no_numbers() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("metrics.jsonl");
@@ -368,8 +420,7 @@ fn status(step: u64) -> TrainingStatus {
         step,
         epoch: 1 + step / 390,
         epochs: Some(10),
-        d_loss: 1.3104,
-        g_loss: 0.7812,
+        figures: vec![Figure::Plain("D", 1.3104), Figure::Plain("G", 0.7812)],
         images_per_second: 7100.2,
     }
 }

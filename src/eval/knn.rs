@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::accuracy::check_labels;
@@ -53,10 +53,10 @@ impl Knn {
         for start in (0..queries.dim(0)?).step_by(BLOCK) {
             let some = queries.narrow(0, start, BLOCK.min(queries.dim(0)? - start))?;
             let cosines = linear(&some, &self.bank, None, Activation::Identity)?; // (B, M)
-            let cosines = cosines.flatten_all()?.to_vec1::<f32>()?;
-            let voted: Result<Vec<u8>> =
-                cosines.par_chunks_exact(self.labels.len()).map(|row| self.vote(row)).collect();
-            classes.extend(voted?);
+            let (cosines, _) = cosines.storage_and_layout();
+            let Storage::Cpu(cosines) = &*cosines else { bail!("kNN votes on the CPU") };
+            let rows = cosines.as_slice::<f32>()?.par_chunks_exact(self.labels.len());
+            classes.extend(rows.map(|row| self.vote(row)).collect::<Result<Vec<u8>>>()?);
         }
         Ok(classes)
     }

@@ -92,9 +92,19 @@ impl Covariance {
         (0..self.width).map(|index| f64::from(self.values[index * self.width + index])).sum()
     }
 
+    /// The products with each of `vectors` (D).
     fn times(&self, vectors: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let rows: Vec<Vec<f64>> =
-            self.values.par_chunks_exact(self.width.max(1)).map(|row| project(row, vectors)).collect();
+        // All of them at once, side by side: one walk over the matrix.
+        let beside: Vec<f64> =
+            (0..self.width).flat_map(|index| vectors.iter().map(move |vector| vector[index])).collect();
+        let product = |row: &[f32]| {
+            let mut sums = vec![0.0; vectors.len()];
+            for (&value, parts) in row.iter().zip(beside.chunks_exact(vectors.len())) {
+                sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += f64::from(value) * part);
+            }
+            sums
+        };
+        let rows: Vec<Vec<f64>> = self.values.par_chunks_exact(self.width.max(1)).map(product).collect();
         (0..vectors.len()).map(|vector| rows.iter().map(|row| row[vector]).collect()).collect()
     }
 

@@ -26,6 +26,11 @@ pub(super) fn loss(value: f64) -> String {
     }
 }
 
+/// A fraction of 1 in per cent: `45.3 %`.
+pub(super) fn percent(fraction: f64) -> String {
+    format!("{:.1} %", 100.0 * fraction)
+}
+
 /// A count a second: `7,214`, and with a decimal where few are made.
 pub(super) fn rate(value: f64) -> String {
     if value < 10.0 { format!("{value:.1}") } else { grouped(value) }
@@ -110,6 +115,7 @@ mod tests {
             [1.2714, -0.5, 31.4159, 314.159, 12345.0, f64::NAN, f64::INFINITY].map(loss),
             ["1.271", "-0.500", "31.42", "314.2", "1.2e4", "NaN", "inf"]
         );
+        assert_eq!([0.0, 0.4531, 1.0, f64::NAN].map(percent), ["0.0 %", "45.3 %", "100.0 %", "NaN %"]);
         assert_eq!([9.96, 7213.8].map(rate), ["10.0", "7,214"]);
         assert_eq!([0, 32, 3727].map(|seconds| duration(Duration::from_secs(seconds))), ["0:00", "0:32", "1:02:07"]);
         assert_eq!(bytes(4_200_000, Some(9_912_422)), "4.2/9.9 MB");

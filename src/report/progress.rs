@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::console::{Console, ProgressMode, locked};
-use super::layout::{Part, bytes, duration, joined, loss, part, progress_line, rate};
+use super::layout::{Part, bytes, duration, joined, loss, part, percent, progress_line, rate};
 
 /// Draws a second: enough to look alive.
 const DRAWS_A_SECOND: u8 = 12;
@@ -127,16 +127,37 @@ impl Pauses {
     }
 }
 
-/// What a training run has come to.
+/// A number beside the bar, under its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Figure {
+    /// Written as losses are: `D 1.271`
+    Plain(&'static str, f64),
+    /// A fraction of 1: `kNN 45.3 %`
+    Percent(&'static str, f64),
+}
+
+impl Figure {
+    fn text(&self) -> String {
+        match *self {
+            Self::Plain(name, value) => format!("{name} {}", loss(value)),
+            Self::Percent(name, fraction) => format!("{name} {}", percent(fraction)),
+        }
+    }
+}
+
+/// So many figures stay where a line is narrow; those after them are the first to go.
+const MAIN_FIGURES: usize = 2;
+
+/// What a training run has come to.
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrainingStatus {
     /// Steps done.
     pub step: u64,
     pub epoch: u64,
     /// How many epochs there will be, where the run is counted in epochs.
     pub epochs: Option<u64>,
-    pub d_loss: f64,
-    pub g_loss: f64,
+    /// The figures of this kind of training, the most telling first.
+    pub figures: Vec<Figure>,
     pub images_per_second: f64,
 }
 
@@ -157,11 +178,12 @@ impl Describe for TrainingText {
             true => part(0, format!("step {step}/{}", self.last_step)),
             false => part(0, format!("{step:>digits$}/{}", self.last_step)),
         }];
-        if let Some(status) = self.status {
+        if let Some(status) = &self.status {
             let epochs = status.epochs.map(|epochs| format!("/{epochs}")).unwrap_or_default();
             parts.push(part(3, format!("epoch {}{epochs}", status.epoch)));
-            parts.push(part(1, format!("D {}", loss(status.d_loss))));
-            parts.push(part(1, format!("G {}", loss(status.g_loss))));
+            for (index, figure) in status.figures.iter().enumerate() {
+                parts.push(part(if index < MAIN_FIGURES { 1 } else { 5 }, figure.text()));
+            }
             parts.push(part(4, format!("{} images/s", rate(status.images_per_second))));
         }
         parts.push(part(2, pace.left()));
@@ -193,7 +215,7 @@ impl TrainingProgress {
 
     /// What the run has come to, at every logged step.
     pub fn report(&self, status: &TrainingStatus) {
-        locked(&self.gauge.text).status = Some(*status);
+        locked(&self.gauge.text).status = Some(status.clone());
         self.tick(status.step);
         self.gauge.line(self.position(status.step), Some(self.position(self.last_step)), true);
     }
@@ -202,7 +224,7 @@ impl TrainingProgress {
     pub fn finish(self) {
         let Display::Lines(pauses) = &self.gauge.display else { return };
         let text = locked(&self.gauge.text).clone();
-        let Some(status) = text.status else { return };
+        let Some(status) = &text.status else { return };
         let position = self.position(status.step);
         if locked(pauses).last.is_none_or(|(_, written)| written < position) {
             self.gauge.console.message(&joined(&text.parts(Pace { position, ..Pace::default() })));
@@ -317,6 +339,28 @@ impl ItemsProgress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_main_figures_outlive_the_others() {
+        let figures = vec![
+            Figure::Plain("loss", 4.2714),
+            Figure::Percent("kNN", 0.4531),
+            Figure::Plain("alignment", 0.31),
+            Figure::Plain("uniformity", -2.5),
+        ];
+        let status = TrainingStatus { step: 1250, epoch: 4, epochs: Some(10), figures, images_per_second: 212.0 };
+        let text = TrainingText { first_step: 0, last_step: 3900, status: Some(status), plain: false };
+        let line = |width| {
+            let pace = Pace { position: 1250, left: Some(Duration::from_secs(32)), ..Pace::default() };
+            progress_line(Some(0.32), text.parts(pace), width, false)
+        };
+        assert!(line(120).ends_with(
+            "1250/3900  epoch 4/10  loss 4.271  kNN 45.3 %  alignment 0.310  uniformity -2.500  212 images/s  0:32 left"
+        ));
+        assert!(line(90).ends_with(" 1250/3900  epoch 4/10  loss 4.271  kNN 45.3 %  212 images/s  0:32 left"));
+        assert_eq!(line(60).trim_start_matches(['━', '╸', ' ']), "1250/3900  loss 4.271  kNN 45.3 %  0:32 left");
+        assert_eq!(line(20).trim_start_matches(['━', '╸', ' ']), "1250/3900");
+    }
 
     #[test]
     fn plain_lines_come_first_by_tenths_by_time_and_last() {

@@ -1,58 +1,17 @@
 //! The log of a run, `metrics.jsonl`: one JSON object a logged step, each on its own line.
 //!
 //! A line is written in one piece and handed to the system at once, so a run that is killed loses at most the line it
-//! was writing. JSON knows no NaN and no infinity: they are written as `null` and read back as NaN.
+//! was writing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Failure;
-
-/// A logged step of GAN training.
-///
-/// Losses and scores are f32, as they were computed: 1.3862944 stays that and does not become 1.3862943649291992.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-pub struct GanRecord {
-    pub step: u64,
-    pub epoch: u64,
-    /// Since the start of the run; written to the millisecond.
-    #[serde(serialize_with = "thousandths", deserialize_with = "number_or_null")]
-    pub seconds: f64,
-    /// Training images a second since the previous record, everything included; written to the tenth.
-    #[serde(serialize_with = "tenths", deserialize_with = "number_or_null")]
-    pub images_per_second: f64,
-    #[serde(deserialize_with = "number_or_null")]
-    pub d_loss: f32,
-    #[serde(deserialize_with = "number_or_null")]
-    pub g_loss: f32,
-    /// Mean of the sigmoid of D's scores on real images: its belief that they are real.
-    #[serde(deserialize_with = "number_or_null")]
-    pub real_score: f32,
-    /// The same on fakes.
-    #[serde(deserialize_with = "number_or_null")]
-    pub fake_score: f32,
-}
-
-fn thousandths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((value * 1000.0).round() / 1000.0)
-}
-
-fn tenths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((value * 10.0).round() / 10.0)
-}
-
-/// Reads a number, or NaN where there is `null`. Public for the records of other commands.
-pub fn number_or_null<'de, D: Deserializer<'de>, F>(deserializer: D) -> Result<F, D::Error>
-where
-    F: Deserialize<'de> + From<f32>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_else(|| F::from(f32::NAN)))
-}
 
 /// A log open for appending records of type `R`.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::data::batches::{BatchPlan, Batches};
 use crate::data::{self, ImageShape};
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
-use crate::report::{Console, GanRecord, RunLog, TrainingStatus};
+use crate::report::{Console, Figure, GanRecord, RunLog, TrainingStatus};
 use crate::rng::Stream;
 
 /// What the networks take: 28x28 grey.
@@ -233,8 +233,7 @@ impl<'a> Training<'a> {
                     step: self.step,
                     epoch: record.epoch + 1,
                     epochs: Some(self.last_step.div_ceil(self.steps_per_epoch)),
-                    d_loss: record.d_loss.into(),
-                    g_loss: record.g_loss.into(),
+                    figures: vec![Figure::Plain("D", record.d_loss.into()), Figure::Plain("G", record.g_loss.into())],
                     images_per_second: record.images_per_second,
                 });
                 let line = self.log.append(&record)?;

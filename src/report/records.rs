@@ -1,0 +1,90 @@
+//! What the commands say in numbers, under the names that `metrics.jsonl` and `--json` share.
+//!
+//! JSON knows no NaN and no infinity: they are written as `null` and read back as NaN. Losses and scores are f32, as they
+//! were computed: 1.3862944 stays that and does not become 1.3862943649291992.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A logged step of GAN training.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct GanRecord {
+    pub step: u64,
+    pub epoch: u64,
+    /// Since the start of the run; written to the millisecond.
+    #[serde(serialize_with = "thousandths", deserialize_with = "number_or_null")]
+    pub seconds: f64,
+    /// Training images a second since the previous record, everything included; written to the tenth.
+    #[serde(serialize_with = "tenths", deserialize_with = "number_or_null")]
+    pub images_per_second: f64,
+    #[serde(deserialize_with = "number_or_null")]
+    pub d_loss: f32,
+    #[serde(deserialize_with = "number_or_null")]
+    pub g_loss: f32,
+    /// Mean of the sigmoid of D's scores on real images: its belief that they are real.
+    #[serde(deserialize_with = "number_or_null")]
+    pub real_score: f32,
+    /// The same on fakes.
+    #[serde(deserialize_with = "number_or_null")]
+    pub fake_score: f32,
+}
+
+/// A logged step of SimCLR pretraining.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct SimclrRecord {
+    pub step: u64,
+    pub epoch: u64,
+    /// Since the start of the run; written to the millisecond.
+    #[serde(serialize_with = "thousandths", deserialize_with = "number_or_null")]
+    pub seconds: f64,
+    /// Training images a second since the previous record, everything included; written to the tenth. An image counts
+    /// once, not once a view.
+    #[serde(serialize_with = "tenths", deserialize_with = "number_or_null")]
+    pub images_per_second: f64,
+    #[serde(deserialize_with = "number_or_null")]
+    pub loss: f32,
+    /// The learning rate of this step.
+    #[serde(deserialize_with = "number_or_null")]
+    pub lr: f64,
+    /// Of this step's embeddings, as [`crate::eval::alignment`] says.
+    #[serde(deserialize_with = "number_or_null")]
+    pub alignment: f32,
+    /// Of this step's embeddings, as [`crate::eval::uniformity`] says.
+    #[serde(deserialize_with = "number_or_null")]
+    pub uniformity: f32,
+    /// The kNN accuracy of the features, a fraction of 1, at steps where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knn_top1: Option<f64>,
+}
+
+/// What `finetune` finds of one encoder. Accuracies are fractions of 1.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct ProbeRow {
+    /// `pretrained` or `untrained`
+    pub encoder: &'static str,
+    /// `linear` or `full`
+    pub mode: &'static str,
+    /// How many labelled images it was trained on.
+    pub labels: u64,
+    pub top1: f64,
+    pub top5: f64,
+    pub knn: f64,
+    /// Of training; written to the millisecond.
+    #[serde(serialize_with = "thousandths")]
+    pub seconds: f64,
+}
+
+fn thousandths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 1000.0).round() / 1000.0)
+}
+
+fn tenths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 10.0).round() / 10.0)
+}
+
+/// Reads a number, or NaN where there is `null`. Public for the records of other commands.
+pub fn number_or_null<'de, D: Deserializer<'de>, F>(deserializer: D) -> Result<F, D::Error>
+where
+    F: Deserialize<'de> + From<f32>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(|| F::from(f32::NAN)))
+}
