@@ -300,13 +300,8 @@ fn is_network(name: &str) -> bool {
 
 /// What a run writes under weights/NAME.
 fn is_run_file(name: &str) -> bool {
-    const EXPORTS: [&str; 5] = [
-        "discriminator.safetensors",
-        "projection_head.safetensors",
-        "classifier.safetensors",
-        CONFIG,
-        "metrics.jsonl",
-    ];
+    const EXPORTS: [&str; 5] =
+        ["discriminator.safetensors", "projection_head.safetensors", "classifier.safetensors", CONFIG, "metrics.jsonl"];
     let checkpoint = name.strip_suffix(DAMAGED).unwrap_or(name);
     let classifier = name.starts_with("classifier-") && name.ends_with(".safetensors");
     step_of(checkpoint).is_some() || is_network(name) || classifier || EXPORTS.contains(&name)

@@ -5,8 +5,7 @@
 pub fn npy_header(shape: &[u64]) -> Vec<u8> {
     let dims: Vec<String> = shape.iter().map(u64::to_string).collect();
     let trailing = if shape.len() == 1 { "," } else { "" }; // Python's tuple of one
-    let description =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{trailing}), }}", dims.join(", "));
+    let description = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}{trailing}), }}", dims.join(", "));
     let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
     header.extend_from_slice(format!("{description:<117}\n").as_bytes());
     header

@@ -57,12 +57,12 @@ pub struct SimclrRecord {
 }
 
 /// What `finetune` finds of one encoder. Accuracies are fractions of 1.
-#[derive(Serialize, Clone, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct ProbeRow {
     /// `pretrained` or `untrained`
-    pub encoder: &'static str,
+    pub encoder: String,
     /// `linear` or `full`
-    pub mode: &'static str,
+    pub mode: String,
     /// How many labelled images it was trained on.
     pub labels: u64,
     pub top1: f64,

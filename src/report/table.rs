@@ -8,8 +8,8 @@ pub fn probe_table(rows: &[ProbeRow]) -> String {
     let mut table = vec![["encoder", "mode", "labels", "top-1", "top-5", "kNN", "seconds"].map(String::from)];
     table.extend(rows.iter().map(|row| {
         [
-            row.encoder.into(),
-            row.mode.into(),
+            row.encoder.clone(),
+            row.mode.clone(),
             grouped(row.labels as f64),
             percent(row.top1),
             percent(row.top5),

@@ -18,8 +18,8 @@ use super::signals::StopRequest;
 use super::simclr::SHAPE;
 use super::state::{Tensors, first_non_finite};
 use crate::checkpoint::RunDirectory;
-use crate::data::supply::Order;
 use crate::data::augment::Augmentation;
+use crate::data::supply::Order;
 use crate::data::views::{ViewPlan, Views};
 use crate::data::{self, Dataset, Images};
 use crate::error::Failure;
@@ -106,7 +106,10 @@ fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result
             )));
         }
         if let Some(label) = images.labels.iter().find(|label| usize::from(**label) >= classes) {
-            bail!(Failure::Input(format!("--data {name}: a label {label} among the {part} images; expected 0 to {}", classes - 1)));
+            bail!(Failure::Input(format!(
+                "--data {name}: a label {label} among the {part} images; expected 0 to {}",
+                classes - 1
+            )));
         }
     }
     let labelled = config.labels.choose(&dataset.train, classes, config.stratified)?;
@@ -219,8 +222,7 @@ impl<'a> Tuning<'a> {
             EncoderKind::Untrained => encoder_source::fresh(self.source.architecture, config.seed, &self.device)?,
         };
         let classes = self.dataset.classes.len();
-        let mut probe =
-            Probe::new(self.source.architecture, parameters, classes, config.seed, full, config.adam())?;
+        let mut probe = Probe::new(self.source.architecture, parameters, classes, config.seed, full, config.adam())?;
         let hash = probe.encoder_hash()?;
         let mut step = 0;
         if let Some((at, state)) = self.stopped_at.take() {

@@ -115,7 +115,9 @@ impl FinetuneConfig {
             bail!(Failure::Usage("--batch-size ends at 65536".into()));
         }
         if self.cached && self.mode == Mode::Full {
-            bail!(Failure::Usage("--cached: features that are trained cannot be kept; it goes with --mode linear".into()));
+            bail!(Failure::Usage(
+                "--cached: features that are trained cannot be kept; it goes with --mode linear".into()
+            ));
         }
         for (flag, value) in [("--lr", self.lr), ("--weight-decay", self.weight_decay)] {
             if !(value.is_finite() && value >= 0.0) {

@@ -36,8 +36,7 @@ impl Probe {
         adam: AdamConfig,
     ) -> Result<Self> {
         let classifier_parameters = Parameters::new(seed, "classifier", encoder_parameters.device());
-        let classifier =
-            linear_classifier(architecture.features(), classes, classifier_parameters.builder().pp("fc"))?;
+        let classifier = linear_classifier(architecture.features(), classes, classifier_parameters.builder().pp("fc"))?;
         let mut trained = classifier_parameters.trainable();
         if trains_encoder {
             trained.extend(encoder_parameters.trainable());

@@ -13,12 +13,12 @@ use super::features::features;
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::SimclrConfig;
+use crate::checkpoint::RunDirectory;
 use crate::data::views::{ViewPlan, Views};
 use crate::data::{self, Dataset, ImageShape, Images};
 use crate::error::Failure;
 use crate::eval::embedding::{alignment, uniformity};
 use crate::eval::knn::Knn;
-use crate::checkpoint::RunDirectory;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, RunLog, SimclrRecord, TrainingStatus};
 
