@@ -197,7 +197,7 @@ fn idx_sets_with_parts_missing_say_what_was_looked_for() {
 #[test]
 fn a_name_that_is_no_set_gets_the_list_of_sets() {
     let text = refused(open("minst", None, GREY, &|_, _, _| ()));
-    assert!(text.contains("digits, mnist, fashion-mnist") && text.contains("minst"), "{text}");
+    assert!(text.contains("digits, shapes, mnist, fashion-mnist") && text.contains("minst"), "{text}");
     let file = tempfile::NamedTempFile::new().unwrap();
     assert!(refused(open_directory(file.path(), GREY)).contains("a file, where a directory is expected"));
 }

@@ -9,6 +9,7 @@ pub mod idx;
 pub mod named;
 pub mod parquet;
 pub mod picture;
+pub mod shapes;
 pub mod supply;
 pub mod views;
 pub mod vision;
@@ -138,7 +139,7 @@ impl Dataset {
 
 /// Opens the data set that `--data` names.
 ///
-/// `spec` is `digits`, `mnist`, `fashion-mnist`, or a directory (a directory of one of those names is given as
+/// `spec` is `digits`, `shapes`, `mnist`, `fashion-mnist`, or a directory (a directory of one of those names is given as
 /// `./mnist`): of IDX files ([`idx::open`]), of the Hub's parquet files ([`parquet::open`]) or of pictures
 /// ([`folder::open`]), which is found out by the names in it. `data_dir` is where named sets lie, each in a folder of
 /// its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
@@ -152,6 +153,11 @@ pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: On
         let classes = (0..10).map(|digit| digit.to_string()).collect();
         return Dataset { name: spec.to_string(), classes, train, test }.fit(shape);
     }
+    if spec == "shapes" {
+        let (train, test) = rayon::join(shapes::train, shapes::test);
+        let classes = shapes::CLASSES.map(str::to_string).to_vec();
+        return Dataset { name: spec.to_string(), classes, train, test }.fit(shape);
+    }
     if let Some(set) = named::SETS.iter().find(|set| set.name == spec) {
         return named::open(set, data_dir, on_bytes)?.fit(shape);
     }
@@ -159,7 +165,7 @@ pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: On
     if !directory.is_dir() {
         let names: Vec<&str> = named::SETS.iter().map(|set| set.name).collect();
         bail!(Failure::Input(format!(
-            "--data {spec}: {}\nThe data sets are: digits, {}. A directory holds IDX files (MNIST's names), \
+            "--data {spec}: {}\nThe data sets are: digits, shapes, {}. A directory holds IDX files (MNIST's names), \
              the Hub's parquet files, or PNG and JPEG files in one folder a class.",
             if directory.exists() { "a file, where a directory is expected" } else { "no data set and no directory" },
             names.join(", ")

@@ -1,0 +1,84 @@
+//! The built-in data set `shapes`: 32x32 colour images of ten forms, drawn by the program, made for learning without
+//! labels.
+//!
+//! Every image is a scatter of several copies of one form, so that nearly every crop of it shows the form whole. All
+//! else is drawn anew for each image, and most of it for each copy, from distributions that know nothing of the class:
+//! number, places, sizes, rotations, colours, which of copy and ground is the darker, the patches of the ground. So
+//! the form alone tells the classes apart, and it is what two crops of one image share. An image is a pure function of its
+//! part and index, in arithmetic that IEEE 754 rounds exactly, so the bytes are the same on every machine and in any
+//! order.
+
+mod canvas;
+mod outline;
+mod scatter;
+
+use rayon::prelude::*;
+
+use super::Images;
+use crate::rng::Stream;
+
+/// Changing it, or anything that an image is drawn from, makes another data set.
+const SEED: u64 = 0x7368_6170_6573;
+
+/// Images in a row that hold each form equally often.
+const BLOCK: usize = 100;
+
+/// The forms, in the order of their labels.
+pub const CLASSES: [&str; 10] = outline::NAMES;
+
+/// One half of the data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// 20,000 images.
+    Train,
+    /// 4,000 images.
+    Test,
+}
+
+impl Part {
+    /// The number of images.
+    pub fn count(self) -> usize {
+        match self {
+            Part::Train => 20_000,
+            Part::Test => 4_000,
+        }
+    }
+
+    fn stream(self, purpose: &str) -> Stream {
+        let part = match self {
+            Part::Train => "train",
+            Part::Test => "test",
+        };
+        Stream::new(SEED, &format!("shapes.{part}.{purpose}"))
+    }
+}
+
+/// The 20,000 training images, (20000, 32, 32, 3): 2,000 of each form in a mixed order.
+pub fn train() -> Images {
+    first(Part::Train, Part::Train.count())
+}
+
+/// The 4,000 test images, (4000, 32, 32, 3): 400 of each form in a mixed order.
+pub fn test() -> Images {
+    first(Part::Test, Part::Test.count())
+}
+
+/// The first `count` images of `part`, or all if it has fewer.
+pub fn first(part: Part, count: usize) -> Images {
+    let count = count.min(part.count());
+    let stride = canvas::SIDE * canvas::SIDE * 3;
+    let (mut pixels, mut labels) = (vec![0; count * stride], vec![0; count]);
+    let (order, images) = (part.stream("order"), part.stream("images"));
+    let outlines = outline::all();
+    pixels.par_chunks_mut(BLOCK * stride).zip(labels.par_chunks_mut(BLOCK)).enumerate().for_each(
+        |(block, (pixels, labels))| {
+            let places = order.at(block as u64).permutation(BLOCK);
+            for (position, (image, label)) in pixels.chunks_mut(stride).zip(labels).enumerate() {
+                *label = (places[position] % 10) as u8;
+                let generator = &mut images.at((block * BLOCK + position) as u64);
+                scatter::draw(&outlines[usize::from(*label)], generator).write(image);
+            }
+        },
+    );
+    Images { height: canvas::SIDE, width: canvas::SIDE, channels: 3, pixels, labels }
+}
