@@ -25,6 +25,7 @@ mod parallel;
 mod simd;
 mod storage;
 mod window;
+mod winograd;
 
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam_step};

@@ -8,3 +8,26 @@
 pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
+
+/// The same for work that is written in vectors.
+pub fn with_vectors<W: pulp::WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// The vector of `values` from `start` on, with zeros where they end.
+#[inline(always)]
+pub fn load<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
+    match values.get(start..start + S::F32_LANES) {
+        Some(values) => S::as_simd_f32s(values).0[0],
+        None => simd.partial_load_f32s(values.get(start..).unwrap_or_default()),
+    }
+}
+
+/// Writes a vector to `values` from `start` on, as far as they reach.
+#[inline(always)]
+pub fn store<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vector: S::f32s) {
+    match values.get_mut(start..start + S::F32_LANES) {
+        Some(values) => S::as_mut_simd_f32s(values).0[0] = vector,
+        None => simd.partial_store_f32s(values.get_mut(start..).unwrap_or_default(), vector),
+    }
+}

@@ -1,0 +1,100 @@
+//! From images to planes and back.
+
+use super::panel::PANEL;
+use super::transforms::{Axis, Places, both_axes};
+use super::{PLANES, SEEN, SIDE, Tiles};
+use crate::ops::simd::{load, store};
+use pulp::{Simd, WithSimd};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Transforms squares of FROM x FROM pixels by `T`. The planes are groups of channels (`group` of them, the last
+/// filled up with zeros to whole vectors), each group PLANES x tiles x `group`.
+pub struct ToPlanes<'a, T, const FROM: usize> {
+    pub transform: PhantomData<T>,
+    pub tiles: &'a Tiles,
+    pub of_tiles: Range<usize>,
+    /// (N, H, W, channels)
+    pub images: &'a [f32],
+    pub channels: usize,
+    pub of_channels: Range<usize>,
+    /// Pixels that a square reaches beyond its tile to the top and left.
+    pub margin: usize,
+    pub group: usize,
+    pub planes: &'a mut [f32],
+}
+
+impl<T: Axis<FROM, SEEN>, const FROM: usize> WithSimd for ToPlanes<'_, T, FROM> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { tiles, images, channels, of_channels, group, planes, .. } = self;
+        let plane = self.of_tiles.len() * group;
+        let end = of_channels.len().div_ceil(group) * group;
+        for (index, tile) in self.of_tiles.enumerate() {
+            let (image, top, left) = tiles.corner(tile);
+            let mut pixels = [[&[][..]; FROM]; FROM]; // nothing where the square is off the image, read as zeros
+            for (row, pixels) in pixels.iter_mut().enumerate() {
+                let y = (top + row).wrapping_sub(self.margin);
+                for (column, pixel) in pixels.iter_mut().enumerate() {
+                    let x = (left + column).wrapping_sub(self.margin);
+                    if y < tiles.height && x < tiles.width {
+                        let start = ((image * tiles.height + y) * tiles.width + x) * channels;
+                        *pixel = &images[start + of_channels.start..start + of_channels.end];
+                    }
+                }
+            }
+            for channel in (0..end).step_by(S::F32_LANES) {
+                let square = pixels.map(|row| row.map(|pixel| load(simd, pixel, channel)));
+                let points = both_axes::<T, FROM, SEEN, S>(simd, square);
+                let start = channel / group * PLANES * plane + index * group;
+                for (position, value) in points.as_flattened().iter().enumerate() {
+                    let row = &mut planes[start + position * plane..][..group];
+                    store(simd, row, channel % group, *value);
+                }
+            }
+        }
+    }
+}
+
+/// Transforms the planes (PLANES, tiles, PANEL) of a group of features back to places of the output.
+pub struct FromPlanes<'a> {
+    pub tiles: &'a Tiles,
+    pub of_tiles: Range<usize>,
+    pub planes: &'a [f32],
+    /// The output's strips that have these tiles: (places, features).
+    pub output: &'a mut [f32],
+    pub features: usize,
+    pub of_features: Range<usize>,
+}
+
+impl WithSimd for FromPlanes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { tiles, planes, output, features, of_features, .. } = self;
+        let plane = self.of_tiles.len() * PANEL;
+        let first = tiles.first_pixel(self.of_tiles.start / tiles.across());
+        for (index, tile) in self.of_tiles.enumerate() {
+            let (image, top, left) = tiles.corner(tile);
+            let (rows, columns) = (SIDE.min(tiles.height - top), SIDE.min(tiles.width - left));
+            let corner = (image * tiles.height + top) * tiles.width + left - first;
+            for feature in (0..of_features.len()).step_by(S::F32_LANES) {
+                let mut points = [[simd.splat_f32s(0.0); SEEN]; SEEN];
+                for (position, value) in points.as_flattened_mut().iter_mut().enumerate() {
+                    *value = load(simd, planes, position * plane + index * PANEL + feature);
+                }
+                let places = both_axes::<Places, SEEN, SIDE, S>(simd, points);
+                for (row, places) in places.iter().enumerate().take(rows) {
+                    for (column, value) in places.iter().enumerate().take(columns) {
+                        let start = (corner + row * tiles.width + column) * features;
+                        let pixel = &mut output[start + of_features.start..start + of_features.end];
+                        store(simd, pixel, feature, *value);
+                    }
+                }
+            }
+        }
+    }
+}
