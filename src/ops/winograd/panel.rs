@@ -59,28 +59,29 @@ impl PanelProduct<'_> {
             // `product` `rows` x PANEL; `row + R <= rows`, and `column + 2 lanes <= PANEL` because the lanes are a
             // power of two up to 16. `S::f32s` is plain data of so many f32, read and written unaligned.
             unsafe {
-                let product = self.product.as_mut_ptr().add(row * PANEL + column);
-                let vector = |start: *const f32, index: usize| start.add(index * S::F32_LANES).cast::<S::f32s>();
+                let product = self.product.as_mut_ptr().add(row * PANEL + column).cast::<S::f32s>();
+                let line = PANEL / S::F32_LANES;
                 if self.accumulate {
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        *sums = [0, 1].map(|index| vector(product.add(row * PANEL), index).read_unaligned());
+                    for row in 0..R {
+                        sums[row][0] = product.add(row * line).read_unaligned();
+                        sums[row][1] = product.add(row * line + 1).read_unaligned();
                     }
                 }
                 let mut left = self.left.as_ptr().add(row * row_stride);
-                let mut right = self.right.as_ptr().add(column);
+                let mut right = self.right.as_ptr().add(column).cast::<S::f32s>();
                 for _ in 0..depth {
-                    let line = [0, 1].map(|index| vector(right, index).read_unaligned());
-                    for (row, sums) in sums.iter_mut().enumerate() {
+                    let (first, second) = (right.read_unaligned(), right.add(1).read_unaligned());
+                    for row in 0..R {
                         let factor = simd.splat_f32s(*left.add(row * row_stride));
-                        *sums = [0, 1].map(|index| simd.mul_add_e_f32s(factor, line[index], sums[index]));
+                        sums[row][0] = simd.mul_add_e_f32s(factor, first, sums[row][0]);
+                        sums[row][1] = simd.mul_add_e_f32s(factor, second, sums[row][1]);
                     }
                     left = left.wrapping_add(column_stride);
-                    right = right.wrapping_add(PANEL);
+                    right = right.wrapping_add(line);
                 }
-                for (row, sums) in sums.iter().enumerate() {
-                    for (index, sum) in sums.iter().enumerate() {
-                        vector(product.add(row * PANEL), index).cast_mut().write_unaligned(*sum);
-                    }
+                for row in 0..R {
+                    product.add(row * line).write_unaligned(sums[row][0]);
+                    product.add(row * line + 1).write_unaligned(sums[row][1]);
                 }
             }
         }

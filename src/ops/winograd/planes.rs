@@ -46,7 +46,12 @@ impl<T: Axis<FROM, SEEN>, const FROM: usize> WithSimd for ToPlanes<'_, T, FROM> 
                 }
             }
             for channel in (0..end).step_by(S::F32_LANES) {
-                let square = pixels.map(|row| row.map(|pixel| load(simd, pixel, channel)));
+                let mut square = [[simd.splat_f32s(0.0); FROM]; FROM];
+                for (square, pixels) in square.iter_mut().zip(&pixels) {
+                    for (value, pixel) in square.iter_mut().zip(pixels) {
+                        *value = load(simd, pixel, channel);
+                    }
+                }
                 let points = both_axes::<T, FROM, SEEN, S>(simd, square);
                 let start = channel / group * PLANES * plane + index * group;
                 for (position, value) in points.as_flattened().iter().enumerate() {

@@ -36,6 +36,8 @@ pub struct OfPlaces;
 pub struct OfWeights;
 
 /// Both axes: down, then across.
+///
+/// Loops, here and wherever vectors are at work: the closure of an array's `map` is compiled for the baseline.
 #[inline(always)]
 pub fn both_axes<T: Axis<FROM, TO>, const FROM: usize, const TO: usize, S: Simd>(
     simd: S,
@@ -44,12 +46,20 @@ pub fn both_axes<T: Axis<FROM, TO>, const FROM: usize, const TO: usize, S: Simd>
     let zero = simd.splat_f32s(0.0);
     let mut down = [[zero; FROM]; TO];
     for column in 0..FROM {
-        let values = T::along(simd, values.map(|row| row[column]));
+        let mut line = [zero; FROM];
+        for row in 0..FROM {
+            line[row] = values[row][column];
+        }
+        let line = T::along(simd, line);
         for row in 0..TO {
-            down[row][column] = values[row];
+            down[row][column] = line[row];
         }
     }
-    down.map(|row| T::along(simd, row))
+    let mut points = [[zero; TO]; TO];
+    for row in 0..TO {
+        points[row] = T::along(simd, down[row]);
+    }
+    points
 }
 
 /// The half of a pair of points ±p: (even + odd, even - odd).
@@ -80,14 +90,17 @@ impl Axis<6, 6> for Pixels {
     }
 }
 
+/// The polynomial with these coefficients at ±`point`, divided by `product`.
+#[inline(always)]
+fn weights_at<S: Simd>(simd: S, w: [S::f32s; 3], point: f32, product: f32) -> (S::f32s, S::f32s) {
+    let even = scaled(simd, 1.0 / product, w[0], times(simd, point * point / product, w[2]));
+    pair(simd, even, times(simd, point / product, w[1]))
+}
+
 impl Axis<3, 6> for Weights {
     #[inline(always)]
     fn along<S: Simd>(simd: S, w: [S::f32s; 3]) -> [S::f32s; 6] {
-        let at = |point: f32, product: f32| {
-            let even = scaled(simd, 1.0 / product, w[0], times(simd, point * point / product, w[2]));
-            pair(simd, even, times(simd, point / product, w[1]))
-        };
-        let ((a, minus_a), (b, minus_b)) = (at(A, AT_A), at(B, AT_B));
+        let ((a, minus_a), (b, minus_b)) = (weights_at(simd, w, A, AT_A), weights_at(simd, w, B, AT_B));
         [times(simd, 1.0 / AT_ZERO, w[0]), a, minus_a, b, minus_b, w[2]]
     }
 }
@@ -105,14 +118,17 @@ impl Axis<6, 4> for Places {
     }
 }
 
+/// The polynomial with these coefficients at ±`point`.
+#[inline(always)]
+fn places_at<S: Simd>(simd: S, y: [S::f32s; 4], point: f32) -> (S::f32s, S::f32s) {
+    let odd = times(simd, point, scaled(simd, point * point, y[3], y[1]));
+    pair(simd, scaled(simd, point * point, y[2], y[0]), odd)
+}
+
 impl Axis<4, 6> for OfPlaces {
     #[inline(always)]
     fn along<S: Simd>(simd: S, y: [S::f32s; 4]) -> [S::f32s; 6] {
-        let at = |point: f32| {
-            let odd = times(simd, point, scaled(simd, point * point, y[3], y[1]));
-            pair(simd, scaled(simd, point * point, y[2], y[0]), odd)
-        };
-        let ((a, minus_a), (b, minus_b)) = (at(A), at(B));
+        let ((a, minus_a), (b, minus_b)) = (places_at(simd, y, A), places_at(simd, y, B));
         [y[0], a, minus_a, b, minus_b, y[3]]
     }
 }

@@ -75,8 +75,10 @@ impl WithSimd for ToPlanes<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for (index, kernel) in self.kernels.chunks_exact(AREA * self.columns).enumerate() {
             for column in (0..PANEL).step_by(S::F32_LANES) {
-                let at = |position: usize| load(simd, &kernel[position * self.columns..][..self.columns], column);
-                let square = [0, 3, 6].map(|row| [at(row), at(row + 1), at(row + 2)]);
+                let mut square = [[simd.splat_f32s(0.0); 3]; 3];
+                for (value, weights) in square.as_flattened_mut().iter_mut().zip(kernel.chunks_exact(self.columns)) {
+                    *value = load(simd, weights, column);
+                }
                 let points = both_axes::<Weights, 3, SEEN, S>(simd, square);
                 for (position, value) in points.as_flattened().iter().enumerate() {
                     store(simd, self.planes, (position * self.depth + index) * PANEL + column, *value);
