@@ -103,7 +103,9 @@ fn speed() {
         work();
         start.elapsed().as_secs_f64()
     };
+    let only = std::env::var("ONLY").unwrap_or_default();
     for (side, channels, features) in [(32, 32, 32), (32, 64, 64), (16, 64, 64), (16, 128, 128), (8, 128, 128), (8, 256, 256), (4, 256, 256), (4, 512, 512)] {
+        if !format!("{side} {channels}").contains(&only) { continue; }
         let (images, height, width) = (128, side, side);
         let tiles = Tiles { images, height, width };
         let window =
