@@ -129,14 +129,19 @@ pub fn add_in_order_f64(parts: &[Vec<f32>], len: usize) -> Vec<f64> {
     sum
 }
 
-/// Lends `len` values of memory that the thread keeps for the next call. Their content is arbitrary.
+/// Values of a cache line.
+const LINE: usize = 16;
+
+/// Lends `len` values of memory that the thread keeps for the next call, from the start of a cache line on. Their
+/// content is arbitrary.
 pub fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local! { static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) } }
     let mut buffer = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if buffer.len() < len {
-        buffer = vec![0.0; len];
+    if buffer.len() < len + LINE {
+        buffer = vec![0.0; len + LINE];
     }
-    let result = work(&mut buffer[..len]);
+    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+    let result = work(&mut buffer[start..start + len]);
     FREE.with_borrow_mut(|free| free.push(buffer));
     result
 }

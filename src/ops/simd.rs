@@ -19,8 +19,14 @@ pub fn with_vectors<W: pulp::WithSimd>(work: W) -> W::Output {
 pub fn load<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
     match values.get(start..start + S::F32_LANES) {
         Some(values) => S::as_simd_f32s(values).0[0],
-        None => simd.partial_load_f32s(values.get(start..).unwrap_or_default()),
+        None => load_end(simd, values, start),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn load_end<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
+    simd.partial_load_f32s(values.get(start..).unwrap_or_default())
 }
 
 /// Writes a vector to `values` from `start` on, as far as they reach.
@@ -28,6 +34,12 @@ pub fn load<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
 pub fn store<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vector: S::f32s) {
     match values.get_mut(start..start + S::F32_LANES) {
         Some(values) => S::as_mut_simd_f32s(values).0[0] = vector,
-        None => simd.partial_store_f32s(values.get_mut(start..).unwrap_or_default(), vector),
+        None => store_end(simd, values, start, vector),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn store_end<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vector: S::f32s) {
+    simd.partial_store_f32s(values.get_mut(start..).unwrap_or_default(), vector);
 }

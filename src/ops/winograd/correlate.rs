@@ -4,7 +4,7 @@ use super::panel::{PANEL, PanelProduct};
 use super::planes::{FromPlanes, ToPlanes};
 use super::transforms::Pixels;
 use super::weights::PlanesOfWeight;
-use super::{PLANES, Tiles};
+use super::{PLANES, Tiles, pitch};
 use crate::ops::affine::Epilogue;
 use crate::ops::parallel::{fill_pieces, scratch, tile};
 use crate::ops::simd::with_vectors;
@@ -35,8 +35,9 @@ impl Tiles {
         fill_pieces(sizes, |block, output| {
             let of_tiles = self.of_strips(tile(block, strips, self.strips()));
             let count = of_tiles.len();
-            scratch(PLANES * count * (depth + PANEL), |memory| {
-                let (seen, products) = memory.split_at_mut(PLANES * count * depth);
+            let sizes = [pitch(count, depth), pitch(depth, PANEL), pitch(count, PANEL)];
+            scratch(PLANES * (sizes[0] + sizes[2]), |memory| {
+                let (seen, products) = memory.split_at_mut(PLANES * sizes[0]);
                 with_vectors(ToPlanes {
                     transform: PhantomData::<Pixels>,
                     tiles: self,
@@ -49,15 +50,15 @@ impl Tiles {
                     planes: seen,
                 });
                 for (index, panel) in weight.panels().enumerate() {
-                    let planes = seen.chunks_exact(count * depth).zip(panel.chunks_exact(depth * PANEL));
-                    for ((left, right), product) in planes.zip(products.chunks_exact_mut(count * PANEL)) {
+                    let planes = seen.chunks_exact(sizes[0]).zip(panel.chunks_exact(sizes[1]));
+                    for ((left, right), product) in planes.zip(products.chunks_exact_mut(sizes[2])) {
                         let accumulate = false;
                         with_vectors(PanelProduct {
                             left,
                             row_stride: depth,
                             column_stride: 1,
-                            right,
-                            product,
+                            right: &right[..depth * PANEL],
+                            product: &mut product[..count * PANEL],
                             accumulate,
                         });
                     }

@@ -24,6 +24,12 @@ const SEEN: usize = SIDE + 2;
 /// Planes: one for each pair of points.
 const PLANES: usize = SEEN * SEEN;
 
+/// Values from the start of a plane of this size to the next: a cache line more than it has. Planes whose size is a
+/// power of two would all fall into the same lines of the cache.
+const fn pitch(rows: usize, columns: usize) -> usize {
+    rows * columns + 16
+}
+
 /// Images cut into tiles.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiles {

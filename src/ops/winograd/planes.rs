@@ -2,7 +2,7 @@
 
 use super::panel::PANEL;
 use super::transforms::{Axis, Places, both_axes};
-use super::{PLANES, SEEN, SIDE, Tiles};
+use super::{PLANES, SEEN, SIDE, Tiles, pitch};
 use crate::ops::simd::{load, store};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
@@ -30,7 +30,7 @@ impl<T: Axis<FROM, SEEN>, const FROM: usize> WithSimd for ToPlanes<'_, T, FROM> 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { tiles, images, channels, of_channels, group, planes, .. } = self;
-        let plane = self.of_tiles.len() * group;
+        let plane = pitch(self.of_tiles.len(), group);
         let end = of_channels.len().div_ceil(group) * group;
         for (index, tile) in self.of_tiles.enumerate() {
             let (image, top, left) = tiles.corner(tile);
@@ -46,18 +46,17 @@ impl<T: Axis<FROM, SEEN>, const FROM: usize> WithSimd for ToPlanes<'_, T, FROM> 
                 }
             }
             for channel in (0..end).step_by(S::F32_LANES) {
-                let mut square = [[simd.splat_f32s(0.0); FROM]; FROM];
-                for (square, pixels) in square.iter_mut().zip(&pixels) {
-                    for (value, pixel) in square.iter_mut().zip(pixels) {
-                        *value = load(simd, pixel, channel);
-                    }
-                }
-                let points = both_axes::<T, FROM, SEEN, S>(simd, square);
                 let start = channel / group * PLANES * plane + index * group;
-                for (position, value) in points.as_flattened().iter().enumerate() {
-                    let row = &mut planes[start + position * plane..][..group];
-                    store(simd, row, channel % group, *value);
-                }
+                both_axes::<T, FROM, SEEN, S>(
+                    simd,
+                    #[inline(always)]
+                    |row, column| load(simd, pixels[row][column], channel),
+                    #[inline(always)]
+                    |row, column, value| {
+                        let row = &mut planes[start + (row * SEEN + column) * plane..][..group];
+                        store(simd, row, channel % group, value);
+                    },
+                );
             }
         }
     }
@@ -80,25 +79,26 @@ impl WithSimd for FromPlanes<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { tiles, planes, output, features, of_features, .. } = self;
-        let plane = self.of_tiles.len() * PANEL;
+        let plane = pitch(self.of_tiles.len(), PANEL);
         let first = tiles.first_pixel(self.of_tiles.start / tiles.across());
         for (index, tile) in self.of_tiles.enumerate() {
             let (image, top, left) = tiles.corner(tile);
             let (rows, columns) = (SIDE.min(tiles.height - top), SIDE.min(tiles.width - left));
             let corner = (image * tiles.height + top) * tiles.width + left - first;
             for feature in (0..of_features.len()).step_by(S::F32_LANES) {
-                let mut points = [[simd.splat_f32s(0.0); SEEN]; SEEN];
-                for (position, value) in points.as_flattened_mut().iter_mut().enumerate() {
-                    *value = load(simd, planes, position * plane + index * PANEL + feature);
-                }
-                let places = both_axes::<Places, SEEN, SIDE, S>(simd, points);
-                for (row, places) in places.iter().enumerate().take(rows) {
-                    for (column, value) in places.iter().enumerate().take(columns) {
-                        let start = (corner + row * tiles.width + column) * features;
-                        let pixel = &mut output[start + of_features.start..start + of_features.end];
-                        store(simd, pixel, feature, *value);
-                    }
-                }
+                both_axes::<Places, SEEN, SIDE, S>(
+                    simd,
+                    #[inline(always)]
+                    |row, column| load(simd, planes, (row * SEEN + column) * plane + index * PANEL + feature),
+                    #[inline(always)]
+                    |row, column, value| {
+                        if row < rows && column < columns {
+                            let start = (corner + row * tiles.width + column) * features;
+                            let pixel = &mut output[start + of_features.start..start + of_features.end];
+                            store(simd, pixel, feature, value);
+                        }
+                    },
+                );
             }
         }
     }

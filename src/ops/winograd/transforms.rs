@@ -35,31 +35,34 @@ pub struct OfPlaces;
 /// Gᵀ, the adjoint of [`Weights`]: the gradient of the values at the points to that of three weights.
 pub struct OfWeights;
 
-/// Both axes: down, then across.
+/// Both axes: down, then across. `load` gives the value at (row, column), `store` takes those after the transform.
 ///
-/// Loops, here and wherever vectors are at work: the closure of an array's `map` is compiled for the baseline.
+/// Both must be inlined always, and arrays go through loops here: the closure of an array's `map` is compiled for the
+/// baseline.
 #[inline(always)]
 pub fn both_axes<T: Axis<FROM, TO>, const FROM: usize, const TO: usize, S: Simd>(
     simd: S,
-    values: [[S::f32s; FROM]; FROM],
-) -> [[S::f32s; TO]; TO] {
+    load: impl Fn(usize, usize) -> S::f32s,
+    mut store: impl FnMut(usize, usize, S::f32s),
+) {
     let zero = simd.splat_f32s(0.0);
     let mut down = [[zero; FROM]; TO];
     for column in 0..FROM {
         let mut line = [zero; FROM];
-        for row in 0..FROM {
-            line[row] = values[row][column];
+        for (row, value) in line.iter_mut().enumerate() {
+            *value = load(row, column);
         }
         let line = T::along(simd, line);
         for row in 0..TO {
             down[row][column] = line[row];
         }
     }
-    let mut points = [[zero; TO]; TO];
-    for row in 0..TO {
-        points[row] = T::along(simd, down[row]);
+    for (row, line) in down.iter().enumerate() {
+        let line = T::along(simd, *line);
+        for (column, value) in line.iter().enumerate() {
+            store(row, column, *value);
+        }
     }
-    points
 }
 
 /// The half of a pair of points ±p: (even + odd, even - odd).

@@ -1,14 +1,15 @@
 //! The gradient of the weight: in each plane, the product of the images' channels by tiles with the gradient's tiles
 //! by features.
 //!
-//! A task has a range of the channels and a share of the tiles, so that its sums stay in the cache while it goes
-//! through the tiles block by block; each block of the gradient is transformed again for each range of channels.
+//! A task has a square of channels and features and a share of the tiles, so that its sums stay in a core's
+//! second-level cache while it goes through the tiles block by block. Each task transforms what it needs itself.
 
 use super::panel::{PANEL, PanelProduct};
 use super::planes::ToPlanes;
 use super::transforms::{OfPlaces, OfWeights, Pixels, both_axes};
 use super::weights::AREA;
-use super::{PLANES, SEEN, SIDE, Tiles};
+use super::{PLANES, SEEN, SIDE, Tiles, pitch};
+use crate::ops::layout::cpu::transpose;
 use crate::ops::parallel::{self, fill_tiles, scratch, tile};
 use crate::ops::simd::{load, store, with_vectors};
 use pulp::{Simd, WithSimd};
@@ -16,10 +17,13 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Tiles of a block.
-const TILES: usize = 48;
+const TILES: usize = 32;
 
 /// Channels of a task.
 const CHANNELS: usize = 64;
+
+/// Features of a task, whole panels.
+const FEATURES: usize = 2 * PANEL;
 
 /// Tasks there should be at least, where there are tiles enough, for machines with many cores.
 const TASKS: usize = 16;
@@ -29,53 +33,57 @@ impl Tiles {
     pub fn weight_gradient(&self, images: &[f32], gradient: &[f32], channels: usize, features: usize) -> Vec<f32> {
         let strips = self.strips_of_a_block(TILES);
         let blocks = self.strips().div_ceil(strips);
-        let ranges = channels.div_ceil(CHANNELS);
-        let shares = TASKS.div_ceil(ranges).min(blocks);
-        let parts = parallel::map(ranges * shares, |task| {
-            let of_channels = tile(task / shares, CHANNELS, channels);
-            let share = task % shares;
+        let (down, across) = (features.div_ceil(FEATURES), channels.div_ceil(CHANNELS));
+        let shares = TASKS.div_ceil(down * across).min(blocks);
+        let parts = parallel::map(down * across * shares, |task| {
+            let (square, share) = (task / shares, task % shares);
+            let of_features = tile(square / across, FEATURES, features);
+            let of_channels = tile(square % across, CHANNELS, channels);
             let blocks = share * blocks / shares..(share + 1) * blocks / shares;
             let blocks = blocks.map(|block| self.of_strips(tile(block, strips, self.strips())));
-            self.part(images, gradient, (channels, of_channels), features, blocks)
+            self.part((images, channels, of_channels), (gradient, features, of_features), blocks)
         });
-        // The shares of a range of channels are added in order, then brought from (9, C, features) to (features, C, 9).
-        let sums = parallel::map(ranges, |range| parallel::add_in_order(&parts[range * shares..(range + 1) * shares]));
-        let (weight, _) = fill_tiles(features * channels * AREA, channels * AREA, |feature, weight| {
-            for (range, sum) in sums.iter().enumerate() {
+        // The shares of a square are added in order.
+        let row = channels * AREA;
+        let (weight, _) = fill_tiles(features * row, PANEL * row, |panel, weight| {
+            for range in 0..across {
+                let square = panel * PANEL / FEATURES * across + range;
                 let of_channels = tile(range, CHANNELS, channels);
-                let count = of_channels.len();
-                let panel = &sum[feature / PANEL * AREA * count * PANEL..];
-                for (channel, kernel) in
-                    weight[of_channels.start * AREA..of_channels.end * AREA].chunks_exact_mut(AREA).enumerate()
-                {
-                    for (position, value) in kernel.iter_mut().enumerate() {
-                        *value = panel[(position * count + channel) * PANEL + feature % PANEL];
+                let len = of_channels.len() * AREA;
+                scratch(2 * len * PANEL, |memory| {
+                    let (sum, turned) = memory.split_at_mut(len * PANEL);
+                    sum.fill(0.0);
+                    for part in &parts[square * shares..(square + 1) * shares] {
+                        let part = &part[panel % (FEATURES / PANEL) * len * PANEL..];
+                        sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
                     }
-                }
+                    transpose(sum, len, PANEL, turned);
+                    for (weight, turned) in weight.chunks_exact_mut(row).zip(turned.chunks_exact(len)) {
+                        weight[of_channels.start * AREA..of_channels.end * AREA].copy_from_slice(turned);
+                    }
+                });
             }
         });
         weight
     }
 
-    /// What the tiles of these blocks give to the kernels of these channels: for each panel of features
-    /// (9, channels, PANEL).
+    /// What the tiles of these blocks give to the kernels of these channels and features: for each panel of features
+    /// (channels, 9, PANEL).
     fn part(
         &self,
-        images: &[f32],
-        gradient: &[f32],
-        (channels, of_channels): (usize, Range<usize>),
-        features: usize,
+        (images, channels, of_channels): (&[f32], usize, Range<usize>),
+        (gradient, features, of_features): (&[f32], usize, Range<usize>),
         blocks: impl Iterator<Item = Range<usize>>,
     ) -> Vec<f32> {
         let count = of_channels.len();
-        let panels = features.div_ceil(PANEL);
+        let panels = of_features.len().div_ceil(PANEL);
         let mut part = vec![0.0; panels * AREA * count * PANEL];
-        scratch(panels * PLANES * count * PANEL, |sums| {
-            sums.fill(0.0);
-            for of_tiles in blocks {
+        scratch(panels * PLANES * pitch(count, PANEL), |sums| {
+            for (index, of_tiles) in blocks.enumerate() {
                 let tiles = of_tiles.len();
-                scratch(PLANES * tiles * (count + panels * PANEL), |memory| {
-                    let (seen, given) = memory.split_at_mut(PLANES * tiles * count);
+                let sizes = [pitch(tiles, count), pitch(tiles, PANEL), pitch(count, PANEL)];
+                scratch(PLANES * (sizes[0] + panels * sizes[1]), |memory| {
+                    let (seen, given) = memory.split_at_mut(PLANES * sizes[0]);
                     with_vectors(ToPlanes {
                         transform: PhantomData::<Pixels>,
                         tiles: self,
@@ -93,39 +101,39 @@ impl Tiles {
                         of_tiles: of_tiles.clone(),
                         images: gradient,
                         channels: features,
-                        of_channels: 0..features,
+                        of_channels: of_features.clone(),
                         margin: 0,
                         group: PANEL,
                         planes: given,
                     });
                     for (plane, (right, product)) in
-                        given.chunks_exact(tiles * PANEL).zip(sums.chunks_exact_mut(count * PANEL)).enumerate()
+                        given.chunks_exact(sizes[1]).zip(sums.chunks_exact_mut(sizes[2])).enumerate()
                     {
                         with_vectors(PanelProduct {
-                            left: &seen[plane % PLANES * tiles * count..][..tiles * count],
+                            left: &seen[plane % PLANES * sizes[0]..][..tiles * count],
                             row_stride: 1,
                             column_stride: count,
-                            right,
-                            product,
-                            accumulate: true,
+                            right: &right[..tiles * PANEL],
+                            product: &mut product[..count * PANEL],
+                            accumulate: index > 0,
                         });
                     }
                 });
             }
-            let sums = sums.chunks_exact(PLANES * count * PANEL);
+            let sums = sums.chunks_exact(PLANES * pitch(count, PANEL));
             for (planes, weights) in sums.zip(part.chunks_exact_mut(AREA * count * PANEL)) {
-                with_vectors(FromPlanes { planes, weights, plane: count * PANEL });
+                with_vectors(FromPlanes { planes, weights, channels: count });
             }
         });
         part
     }
 }
 
-/// Transforms planes back to the values of kernels.
+/// Transforms the planes (PLANES, channels, PANEL) back to the values of kernels: (channels, 9, PANEL).
 struct FromPlanes<'a> {
     planes: &'a [f32],
     weights: &'a mut [f32],
-    plane: usize,
+    channels: usize,
 }
 
 impl WithSimd for FromPlanes<'_> {
@@ -133,14 +141,20 @@ impl WithSimd for FromPlanes<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for start in (0..self.plane).step_by(S::F32_LANES) {
-            let mut points = [[simd.splat_f32s(0.0); SEEN]; SEEN];
-            for (position, value) in points.as_flattened_mut().iter_mut().enumerate() {
-                *value = load(simd, self.planes, position * self.plane + start);
-            }
-            let kernel = both_axes::<OfWeights, SEEN, 3, S>(simd, points);
-            for (position, value) in kernel.as_flattened().iter().enumerate() {
-                store(simd, self.weights, position * self.plane + start, *value);
+        for channel in 0..self.channels {
+            for start in (0..PANEL).step_by(S::F32_LANES) {
+                both_axes::<OfWeights, SEEN, 3, S>(
+                    simd,
+                    #[inline(always)]
+                    |row, column| {
+                        let plane = (row * SEEN + column) * pitch(self.channels, PANEL);
+                        load(simd, self.planes, plane + channel * PANEL + start)
+                    },
+                    #[inline(always)]
+                    |row, column, value| {
+                        store(simd, self.weights, (channel * AREA + row * 3 + column) * PANEL + start, value);
+                    },
+                );
             }
         }
     }

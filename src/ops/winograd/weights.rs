@@ -2,7 +2,7 @@
 
 use super::panel::PANEL;
 use super::transforms::{Weights, both_axes};
-use super::{PLANES, SEEN};
+use super::{PLANES, SEEN, pitch};
 use crate::ops::layout::cpu::transpose;
 use crate::ops::parallel::{fill_tiles, scratch, tile};
 use crate::ops::simd::{load, store, with_vectors};
@@ -44,7 +44,7 @@ impl PlanesOfWeight {
 
     /// `kernels` lays the kernels of some columns out as (depth, 9, columns).
     fn new(columns: usize, depth: usize, kernels: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync) -> Self {
-        let panel = PLANES * depth * PANEL;
+        let panel = PLANES * pitch(depth, PANEL);
         let (planes, _) = fill_tiles(columns.div_ceil(PANEL) * panel, panel, |index, planes| {
             let of_columns = tile(index, PANEL, columns);
             scratch(depth * AREA * of_columns.len(), |memory| {
@@ -57,7 +57,7 @@ impl PlanesOfWeight {
 
     /// The panels, each PLANES x depth x PANEL.
     pub fn panels(&self) -> impl Iterator<Item = &[f32]> {
-        self.planes.chunks_exact(PLANES * self.depth * PANEL)
+        self.planes.chunks_exact(PLANES * pitch(self.depth, PANEL))
     }
 }
 
@@ -75,14 +75,16 @@ impl WithSimd for ToPlanes<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for (index, kernel) in self.kernels.chunks_exact(AREA * self.columns).enumerate() {
             for column in (0..PANEL).step_by(S::F32_LANES) {
-                let mut square = [[simd.splat_f32s(0.0); 3]; 3];
-                for (value, weights) in square.as_flattened_mut().iter_mut().zip(kernel.chunks_exact(self.columns)) {
-                    *value = load(simd, weights, column);
-                }
-                let points = both_axes::<Weights, 3, SEEN, S>(simd, square);
-                for (position, value) in points.as_flattened().iter().enumerate() {
-                    store(simd, self.planes, (position * self.depth + index) * PANEL + column, *value);
-                }
+                both_axes::<Weights, 3, SEEN, S>(
+                    simd,
+                    #[inline(always)]
+                    |row, place| load(simd, &kernel[(row * 3 + place) * self.columns..][..self.columns], column),
+                    #[inline(always)]
+                    |row, place, value| {
+                        let start = (row * SEEN + place) * pitch(self.depth, PANEL) + index * PANEL;
+                        store(simd, self.planes, start + column, value);
+                    },
+                );
             }
         }
     }
