@@ -14,32 +14,30 @@ pub fn with_vectors<W: pulp::WithSimd>(work: W) -> W::Output {
     pulp::Arch::new().dispatch(work)
 }
 
-/// The vector of `values` from `start` on, with zeros where they end.
+/// The vector of `values` that starts at `start`, all of it.
 #[inline(always)]
-pub fn load<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
-    match values.get(start..start + S::F32_LANES) {
-        Some(values) => S::as_simd_f32s(values).0[0],
-        None => load_end(simd, values, start),
-    }
+pub fn load<S: pulp::Simd>(values: &[f32], start: usize) -> S::f32s {
+    S::as_simd_f32s(&values[start..start + S::F32_LANES]).0[0]
 }
 
+/// The same with zeros where the values end. Compiled for the baseline, for the ends of rows.
 #[cold]
 #[inline(never)]
-fn load_end<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
-    simd.partial_load_f32s(values.get(start..).unwrap_or_default())
+pub fn load_end<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
+    let end = values.len().min(start + S::F32_LANES);
+    simd.partial_load_f32s(values.get(start..end).unwrap_or_default())
 }
 
-/// Writes a vector to `values` from `start` on, as far as they reach.
+/// Writes a vector to `values` from `start` on, all of it.
 #[inline(always)]
-pub fn store<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vector: S::f32s) {
-    match values.get_mut(start..start + S::F32_LANES) {
-        Some(values) => S::as_mut_simd_f32s(values).0[0] = vector,
-        None => store_end(simd, values, start, vector),
-    }
+pub fn store<S: pulp::Simd>(values: &mut [f32], start: usize, vector: S::f32s) {
+    S::as_mut_simd_f32s(&mut values[start..start + S::F32_LANES]).0[0] = vector;
 }
 
+/// The same as far as the values reach. Compiled for the baseline, for the ends of rows.
 #[cold]
 #[inline(never)]
-fn store_end<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vector: S::f32s) {
-    simd.partial_store_f32s(values.get_mut(start..).unwrap_or_default(), vector);
+pub fn store_end<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vector: S::f32s) {
+    let end = values.len().min(start + S::F32_LANES);
+    simd.partial_store_f32s(values.get_mut(start..end).unwrap_or_default(), vector);
 }

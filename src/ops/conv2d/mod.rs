@@ -113,6 +113,10 @@ impl Product for Convolution {
 
     fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
-        Ok(window.weight_gradient(x.values, gradient.values, weight_dims[0]))
+        let features = weight_dims[0];
+        Ok(match Tiles::of(&window, features) {
+            Some(tiles) => tiles.weight_gradient(x.values, gradient.values, window.channels, features),
+            None => window.weight_gradient(x.values, gradient.values, features),
+        })
     }
 }

@@ -61,10 +61,6 @@ impl Tiles {
         self.images * self.down()
     }
 
-    fn count(&self) -> usize {
-        self.strips() * self.across()
-    }
-
     /// The first pixel of a strip, counted over all images; that of the strip after the last is the end.
     fn first_pixel(&self, strip: usize) -> usize {
         (strip / self.down() * self.height + strip % self.down() * SIDE) * self.width

@@ -3,7 +3,7 @@
 use super::panel::PANEL;
 use super::transforms::{Axis, Places, both_axes};
 use super::{PLANES, SEEN, SIDE, Tiles, pitch};
-use crate::ops::simd::{load, store};
+use crate::ops::simd::{load, load_end, store, store_end};
 use pulp::{Simd, WithSimd};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -31,10 +31,12 @@ impl<T: Axis<FROM, SEEN>, const FROM: usize> WithSimd for ToPlanes<'_, T, FROM> 
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { tiles, images, channels, of_channels, group, planes, .. } = self;
         let plane = pitch(self.of_tiles.len(), group);
-        let end = of_channels.len().div_ceil(group) * group;
+        let (len, end) = (of_channels.len(), of_channels.len().div_ceil(group) * group);
+        let off_image = vec![0.0; len];
+        let mut down = [[simd.splat_f32s(0.0); FROM]; SEEN];
         for (index, tile) in self.of_tiles.enumerate() {
             let (image, top, left) = tiles.corner(tile);
-            let mut pixels = [[&[][..]; FROM]; FROM]; // nothing where the square is off the image, read as zeros
+            let mut pixels = [[&off_image[..]; FROM]; FROM];
             for (row, pixels) in pixels.iter_mut().enumerate() {
                 let y = (top + row).wrapping_sub(self.margin);
                 for (column, pixel) in pixels.iter_mut().enumerate() {
@@ -47,16 +49,30 @@ impl<T: Axis<FROM, SEEN>, const FROM: usize> WithSimd for ToPlanes<'_, T, FROM> 
             }
             for channel in (0..end).step_by(S::F32_LANES) {
                 let start = channel / group * PLANES * plane + index * group;
-                both_axes::<T, FROM, SEEN, S>(
-                    simd,
-                    #[inline(always)]
-                    |row, column| load(simd, pixels[row][column], channel),
-                    #[inline(always)]
-                    |row, column, value| {
-                        let row = &mut planes[start + (row * SEEN + column) * plane..][..group];
-                        store(simd, row, channel % group, value);
-                    },
-                );
+                if channel + S::F32_LANES <= len {
+                    both_axes::<T, FROM, SEEN, S>(
+                        simd,
+                        &mut down,
+                        #[inline(always)]
+                        |row, column| load::<S>(pixels[row][column], channel),
+                        #[inline(always)]
+                        |row, column, value| {
+                            store::<S>(planes, start + (row * SEEN + column) * plane + channel % group, value);
+                        },
+                    );
+                } else {
+                    both_axes::<T, FROM, SEEN, S>(
+                        simd,
+                        &mut down,
+                        #[inline(always)]
+                        |row, column| load_end(simd, pixels[row][column], channel),
+                        #[inline(always)]
+                        |row, column, value| {
+                            let row = &mut planes[start + (row * SEEN + column) * plane..][..group];
+                            store_end(simd, row, channel % group, value);
+                        },
+                    );
+                }
             }
         }
     }
@@ -81,6 +97,7 @@ impl WithSimd for FromPlanes<'_> {
         let Self { tiles, planes, output, features, of_features, .. } = self;
         let plane = pitch(self.of_tiles.len(), PANEL);
         let first = tiles.first_pixel(self.of_tiles.start / tiles.across());
+        let mut down = [[simd.splat_f32s(0.0); SEEN]; SIDE];
         for (index, tile) in self.of_tiles.enumerate() {
             let (image, top, left) = tiles.corner(tile);
             let (rows, columns) = (SIDE.min(tiles.height - top), SIDE.min(tiles.width - left));
@@ -88,14 +105,19 @@ impl WithSimd for FromPlanes<'_> {
             for feature in (0..of_features.len()).step_by(S::F32_LANES) {
                 both_axes::<Places, SEEN, SIDE, S>(
                     simd,
+                    &mut down,
                     #[inline(always)]
-                    |row, column| load(simd, planes, (row * SEEN + column) * plane + index * PANEL + feature),
+                    |row, column| load::<S>(planes, (row * SEEN + column) * plane + index * PANEL + feature),
                     #[inline(always)]
                     |row, column, value| {
                         if row < rows && column < columns {
                             let start = (corner + row * tiles.width + column) * features;
                             let pixel = &mut output[start + of_features.start..start + of_features.end];
-                            store(simd, pixel, feature, value);
+                            if feature + S::F32_LANES <= pixel.len() {
+                                store::<S>(pixel, feature, value);
+                            } else {
+                                store_end(simd, pixel, feature, value);
+                            }
                         }
                     },
                 );

@@ -35,20 +35,20 @@ pub struct OfPlaces;
 /// Gᵀ, the adjoint of [`Weights`]: the gradient of the values at the points to that of three weights.
 pub struct OfWeights;
 
-/// Both axes: down, then across. `load` gives the value at (row, column), `store` takes those after the transform.
+/// Both axes: down, then across. `load` gives the value at (row, column), `store` takes those after the transform;
+/// `down` is memory for what is between, its content arbitrary.
 ///
 /// Both must be inlined always, and arrays go through loops here: the closure of an array's `map` is compiled for the
 /// baseline.
 #[inline(always)]
 pub fn both_axes<T: Axis<FROM, TO>, const FROM: usize, const TO: usize, S: Simd>(
     simd: S,
+    down: &mut [[S::f32s; FROM]; TO],
     load: impl Fn(usize, usize) -> S::f32s,
     mut store: impl FnMut(usize, usize, S::f32s),
 ) {
-    let zero = simd.splat_f32s(0.0);
-    let mut down = [[zero; FROM]; TO];
     for column in 0..FROM {
-        let mut line = [zero; FROM];
+        let mut line = [simd.splat_f32s(0.0); FROM];
         for (row, value) in line.iter_mut().enumerate() {
             *value = load(row, column);
         }

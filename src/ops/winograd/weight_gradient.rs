@@ -141,18 +141,20 @@ impl WithSimd for FromPlanes<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let mut down = [[simd.splat_f32s(0.0); SEEN]; 3];
         for channel in 0..self.channels {
             for start in (0..PANEL).step_by(S::F32_LANES) {
                 both_axes::<OfWeights, SEEN, 3, S>(
                     simd,
+                    &mut down,
                     #[inline(always)]
                     |row, column| {
                         let plane = (row * SEEN + column) * pitch(self.channels, PANEL);
-                        load(simd, self.planes, plane + channel * PANEL + start)
+                        load::<S>(self.planes, plane + channel * PANEL + start)
                     },
                     #[inline(always)]
                     |row, column, value| {
-                        store(simd, self.weights, (channel * AREA + row * 3 + column) * PANEL + start, value);
+                        store::<S>(self.weights, (channel * AREA + row * 3 + column) * PANEL + start, value);
                     },
                 );
             }

@@ -5,7 +5,7 @@ use super::transforms::{Weights, both_axes};
 use super::{PLANES, SEEN, pitch};
 use crate::ops::layout::cpu::transpose;
 use crate::ops::parallel::{fill_tiles, scratch, tile};
-use crate::ops::simd::{load, store, with_vectors};
+use crate::ops::simd::{load, load_end, store, with_vectors};
 use pulp::{Simd, WithSimd};
 
 /// Values of a kernel.
@@ -73,16 +73,25 @@ impl WithSimd for ToPlanes<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let mut down = [[simd.splat_f32s(0.0); 3]; SEEN];
         for (index, kernel) in self.kernels.chunks_exact(AREA * self.columns).enumerate() {
             for column in (0..PANEL).step_by(S::F32_LANES) {
                 both_axes::<Weights, 3, SEEN, S>(
                     simd,
+                    &mut down,
                     #[inline(always)]
-                    |row, place| load(simd, &kernel[(row * 3 + place) * self.columns..][..self.columns], column),
+                    |row, place| {
+                        let weights = &kernel[(row * 3 + place) * self.columns..][..self.columns];
+                        if column + S::F32_LANES <= weights.len() {
+                            load::<S>(weights, column)
+                        } else {
+                            load_end(simd, weights, column)
+                        }
+                    },
                     #[inline(always)]
                     |row, place, value| {
                         let start = (row * SEEN + place) * pitch(self.depth, PANEL) + index * PANEL;
-                        store(simd, self.planes, start + column, value);
+                        store::<S>(self.planes, start + column, value);
                     },
                 );
             }
