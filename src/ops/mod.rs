@@ -28,6 +28,7 @@ mod sgd;
 mod simd;
 mod storage;
 mod window;
+mod winograd;
 
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam_step};

@@ -27,15 +27,32 @@ pub fn fill_tiles<R: Send>(
     size: usize,
     fill: impl Fn(usize, &mut [f32]) -> R + Sync,
 ) -> (Vec<f32>, Vec<R>) {
+    let size = size.max(1);
+    fill_pieces((0..len.div_ceil(size)).map(|index| tile(index, size, len).len()), fill)
+}
+
+/// The same in pieces of any `sizes`.
+pub fn fill_pieces<R: Send>(
+    sizes: impl Iterator<Item = usize> + Clone,
+    fill: impl Fn(usize, &mut [f32]) -> R + Sync,
+) -> (Vec<f32>, Vec<R>) {
+    let len = sizes.clone().sum();
     let mut buffer = Vec::with_capacity(len);
-    // Zeroed tile by tile, by the thread that goes on to fill it: the tile is then in its cache.
-    let results = buffer.spare_capacity_mut()[..len]
-        .par_chunks_mut(size.max(1))
+    let mut rest = &mut buffer.spare_capacity_mut()[..len];
+    let mut pieces = Vec::new();
+    for size in sizes {
+        let (piece, after) = rest.split_at_mut(size);
+        pieces.push(piece);
+        rest = after;
+    }
+    // Zeroed piece by piece, by the thread that goes on to fill it: the piece is then in its cache.
+    let results = pieces
+        .into_par_iter()
         .enumerate()
         .with_max_len(1)
-        .map(|(index, tile)| fill(index, zeroed(tile)))
+        .map(|(index, piece)| fill(index, zeroed(piece)))
         .collect();
-    // SAFETY: the tiles cover the first `len` elements and each was zeroed; the capacity is at least `len`.
+    // SAFETY: the pieces cover the first `len` elements and each was zeroed; the capacity is at least `len`.
     unsafe { buffer.set_len(len) };
     (buffer, results)
 }
@@ -112,14 +129,19 @@ pub fn add_in_order_f64(parts: &[Vec<f32>], len: usize) -> Vec<f64> {
     sum
 }
 
-/// Lends `len` values of memory that the thread keeps for the next call. Their content is arbitrary.
+/// Values of a cache line.
+const LINE: usize = 16;
+
+/// Lends `len` values of memory that the thread keeps for the next call, from the start of a cache line on. Their
+/// content is arbitrary.
 pub fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     thread_local! { static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) } }
     let mut buffer = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if buffer.len() < len {
-        buffer = vec![0.0; len];
+    if buffer.len() < len + LINE {
+        buffer = vec![0.0; len + LINE];
     }
-    let result = work(&mut buffer[..len]);
+    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+    let result = work(&mut buffer[start..start + len]);
     FREE.with_borrow_mut(|free| free.push(buffer));
     result
 }

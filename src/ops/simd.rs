@@ -8,3 +8,36 @@
 pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
+
+/// The same for work that is written in vectors.
+pub fn with_vectors<W: pulp::WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// The vector of `values` that starts at `start`, all of it.
+#[inline(always)]
+pub fn load<S: pulp::Simd>(values: &[f32], start: usize) -> S::f32s {
+    S::as_simd_f32s(&values[start..start + S::F32_LANES]).0[0]
+}
+
+/// The same with zeros where the values end. Compiled for the baseline, for the ends of rows.
+#[cold]
+#[inline(never)]
+pub fn load_end<S: pulp::Simd>(simd: S, values: &[f32], start: usize) -> S::f32s {
+    let end = values.len().min(start + S::F32_LANES);
+    simd.partial_load_f32s(values.get(start..end).unwrap_or_default())
+}
+
+/// Writes a vector to `values` from `start` on, all of it.
+#[inline(always)]
+pub fn store<S: pulp::Simd>(values: &mut [f32], start: usize, vector: S::f32s) {
+    S::as_mut_simd_f32s(&mut values[start..start + S::F32_LANES]).0[0] = vector;
+}
+
+/// The same as far as the values reach. Compiled for the baseline, for the ends of rows.
+#[cold]
+#[inline(never)]
+pub fn store_end<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vector: S::f32s) {
+    let end = values.len().min(start + S::F32_LANES);
+    simd.partial_store_f32s(values.get_mut(start..end).unwrap_or_default(), vector);
+}

@@ -4,6 +4,7 @@ use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
 use super::storage::{Array, is_fused};
 use super::window::{Window, places};
+use super::winograd::Tiles;
 use candle_core::{Result, Tensor, bail};
 
 /// x (N, H, W, C) correlated with weight (O, C, K, K), plus bias (O), then `activation`: (N, H', W', O) with
@@ -94,16 +95,28 @@ impl Product for Convolution {
 
     fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
-        Ok(window.correlate(x.values, weight.values, weight.dims[0], epilogue))
+        let features = weight.dims[0];
+        Ok(match Tiles::of(&window, features) {
+            Some(tiles) => tiles.forward(x.values, weight.values, features, epilogue),
+            None => window.correlate(x.values, weight.values, features, epilogue),
+        })
     }
 
     fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
-        Ok(window.spread(gradient.values, weight.values, weight.dims[0], Epilogue::NONE))
+        let features = weight.dims[0];
+        Ok(match Tiles::of(&window, features) {
+            Some(tiles) => tiles.input_gradient(gradient.values, weight.values, features),
+            None => window.spread(gradient.values, weight.values, features, Epilogue::NONE),
+        })
     }
 
     fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
-        Ok(window.weight_gradient(x.values, gradient.values, weight_dims[0]))
+        let features = weight_dims[0];
+        Ok(match Tiles::of(&window, features) {
+            Some(tiles) => tiles.weight_gradient(x.values, gradient.values, window.channels, features),
+            None => window.weight_gradient(x.values, gradient.values, features),
+        })
     }
 }
