@@ -12,6 +12,8 @@ mod bad_input;
 mod checkpoint;
 // Data sets and batches: IDX, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
+// `gan finetune`.
+mod finetune;
 // The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
 mod digits;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, principal components.
@@ -28,5 +30,7 @@ mod report;
 mod resume;
 // Every output of `gan sample`.
 mod sample;
+// `gan pretrain-simclr`.
+mod simclr;
 // `gan train-gan`: files, streams, divergence, health.
 mod train;

@@ -25,17 +25,3 @@ pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, Train
 pub use records::{GanRecord, ProbeRow, SimclrRecord};
 pub use run_log::RunLog;
 pub use table::probe_table;
-
-// STUBS
-pub fn views_sheet(_: &[u8], _: &[u8], _: &[u8], _: usize) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
-pub fn simclr_curves(_: &[SimclrRecord], _: &str) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
-pub fn confusion_matrix(_: &[u64], _: &[String], _: &str) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
-pub fn embedding_map(_: &[[f64; 2]], _: &[u8], _: &[String], _: &str) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
