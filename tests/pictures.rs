@@ -59,7 +59,7 @@ fn simclr_curves_share_their_steps_and_show_every_accuracy() {
     let records: Vec<SimclrRecord> = (0..20)
         .map(|index| {
             let step = index * 50;
-            record(step, [0, 500].contains(&step).then(|| if step == 0 { 0.1 } else { 0.6 }))
+            record(step, [0, 500].contains(&step).then_some(if step == 0 { 0.1 } else { 0.6 }))
         })
         .collect();
     let picture = simclr_curves(&records, "resnet9").unwrap();
