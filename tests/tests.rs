@@ -24,6 +24,8 @@ mod models;
 mod ops;
 // Networks, losses, Adam and ten steps of training against PyTorch.
 mod reference;
+// Pictures of SimCLR: curves, confusion matrices, maps of features, sheets of views.
+mod pictures;
 // Grids, films, charts, the run log and what goes to which stream.
 mod report;
 // Stopped anywhere and resumed: the same bytes.
