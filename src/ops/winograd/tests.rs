@@ -59,11 +59,8 @@ fn errors(case: Case) -> [[f64; 2]; 3] {
             .map(|found| error(&found, &output)),
         [tiles.input_gradient(&gradient, &weight, features), window.spread(&gradient, &weight, features, none)]
             .map(|found| error(&found, &for_x)),
-        [
-            tiles.weight_gradient(&x, &gradient, channels, features),
-            window.weight_gradient(&x, &gradient, features),
-        ]
-        .map(|found| error(&found, &for_weight)),
+        [tiles.weight_gradient(&x, &gradient, channels, features), window.weight_gradient(&x, &gradient, features)]
+            .map(|found| error(&found, &for_weight)),
     ]
 }
 
@@ -109,8 +106,19 @@ fn speed() {
         now() - start
     };
     let only = std::env::var("ONLY").unwrap_or_default();
-    for (side, channels, features) in [(32, 32, 32), (32, 64, 64), (16, 64, 64), (16, 128, 128), (8, 128, 128), (8, 256, 256), (4, 256, 256), (4, 512, 512)] {
-        if !format!("{side} {channels}").contains(&only) { continue; }
+    for (side, channels, features) in [
+        (32, 32, 32),
+        (32, 64, 64),
+        (16, 64, 64),
+        (16, 128, 128),
+        (8, 128, 128),
+        (8, 256, 256),
+        (4, 256, 256),
+        (4, 512, 512),
+    ] {
+        if !format!("{side} {channels}").contains(&only) {
+            continue;
+        }
         let (images, height, width) = (128, side, side);
         let tiles = Tiles { images, height, width };
         let window =
@@ -125,16 +133,29 @@ fn speed() {
         for _ in 0..rounds {
             let t = &mut times;
             t[0][0] = t[0][0].min(best(&mut || drop(tiles.forward(&x, &weight, features, none))));
-            if old { t[0][1] = t[0][1].min(best(&mut || drop(window.correlate(&x, &weight, features, none)))); }
+            if old {
+                t[0][1] = t[0][1].min(best(&mut || drop(window.correlate(&x, &weight, features, none))));
+            }
             t[1][0] = t[1][0].min(best(&mut || drop(tiles.input_gradient(&gradient, &weight, features))));
-            if old { t[1][1] = t[1][1].min(best(&mut || drop(window.spread(&gradient, &weight, features, none)))); }
+            if old {
+                t[1][1] = t[1][1].min(best(&mut || drop(window.spread(&gradient, &weight, features, none))));
+            }
             t[2][0] = t[2][0].min(best(&mut || drop(tiles.weight_gradient(&x, &gradient, channels, features))));
-            if old { t[2][1] = t[2][1].min(best(&mut || drop(window.weight_gradient(&x, &gradient, features)))); }
+            if old {
+                t[2][1] = t[2][1].min(best(&mut || drop(window.weight_gradient(&x, &gradient, features))));
+            }
         }
         let flop = 18e-9 * (images * side * side * channels * features) as f64;
         print!("{side:>2} {channels:>3}->{features:<3} {flop:5.2} GFLOP ");
         for [new, old] in times {
-            print!(" | {:6.2} ms {:5.0} G/s, im2col {:6.2} {:5.0}, x{:.2}", new * 1e3, flop / new, old * 1e3, flop / old, old / new);
+            print!(
+                " | {:6.2} ms {:5.0} G/s, im2col {:6.2} {:5.0}, x{:.2}",
+                new * 1e3,
+                flop / new,
+                old * 1e3,
+                flop / old,
+                old / new
+            );
         }
         println!();
     }
