@@ -11,7 +11,7 @@ use crate::ops::simd::with_vectors;
 use std::marker::PhantomData;
 
 /// Tiles of a block.
-const TILES: usize = 48;
+const TILES: usize = 36;
 
 impl Tiles {
     /// The convolution of `images` (N, H, W, C): (N, H, W, O), each block of it finished by `epilogue`.

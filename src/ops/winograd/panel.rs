@@ -62,26 +62,26 @@ impl PanelProduct<'_> {
                 let product = self.product.as_mut_ptr().add(row * PANEL + column).cast::<S::f32s>();
                 let line = PANEL / S::F32_LANES;
                 if self.accumulate {
-                    for row in 0..R {
-                        sums[row][0] = product.add(row * line).read_unaligned();
-                        sums[row][1] = product.add(row * line + 1).read_unaligned();
+                    for (row, [first, second]) in sums.iter_mut().enumerate() {
+                        *first = product.add(row * line).read_unaligned();
+                        *second = product.add(row * line + 1).read_unaligned();
                     }
                 }
                 let mut left = self.left.as_ptr().add(row * row_stride);
                 let mut right = self.right.as_ptr().add(column).cast::<S::f32s>();
                 for _ in 0..depth {
                     let (first, second) = (right.read_unaligned(), right.add(1).read_unaligned());
-                    for row in 0..R {
+                    for (row, sums) in sums.iter_mut().enumerate() {
                         let factor = simd.splat_f32s(*left.add(row * row_stride));
-                        sums[row][0] = simd.mul_add_e_f32s(factor, first, sums[row][0]);
-                        sums[row][1] = simd.mul_add_e_f32s(factor, second, sums[row][1]);
+                        sums[0] = simd.mul_add_e_f32s(factor, first, sums[0]);
+                        sums[1] = simd.mul_add_e_f32s(factor, second, sums[1]);
                     }
                     left = left.wrapping_add(column_stride);
                     right = right.wrapping_add(line);
                 }
-                for row in 0..R {
-                    product.add(row * line).write_unaligned(sums[row][0]);
-                    product.add(row * line + 1).write_unaligned(sums[row][1]);
+                for (row, [first, second]) in sums.into_iter().enumerate() {
+                    product.add(row * line).write_unaligned(first);
+                    product.add(row * line + 1).write_unaligned(second);
                 }
             }
         }
