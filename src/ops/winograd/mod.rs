@@ -44,7 +44,8 @@ impl Tiles {
     ///
     /// Two conditions beside the window's: channels and features enough for the products to outweigh the transforms,
     /// and whole vectors of them; and tiles that are not mostly padding. A tile costs 36 products of channels and
-    /// features, what is saved must be a third at least.
+    /// features, what is saved must be a third at least. The number of images has no say, so that an image has the
+    /// same output, to the bit, in every batch; with very few of them deep layers would be as fast without.
     pub fn of(window: &Window, features: usize) -> Option<Self> {
         let Window { images, height, width, channels, size, stride, padding, .. } = *window;
         let tiles = Self { images, height, width };
