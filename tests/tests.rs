@@ -16,7 +16,7 @@ mod data;
 mod finetune;
 // The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
 mod digits;
-// Measures of features and predictions: accuracy, kNN, alignment and uniformity, principal components.
+// Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
