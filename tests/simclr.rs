@@ -141,7 +141,8 @@ fn one_batch_of_both_views_is_not_two() {
 fn collapse_is_noticed_and_divergence_ends_the_run() {
     let work = workplace();
     // A penalty that outweighs the loss shrinks every weight to nothing, and all embeddings become one.
-    let ill = ["--weight-decay", "1e4", "--lr", "0.01", "--steps", "80", "--log-every", "1", "--knn-every", "0"];
+    let ill = ["--optimizer", "sgd", "--lr", "0.02", "--weight-decay", "50", "--schedule", "constant", "--steps", "60"];
+    let ill = [&ill[..], &["--log-every", "1", "--knn-every", "0", "--checkpoint-every", "99"]].concat();
     let output = work.gan(&[TINY, &ill, &["--run", "ill"]].concat()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && stderr.contains("collapsed"), "{stderr}");

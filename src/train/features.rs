@@ -1,4 +1,4 @@
-//! What an encoder makes of a set of images: h, image by image, as it is used after training.
+//! What an encoder makes of a set of images: h, image by image, as it is used after training; and what h tells of them.
 
 use std::ops::Range;
 
@@ -6,6 +6,7 @@ use candle_core::{Device, ModuleT, Result, Tensor};
 
 use crate::data::Images;
 use crate::data::augment;
+use crate::eval::Knn;
 use crate::models::Encoder;
 
 /// Images that go through the encoder at a time, a short last batch padded to full: h of an image then comes out of the
@@ -31,6 +32,33 @@ pub fn features(
         }
     }
     Tensor::cat(&parts, 0).map(Some)
+}
+
+/// A set of features (N, D) with the class of each.
+pub struct Labelled<'a> {
+    pub features: &'a Tensor,
+    pub labels: &'a [u8],
+}
+
+/// The weighted kNN accuracy of `queries`, asked of `bank`, a fraction of 1. `proceed` is asked now and then, and ends the
+/// work (`None`) where it says no.
+pub fn knn_top1(
+    bank: Labelled,
+    queries: Labelled,
+    classes: usize,
+    mut proceed: impl FnMut() -> bool,
+) -> Result<Option<f64>> {
+    const BLOCK: usize = 1024;
+    let knn = Knn::new(bank.features, bank.labels, classes)?;
+    let mut right = 0;
+    for (block, labels) in queries.labels.chunks(BLOCK).enumerate() {
+        if !proceed() {
+            return Ok(None);
+        }
+        let found = knn.predict(&queries.features.narrow(0, block * BLOCK, labels.len())?)?;
+        right += found.iter().zip(labels).filter(|(found, label)| found == label).count();
+    }
+    Ok(Some(right as f64 / queries.labels.len() as f64))
 }
 
 /// Normalised pixels of these images, the rest of the tile zero.

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::encoder_source::{self, EncoderSource};
-use super::features::features;
+use super::features::{Labelled, features, knn_top1};
 use super::finetune_config::{EncoderKind, FinetuneConfig};
 use super::finetune_files::write_embeddings;
 use super::probe::Probe;
@@ -23,7 +23,7 @@ use crate::data::supply::Order;
 use crate::data::views::{ViewPlan, Views};
 use crate::data::{self, Dataset, Images};
 use crate::error::Failure;
-use crate::eval::{Knn, top_k};
+use crate::eval::top_k;
 use crate::models::Encoder;
 use crate::report::{Console, Figure, ProbeRow, RunLog, TrainingStatus};
 
@@ -65,7 +65,7 @@ pub fn finetune(
     }
     let source = encoder_source::find(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
     let name = options.run.clone().unwrap_or_else(|| format!("{}-finetune", source.name));
-    if resumed.is_none() && !options.force {
+    if resumed.is_none() && !options.force && config.embeddings.is_none() {
         RunDirectory::refuse_taken(&name, &options.weights_dir)?; // before a long download, not after
     }
     // What was found is part of the configuration: a resumed run must not take another.
@@ -336,8 +336,10 @@ impl<'a> Tuning<'a> {
     fn measure(&self, probe: &Probe, stop: &StopRequest) -> anyhow::Result<Option<Measured>> {
         let Some(bank) = self.features(probe, &self.labelled, stop)? else { return Ok(None) };
         let Some(features) = self.features(probe, &self.dataset.test, stop)? else { return Ok(None) };
-        let knn = Knn::new(&bank, &self.labelled.labels, self.dataset.classes.len())?;
-        let knn = knn.top1(&features, &self.dataset.test.labels)?;
+        let bank = Labelled { features: &bank, labels: &self.labelled.labels };
+        let queries = Labelled { features: &features, labels: &self.dataset.test.labels };
+        let classes = self.dataset.classes.len();
+        let Some(knn) = knn_top1(bank, queries, classes, || stop.signal().is_none())? else { return Ok(None) };
         let scores = probe.classify(&features)?;
         Ok(Some(Measured { features, scores, knn }))
     }

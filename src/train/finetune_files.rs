@@ -19,7 +19,7 @@ use crate::models::Encoder;
 use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
 
 /// Test images on the map: t-SNE takes their number squared.
-const MAPPED: usize = 2000;
+const MAPPED: usize = 1000;
 
 impl Tuning<'_> {
     /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear

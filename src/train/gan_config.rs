@@ -21,7 +21,7 @@ pub struct GanConfig {
     #[arg(long, value_enum)]
     pub loss: Option<AdversarialLoss>,
 
-    /// digits (built in), mnist, fashion-mnist, or a directory of IDX files, parquet files or images
+    /// digits (built in), mnist, fashion-mnist, another named set, or a directory of its files or of images
     #[arg(long, value_name = "NAME|DIR", default_value = "digits")]
     pub data: String,
 

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 
 use super::collapse::{CollapseWatch, Vitals};
 use super::contrastive::{Contrastive, StepOutcome};
-use super::features::features;
+use super::features::{Labelled, features, knn_top1};
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::SimclrConfig;
@@ -18,7 +18,6 @@ use crate::data::views::{ViewPlan, Views};
 use crate::data::{self, Dataset, ImageShape, Images};
 use crate::error::Failure;
 use crate::eval::embedding::{alignment, uniformity};
-use crate::eval::knn::Knn;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, RunLog, SimclrRecord, TrainingStatus};
 
@@ -132,6 +131,9 @@ impl<'a> Training<'a> {
             let path = run.directory.checkpoint_path(step);
             networks.restore(&archive.tensors, step).with_context(|| path.display().to_string())?;
             pending = Self::pending_record(&archive, &path)?;
+            if let Some(record) = &mut pending {
+                record.lr = config.schedule(last_step).rate(record.step); // to the bit, which a decimal need not be
+            }
         }
         let config = &run.config;
         if step > last_step {
@@ -327,8 +329,9 @@ impl<'a> Training<'a> {
         let (Some(bank), Some(queries)) = (of(&self.train, 0)?, of(&self.test, self.train.len())?) else {
             return Ok(None);
         };
-        let knn = Knn::new(&bank, &self.train.labels, self.classes)?;
-        Ok(Some(knn.top1(&queries, &self.test.labels)?))
+        let bank = Labelled { features: &bank, labels: &self.train.labels };
+        let queries = Labelled { features: &queries, labels: &self.test.labels };
+        Ok(knn_top1(bank, queries, self.classes, || stop.signal().is_none())?)
     }
 
     pub(super) fn seconds(&self) -> f64 {

@@ -51,7 +51,7 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
 
-    /// Stop after N passes over the images [default: 5]
+    /// Stop after N passes over the images [default: 4]
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
 
@@ -158,7 +158,7 @@ pub struct SimclrConfig {
 }
 
 /// Passes over the images where neither --steps nor --epochs is given.
-const EPOCHS: u64 = 5;
+const EPOCHS: u64 = 4;
 
 impl SimclrConfig {
     /// Refuses values that cannot be meant, naming the flag. Exit code 2.
