@@ -12,16 +12,16 @@ use super::encoder_source::{self, EncoderSource};
 use super::features::{Labelled, features, knn_top1};
 use super::finetune_config::{EncoderKind, FinetuneConfig};
 use super::finetune_files::write_embeddings;
+use super::images;
 use super::probe::Probe;
+use super::probe_batches::ProbeBatches;
 use super::run::{self, Position, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr::SHAPE;
 use super::state::{Tensors, first_non_finite};
 use crate::checkpoint::RunDirectory;
-use crate::data::augment::Augmentation;
-use crate::data::supply::Order;
-use crate::data::views::{ViewPlan, Views};
-use crate::data::{self, Dataset, Images};
+use crate::data::supply::steps_per_epoch;
+use crate::data::{Dataset, Images};
 use crate::error::Failure;
 use crate::eval::top_k;
 use crate::models::Encoder;
@@ -71,10 +71,7 @@ pub fn finetune(
     // What was found is part of the configuration: a resumed run must not take another.
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
-    let bytes = console.bytes();
-    let dataset = data::open(&data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
-        bytes.update(name, done, total);
-    })?;
+    let dataset = images::open_whole(&data, SHAPE, options, console)?;
     console.note(&format!("{}: a {} encoder", source.path.display(), source.architecture.name()));
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
@@ -148,14 +145,6 @@ pub(super) struct Measured {
     knn: f64,
 }
 
-/// What the steps of a row are made on.
-enum Supply {
-    /// Augmented pictures, new every epoch.
-    Views(Views),
-    /// Features (M, D), computed once.
-    Cached(Tensor, Order),
-}
-
 impl<'a> Tuning<'a> {
     fn prepare(
         mut run: Run<FinetuneConfig>,
@@ -166,7 +155,7 @@ impl<'a> Tuning<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let steps_a_row = config.epochs.saturating_mul(data::supply::steps_per_epoch(&labelled, config.batch_size));
+        let steps_a_row = config.epochs.saturating_mul(steps_per_epoch(&labelled, config.batch_size));
         let (mut done, mut stopped_at) = (RowsDone::default(), None);
         if let Some((position, archive)) = run.checkpoint.take() {
             let path = run.directory.checkpoint_path(position.step);
@@ -234,9 +223,8 @@ impl<'a> Tuning<'a> {
         let seconds_before = self.done.seconds;
         let seconds = || seconds_before + began.elapsed().as_secs_f64();
 
-        let mut supply = match self.supply(&probe, full, step, stop)? {
-            Some(supply) => supply,
-            None => return Err(self.stopped(&probe, step, seconds(), stop)?),
+        let Some(mut batches) = self.batches(&probe, full, step, stop)? else {
+            return Err(self.stopped(&probe, step, seconds(), stop)?);
         };
         let progress = self.console.training(step, self.steps_a_row);
         let (mut logged_at, mut logged_step) = (Instant::now(), step);
@@ -245,7 +233,7 @@ impl<'a> Tuning<'a> {
                 progress.finish();
                 return Err(self.stopped(&probe, step, seconds(), stop)?);
             }
-            let loss = self.step(&mut probe, &mut supply, step)?;
+            let loss = batches.train(&mut probe, step)?;
             step += 1;
             progress.tick(step);
             if step.is_multiple_of(LOG_EVERY) || step == self.steps_a_row {
@@ -294,42 +282,19 @@ impl<'a> Tuning<'a> {
     }
 
     /// What the row trains on from `step`; `None` where a signal came while features were computed.
-    fn supply(&self, probe: &Probe, full: bool, step: u64, stop: &StopRequest) -> anyhow::Result<Option<Supply>> {
-        let config = &self.run.config;
-        if config.cached && !full {
-            let Some(features) = self.features(probe, &self.labelled, stop)? else { return Ok(None) };
-            let order = Order::new(&self.labelled, config.batch_size, Some(config.seed))?;
-            return Ok(Some(Supply::Cached(features, order)));
+    fn batches(
+        &self,
+        probe: &Probe,
+        full: bool,
+        step: u64,
+        stop: &StopRequest,
+    ) -> anyhow::Result<Option<ProbeBatches>> {
+        let (config, labelled) = (&self.run.config, self.labelled.clone());
+        if !config.cached || full {
+            return Ok(Some(ProbeBatches::views(labelled, config, step, &self.device)?));
         }
-        let plan = ViewPlan {
-            batch_size: config.batch_size,
-            branches: 1,
-            shuffle: true,
-            seed: config.seed,
-            first_step: step,
-            augmentation: Augmentation::default(),
-        };
-        Ok(Some(Supply::Views(Views::start(self.labelled.clone(), plan)?)))
-    }
-
-    fn step(&self, probe: &mut Probe, supply: &mut Supply, step: u64) -> anyhow::Result<Tensor> {
-        let labels = |indices: &[u32]| {
-            let labels: Vec<u32> = indices.iter().map(|index| self.labelled.labels[*index as usize].into()).collect();
-            Tensor::new(labels, &self.device)
-        };
-        Ok(match supply {
-            Supply::Views(views) => {
-                let batch = views.next()?;
-                let size = (batch.indices.len(), SHAPE.height, SHAPE.width, SHAPE.channels);
-                let pictures = Tensor::from_vec(batch.pixels, size, &self.device)?; // (N, 32, 32, 3)
-                probe.step(&pictures, &labels(&batch.indices)?)?
-            }
-            Supply::Cached(features, order) => {
-                let (_, indices) = order.batch(step);
-                let batch = features.index_select(&Tensor::new(indices, &self.device)?, 0)?; // (N, D)
-                probe.step_on_features(&batch, &labels(indices)?)?
-            }
-        })
+        let Some(features) = self.features(probe, &labelled, stop)? else { return Ok(None) };
+        Ok(Some(ProbeBatches::features(labelled, config, features)?))
     }
 
     /// h and scores of the test images, and the kNN accuracy asked of the labelled images; `None` where a signal came.

@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use super::adversaries::{Adversaries, StepOutcome};
 use super::gan_config::GanConfig;
 use super::health::{HealthWatch, Vitals, variety};
+use super::images;
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
 use crate::checkpoint::RunDirectory;
@@ -43,14 +44,14 @@ pub fn train(
     }
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
-    let (data_name, images) = open_images(config, options, console)?;
+    let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {
         Some(run) => run,
         None => run::create(config.clone(), name, options)?,
     };
-    let mut training = Training::prepare(run, &data_name, images, device, console)?;
+    let mut training = Training::prepare(run, &dataset.name, Arc::new(dataset.train), device, console)?;
     if let Err(error) = training.run_steps(json, &stop) {
         // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
         if let Some(Failure::ClosedPipe) = error.downcast_ref() {
@@ -60,36 +61,6 @@ pub fn train(
     }
     training.finish()?;
     Ok(training.run.directory.weights.clone())
-}
-
-/// The training images of the data set, at least one batch of them.
-fn open_images(
-    config: &GanConfig,
-    options: &RunOptions,
-    console: &Console,
-) -> anyhow::Result<(String, Arc<data::Images>)> {
-    let bytes = console.bytes();
-    let dataset = data::open(&config.data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
-        bytes.update(name, done, total);
-    })?;
-    let images = match config.train_images {
-        Some(first) if first > dataset.train.len() => bail!(Failure::Input(format!(
-            "--train-images {first}: {} has {} training images",
-            dataset.name,
-            dataset.train.len()
-        ))),
-        Some(first) => dataset.train.first(first),
-        None => dataset.train,
-    };
-    if Batches::steps_per_epoch(&images, config.batch_size) == 0 {
-        bail!(Failure::Input(format!(
-            "--batch-size {}: {} has {} training images; a batch must fit into them",
-            config.batch_size,
-            dataset.name,
-            images.len()
-        )));
-    }
-    Ok((dataset.name, Arc::new(images)))
 }
 
 /// A run in training.

@@ -10,12 +10,13 @@ use candle_core::{Device, Tensor};
 use super::collapse::{CollapseWatch, Vitals};
 use super::contrastive::{Contrastive, StepOutcome};
 use super::features::{Labelled, features, knn_top1};
+use super::images;
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::SimclrConfig;
 use crate::checkpoint::RunDirectory;
 use crate::data::views::{ViewPlan, Views};
-use crate::data::{self, Dataset, ImageShape, Images};
+use crate::data::{Dataset, ImageShape, Images};
 use crate::error::Failure;
 use crate::eval::embedding::{alignment, uniformity};
 use crate::optim::Schedule;
@@ -45,7 +46,7 @@ pub fn pretrain(
     }
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
-    let dataset = open_images(config, options, console)?;
+    let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {
@@ -62,29 +63,6 @@ pub fn pretrain(
     }
     training.finish()?;
     Ok(training.run.directory.weights.clone())
-}
-
-/// The images, at least one batch of them to train on.
-fn open_images(config: &SimclrConfig, options: &RunOptions, console: &Console) -> anyhow::Result<Dataset> {
-    let bytes = console.bytes();
-    let mut dataset = data::open(&config.data, options.data_dir.as_deref(), SHAPE, &|name, done, total| {
-        bytes.update(name, done, total);
-    })?;
-    let (name, available) = (&dataset.name, dataset.train.len());
-    if let Some(first) = config.train_images {
-        if first > available {
-            bail!(Failure::Input(format!("--train-images {first}: {name} has {available} training images")));
-        }
-        dataset.train = dataset.train.first(first);
-    }
-    if dataset.train.len() < config.batch_size {
-        bail!(Failure::Input(format!(
-            "--batch-size {}: {name} has {} training images; a batch must fit into them",
-            config.batch_size,
-            dataset.train.len()
-        )));
-    }
-    Ok(dataset)
 }
 
 /// A run in training.

@@ -1,0 +1,77 @@
+//! What a probe trains on: augmented pictures, new every epoch, or features that were computed once.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::finetune_config::FinetuneConfig;
+use super::probe::Probe;
+use super::simclr::SHAPE;
+use crate::data::Images;
+use crate::data::augment::Augmentation;
+use crate::data::supply::Order;
+use crate::data::views::{ViewPlan, Views};
+
+/// The batches of a row of the table; shuffled anew every epoch.
+pub struct ProbeBatches {
+    labelled: Arc<Images>,
+    source: Source,
+    device: Device,
+}
+
+enum Source {
+    /// One view of each image, as SimCLR sees it: the course's.
+    Views(Views),
+    /// Features (M, D) of all images.
+    Features(Tensor, Order),
+}
+
+impl ProbeBatches {
+    /// Augmented pictures, from `first_step` on.
+    pub fn views(
+        labelled: Arc<Images>,
+        config: &FinetuneConfig,
+        first_step: u64,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let plan = ViewPlan {
+            batch_size: config.batch_size,
+            branches: 1,
+            shuffle: true,
+            seed: config.seed,
+            first_step,
+            augmentation: Augmentation::default(),
+        };
+        let source = Source::Views(Views::start(labelled.clone(), plan)?);
+        Ok(Self { labelled, source, device: device.clone() })
+    }
+
+    /// The `features` (M, D) of the labelled images.
+    pub fn features(labelled: Arc<Images>, config: &FinetuneConfig, features: Tensor) -> anyhow::Result<Self> {
+        let order = Order::new(&labelled, config.batch_size, Some(config.seed))?;
+        let device = features.device().clone();
+        Ok(Self { labelled, source: Source::Features(features, order), device })
+    }
+
+    /// Trains `probe` on the batch of `step`; batches of views must be asked for in their order. The loss before the
+    /// update, a scalar on the device.
+    pub fn train(&mut self, probe: &mut Probe, step: u64) -> anyhow::Result<Tensor> {
+        let labels = |indices: &[u32]| {
+            let labels: Vec<u32> = indices.iter().map(|index| self.labelled.labels[*index as usize].into()).collect();
+            Tensor::new(labels, &self.device) // (N)
+        };
+        Ok(match &mut self.source {
+            Source::Views(views) => {
+                let batch = views.next()?;
+                let size = (batch.indices.len(), SHAPE.height, SHAPE.width, SHAPE.channels);
+                let pictures = Tensor::from_vec(batch.pixels, size, &self.device)?; // (N, 32, 32, 3)
+                probe.step(&pictures, &labels(&batch.indices)?)?
+            }
+            Source::Features(features, order) => {
+                let (_, indices) = order.batch(step);
+                let batch = features.index_select(&Tensor::new(indices, &self.device)?, 0)?; // (N, D)
+                probe.step_on_features(&batch, &labels(indices)?)?
+            }
+        })
+    }
+}
