@@ -6,7 +6,7 @@ use std::os::fd::FromRawFd;
 use candle_core::{DType, Device, Tensor};
 use gan::checkpoint::{self, Archive};
 
-use crate::support::{TINY, Workplace};
+use crate::support::{TINY, Workplace, write_pictures};
 
 /// Runs, checks the exit code, and that the error reads as promised; returns stderr.
 fn fails(work: &Workplace, arguments: &[&str], code: i32) -> String {
@@ -205,4 +205,60 @@ fn a_picture_is_not_thrown_at_a_terminal() {
     let output = work.spawn(&["sample", "-o", "-"]).stdout(terminal).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("terminal"));
+}
+
+#[test]
+fn simclr_and_finetune_refuse_what_cannot_be_meant() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let simclr = ["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--knn-every", "0", "--steps", "1"];
+    work.gan(&simclr).assert().success();
+    work.train("gan", "1", &[]);
+    let with = |flags: &[&'static str], more: &[&'static str]| [flags, more].concat();
+    let finetune = ["finetune", "--labels", "1.0", "--batch-size", "8", "--epochs", "1", "--run", "probe"];
+
+    for (arguments, code, words) in [
+        (with(&simclr, &["--run", "a", "--batch-size", "25"]), 3, ["25", "24 training images"]),
+        (with(&simclr, &["--run", "a", "--batch-size", "1"]), 2, ["--batch-size 1", "at least 2"]),
+        (with(&simclr, &["--run", "a", "--accumulate", "4"]), 2, ["--accumulate 4", "negatives"]),
+        (with(&simclr, &["--run", "a", "--temperature", "0"]), 2, ["--temperature 0", "above 0"]),
+        (with(&simclr, &["--run", "a", "--train-images", "99"]), 3, ["--train-images 99", "24"]),
+        (with(&simclr, &[]), 2, ["--resume resnet9", "--force"]),
+        (with(&["pretrain-simclr", "--resume", "gan"], &[]), 3, ["gan", "not the configuration"]),
+        (with(&["pretrain-simclr", "--resume", "resnet9"], &["--temperature", "2"]), 2, ["--temperature", "0.5"]),
+        (with(&["pretrain-simclr", "--resume", "resnet9"], &["--encoder", "resnet18"]), 2, ["--encoder", "resnet9"]),
+        (with(&finetune, &["--encoder", "resnet18"]), 3, ["no pretrained resnet18 encoder", "pretrain-simclr"]),
+        (
+            with(&finetune, &["--encoder", "resnet18", "--weights", "weights/resnet9"]),
+            3,
+            ["holds a resnet9 encoder", "--encoder resnet18"],
+        ),
+        (with(&finetune, &["--weights", "weights/gan"]), 3, ["holds no encoder", "encoder.safetensors"]),
+        (
+            with(&finetune, &["--weights", "weights/gan/generator.safetensors"]),
+            3,
+            ["not an encoder", "pretrain-simclr"],
+        ),
+        (
+            with(&finetune, &["--weights", "weights/resnet9/projection_head.safetensors"]),
+            3,
+            ["not an encoder", "pretrain-simclr"],
+        ),
+        (with(&finetune, &["--labels", "25"]), 3, ["--labels 25", "24 labelled"]),
+        (with(&finetune, &["--labels", "4"]), 3, ["--batch-size 8", "4 images"]),
+        (with(&finetune, &["--labels", "1.5"]), 2, ["--labels", "above 0"]),
+        (with(&finetune, &["--cached", "--mode", "full"]), 2, ["--cached", "linear"]),
+        (with(&finetune, &["--data", "pictures/train"]), 3, ["no labelled test images", "train/"]),
+        (
+            with(&["sample", "--weights", "weights/resnet9/encoder.safetensors"], &[]),
+            3,
+            ["not a generator", "train-gan"],
+        ),
+    ] {
+        let stderr = fails(&work, &arguments, code);
+        for word in words {
+            assert!(stderr.contains(word), "{arguments:?}: no {word:?} in {stderr}");
+        }
+        assert!(!work.path("weights/a").exists() && !work.path("weights/probe").exists(), "{arguments:?} left a run");
+    }
 }

@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use gan::eval::{Knn, alignment, confusion, pca, predictions, top_k, uniformity, unit_rows};
+use gan::eval::{Knn, alignment, confusion, pca, predictions, top_k, tsne, uniformity, unit_rows};
 
 fn matrix(values: Vec<f32>, rows: usize) -> Tensor {
     let columns = values.len() / rows;
@@ -240,4 +240,41 @@ fn components_of_nothing_are_nothing() {
     assert_eq!(narrow.points[2], [3.0, 0.0], "one column has one component");
     assert!(pca(&matrix(vec![0.0, f32::NAN], 2), 2).is_err());
     assert!(pca(&Tensor::zeros((0, 3), candle_core::DType::F32, &Device::Cpu).unwrap(), 2).is_err());
+}
+
+#[test]
+fn a_map_keeps_clusters_together_on_any_number_of_threads() {
+    // Three clusters in ten dimensions, no wider than they are apart; their order says nothing.
+    let count = 150;
+    let mut values = draws(count * 10, 9);
+    values.chunks_mut(10).enumerate().for_each(|(row, point)| point[row % 3] += 4.0);
+    let points = matrix(values, count);
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| tsne(&points).unwrap())
+    };
+    let map = on(1);
+    assert_eq!(map, on(3));
+    for (index, point) in map.iter().enumerate() {
+        let distance = |other: &[f64; 2]| (point[0] - other[0]).powi(2) + (point[1] - other[1]).powi(2);
+        let mut others: Vec<usize> = (0..count).filter(|&other| other != index).collect();
+        others.sort_by(|&a, &b| distance(&map[a]).total_cmp(&distance(&map[b])));
+        let strangers = others.iter().take(30).filter(|&&other| other % 3 != index % 3).count();
+        assert_eq!(strangers, 0, "of the 30 points nearest to point {index}");
+    }
+}
+
+#[test]
+fn a_map_bears_few_points_and_points_that_coincide() {
+    assert_eq!(tsne(&matrix(vec![0.1; 30], 10)).unwrap(), [[0.0; 2]; 10]);
+    for count in [1, 2, 3, 4, 5, 9] {
+        let map = tsne(&matrix(draws(count * 3, 2), count)).unwrap();
+        assert!(map.len() == count && map.as_flattened().iter().all(|place| place.is_finite()), "{map:?}");
+    }
+    // One point beside many that are the same.
+    let mut values = vec![0.5; 60];
+    values[0] = 1.0;
+    let map = tsne(&matrix(values, 20)).unwrap();
+    assert!(map.as_flattened().iter().all(|place| place.is_finite()), "{map:?}");
+    assert!(tsne(&matrix(vec![f32::NAN; 8], 4)).is_err());
 }

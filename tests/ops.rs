@@ -109,7 +109,7 @@ fn linear_gradient_agrees_with_finite_differences() {
 }
 
 /// (N, H, W, C, O, K, stride, padding)
-const CONVOLUTIONS: [[usize; 8]; 9] = [
+const CONVOLUTIONS: [[usize; 8]; 17] = [
     [2, 28, 28, 1, 32, 5, 1, 0],
     [3, 12, 11, 5, 7, 5, 1, 0],
     [2, 9, 14, 3, 17, 3, 2, 1],
@@ -119,6 +119,15 @@ const CONVOLUTIONS: [[usize; 8]; 9] = [
     [1, 3, 8, 1, 1, 2, 3, 5],
     [4, 16, 16, 20, 24, 4, 2, 1],
     [65, 4, 4, 3, 2, 3, 1, 1],
+    [17, 4, 5, 9, 8, 1, 1, 0],
+    // Those that go by Winograd, and what is just beside them: few channels, images of a pixel or mostly padding.
+    [1, 4, 4, 16, 16, 3, 1, 1],
+    [2, 9, 7, 16, 48, 3, 1, 1],
+    [3, 3, 11, 32, 16, 3, 1, 1],
+    [30, 8, 8, 80, 144, 3, 1, 1],
+    [2, 1, 1, 16, 16, 3, 1, 1],
+    [2, 5, 1, 16, 32, 3, 1, 1],
+    [1, 8, 8, 17, 16, 3, 1, 1],
 ];
 
 fn convolution_inputs(generator: &mut Generator, case: [usize; 8]) -> Vec<Tensor> {
@@ -156,6 +165,10 @@ fn conv2d_gradient_agrees_with_finite_differences() {
     let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 6, 3, 5, 3, 2, 1]);
     for activation in SMOOTH {
         assert_finite_differences(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation), &tensors, "conv2d");
+    }
+    let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 6, 16, 32, 3, 1, 1]);
+    for activation in SMOOTH {
+        assert_finite_differences(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 1, activation), &tensors, "Winograd");
     }
 }
 
@@ -363,6 +376,11 @@ fn every_op() -> Vec<NamedOp> {
             "conv2d",
             Box::new(move |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 0, Activation::LeakyRelu(0.01))),
             convolution_inputs(generator, [20, 12, 12, 8, 16, 5, 1, 0]),
+        ),
+        (
+            "conv2d by Winograd",
+            Box::new(move |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 1, tanh)),
+            convolution_inputs(generator, [20, 9, 11, 80, 144, 3, 1, 1]),
         ),
         (
             "conv_transpose2d",

@@ -284,26 +284,28 @@ fn a_simclr_line_has_its_knn_only_where_it_was_measured() {
     assert!(read[0].uniformity.is_nan());
 }
 
-const ROW: ProbeRow = ProbeRow {
-    encoder: "pretrained",
-    mode: "linear",
-    labels: 5000,
-    top1: 0.6431,
-    top5: 0.9517,
-    knn: 0.6,
-    seconds: 12.345_678,
-};
+fn row(encoder: &str, mode: &str) -> ProbeRow {
+    ProbeRow {
+        encoder: encoder.into(),
+        mode: mode.into(),
+        labels: 5000,
+        top1: 0.6431,
+        top5: 0.9517,
+        knn: 0.6,
+        seconds: 12.345_678,
+    }
+}
 
 #[test]
 fn a_probe_is_a_line_of_json_and_a_row_of_the_table() {
     assert_eq!(
-        serde_json::to_string(&ROW).unwrap(),
+        serde_json::to_string(&row("pretrained", "linear")).unwrap(),
         r#"{"encoder":"pretrained","mode":"linear","labels":5000,"top1":0.6431,"top5":0.9517,"knn":0.6,"seconds":12.346}"#
     );
-    let other =
-        ProbeRow { encoder: "untrained", mode: "full", labels: 64, top1: 0.1, top5: 1.0, knn: 0.05, seconds: 1234.5 };
+    let untrained = row("untrained", "full");
+    let other = ProbeRow { labels: 64, top1: 0.1, top5: 1.0, knn: 0.05, seconds: 1234.5, ..untrained };
     assert_eq!(
-        probe_table(&[ROW, other]),
+        probe_table(&[row("pretrained", "linear"), other]),
         "encoder     mode    labels   top-1    top-5     kNN  seconds\n\
          pretrained  linear   5,000  64.3 %   95.2 %  60.0 %     12.3\n\
          untrained   full        64  10.0 %  100.0 %   5.0 %   1234.5"

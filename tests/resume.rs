@@ -8,7 +8,7 @@ use crate::support::{TINY, Workplace, bytes_of};
 const STEPS: &str = "17";
 
 /// Starts the run with `--json`, waits for `lines` records, sends `signal`; returns the exit code.
-fn stop_after(work: &Workplace, arguments: &[&str], lines: usize, signal: i32) -> Option<i32> {
+pub fn stop_after(work: &Workplace, arguments: &[&str], lines: usize, signal: i32) -> Option<i32> {
     let mut child = work
         .spawn(&[arguments, &["--json", "-q"]].concat())
         .stdout(Stdio::piped())

@@ -59,6 +59,34 @@ impl Workplace {
     }
 }
 
+/// PNG files of three classes: `train/` with `train` a class and `test/` with `test`. Bars, discs and crosses in colours
+/// of their own.
+pub fn write_pictures(directory: &Path, train: usize, test: usize) {
+    for (part, count) in [("train", train), ("test", test)] {
+        for (class, name) in ["bar", "cross", "disc"].into_iter().enumerate() {
+            let folder = directory.join(part).join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            for index in 0..count {
+                let seed = (index * 7 + count + class * 3) as u8;
+                let pixel = |place: u32| {
+                    let (x, y) = ((place % 32) as i32 - 16, (place / 32) as i32 - 16);
+                    let inside = match class {
+                        0 => x.abs() < 4,
+                        1 => x.abs() < 3 || y.abs() < 3,
+                        _ => x * x + y * y < 100,
+                    };
+                    let ink = [seed.wrapping_mul(37), seed.wrapping_mul(91), 255 - seed];
+                    if inside { ink } else { [ink[1] / 3, ink[2] / 3, (place / 8) as u8] }
+                };
+                let pixels: Vec<u8> = (0..32 * 32).flat_map(pixel).collect();
+                let picture = gan::report::Picture { width: 32, height: 32, channels: 3, pixels };
+                let mut file = std::fs::File::create(folder.join(format!("{index:03}.png"))).unwrap();
+                gan::report::encode_png(&picture, &mut file).unwrap();
+            }
+        }
+    }
+}
+
 /// Flags of the smallest useful run.
 pub const TINY: &[&str] = &[
     "train-gan",

@@ -12,9 +12,11 @@ mod bad_input;
 mod checkpoint;
 // Data sets and batches: IDX, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
+// `gan finetune`.
+mod finetune;
 // The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
 mod digits;
-// Measures of features and predictions: accuracy, kNN, alignment and uniformity, principal components.
+// Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
@@ -22,11 +24,15 @@ mod models;
 mod ops;
 // Networks, losses, Adam and ten steps of training against PyTorch.
 mod reference;
+// Pictures of SimCLR: curves, confusion matrices, maps of features, sheets of views.
+mod pictures;
 // Grids, films, charts, the run log and what goes to which stream.
 mod report;
 // Stopped anywhere and resumed: the same bytes.
 mod resume;
 // Every output of `gan sample`.
 mod sample;
+// `gan pretrain-simclr`.
+mod simclr;
 // `gan train-gan`: files, streams, divergence, health.
 mod train;

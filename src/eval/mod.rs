@@ -6,11 +6,13 @@ pub mod accuracy;
 pub mod embedding;
 pub mod knn;
 pub mod projection;
+pub mod tsne;
 
 pub use accuracy::{confusion, predictions, top_k};
 pub use embedding::{alignment, uniformity, unit_rows};
 pub use knn::Knn;
 pub use projection::{Pca, pca};
+pub use tsne::tsne;
 
 use candle_core::{DType, Device, Result, Tensor};
 

@@ -46,12 +46,8 @@ pub fn fill_pieces<R: Send>(
         rest = after;
     }
     // Zeroed piece by piece, by the thread that goes on to fill it: the piece is then in its cache.
-    let results = pieces
-        .into_par_iter()
-        .enumerate()
-        .with_max_len(1)
-        .map(|(index, piece)| fill(index, zeroed(piece)))
-        .collect();
+    let results =
+        pieces.into_par_iter().enumerate().with_max_len(1).map(|(index, piece)| fill(index, zeroed(piece))).collect();
     // SAFETY: the pieces cover the first `len` elements and each was zeroed; the capacity is at least `len`.
     unsafe { buffer.set_len(len) };
     (buffer, results)

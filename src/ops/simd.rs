@@ -9,7 +9,8 @@ pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// The same for work that is written in vectors.
+/// The same for work that is written in vectors. It may round a multiplication and addition once where the instruction
+/// set can, so its last bits may differ from one set to another.
 pub fn with_vectors<W: pulp::WithSimd>(work: W) -> W::Output {
     pulp::Arch::new().dispatch(work)
 }

@@ -44,8 +44,17 @@ impl Range {
         let bulk = Self::of(trimmed.collect::<Vec<_>>().into_iter());
         let room = bulk.high - bulk.low;
         let reach = Self { low: bulk.low - room, high: bulk.high + room };
-        let shown = Self::of(curves.iter().flatten().copied().filter(|&value| reach.contains(value)));
-        let Self { mut low, mut high } = shown;
+        Self::of(curves.iter().flatten().copied().filter(|&value| reach.contains(value))).widened()
+    }
+
+    /// A range in which all values of all `curves` are shown.
+    pub fn whole(curves: &[Vec<f64>]) -> Self {
+        Self::of(curves.iter().flatten().copied()).widened()
+    }
+
+    /// With some room at both ends, or down to 0.
+    fn widened(self) -> Self {
+        let Self { mut low, mut high } = self;
         let margin = (high - low) * 0.06;
         low = if low >= 0.0 && low < NEAR_ZERO * high { 0.0 } else { low - margin };
         high += margin;

@@ -55,6 +55,39 @@ impl Canvas {
         }
     }
 
+    /// Fills the pixels from (left, top) up to, not including, (right, bottom).
+    pub fn rectangle(&mut self, [left, top, right, bottom]: [i32; 4], ink: Ink) {
+        let sides = [left, top, right, bottom].map(|side| side as f32);
+        if let Some(rectangle) = Rect::from_ltrb(sides[0], sides[1], sides[2], sides[3]) {
+            self.pixmap.fill_rect(rectangle, &paint(ink), Transform::identity(), None);
+        }
+    }
+
+    /// Lays `picture` over the canvas, its top left corner at (left, top). What does not fit is cut off.
+    pub fn paste(&mut self, picture: &Picture, (left, top): (usize, usize)) {
+        let (width, channels) = (self.pixmap.width() as usize, picture.channels);
+        let columns = (picture.width as usize).min(width.saturating_sub(left));
+        let rows = picture.pixels.chunks_exact((picture.width as usize * channels).max(1));
+        let targets = self.pixmap.data_mut().chunks_exact_mut(4 * width).skip(top);
+        for (row, target) in rows.zip(targets) {
+            let target = target[4 * left.min(width)..].chunks_exact_mut(4).take(columns);
+            for (pixel, target) in row.chunks_exact(channels).zip(target) {
+                target[..3].copy_from_slice(&[pixel[0], pixel[channels / 2], pixel[channels - 1]]);
+            }
+        }
+    }
+
+    /// `text`, or as much of its beginning as fits into `width` pixels, with an ellipsis.
+    pub fn shortened(&self, text: &str, size: f32, width: f32) -> String {
+        if self.text_width(text, size) <= width {
+            return text.to_owned();
+        }
+        let letters: Vec<char> = text.chars().collect();
+        let cut = |count: usize| letters[..count].iter().collect::<String>().trim_end().to_owned() + "…";
+        let fitting = (0..letters.len()).rev().map(cut).find(|cut| self.text_width(cut, size) <= width);
+        fitting.unwrap_or_default()
+    }
+
     /// Writes `text` with its baseline at `y`; `size` is the height of an em in pixels.
     pub fn text(&mut self, text: &str, (x, y): (f32, f32), size: f32, align: Align, ink: Ink) {
         self.write(text, size, align, ink, Transform::from_translate(x, y));

@@ -3,13 +3,15 @@
 use anyhow::Result;
 
 use super::axis::Range;
-use super::canvas::{Align, Canvas, Ink};
+use super::canvas::{Align, Canvas};
 use super::grid::Picture;
 use super::layout::grouped;
+use super::palette::{AXIS, BLACK, CURVES, GREY, PALE_GRID, opaque};
 
 /// One quantity over the run. Points that are not finite are not drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
+    /// As the legend calls it; empty where the axis says it all.
     pub name: String,
     /// (x, y), in the order of x
     pub points: Vec<(f64, f64)>,
@@ -18,24 +20,30 @@ pub struct Curve {
 /// Curves in one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
+    /// Above the frame; empty in a panel below another.
     pub title: String,
+    /// Below the frame; empty in a panel above another.
     pub x_label: String,
     pub y_label: String,
     pub curves: Vec<Curve>,
 }
 
+/// Which values a chart shows.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Scale {
+    /// All but a few that would flatten the others.
+    Robust,
+    /// All, where none can be far off.
+    Whole,
+}
+
 const WIDTH: u32 = 1000;
 const HEIGHT: u32 = 600;
-/// The plot itself: left, top, right, bottom. The right margin holds each curve's last value.
-const FRAME: [f32; 4] = [86.0, 70.0, 926.0, 536.0];
-
-/// Told apart with every common colour blindness (Okabe and Ito, "Color universal design", 2008), best contrast first.
-const COLOURS: [[u8; 3]; 6] =
-    [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233]];
-const BLACK: Ink = [34, 34, 34, 255];
-const GREY: Ink = [110, 110, 110, 255];
-const PALE_GRID: Ink = [228, 228, 228, 255];
-const AXIS: Ink = [150, 150, 150, 255];
+/// Left and right end of the plot itself. The right margin holds each curve's last value.
+const SIDES: (f32, f32) = (86.0, 926.0);
+/// Pixels above and below it, with and without a title and a label of the axis.
+const ABOVE: (f32, f32) = (70.0, 32.0);
+const BELOW: (f32, f32) = (64.0, 46.0);
 
 /// Up to so many points each is marked by a dot.
 const FEW_POINTS: usize = 40;
@@ -48,23 +56,47 @@ impl Chart {
     /// Draws the chart, 1000 by 600 pixels in colour. A few values that would flatten all others are left outside, and
     /// the chart says how many.
     pub fn draw(&self) -> Result<Picture> {
-        let curves: Vec<Vec<(f64, f64)>> = self
-            .curves
-            .iter()
-            .map(|curve| curve.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect())
-            .collect();
-        let heights: Vec<Vec<f64>> = curves.iter().map(|points| points.iter().map(|point| point.1).collect()).collect();
-        let plot = Plot { x: Range::of(curves.iter().flatten().map(|point| point.0)), y: Range::robust(&heights) };
+        self.panel(HEIGHT, self.x_range(), Scale::Robust)
+    }
 
-        let mut canvas = Canvas::new(WIDTH, HEIGHT)?;
+    /// The steps from the first drawn point to the last.
+    fn x_range(&self) -> Range {
+        Range::of(self.finite_curves().iter().flatten().map(|point| point.0))
+    }
+
+    fn finite_curves(&self) -> Vec<Vec<(f64, f64)>> {
+        let finite =
+            |curve: &Curve| curve.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+        self.curves.iter().map(finite).collect()
+    }
+
+    /// Draws charts one below another, each so many pixels high, over the steps of the first.
+    pub(super) fn draw_panels(panels: &[(Chart, u32, Scale)]) -> Result<Picture> {
+        let steps = panels.first().map_or(Range::of(std::iter::empty()), |(chart, ..)| chart.x_range());
+        let draw = |(chart, height, scale): &(Chart, u32, Scale)| chart.panel(*height, steps, *scale);
+        Ok(Picture::stacked(&panels.iter().map(draw).collect::<Result<Vec<_>>>()?))
+    }
+
+    fn panel(&self, height: u32, x: Range, scale: Scale) -> Result<Picture> {
+        let curves = self.finite_curves();
+        let heights: Vec<Vec<f64>> = curves.iter().map(|points| points.iter().map(|point| point.1).collect()).collect();
+        let top = if self.title.is_empty() { ABOVE.1 } else { ABOVE.0 };
+        let bottom = height as f32 - if self.x_label.is_empty() { BELOW.1 } else { BELOW.0 };
+        let y = match scale {
+            Scale::Robust => Range::robust(&heights),
+            Scale::Whole => Range::whole(&heights),
+        };
+        let plot = Plot { x, y, frame: [SIDES.0, top, SIDES.1, bottom] };
+
+        let mut canvas = Canvas::new(WIDTH, height)?;
         self.draw_axes(&mut canvas, &plot);
         for pass in [Pass::Raw, Pass::Main] {
-            for (points, ink) in curves.iter().zip(COLOURS.iter().cycle()) {
+            for (points, ink) in curves.iter().zip(CURVES.iter().cycle()) {
                 plot.draw_curve(&mut canvas, points, *ink, pass);
             }
         }
         self.draw_last_values(&mut canvas, &plot, &curves);
-        self.draw_heading(&mut canvas);
+        self.draw_heading(&mut canvas, top);
 
         let outside = heights.iter().flatten().filter(|&&value| !plot.y.contains(value)).count();
         let missing = self.curves.iter().map(|curve| curve.points.len()).sum::<usize>()
@@ -78,8 +110,14 @@ impl Chart {
             let verb = if missing == 1 { "is" } else { "are" };
             remarks.push(format!("{} {verb} not finite", grouped(missing as f64)));
         }
-        let [left, top, right, bottom] = FRAME;
-        canvas.text(&remarks.join(", "), (right, bottom + 46.0), 12.0, Align::Right, GREY);
+        let [left, top, right, bottom] = plot.frame;
+        canvas.text(
+            &remarks.join(", "),
+            (right, bottom + if self.x_label.is_empty() { 38.0 } else { 46.0 }),
+            12.0,
+            Align::Right,
+            GREY,
+        );
         if curves.iter().all(Vec::is_empty) {
             canvas.text("no values", ((left + right) / 2.0, (top + bottom) / 2.0), 18.0, Align::Centre, GREY);
         }
@@ -88,7 +126,7 @@ impl Chart {
 
     /// Grid, ticks and the labels of both axes.
     fn draw_axes(&self, canvas: &mut Canvas, plot: &Plot) {
-        let [left, top, right, bottom] = FRAME;
+        let [left, top, right, bottom] = plot.frame;
         for (value, label) in plot.y.ticks(8, false) {
             let y = crisp(plot.height(value));
             canvas.line(&[(left, y), (right, y)], 1.0, PALE_GRID, None);
@@ -107,14 +145,16 @@ impl Chart {
     }
 
     /// Title on the left, legend on the right of the line above the frame, where no curve can run into them.
-    fn draw_heading(&self, canvas: &mut Canvas) {
-        let [left, _, right, _] = FRAME;
-        canvas.text(&self.title, (left, 44.0), 21.0, Align::Left, BLACK);
+    fn draw_heading(&self, canvas: &mut Canvas, top: f32) {
+        let (left, right) = SIDES;
+        let (title, legend) = (top - 26.0, top - if self.title.is_empty() { 14.0 } else { 27.0 });
+        canvas.text(&self.title, (left, title), 21.0, Align::Left, BLACK);
         let mut end = right;
-        for (curve, ink) in self.curves.iter().zip(COLOURS.iter().cycle()).collect::<Vec<_>>().into_iter().rev() {
-            canvas.text(&curve.name, (end, 43.0), 15.0, Align::Right, BLACK);
+        let entries = self.curves.iter().zip(CURVES.iter().cycle()).filter(|(curve, _)| !curve.name.is_empty());
+        for (curve, ink) in entries.collect::<Vec<_>>().into_iter().rev() {
+            canvas.text(&curve.name, (end, legend), 15.0, Align::Right, BLACK);
             end -= canvas.text_width(&curve.name, 15.0) + 9.0;
-            canvas.line(&[(end - 24.0, 38.0), (end, 38.0)], 4.0, opaque(*ink), None);
+            canvas.line(&[(end - 24.0, legend - 5.0), (end, legend - 5.0)], 4.0, opaque(*ink), None);
             end -= 24.0 + 26.0;
         }
     }
@@ -123,7 +163,7 @@ impl Chart {
     fn draw_last_values(&self, canvas: &mut Canvas, plot: &Plot, curves: &[Vec<(f64, f64)>]) {
         const LINE_HEIGHT: f32 = 17.0;
         let mut labels: Vec<(f32, f64, [u8; 3])> = Vec::new();
-        for (points, ink) in curves.iter().zip(COLOURS.iter().cycle()) {
+        for (points, ink) in curves.iter().zip(CURVES.iter().cycle()) {
             if let Some(&(_, last)) = plot.main_line(points).last() {
                 labels.push((plot.height(plot.y.clamp(last)), last, *ink));
             }
@@ -137,7 +177,7 @@ impl Chart {
             }
         }
         for (y, last, ink) in labels {
-            canvas.text(&format!("{last:.2}"), (FRAME[2] + 10.0, y + 5.0), 14.0, Align::Left, opaque(ink));
+            canvas.text(&format!("{last:.2}"), (plot.frame[2] + 10.0, y + 5.0), 14.0, Align::Left, opaque(ink));
         }
     }
 }
@@ -153,15 +193,17 @@ enum Pass {
 struct Plot {
     x: Range,
     y: Range,
+    /// Left, top, right, bottom.
+    frame: [f32; 4],
 }
 
 impl Plot {
     fn across(&self, x: f64) -> f32 {
-        FRAME[0] + self.x.fraction(x) as f32 * (FRAME[2] - FRAME[0])
+        self.frame[0] + self.x.fraction(x) as f32 * (self.frame[2] - self.frame[0])
     }
 
     fn height(&self, y: f64) -> f32 {
-        FRAME[3] - self.y.fraction(y) as f32 * (FRAME[3] - FRAME[1])
+        self.frame[3] - self.y.fraction(y) as f32 * (self.frame[3] - self.frame[1])
     }
 
     /// The line that is read: the points themselves, or their moving average where they are many.
@@ -181,14 +223,14 @@ impl Plot {
         if pass == Pass::Raw {
             if many {
                 let opacity = if points.len() < WIDTH as usize { 75 } else { 45 };
-                canvas.line(&self.on_sheet(points), 1.0, [ink[0], ink[1], ink[2], opacity], Some(FRAME));
+                canvas.line(&self.on_sheet(points), 1.0, [ink[0], ink[1], ink[2], opacity], Some(self.frame));
             }
             return;
         }
         let line = self.on_sheet(&self.main_line(points));
-        canvas.line(&line, 2.5, opaque(ink), Some(FRAME));
+        canvas.line(&line, 2.5, opaque(ink), Some(self.frame));
         if points.len() <= FEW_POINTS {
-            for &(x, y) in line.iter().filter(|point| (FRAME[1]..=FRAME[3]).contains(&point.1)) {
+            for &(x, y) in line.iter().filter(|point| (self.frame[1]..=self.frame[3]).contains(&point.1)) {
                 canvas.disc((x, y), 3.5, opaque(ink));
             }
         }
@@ -232,10 +274,6 @@ fn moving_average(values: &[f64], reach: usize) -> Vec<f64> {
             (sums[end] - sums[start]) / (end - start) as f64
         })
         .collect()
-}
-
-fn opaque(ink: [u8; 3]) -> Ink {
-    [ink[0], ink[1], ink[2], 255]
 }
 
 /// The middle of a pixel: a line one pixel wide there is not smeared over two.

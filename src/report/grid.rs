@@ -17,6 +17,14 @@ impl Picture {
         let pixels = vec![shade; width * height * channels];
         Self { width: width as u32, height: height as u32, channels, pixels }
     }
+
+    /// Pictures of one width and as many channels, one below another. None at all make one white pixel.
+    pub(super) fn stacked(pictures: &[Picture]) -> Self {
+        let Some(first) = pictures.first() else { return Self::filled(1, 1, 3, 255) };
+        let height = pictures.iter().map(|picture| picture.height).sum();
+        let pixels = pictures.iter().flat_map(|picture| &picture.pixels).copied().collect();
+        Self { height, pixels, ..*first }
+    }
 }
 
 /// How images are laid out, row by row, from the top left.

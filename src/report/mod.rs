@@ -4,38 +4,33 @@
 pub mod animation;
 mod axis;
 mod canvas;
+pub mod confusion;
 pub mod console;
 pub mod curves;
+pub mod embedding_map;
 pub mod grid;
 mod layout;
 pub mod npy;
+mod palette;
 pub mod png;
 pub mod progress;
 pub mod records;
 pub mod run_log;
+pub mod simclr_curves;
 pub mod table;
+pub mod views_sheet;
 
 pub use animation::{Animation, encode_gif, film};
+pub use confusion::ConfusionMatrix;
 pub use console::{Console, ConsoleOptions, stdout_failure};
 pub use curves::{Chart, Curve};
+pub use embedding_map::EmbeddingMap;
 pub use grid::{Grid, Picture};
 pub use npy::npy_header;
 pub use png::{encode_png, read_png};
 pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, TrainingStatus};
 pub use records::{GanRecord, ProbeRow, SimclrRecord};
 pub use run_log::RunLog;
+pub use simclr_curves::simclr_curves;
 pub use table::probe_table;
-
-// STUBS
-pub fn views_sheet(_: &[u8], _: &[u8], _: &[u8], _: usize) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
-pub fn simclr_curves(_: &[SimclrRecord], _: &str) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
-pub fn confusion_matrix(_: &[u64], _: &[String], _: &str) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
-pub fn embedding_map(_: &[[f64; 2]], _: &[u8], _: &[String], _: &str) -> anyhow::Result<Picture> {
-    Ok(Picture { width: 1, height: 1, channels: 1, pixels: vec![0] })
-}
+pub use views_sheet::views_sheet;

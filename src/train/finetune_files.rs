@@ -16,7 +16,7 @@ use crate::data::Images;
 use crate::error::Failure;
 use crate::eval;
 use crate::models::Encoder;
-use crate::report::{self, Console, Picture, ProbeRow};
+use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
 
 impl Tuning<'_> {
     /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear
@@ -33,15 +33,18 @@ impl Tuning<'_> {
 
         let (classes, labels) = (&self.dataset.classes, &self.dataset.test.labels);
         let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, self.dataset.name);
+        let title = format!("{subject}: top-1 {:.1} %", 100.0 * row.top1);
         let counts = eval::confusion(&eval::predictions(&measured.scores)?, labels, classes.len())?;
         let draw = |name: &str, picture: Picture| {
             let path = directory.samples.join(format!("{name}{of_row}.png"));
             checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
         };
-        draw("confusion", report::confusion_matrix(&counts, classes, &subject)?)?;
+        draw("confusion", ConfusionMatrix { title, classes, counts: &counts }.draw()?)?;
         let map = eval::pca(&measured.features, 2)?;
         let points: Vec<[f64; 2]> = map.points.iter().map(|point| [point[0], point[1]]).collect();
-        draw("map", report::embedding_map(&points, labels, classes, &subject)?)
+        let explained = 100.0 * map.explained.iter().sum::<f64>();
+        let caption = format!("the two principal components of h of the test images, {explained:.0} % of its variance");
+        draw("map", EmbeddingMap { title: subject, caption, points: &points, labels, classes }.draw()?)
     }
 }
 

@@ -75,7 +75,7 @@ impl Training<'_> {
             }
             drawn
         };
-        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), SIDE)?;
+        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), (SIDE, SIDE))?;
         let path = self.run.directory.samples.join("views.png");
         checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
     }

@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench ops`. Backward times include what candle's autograd adds for each gradient (zeros, then a
 //! sum). Products state their share of the rate of a large matrix product on the same threads, measured first.
+//! Convolutions of residual networks follow, the two ways of 3 x 3 in turn.
 
 #![allow(clippy::print_stdout)] // the table is all it is for
 
@@ -22,6 +23,7 @@ fn main() -> Result<()> {
     println!("{:<44} {:>8} {:>8} {:>7} {:>6} {:>6}", "op", "forward", "backward", "GFLOP", "share", "share");
     linears(rate)?;
     convolutions(rate)?;
+    residual_networks(rate)?;
     others(rate)?;
     in_place()
 }
@@ -54,6 +56,83 @@ fn convolutions(rate: f64) -> Result<()> {
         report(&format!("conv_transpose2d {channels} -> {features} 4x4"), &op, &arguments, 0, work, rate)?;
     }
     Ok(())
+}
+
+/// The convolutions of a ResNet-18 and of one half as wide on images of 32 x 32. Those of 3 x 3 with stride 1 go by
+/// Winograd; on an image that brings its padding along they are products of patches instead, with the same places and
+/// terms. Both are timed in turn and the best of the rounds is taken: what others do on the machine only adds to it.
+fn residual_networks(rate: f64) -> Result<()> {
+    println!(
+        "{:<44} {:>8} {:>8} {:>8} {:>8}",
+        "op, GFLOP/s of the plain sum", "forward", "patches", "backward", "patches"
+    );
+    let shapes = [32, 16, 8, 4].into_iter().zip([(32, 64), (64, 128), (128, 256), (256, 512)]);
+    for (side, widths) in shapes {
+        for width in [widths.0, widths.1] {
+            let weight = [random(&[width, width, 3, 3])?, random(&[width])?];
+            let ways = [(side, 1), (side + 2, 0)].map(|(side, padding)| {
+                let x = random(&[BATCH, side, side, width])?;
+                Timed::new([&[x], &weight[..]].concat(), move |x| {
+                    ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, padding, Activation::Identity)
+                })
+            });
+            let [winograd, patches] = ways;
+            let [winograd, patches] = [winograd?, patches?];
+            let mut best = [[f64::INFINITY; 2]; 2];
+            for _ in 0..7 {
+                for (best, way) in best.iter_mut().zip([&winograd, &patches]) {
+                    best[0] = best[0].min(way.forward()?.as_secs_f64());
+                    best[1] = best[1].min(way.backward()?.as_secs_f64());
+                }
+            }
+            let work = 18e-9 * (BATCH * side * side * width * width) as f64;
+            let [[forward, backward], [forward_of_patches, backward_of_patches]] = best;
+            println!(
+                "{:<44} {:>8.0} {:>8.0} {:>8.0} {:>8.0}",
+                format!("conv2d {width} -> {width} 3x3 on {side} x {side}"),
+                work / forward,
+                work / forward_of_patches,
+                2.0 * work / backward,
+                2.0 * work / backward_of_patches
+            );
+        }
+    }
+    for (side, channels, features) in [(32, 64, 128), (16, 128, 256), (8, 256, 512)] {
+        for (size, stride) in [(3, 2), (1, 1), (1, 2)] {
+            let arguments = [random(&[BATCH, side, side, channels])?, random(&[features, channels, size, size])?];
+            let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], None, stride, size / 2, Activation::Identity);
+            let places = BATCH * (side / stride) * (side / stride);
+            let work = 2e-9 * (places * channels * features * size * size) as f64;
+            let name = format!("conv2d {channels} -> {features} {size}x{size} on {side} x {side}, stride {stride}");
+            report(&name, &op, &arguments, 0, work, rate)?;
+        }
+    }
+    Ok(())
+}
+
+/// An op with all of its arguments as variables.
+struct Timed<F> {
+    op: F,
+    arguments: Vec<Var>,
+}
+
+impl<F: Fn(&[Tensor]) -> Result<Tensor>> Timed<F> {
+    fn new(arguments: Vec<Tensor>, op: F) -> Result<Self> {
+        Ok(Self { op, arguments: arguments.iter().map(Var::from_tensor).collect::<Result<_>>()? })
+    }
+
+    fn output(&self) -> Result<Tensor> {
+        (self.op)(&self.arguments.iter().map(|argument| argument.as_tensor().clone()).collect::<Vec<_>>())
+    }
+
+    fn forward(&self) -> Result<Duration> {
+        timed(|| self.output().map(drop))
+    }
+
+    fn backward(&self) -> Result<Duration> {
+        let loss = self.output()?.sum_all()?;
+        timed(|| loss.backward().map(drop))
+    }
 }
 
 fn others(rate: f64) -> Result<()> {

@@ -49,6 +49,16 @@ impl Window {
                 let part = tile(part, places_a_part, images.len() * places);
                 let part = images.start * places + part.start..images.start * places + part.end;
                 let of_values = Matrix::new(&values[part.start * features..], part.len(), features);
+                if self.is_pixels() {
+                    let start = images.start * image;
+                    multiply(
+                        of_values,
+                        packed,
+                        &mut output[part.start * patch - start..part.end * patch - start],
+                        false,
+                    );
+                    continue;
+                }
                 scratch(part.len() * patch, |patches| {
                     multiply(of_values, packed, patches, false);
                     self.scatter(patches, part, images.start, output);

@@ -38,6 +38,11 @@ impl Window {
         self.height * self.width * self.channels
     }
 
+    /// Whether the patches are the pixels, in their order.
+    fn is_pixels(&self) -> bool {
+        (self.size, self.stride, self.padding) == (1, 1, 0)
+    }
+
     fn places_of_an_image(&self) -> usize {
         self.down * self.across
     }

@@ -13,10 +13,12 @@ use std::ops::Range;
 const FEW_CHANNELS: usize = 2;
 
 impl Window {
-    /// The patches of these places as (places, K * K * C), made in `memory` of that size.
-    pub fn gather<'a>(&self, images: &[f32], places: Range<usize>, memory: &'a mut [f32]) -> Matrix<'a> {
+    /// The patches of these places as (places, K * K * C), made in `memory` of that size, unless the images are that.
+    pub fn gather<'a>(&self, images: &'a [f32], places: Range<usize>, memory: &'a mut [f32]) -> Matrix<'a> {
         let (patch, count) = (self.patch(), places.len());
-        if self.channels <= FEW_CHANNELS {
+        if self.is_pixels() {
+            Matrix::new(&images[places.start * patch..places.end * patch], count, patch)
+        } else if self.channels <= FEW_CHANNELS {
             vectorised(
                 #[inline(always)]
                 || self.gather_lines(images, places, memory),

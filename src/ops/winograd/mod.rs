@@ -39,11 +39,22 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// The tiles of a convolution, if it is one that is faster this way.
+    /// The tiles of a convolution, if it is one that is faster this way: forward and backward, against the products
+    /// of patches. This is the only place that decides it, by shape alone.
+    ///
+    /// Two conditions beside the window's: channels and features enough for the products to outweigh the transforms,
+    /// and whole vectors of them; and tiles that are not mostly padding. A tile costs 36 products of channels and
+    /// features, what is saved must be a third at least. The number of images has no say, so that an image has the
+    /// same output, to the bit, in every batch; with very few of them deep layers would be as fast without.
     pub fn of(window: &Window, features: usize) -> Option<Self> {
         let Window { images, height, width, channels, size, stride, padding, .. } = *window;
         let tiles = Self { images, height, width };
-        ((size, stride, padding) == (3, 1, 1) && channels >= 16 && features >= 16).then_some(tiles)
+        let is_deep = |count: usize| count >= 16 && count.is_multiple_of(16);
+        ((size, stride, padding) == (3, 1, 1)
+            && is_deep(channels)
+            && is_deep(features)
+            && 2 * 9 * height * width >= 3 * PLANES * tiles.down() * tiles.across())
+        .then_some(tiles)
     }
 
     /// Tiles across an image.

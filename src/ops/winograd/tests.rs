@@ -59,11 +59,8 @@ fn errors(case: Case) -> [[f64; 2]; 3] {
             .map(|found| error(&found, &output)),
         [tiles.input_gradient(&gradient, &weight, features), window.spread(&gradient, &weight, features, none)]
             .map(|found| error(&found, &for_x)),
-        [
-            tiles.weight_gradient(&x, &gradient, channels, features),
-            window.weight_gradient(&x, &gradient, features),
-        ]
-        .map(|found| error(&found, &for_weight)),
+        [tiles.weight_gradient(&x, &gradient, channels, features), window.weight_gradient(&x, &gradient, features)]
+            .map(|found| error(&found, &for_weight)),
     ]
 }
 
@@ -86,56 +83,45 @@ fn products_agree_with_a_loop_over_the_terms() {
     }
 }
 
+/// Rounding grows with the channels: at 512 it is ten times that of the plain sums, and no more.
 #[test]
-#[ignore]
-fn accuracy() {
-    for c in [32, 64, 128, 256, 512] {
-        let e = errors([2, 8, 8, c, c]);
-        println!("{c}: {:?}", e.map(|p| p.map(|v| format!("{v:.1e}"))));
+fn rounding_stays_small_with_many_channels() {
+    for (product, [found, plain]) in errors([1, 5, 6, 512, 512]).iter().enumerate() {
+        assert!(*found < 1e-5 && *plain < 2e-6, "product {product}: {found}, {plain}");
     }
 }
 
 #[test]
-#[ignore]
-fn speed() {
-    let best = |work: &mut dyn FnMut()| {
-        let now = || {
-            let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
-            t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
-        };
-        let start = now();
-        work();
-        now() - start
-    };
-    let only = std::env::var("ONLY").unwrap_or_default();
-    for (side, channels, features) in [(32, 32, 32), (32, 64, 64), (16, 64, 64), (16, 128, 128), (8, 128, 128), (8, 256, 256), (4, 256, 256), (4, 512, 512)] {
-        if !format!("{side} {channels}").contains(&only) { continue; }
-        let (images, height, width) = (128, side, side);
-        let tiles = Tiles { images, height, width };
-        let window =
-            Window { images, height, width, channels, size: 3, stride: 1, padding: 1, down: height, across: width };
-        let x = random("x", images * height * width * channels);
-        let gradient = random("gradient", images * height * width * features);
-        let weight = random("weight", features * channels * 9);
-        let none = Epilogue::NONE;
-        let mut times = [[f64::MAX; 2]; 3];
-        let rounds: usize = std::env::var("ROUNDS").map_or(6, |r| r.parse().unwrap());
-        let old = std::env::var("OLD").is_ok();
-        for _ in 0..rounds {
-            let t = &mut times;
-            t[0][0] = t[0][0].min(best(&mut || drop(tiles.forward(&x, &weight, features, none))));
-            if old { t[0][1] = t[0][1].min(best(&mut || drop(window.correlate(&x, &weight, features, none)))); }
-            t[1][0] = t[1][0].min(best(&mut || drop(tiles.input_gradient(&gradient, &weight, features))));
-            if old { t[1][1] = t[1][1].min(best(&mut || drop(window.spread(&gradient, &weight, features, none)))); }
-            t[2][0] = t[2][0].min(best(&mut || drop(tiles.weight_gradient(&x, &gradient, channels, features))));
-            if old { t[2][1] = t[2][1].min(best(&mut || drop(window.weight_gradient(&x, &gradient, features)))); }
+fn an_image_has_the_same_output_in_every_batch() {
+    let (height, width, channels, features) = (8, 8, 48, 32);
+    let image = height * width * channels;
+    let (x, weight) = (random("x", 23 * image), random("weight", features * channels * 9));
+    let together = Tiles { images: 23, height, width }.forward(&x, &weight, features, Epilogue::NONE);
+    let alone = x.chunks_exact(image).flat_map(|x| {
+        let output = Tiles { images: 1, height, width }.forward(x, &weight, features, Epilogue::NONE);
+        output.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    });
+    assert!(together.iter().map(|value| value.to_bits()).eq(alone));
+}
+
+/// What is not finite stays so where the plain sum has it, and does not reach beyond the tiles that see it.
+#[test]
+fn what_is_not_finite_stays_in_the_tiles_that_see_it() {
+    let (images, height, width, channels, features) = (2, 9, 12, 16, 16);
+    let tiles = Tiles { images, height, width };
+    let weight = random("weight", features * channels * 9);
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut x = random("x", images * height * width * channels);
+        x[((height + 1) * width + 1) * channels + 3] = value; // image 1, row 1, column 1
+        let output = tiles.forward(&x, &weight, features, Epilogue::NONE);
+        for (place, features) in output.chunks_exact(features).enumerate() {
+            let (image, row, column) = (place / (height * width), place / width % height, place % width);
+            if image == 1 && row < 3 && column < 3 {
+                assert!(features.iter().all(|value| !value.is_finite()), "{value} at {row}, {column}");
+            } else if image == 0 || row >= SIDE || column >= SIDE {
+                assert!(features.iter().all(|value| value.is_finite()), "{value} at {image}, {row}, {column}");
+            }
         }
-        let flop = 18e-9 * (images * side * side * channels * features) as f64;
-        print!("{side:>2} {channels:>3}->{features:<3} {flop:5.2} GFLOP ");
-        for [new, old] in times {
-            print!(" | {:6.2} ms {:5.0} G/s, im2col {:6.2} {:5.0}, x{:.2}", new * 1e3, flop / new, old * 1e3, flop / old, old / new);
-        }
-        println!();
+        assert!(tiles.weight_gradient(&x, &output, channels, features).iter().any(|value| !value.is_finite()));
     }
 }

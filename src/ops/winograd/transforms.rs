@@ -52,9 +52,8 @@ pub fn both_axes<T: Axis<FROM, TO>, const FROM: usize, const TO: usize, S: Simd>
         for (row, value) in line.iter_mut().enumerate() {
             *value = load(row, column);
         }
-        let line = T::along(simd, line);
-        for row in 0..TO {
-            down[row][column] = line[row];
+        for (row, value) in down.iter_mut().zip(T::along(simd, line)) {
+            row[column] = value;
         }
     }
     for (row, line) in down.iter().enumerate() {

@@ -23,7 +23,7 @@ const TILES: usize = 32;
 const CHANNELS: usize = 64;
 
 /// Features of a task, whole panels.
-const FEATURES: usize = 2 * PANEL;
+const FEATURES: usize = 4 * PANEL;
 
 /// Tasks there should be at least, where there are tiles enough, for machines with many cores.
 const TASKS: usize = 16;

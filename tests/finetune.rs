@@ -1,0 +1,113 @@
+//! `gan finetune` through the real binary: the table, the frozen encoder, what it leaves, stops and resumption.
+
+use crate::resume::stop_after;
+use crate::support::{Workplace, bytes_of, write_pictures};
+
+/// Flags of the smallest useful run: 24 labelled images.
+const TINY: &[&str] = &["finetune", "--labels", "1.0", "--batch-size", "8", "--epochs", "2"];
+
+/// A place with pictures and an encoder that was pretrained on them for two steps.
+fn workplace() -> Workplace {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let flags = ["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--steps", "2", "--knn-every", "0"];
+    work.gan(&flags).assert().success();
+    work
+}
+
+/// The rows as `--json` streams them.
+fn rows(work: &Workplace, flags: &[&str]) -> Vec<serde_json::Value> {
+    let output = work.gan(&[TINY, &["--json", "-q"], flags].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn without_clock(mut rows: Vec<serde_json::Value>) -> Vec<serde_json::Value> {
+    rows.iter_mut().for_each(|row| row["seconds"] = 0.into());
+    rows
+}
+
+#[test]
+fn the_table_has_every_row_and_the_frozen_encoder_keeps_its_bytes() {
+    let work = workplace();
+    let encoder = work.read("weights/resnet9/encoder.safetensors");
+    let rows = rows(&work, &["--baseline", "--mode", "both"]);
+    let of = |key: &str| -> Vec<String> { rows.iter().map(|row| row[key].as_str().unwrap().to_string()).collect() };
+    assert_eq!(of("encoder"), ["pretrained", "untrained", "pretrained", "untrained"]);
+    assert_eq!(of("mode"), ["linear", "linear", "full", "full"]);
+    for row in &rows {
+        assert_eq!(row["labels"], 24);
+        for key in ["top1", "top5", "knn"] {
+            let accuracy = row[key].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&accuracy), "{key} in {row}");
+        }
+        assert_eq!(row["top5"], 1.0, "there are three classes");
+    }
+    assert_eq!(work.read("weights/resnet9/encoder.safetensors"), encoder, "the file it was taken from");
+    let tensors = |file: &str| work.tensors(&format!("weights/{file}.safetensors"));
+    let of_encoder = bytes_of(&tensors("resnet9/encoder"));
+    let shares = |classifier: &str| {
+        let classifier = bytes_of(&tensors(&format!("resnet9-finetune/{classifier}")));
+        assert!(classifier.contains_key("fc.weight") && classifier.contains_key("fc.bias"));
+        of_encoder.iter().all(|(name, bytes)| classifier.get(name) == Some(bytes))
+    };
+    assert!(shares("classifier"), "the linear row's encoder is the pretrained one to the bit");
+    assert!(!shares("classifier-untrained-linear") && !shares("classifier-pretrained-full"));
+    for picture in ["confusion", "map"] {
+        for row in ["", "-untrained-linear", "-pretrained-full", "-untrained-full"] {
+            assert!(work.path(&format!("samples/resnet9-finetune/{picture}{row}.png")).is_file(), "{picture}{row}");
+        }
+    }
+}
+
+#[test]
+fn the_table_for_people_has_the_same_figures() {
+    let work = workplace();
+    let rows = rows(&work, &["--cached", "--run", "one"]);
+    let output = work.gan(&[TINY, &["--cached", "--run", "two"]].concat()).output().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    let cells: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(cells[..3], ["pretrained", "linear", "24"]);
+    assert_eq!(cells[3], format!("{:.1}", 100.0 * rows[0]["top1"].as_f64().unwrap()));
+    assert_eq!(table.lines().count(), 2);
+}
+
+#[test]
+fn interrupted_tables_end_in_the_same_rows_and_bytes() {
+    let work = workplace();
+    let flags = ["--baseline", "--mode", "both", "--checkpoint-every", "2"];
+    let whole = without_clock(rows(&work, &[&flags[..], &["--run", "whole"]].concat()));
+    for (index, (signal, code)) in [(libc::SIGINT, Some(130)), (libc::SIGKILL, None)].into_iter().enumerate() {
+        let name = format!("run{index}");
+        let begin = [TINY, &flags[..], &["--run", &name]].concat();
+        let stopped = stop_after(&work, &begin, 1 + 2 * index, signal);
+        assert!(stopped == code || stopped == Some(0), "{name}: {stopped:?}");
+        work.gan(&["finetune", "--resume", &name, "--threads", "1"]).assert().success();
+        assert_eq!(without_clock(work.metrics(&name)), whole, "{name}");
+        for row in ["", "-untrained-linear", "-pretrained-full", "-untrained-full"] {
+            let bytes = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/classifier{row}.safetensors")));
+            assert!(bytes(&name) == bytes("whole"), "{name}: classifier{row} differs");
+        }
+    }
+}
+
+#[test]
+fn embeddings_are_those_of_the_test_images_or_of_a_set_without_labels() {
+    let work = workplace();
+    rows(&work, &["--cached", "--embeddings", "h.npy"]);
+    let shape = |file: &str| npyz::NpyFile::new(&work.read(file)[..]).unwrap().shape().to_vec();
+    assert_eq!(shape("h.npy"), [12, 256]);
+    let flat = work.path("flat");
+    std::fs::create_dir(&flat).unwrap();
+    for index in 0..5 {
+        std::fs::copy(work.path(&format!("pictures/test/disc/00{}.png", index % 4)), flat.join(format!("{index}.png")))
+            .unwrap();
+    }
+    let output = work.gan(&[TINY, &["--data", "flat", "--embeddings", "all.npy"]].concat()).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert_eq!(shape("all.npy"), [5, 256]);
+    let values = |file: &str| npyz::NpyFile::new(&work.read(file)[..]).unwrap().into_vec::<f32>().unwrap();
+    // The discs are the last class of the test images.
+    assert_eq!(values("all.npy")[..4 * 256], values("h.npy")[8 * 256..]);
+}
