@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from generate import HERE, largest, perturb, symmetric
+from generate import HERE, largest, perturb, spread, symmetric
 
 TEMPERATURE = 0.5
 PERTURBED_RUNS = 4
@@ -168,7 +168,7 @@ def whole(f64, runs32):
     return {"want": numbers(f64), "torch_f32_error": farthest(f64, runs32)}
 
 
-def spread(count, parts):
+def middles(count, parts):
     return [(2 * part + 1) * count // (2 * parts) for part in range(parts)]
 
 
@@ -177,7 +177,7 @@ def glimpse(f64, runs32, parts=6):
     flat = f64.detach().reshape(-1)
     return {
         "shape": list(f64.shape),
-        "elements": numbers(flat[spread(flat.numel(), parts)]),
+        "elements": numbers(flat[middles(flat.numel(), parts)]),
         "norm": numbers(flat.norm())[0],
         "torch_f32_error": farthest(f64, runs32),
     }
@@ -186,7 +186,7 @@ def glimpse(f64, runs32, parts=6):
 def trained(f64, runs32, initial):
     """As `glimpse`, for weights after training: the median error of the elements, since where a gradient is nearly 0
     Adam makes a whole step of its rounding. `reach` is how far the weights went."""
-    flat, where = f64.reshape(-1), spread(f64.numel(), 16)
+    flat, where = f64.reshape(-1), spread(f64.numel())
     medians = [(flat[where] - run.double().reshape(-1)[where]).abs().median() for run in runs32]
     return {
         "shape": list(f64.shape),
@@ -275,7 +275,7 @@ def trajectories():
     ):
         want, state, initial = train(optimizer, mode, torch.float64)
         runs32 = [train(optimizer, mode, torch.float32, seed) for seed in [None, *range(PERTURBED_RUNS)]]
-        spread = torch.stack([losses / want - 1 for losses, _, _ in runs32]).abs().max(0).values
+        losses_spread = torch.stack([losses / want - 1 for losses, _, _ in runs32]).abs().max(0).values
         record[name] = {
             "pairs": TRAINED_PAIRS,
             "side": 32,
@@ -283,7 +283,7 @@ def trajectories():
             "views": mode,
             **OPTIMIZERS[optimizer][1],
             "loss": numbers(want),
-            "torch_f32_spread": [float(f"{value:.2g}") for value in spread.tolist()],
+            "torch_f32_spread": [float(f"{value:.2g}") for value in losses_spread.tolist()],
             "after": {
                 key: trained(state[key], [run[key] for _, run, _ in runs32], initial[key])
                 for key in state

@@ -25,6 +25,12 @@ pub fn read<T: DeserializeOwned>(name: &str) -> T {
     serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// One part of such a file.
+pub fn read_part<T: DeserializeOwned>(name: &str, part: &str) -> T {
+    let mut parts: serde_json::Value = read(name);
+    serde_json::from_value(parts[part].take()).unwrap_or_else(|error| panic!("{part} of {name}.json: {error}"))
+}
+
 pub fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
 }
@@ -123,6 +129,35 @@ impl Held for Summary {
         let norm = root_mean_square(&found) * root_count;
         assert_near(&format!("{what}: norm"), norm, self.norm, tolerance * root_count);
     }
+}
+
+/// A tensor of which some elements from all over, at equal distances, and the L2 norm are recorded.
+#[derive(Deserialize)]
+pub struct Glimpse {
+    shape: Vec<usize>,
+    elements: Vec<f64>,
+    norm: f64,
+    /// The largest of any element, in several runs.
+    torch_f32_error: f64,
+}
+
+impl Held for Glimpse {
+    fn hold(&self, what: &str, found: &Tensor) {
+        assert_eq!(found.dims(), self.shape, "{what}");
+        let found = values(found);
+        let root_count = (found.len() as f64).sqrt();
+        let tolerance = ALLOWANCE * self.torch_f32_error + FLOOR * self.norm / root_count;
+        for (position, want) in spread(found.len(), self.elements.len()).zip(&self.elements) {
+            assert_near(&format!("{what}[{position}]"), found[position], *want, tolerance);
+        }
+        let norm = root_mean_square(&found) * root_count;
+        assert_near(&format!("{what}: norm"), norm, self.norm, tolerance * root_count);
+    }
+}
+
+/// The middles of `parts` parts of `0..count`.
+fn spread(count: usize, parts: usize) -> impl Iterator<Item = usize> {
+    (0..parts).map(move |part| (2 * part + 1) * count / (2 * parts))
 }
 
 /// A tensor after training. Single weights may differ by whole steps of Adam, which makes one of the rounding of a
