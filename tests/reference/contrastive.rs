@@ -29,7 +29,7 @@ struct Record {
     loss: Vec<f64>,
     /// Of each step, relative.
     torch_f32_spread: Vec<f64>,
-    /// Parameters and batch-norm statistics after the last step.
+    /// Parameters and batch-norm statistics after the last step; of the slow runs, none.
     after: BTreeMap<String, Trained>,
 }
 
@@ -66,12 +66,15 @@ fn check(name: &str) {
     let parameters = [contrastive.encoder_parameters(), contrastive.head_parameters()];
     let mut found: BTreeMap<String, Tensor> = parameters.into_iter().flat_map(|part| part.tensors()).collect();
     found.retain(|tensor, _| !tensor.ends_with("num_batches_tracked"));
-    assert_all(name, &record.after, &found);
+    if !record.after.is_empty() {
+        assert_all(name, &record.after, &found);
+    }
 }
 
 #[test]
 fn five_steps_of_adam_are_pytorchs() {
     check("adam");
+    check("adam_slow");
 }
 
 #[test]
@@ -82,6 +85,7 @@ fn five_steps_of_adam_on_two_batches_each_are_pytorchs() {
 #[test]
 fn five_steps_of_sgd_are_pytorchs() {
     check("sgd");
+    check("sgd_slow");
 }
 
 #[test]

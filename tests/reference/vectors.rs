@@ -17,8 +17,9 @@ const FLOOR: f64 = 1e-6;
 /// The median error of a trained tensor, as a share of the way that its weights can have gone.
 const SHARE_OF_REACH: f64 = 1e-3;
 
-/// Of a trained tensor's norm, relative.
+/// Of a trained tensor's norm, relative; and how many times PyTorch's own spread, where that is larger.
 const NORM_TOLERANCE: f64 = 1e-4;
+const NORM_ALLOWANCE: f64 = 5.0;
 
 pub fn read<T: DeserializeOwned>(name: &str) -> T {
     let path = format!("{}/tests/reference/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -170,6 +171,9 @@ pub struct Trained {
     /// How far Adam can have moved a weight, about.
     reach: f64,
     torch_f32_median_spread: f64,
+    /// Relative, where it was recorded.
+    #[serde(default)]
+    torch_f32_norm_spread: f64,
 }
 
 impl Held for Trained {
@@ -184,7 +188,8 @@ impl Held for Trained {
         let tolerance = (ALLOWANCE * self.torch_f32_median_spread).max(SHARE_OF_REACH * self.reach);
         assert_near(&format!("{what}: median error"), errors[errors.len() / 2], 0.0, tolerance);
         let norm = root_mean_square(&found) * root_count;
-        assert_near(&format!("{what}: norm"), norm, self.norm, NORM_TOLERANCE * self.norm);
+        let norm_tolerance = NORM_TOLERANCE.max(NORM_ALLOWANCE * self.torch_f32_norm_spread);
+        assert_near(&format!("{what}: norm"), norm, self.norm, norm_tolerance * self.norm);
     }
 }
 
