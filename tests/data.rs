@@ -3,6 +3,7 @@
 // What helpers of tests do, clippy's own exception for tests does not cover.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod cifar;
 mod downloads;
 mod parquet_files;
 mod pictures;
@@ -197,7 +198,7 @@ fn idx_sets_with_parts_missing_say_what_was_looked_for() {
 #[test]
 fn a_name_that_is_no_set_gets_the_list_of_sets() {
     let text = refused(open("minst", None, GREY, &|_, _, _| ()));
-    assert!(text.contains("digits, shapes, mnist, fashion-mnist") && text.contains("minst"), "{text}");
+    assert!(text.contains("digits, shapes, mnist, fashion-mnist, cifar10") && text.contains("minst"), "{text}");
     let file = tempfile::NamedTempFile::new().unwrap();
     assert!(refused(open_directory(file.path(), GREY)).contains("a file, where a directory is expected"));
 }

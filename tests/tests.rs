@@ -10,7 +10,7 @@ mod support;
 mod bad_input;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
 mod checkpoint;
-// Data sets and batches: IDX, parquet, folders of pictures, downloads from a server that misbehaves.
+// Data sets and batches: IDX, CIFAR's batches, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
 // `gan finetune`.
 mod finetune;
@@ -34,5 +34,7 @@ mod resume;
 mod sample;
 // `gan pretrain-simclr`.
 mod simclr;
+// The built-in shapes: the same bytes everywhere, balanced, told apart by form alone.
+mod shapes;
 // `gan train-gan`: files, streams, divergence, health.
 mod train;

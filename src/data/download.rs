@@ -16,16 +16,16 @@ use super::idx::{hex, unpacked};
 use crate::error::Failure;
 
 /// The file to be had.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Download<'a> {
     /// For progress.
     pub name: &'a str,
     /// Where it goes. While it arrives it is `path` with `.part` at the end, which a later call goes on from.
     pub path: &'a Path,
-    /// Bytes without gzip.
+    /// Bytes without gzip, at most.
     pub bytes: u64,
-    /// SHA-256 of the content without gzip, hexadecimal.
-    pub sha256: &'a str,
+    /// Whether the file is what it must be, such as [`check_content`]; else what is wrong with it.
+    pub check: &'a dyn Fn(&Path) -> Result<(), String>,
 }
 
 /// How patiently mirrors are asked.
@@ -111,15 +111,11 @@ impl Downloader {
         for _ in 0..MAX_TRIES {
             let resumed = size_of(part) > 0;
             let reason = match transfer(agent, url, download, part, on_bytes)? {
-                Ok(()) => match content_sha256(part, download.bytes) {
-                    Ok(found) if found == download.sha256 => return Ok(Ok(())),
-                    outcome => {
+                Ok(()) => match (download.check)(part) {
+                    Ok(()) => return Ok(Ok(())),
+                    Err(reason) => {
                         fs::remove_file(part).map_err(|error| Failure::writing(part, error))?;
                         farthest = 0;
-                        let reason = match outcome {
-                            Ok(found) => format!("SHA-256 of the content is {found}, expected {}", download.sha256),
-                            Err(error) => format!("it sent a damaged file: {error}"),
-                        };
                         // The bytes from before may be to blame: then once more, from the beginning.
                         if !resumed {
                             return Ok(Err(reason));
@@ -214,7 +210,16 @@ fn range_begin(headers: &HeaderMap) -> Option<u64> {
     range.split('-').next()?.trim().parse().ok()
 }
 
-/// SHA-256 (hexadecimal) of a file without its gzip. Reads no more than `bytes` and one.
+/// Whether the content of `path` without its gzip has this SHA-256 (hexadecimal); else what is wrong with it. Reads no
+/// more than `bytes` and one.
+pub fn check_content(path: &Path, bytes: u64, sha256: &str) -> Result<(), String> {
+    match content_sha256(path, bytes) {
+        Ok(found) if found == sha256 => Ok(()),
+        Ok(found) => Err(format!("SHA-256 of the content is {found}, expected {sha256}")),
+        Err(error) => Err(format!("it sent a damaged file: {error}")),
+    }
+}
+
 fn content_sha256(path: &Path, bytes: u64) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     let mut content = unpacked(path)?.take(bytes + 1);

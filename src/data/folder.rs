@@ -73,7 +73,8 @@ fn list(directory: &Path) -> Result<Listing> {
     }
     if folders.is_empty() {
         bail!(fail(
-            "holds no data\nExpected are IDX files (MNIST's names), the Hub's parquet files, or PNG and JPEG files, flat or in one folder a class."
+            "holds no data\nExpected are IDX files (MNIST's names), CIFAR-10's binary batches or their .tar.gz, the Hub's \
+             parquet files, or PNG and JPEG files, flat or in one folder a class."
         ));
     }
     if folders.len() > 256 {

@@ -2,6 +2,8 @@
 
 pub mod augment;
 pub mod batches;
+pub mod catalogue;
+pub mod cifar;
 pub mod digits;
 pub mod download;
 pub mod folder;
@@ -139,8 +141,9 @@ impl Dataset {
 
 /// Opens the data set that `--data` names.
 ///
-/// `spec` is `digits`, `shapes`, `mnist`, `fashion-mnist`, or a directory (a directory of one of those names is given as
-/// `./mnist`): of IDX files ([`idx::open`]), of the Hub's parquet files ([`parquet::open`]) or of pictures
+/// `spec` is `digits`, `shapes`, a name of [`catalogue::SETS`] (`mnist`, `fashion-mnist`, `cifar10`), or a directory (one
+/// of such a name is given as `./mnist`): of IDX files ([`idx::open`]), of CIFAR-10's batches or their archive, which
+/// may also be named itself ([`cifar::open`]), of the Hub's parquet files ([`parquet::open`]) or of pictures
 /// ([`folder::open`]), which is found out by the names in it. `data_dir` is where named sets lie, each in a folder of
 /// its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
 /// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
@@ -158,16 +161,24 @@ pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: On
         let classes = shapes::CLASSES.map(str::to_string).to_vec();
         return Dataset { name: spec.to_string(), classes, train, test }.fit(shape);
     }
-    if let Some(set) = named::SETS.iter().find(|set| set.name == spec) {
+    if let Some(set) = catalogue::SETS.iter().find(|set| set.name == spec) {
         return named::open(set, data_dir, on_bytes)?.fit(shape);
     }
     let directory = Path::new(spec);
+    if let Some(source) = cifar::find(directory)? {
+        return Dataset { name: directory_name(directory), ..cifar::open(&source)? }.fit(shape);
+    }
     if !directory.is_dir() {
-        let names: Vec<&str> = named::SETS.iter().map(|set| set.name).collect();
+        let names: Vec<&str> = catalogue::SETS.iter().map(|set| set.name).collect();
         bail!(Failure::Input(format!(
             "--data {spec}: {}\nThe data sets are: digits, shapes, {}. A directory holds IDX files (MNIST's names), \
-             the Hub's parquet files, or PNG and JPEG files in one folder a class.",
-            if directory.exists() { "a file, where a directory is expected" } else { "no data set and no directory" },
+             CIFAR-10's binary batches or their .tar.gz, the Hub's parquet files, or PNG and JPEG files in one folder \
+             a class.",
+            if directory.exists() {
+                "a file, where a directory is expected (or CIFAR-10's .tar.gz)"
+            } else {
+                "no data set and no directory"
+            },
             names.join(", ")
         )));
     }

@@ -58,8 +58,12 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
         bail!(Failure::reading(directory, "its parquet files to train on hold no rows"));
     }
     let highest = train.labels.iter().chain(&test.labels).copied().max().unwrap_or(0);
-    for class in class_names.len()..=usize::from(highest) {
-        class_names.push(class.to_string());
+    if class_names.is_empty() {
+        class_names = (0..=highest).map(|class| class.to_string()).collect();
+    } else if usize::from(highest) >= class_names.len() {
+        let text =
+            format!("the label {highest}, where its parquet files name {} classes, from 0 on", class_names.len());
+        bail!(Failure::reading(directory, text));
     }
     Ok(Dataset { name: String::new(), classes: class_names, train, test })
 }

@@ -18,6 +18,9 @@ use crate::eval;
 use crate::models::Encoder;
 use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
 
+/// Test images on the map: t-SNE takes their number squared.
+const MAPPED: usize = 2000;
+
 impl Tuning<'_> {
     /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear
     /// one have the row in their names: `confusion-untrained-full.png`.
@@ -40,10 +43,10 @@ impl Tuning<'_> {
             checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
         };
         draw("confusion", ConfusionMatrix { title, classes, counts: &counts }.draw()?)?;
-        let map = eval::pca(&measured.features, 2)?;
-        let points: Vec<[f64; 2]> = map.points.iter().map(|point| [point[0], point[1]]).collect();
-        let explained = 100.0 * map.explained.iter().sum::<f64>();
-        let caption = format!("the two principal components of h of the test images, {explained:.0} % of its variance");
+        let shown = measured.features.dim(0)?.min(MAPPED);
+        let points = eval::tsne(&measured.features.narrow(0, 0, shown)?)?;
+        let caption = format!("t-SNE of h of the first {shown} test images");
+        let labels = &labels[..shown];
         draw("map", EmbeddingMap { title: subject, caption, points: &points, labels, classes }.draw()?)
     }
 }

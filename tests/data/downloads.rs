@@ -11,9 +11,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Result;
-use gan::data::download::{Download, Downloader};
-use gan::data::named::{self, NamedFile, NamedSet};
-use gan::data::{Dataset, ImageShape, idx};
+use gan::data::catalogue::{Files, NamedFile, NamedSet, SETS};
+use gan::data::download::{Download, Downloader, check_content};
+use gan::data::{Dataset, ImageShape, idx, named};
 use gan::error::exit_code;
 use gan::rng::Stream;
 
@@ -21,13 +21,13 @@ use super::{gzip, idx_bytes, pixels, refused};
 
 /// What was asked: the path and the first byte wanted.
 #[derive(Clone, Debug, PartialEq)]
-struct Request {
-    path: String,
-    from: Option<usize>,
+pub struct Request {
+    pub path: String,
+    pub from: Option<usize>,
 }
 
 /// An HTTP server on 127.0.0.1 that answers request `n` with the raw bytes that a function gives, then hangs up.
-struct Server {
+pub struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
     stop: Arc<AtomicBool>,
@@ -35,7 +35,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(answer: impl Fn(usize, &Request) -> Vec<u8> + Send + 'static) -> Self {
+    pub fn start(answer: impl Fn(usize, &Request) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -56,11 +56,11 @@ impl Server {
         Self { address, seen, stop, thread: Some(thread) }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
 
-    fn seen(&self) -> Vec<Option<usize>> {
+    pub fn seen(&self) -> Vec<Option<usize>> {
         self.seen.lock().unwrap().iter().map(|request| request.from).collect()
     }
 }
@@ -90,20 +90,20 @@ fn read_request(connection: &mut TcpStream) -> Option<Request> {
 }
 
 /// `body` whole, or only its first `sent` bytes after a header that announces all.
-fn whole(body: &[u8], sent: usize) -> Vec<u8> {
+pub fn whole(body: &[u8], sent: usize) -> Vec<u8> {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     [head.as_bytes(), &body[..sent.min(body.len())]].concat()
 }
 
 /// `body` from `from` on, or only `sent` bytes of that.
-fn rest(body: &[u8], from: usize, sent: usize) -> Vec<u8> {
+pub fn rest(body: &[u8], from: usize, sent: usize) -> Vec<u8> {
     let (len, rest) = (body.len(), &body[from..]);
     let range = format!("Content-Range: bytes {from}-{}/{len}\r\nContent-Length: {}", len - 1, rest.len());
     let head = format!("HTTP/1.1 206 Partial Content\r\n{range}\r\nConnection: close\r\n\r\n");
     [head.as_bytes(), &rest[..sent.min(rest.len())]].concat()
 }
 
-fn status(line: &str) -> Vec<u8> {
+pub fn status(line: &str) -> Vec<u8> {
     format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
 }
 
@@ -114,7 +114,7 @@ fn labels() -> Vec<u8> {
     idx_bytes(&[3000], &data)
 }
 
-fn quick() -> Downloader {
+pub fn quick() -> Downloader {
     Downloader {
         pause: Duration::from_millis(1),
         stall: Duration::from_secs(2),
@@ -129,7 +129,12 @@ fn fetch(folder: &Path, urls: &[String]) -> (Result<Result<(), Vec<String>>>, Ve
     let content = labels();
     let sha256 = idx::sha256(&[3000], &content[8..]);
     let path = folder.join("set/labels.gz");
-    let download = Download { name: "labels.gz", path: &path, bytes: content.len() as u64, sha256: &sha256 };
+    let download = Download {
+        name: "labels.gz",
+        path: &path,
+        bytes: content.len() as u64,
+        check: &|path| check_content(path, content.len() as u64, &sha256),
+    };
     let told = RefCell::new(Vec::new());
     let outcome = quick().fetch(&download, urls, &|name, bytes, total| {
         assert_eq!(name, "labels.gz");
@@ -252,7 +257,8 @@ fn a_server_that_never_answers_is_given_up() {
     let content = labels();
     let sha256 = idx::sha256(&[3000], &content[8..]);
     let path = folder.path().join("labels.gz");
-    let download = Download { name: "labels.gz", path: &path, bytes: 3008, sha256: &sha256 };
+    let download =
+        Download { name: "labels.gz", path: &path, bytes: 3008, check: &|path| check_content(path, 3008, &sha256) };
     let impatient = Downloader { tries: 2, stall: Duration::from_millis(100), ..quick() };
     let reasons = impatient.fetch(&download, &[url], &|_, _, _| ()).unwrap().unwrap_err();
     assert!(reasons[0].contains("timeout"), "{reasons:?}");
@@ -262,7 +268,8 @@ fn a_server_that_never_answers_is_given_up() {
 fn small_set() -> (NamedSet, Vec<(&'static str, Vec<u8>)>) {
     let contents =
         [(vec![3, 2, 2], pixels(12)), (vec![3], vec![0, 1, 0]), (vec![2, 2, 2], pixels(8)), (vec![2], vec![1, 1])];
-    let names = named::SETS[0].files.map(|file| file.name);
+    let Files::Idx(mnist) = SETS[0].files else { panic!() };
+    let names = mnist.map(|file| file.name);
     let files: Vec<NamedFile> = contents
         .iter()
         .zip(names)
@@ -274,8 +281,14 @@ fn small_set() -> (NamedSet, Vec<(&'static str, Vec<u8>)>) {
         .collect();
     let packed = contents.iter().zip(names).map(|((dims, data), name)| (name, gzip(&idx_bytes(dims, data)))).collect();
     let shape = ImageShape { height: 2, width: 2, channels: 1 };
-    let set =
-        NamedSet { name: "small", classes: &["off", "on"], mirrors: &[], files: files.try_into().unwrap(), shape };
+    let set = NamedSet {
+        name: "small",
+        classes: &["off", "on"],
+        mirrors: &[],
+        files: Files::Idx(files.try_into().unwrap()),
+        shape,
+        stand_in: "digits",
+    };
     (set, packed)
 }
 
@@ -333,8 +346,8 @@ fn a_data_dir_that_cannot_be_written_is_exit_code_5() {
 
 #[test]
 fn mirrors_are_the_sets_own_or_the_users() {
-    let own = named::mirrors(&named::SETS[1], None);
+    let own = named::mirrors(&SETS[1], None);
     assert!(own.len() == 2 && own.iter().all(|mirror| mirror.ends_with('/')), "{own:?}");
-    assert_eq!(named::mirrors(&named::SETS[0], Some("http://here/x/")), ["http://here/x/mnist/"]);
-    assert_eq!(named::mirrors(&named::SETS[1], Some("")), own);
+    assert_eq!(named::mirrors(&SETS[0], Some("http://here/x/")), ["http://here/x/mnist/"]);
+    assert_eq!(named::mirrors(&SETS[1], Some("")), own);
 }

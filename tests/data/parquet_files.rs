@@ -24,7 +24,7 @@ fn picture(value: u8) -> Vec<u8> {
 }
 
 /// Two row groups of `rows` each: pictures and labels.
-fn write(path: &Path, rows: &[(Vec<u8>, i64)], names: &str) {
+pub fn write(path: &Path, rows: &[(Vec<u8>, i64)], names: &str) {
     let schema = "message schema {
         optional group image { optional binary bytes; optional binary path (UTF8); }
         optional int64 label;
@@ -66,10 +66,12 @@ fn parquet_files_give_pictures_labels_and_class_names() {
     assert!(set.test.is_empty());
 
     fs::create_dir(folder.path().join("test")).unwrap();
-    write(&folder.path().join("test/0000.parquet"), &[(picture(1), 2)], "7");
+    write(&folder.path().join("test/0000.parquet"), &[(picture(1), 1)], "7");
     let set = open_directory(folder.path(), GREY).unwrap();
-    assert_eq!((set.test.labels, set.test.pixels.len()), (vec![2, 2], 2 * 784));
-    assert_eq!(set.classes, ["shoe", "shirt", "2"]);
+    assert_eq!((set.test.labels, set.test.pixels.len()), (vec![1, 1], 2 * 784));
+    assert_eq!(set.classes, ["shoe", "shirt"]);
+    write(&folder.path().join("test/0000.parquet"), &[(picture(1), 2)], "7");
+    assert!(refused(open_directory(folder.path(), GREY)).contains("label 2, where its parquet files name 2 classes"));
 }
 
 #[test]

@@ -81,9 +81,10 @@ fn cross(contours: &[Vec<Point>], level: f32, crossings: &mut Vec<f32>) {
 /// Adds the part of each pixel that lies between `left` and `right`.
 fn cover(left: f32, right: f32, coverage: &mut [f32; SIDE]) {
     let (left, right) = (left.clamp(0.0, SIDE as f32), right.clamp(0.0, SIDE as f32));
-    for column in left as usize..(right as usize + 1).min(SIDE) {
+    let first = left as usize;
+    for (column, covered) in coverage.iter_mut().enumerate().take(right as usize + 1).skip(first) {
         let part = right.min(column as f32 + 1.0) - left.max(column as f32);
-        coverage[column] += part.max(0.0) / SUBROWS as f32;
+        *covered += part.max(0.0) / SUBROWS as f32;
     }
 }
 

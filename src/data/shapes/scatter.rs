@@ -22,7 +22,7 @@ const STRAY: f32 = 0.15;
 /// How much brighter or darker than the ground a copy is.
 const CONTRAST: (f32, f32) = (0.45, 0.6);
 /// How colourful all is; 0 would be grey.
-const TINT: f32 = 0.1;
+const TINT: f32 = 0.3;
 
 /// Draws one image of the form.
 pub(super) fn draw(outline: &Outline, generator: &mut Generator) -> Canvas {
@@ -39,7 +39,7 @@ pub(super) fn draw(outline: &Outline, generator: &mut Generator) -> Canvas {
     canvas
 }
 
-/// A centre within the image and a size, clear of the copies so far. The first copy lies whole within the image.
+/// A centre within the image and a size, clear of the copies so far. The first copy lies within the image, but for a corner.
 fn place(placed: &[(Point, f32)], generator: &mut Generator) -> Option<(Point, f32)> {
     (0..TRIES).find_map(|_| {
         let size = generator.between(SIZES.0, SIZES.1);
@@ -64,12 +64,13 @@ fn moved(outline: &Outline, at: Point, size: f32, generator: &mut Generator) -> 
     outline.iter().map(|contour| contour.iter().map(|corner| point(*corner)).collect()).collect()
 }
 
-/// A colour brighter or darker than `ground`, at random where there is room for both.
+/// A colour brighter or darker than `ground`: at random, but where only one has room.
 fn contrasting(ground: f32, generator: &mut Generator) -> Colour {
     let contrast = generator.between(CONTRAST.0, CONTRAST.1);
     let brighter = match (ground + contrast <= 1.0, ground >= contrast) {
-        (true, true) => generator.below(2) == 0,
-        (room_above, _) => room_above,
+        (true, false) => true,
+        (false, true) => false,
+        _ => generator.below(2) == 0,
     };
     tinted(if brighter { ground + contrast } else { ground - contrast }, generator)
 }
@@ -108,8 +109,8 @@ impl Ground {
         });
         std::array::from_fn(|channel| {
             let [above, below] = [row, row + 1].map(|row| {
-                let [left, right_one] = [self.patches[row][column][channel], self.patches[row][column + 1][channel]];
-                left + (right_one - left) * right
+                let pair = [column, column + 1].map(|column| self.patches[row][column][channel]);
+                pair[0] + (pair[1] - pair[0]) * right
             });
             above + (below - above) * down
         })
