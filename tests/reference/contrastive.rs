@@ -29,7 +29,7 @@ struct Record {
     loss: Vec<f64>,
     /// Of each step, relative.
     torch_f32_spread: Vec<f64>,
-    /// Parameters and batch-norm statistics after the last step; of the slow runs, none.
+    /// Parameters and batch-norm statistics after the last step, of some runs.
     after: BTreeMap<String, Trained>,
 }
 

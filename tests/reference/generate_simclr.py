@@ -292,7 +292,7 @@ def trajectories():
             "after": {
                 key: trained(state[key], [run[key] for _, run, _ in runs32], initial[key])
                 for key in state
-                if state[key].is_floating_point() and not name.endswith("slow")
+                if state[key].is_floating_point() and name == optimizer
             },
         }
         print(name, numbers(want), "relative spread of f32:", record[name]["torch_f32_spread"])

@@ -10,7 +10,9 @@ pub fn step(parameter: &mut [f32], gradient: &[f32], velocity: &mut [f32], step:
     let (entering, leaving) = match step.rule {
         SgdRule::Sgd => (1.0, step.lr as f32),
         SgdRule::Lars { trust: None } => (step.lr as f32, 1.0),
-        SgdRule::Lars { trust: Some(trust) } => ((step.lr * trust_ratio(parameter, gradient, decay, trust)) as f32, 1.0),
+        SgdRule::Lars { trust: Some(trust) } => {
+            ((step.lr * trust_ratio(parameter, gradient, decay, trust)) as f32, 1.0)
+        }
     };
     let tiles = parameter.par_chunks_mut(TILE).zip(gradient.par_chunks(TILE)).zip(velocity.par_chunks_mut(TILE));
     tiles.for_each(|((parameter, gradient), velocity)| {
