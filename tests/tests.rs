@@ -16,13 +16,15 @@ mod data;
 mod finetune;
 // The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
 mod digits;
+// Encoders and their projection head: sizes, names, initial weights.
+mod encoders;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
 // Ops: parity with their twins, gradients, threads, NaN.
 mod ops;
-// Networks, losses, Adam and ten steps of training against PyTorch.
+// Networks, losses, optimizers and steps of training against PyTorch.
 mod reference;
 // Pictures of SimCLR: curves, confusion matrices, maps of features, sheets of views.
 mod pictures;

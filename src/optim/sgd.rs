@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, Var, bail};
 
-use crate::ops::{self, SgdStep};
+use crate::ops::{self, SgdRule, SgdStep};
 
 /// What PyTorch's `torch.optim.SGD` calls by the same names; with `trust`, LARS.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,11 +41,14 @@ impl Sgd {
     /// One update at learning rate `lr`. Every parameter must have a gradient: one without is a mistake in the graph.
     pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
         let SgdConfig { momentum, weight_decay, trust } = self.config;
-        let step = SgdStep { lr, momentum, weight_decay, trust };
         for (name, slot) in &self.slots {
             let Some(gradient) = gradients.get(&slot.parameter) else { bail!("no gradient reached {name:?}") };
-            let excluded = trust.is_some() && slot.parameter.rank() <= 1;
-            let step = if excluded { SgdStep { weight_decay: 0.0, trust: None, ..step } } else { step };
+            let (rule, weight_decay) = match trust {
+                None => (SgdRule::Sgd, weight_decay),
+                Some(_) if slot.parameter.rank() <= 1 => (SgdRule::Lars { trust: None }, 0.0),
+                Some(_) => (SgdRule::Lars { trust }, weight_decay),
+            };
+            let step = SgdStep { lr, momentum, weight_decay, rule };
             ops::sgd_step(&slot.parameter, gradient, &slot.velocity, &step)?;
         }
         Ok(())

@@ -1,9 +1,14 @@
-//! The networks, the losses, Adam and ten steps of training against PyTorch: `generate.py` computed the numbers in f64,
-//! `*.json` hold them, and beside each how far PyTorch's own f32 is from it. Both sides make the weights by one rule.
+//! The networks, the losses, the optimizers and some steps of training against PyTorch: `generate.py` and
+//! `generate_simclr.py` computed the numbers in f64, `*.json` hold them, and beside each how far PyTorch's own f32 is from
+//! it. Both sides make the weights by one rule. `check_pytorch.py` is run by hand.
 
 mod adam;
+mod contrastive;
+mod embeddings;
+mod encoders;
 mod losses;
 mod networks;
 mod rule;
+mod sgd;
 mod trajectories;
 mod vectors;

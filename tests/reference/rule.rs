@@ -10,19 +10,21 @@ const SIDE: i64 = 28;
 const BLOBS: usize = 3;
 
 /// `lowbias32` over a Weyl sequence that starts at the FNV-1a hash of `name`.
-fn bits(name: &str, index: usize) -> u32 {
+fn bits(name: &str) -> impl Fn(usize) -> u32 + use<> {
     let start = name.bytes().fold(0x811C_9DC5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let mut word = (index as u32).wrapping_mul(2_654_435_761).wrapping_add(start);
-    word ^= word >> 16;
-    word = word.wrapping_mul(0x7FEB_352D);
-    word ^= word >> 15;
-    word = word.wrapping_mul(0x846C_A68B);
-    word ^ (word >> 16)
+    move |index| {
+        let mut word = (index as u32).wrapping_mul(2_654_435_761).wrapping_add(start);
+        word ^= word >> 16;
+        word = word.wrapping_mul(0x7FEB_352D);
+        word ^= word >> 15;
+        word = word.wrapping_mul(0x846C_A68B);
+        word ^ (word >> 16)
+    }
 }
 
 /// `count` multiples of 2^-23 in [-1, 1), each exact in f32.
 pub fn symmetric_values(name: &str, count: usize) -> Vec<f32> {
-    (0..count).map(|index| (bits(name, index) >> 8) as f32 * (1.0 / 8_388_608.0) - 1.0).collect()
+    (0..count).map(bits(name)).map(|word| (word >> 8) as f32 * (1.0 / 8_388_608.0) - 1.0).collect()
 }
 
 pub fn symmetric(name: &str, shape: &[usize]) -> Tensor {
@@ -33,7 +35,8 @@ pub fn symmetric(name: &str, shape: &[usize]) -> Tensor {
 pub fn real_images(first: usize, count: usize) -> Tensor {
     let mut values = Vec::with_capacity(count * PIXELS);
     for image in first..first + count {
-        let word = |index| i64::from(bits(&format!("image.{image}"), index));
+        let bits = bits(&format!("image.{image}"));
+        let word = |index| i64::from(bits(index));
         let blobs: Vec<[i64; 3]> =
             (0..BLOBS).map(|blob| [0, 1, 2].map(|part| word(PIXELS + 3 * blob + part))).collect();
         for pixel in 0..PIXELS {
@@ -49,6 +52,13 @@ pub fn real_images(first: usize, count: usize) -> Tensor {
         }
     }
     Tensor::from_vec(values, (count, 28, 28, 1), &Device::Cpu).unwrap()
+}
+
+/// Views (2N, side, side, 3) of N images: the images, then as many of which half is the same.
+pub fn views(name: &str, pairs: usize, side: usize) -> Tensor {
+    let [left, noise] = ["left", "noise"].map(|part| symmetric(&format!("{name}.{part}"), &[pairs, side, side, 3]));
+    let right = ((&left * 0.5).unwrap() + (noise * 0.5).unwrap()).unwrap();
+    Tensor::cat(&[left, right], 0).unwrap()
 }
 
 /// Overwrites the parameters of the network that `generate.py` calls `network`; batch-norm buffers become those of a

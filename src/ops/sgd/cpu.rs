@@ -1,15 +1,18 @@
-use super::SgdStep;
+use super::{SgdRule, SgdStep};
 use crate::ops::parallel::{self, TILE, tile};
 use crate::ops::simd::vectorised;
 use rayon::prelude::*;
 
-/// One pass over the parameter, its gradient and its velocity; with trust, a pass before it for the two norms.
+/// One pass over the parameter, its gradient and its velocity; with trust, one before it for the two norms.
 pub fn step(parameter: &mut [f32], gradient: &[f32], velocity: &mut [f32], step: &SgdStep) {
     let (decay, momentum) = (step.weight_decay as f32, step.momentum as f32);
     // What the direction is scaled by as it enters the velocity, and the velocity as it enters the parameter.
-    let (entering, leaving) = match step.trust {
-        Some(trust) => ((step.lr * trust_ratio(parameter, gradient, decay, trust)) as f32, 1.0),
-        None => (1.0, step.lr as f32),
+    let (entering, leaving) = match step.rule {
+        SgdRule::Sgd => (1.0, step.lr as f32),
+        SgdRule::Lars { trust: None } => (step.lr as f32, 1.0),
+        SgdRule::Lars { trust: Some(trust) } => {
+            ((step.lr * trust_ratio(parameter, gradient, decay, trust)) as f32, 1.0)
+        }
     };
     let tiles = parameter.par_chunks_mut(TILE).zip(gradient.par_chunks(TILE)).zip(velocity.par_chunks_mut(TILE));
     tiles.for_each(|((parameter, gradient), velocity)| {

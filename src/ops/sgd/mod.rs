@@ -1,4 +1,4 @@
-//! One step of stochastic gradient descent with momentum for one parameter, in place; with LARS's trust ratio if asked.
+//! One step of stochastic gradient descent with momentum for one parameter, in place or by LARS.
 
 mod cpu;
 
@@ -12,16 +12,23 @@ pub struct SgdStep {
     pub momentum: f64,
     /// Added to the gradient as `weight_decay * parameter`.
     pub weight_decay: f64,
-    /// LARS's trust coefficient; without it every parameter moves at the same rate.
-    pub trust: Option<f64>,
+    pub rule: SgdRule,
 }
 
-/// Updates `parameter` and its `velocity`, of one shape, by `gradient`, with d = gradient + weight_decay * parameter.
-///
-/// Without trust as `torch.optim.SGD` with momentum and no dampening: velocity = momentum * velocity + d,
-/// parameter -= lr * velocity. With trust as LARS (You, Gitman and Ginsburg, 1708.03888) in the form of SimCLR's own
-/// optimizer: velocity = momentum * velocity + lr * trust * |parameter| / |d| * d, parameter -= velocity, where the
-/// ratio is 1 if either norm is 0.
+/// Where the learning rate enters: the two agree as long as it stays the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SgdRule {
+    /// Past the velocity: velocity = momentum * velocity + d, parameter -= lr * velocity. `torch.optim.SGD` without
+    /// dampening.
+    Sgd,
+    /// Into the velocity: velocity = momentum * velocity + lr * ratio * d, parameter -= velocity. LARS (You, Gitman and
+    /// Ginsburg, 1708.03888) in the form of SimCLR's own optimizer: the ratio is trust * |parameter| / |d|, and 1 if
+    /// either norm is 0 or the parameter is not adapted (`None`).
+    Lars { trust: Option<f64> },
+}
+
+/// Updates `parameter` and its `velocity`, of one shape, by `gradient`, with d = gradient + weight_decay * parameter, as
+/// the [`SgdRule`] says.
 pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: &Var, step: &SgdStep) -> Result<()> {
     let tensors = [parameter.as_tensor(), gradient, velocity.as_tensor()];
     if tensors.iter().any(|tensor| tensor.dims() != parameter.dims()) {
@@ -52,9 +59,10 @@ pub fn naive(parameter: &Var, gradient: &Tensor, velocity: &Var, step: &SgdStep)
     let old = parameter.as_detached_tensor();
     let direction = (gradient.detach() + (&old * step.weight_decay)?)?;
     let momentum = (velocity.as_detached_tensor() * step.momentum)?;
-    let (velocity_now, rate) = match step.trust {
-        None => ((momentum + direction)?, step.lr),
-        Some(trust) => {
+    let (velocity_now, rate) = match step.rule {
+        SgdRule::Sgd => ((momentum + direction)?, step.lr),
+        SgdRule::Lars { trust: None } => ((momentum + (direction * step.lr)?)?, 1.0),
+        SgdRule::Lars { trust: Some(trust) } => {
             let norm = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt();
             let (of_parameter, of_direction) = (norm(&old)?, norm(&direction)?);
             let ratio = ((&of_parameter / &of_direction)? * trust)?;

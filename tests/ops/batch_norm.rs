@@ -1,0 +1,69 @@
+//! Batch normalisation, in training and in evaluation.
+
+use candle_core::{DType, Device, Tensor};
+use gan::ops::{self, Activation};
+use gan::rng::Generator;
+
+use super::{ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, generator, random, values};
+
+pub fn batch_norm_inputs(generator: &mut Generator, dims: &[usize]) -> Vec<Tensor> {
+    let channels = [*dims.last().unwrap()];
+    [dims, &channels, &channels].iter().map(|dims| random(generator, dims)).collect()
+}
+
+const NORMALISED: [&[usize]; 5] = [&[2, 3], &[128, 1030], &[5, 7, 3, 64], &[2000, 1], &[700, 130]];
+
+#[test]
+fn batch_norm_agrees_with_its_twin() {
+    let mut generator = generator("batch_norm");
+    for dims in NORMALISED {
+        let tensors = batch_norm_inputs(&mut generator, dims);
+        for activation in ACTIVATIONS {
+            let train = |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, activation)?.output);
+            // Two values a channel: the gradients there are differences of nearly equal numbers.
+            if dims[0] > 2 {
+                assert_parity(&train, &tensors, &format!("train {dims:?} {activation:?}"));
+            }
+            let mean = random(&mut generator, &[dims[dims.len() - 1]]);
+            let variance = mean.sqr().unwrap();
+            let eval = |x: &[Tensor]| {
+                let (mean, variance) = (mean.to_dtype(x[0].dtype())?, variance.to_dtype(x[0].dtype())?);
+                ops::batch_norm_eval(&x[0], &mean, &variance, &x[1], &x[2], 0.1, activation)
+            };
+            assert_parity(&eval, &tensors, &format!("eval {dims:?} {activation:?}"));
+        }
+    }
+}
+
+#[test]
+fn batch_norm_gives_the_moments_of_each_channel() {
+    let x = random(&mut generator("moments"), &[900, 70]);
+    // Mean 1000, deviation 0.1 / sqrt(3): the square of the mean is 3e8 times the variance.
+    let x = ((x * 0.1).unwrap() + 1000.0).unwrap();
+    let (ones, zeros) = (Tensor::ones(70, DType::F32, &Device::Cpu), Tensor::zeros(70, DType::F32, &Device::Cpu));
+    let found = ops::batch_norm_train(&x, &ones.unwrap(), &zeros.unwrap(), 1e-5, Activation::Identity).unwrap();
+    let columns = x.t().unwrap().to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
+    let normal = found.output.t().unwrap().to_vec2::<f32>().unwrap();
+    for (channel, column) in columns.iter().enumerate() {
+        let mean = column.iter().sum::<f64>() / 900.0;
+        let variance = column.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 900.0;
+        assert!((values(&found.mean)[channel] - mean).abs() < 1e-4);
+        assert!((values(&found.variance)[channel] / variance - 1.0).abs() < 1e-5);
+        for (x, found) in column.iter().zip(&normal[channel]) {
+            let expected = (x - mean) / (variance + 1e-5).sqrt();
+            assert!((f64::from(*found) - expected).abs() < 2e-3, "{found} for {expected}"); // f32(mean) is 3e-5 off
+        }
+    }
+    assert!(!found.mean.track_op() && !found.variance.track_op());
+}
+
+#[test]
+fn batch_norm_gradient_agrees_with_finite_differences() {
+    for dims in [&[40, 9][..], &[3, 4, 5, 6]] {
+        let tensors = batch_norm_inputs(&mut generator("batch_norm"), dims);
+        for activation in SMOOTH {
+            let train = |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, activation)?.output);
+            assert_finite_differences(&train, &tensors, "batch_norm");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Convolutions and transposed convolutions.
+
+use candle_core::Tensor;
+use gan::ops::{self, Activation};
+use gan::rng::Generator;
+
+use super::{ACTIVATIONS, SMOOTH, assert_close, assert_finite_differences, assert_parity, generator, random};
+
+/// (N, H, W, C, O, K, stride, padding)
+const CONVOLUTIONS: [[usize; 8]; 17] = [
+    [2, 28, 28, 1, 32, 5, 1, 0],
+    [3, 12, 11, 5, 7, 5, 1, 0],
+    [2, 9, 14, 3, 17, 3, 2, 1],
+    [1, 5, 5, 2, 3, 5, 1, 4],
+    [2, 6, 7, 16, 33, 1, 1, 0],
+    [2, 7, 6, 4, 3, 1, 2, 0],
+    [1, 3, 8, 1, 1, 2, 3, 5],
+    [4, 16, 16, 20, 24, 4, 2, 1],
+    [65, 4, 4, 3, 2, 3, 1, 1],
+    [17, 4, 5, 9, 8, 1, 1, 0],
+    // Those that go by Winograd, and what is just beside them: few channels, images of a pixel or mostly padding.
+    [1, 4, 4, 16, 16, 3, 1, 1],
+    [2, 9, 7, 16, 48, 3, 1, 1],
+    [3, 3, 11, 32, 16, 3, 1, 1],
+    [30, 8, 8, 80, 144, 3, 1, 1],
+    [2, 1, 1, 16, 16, 3, 1, 1],
+    [2, 5, 1, 16, 32, 3, 1, 1],
+    [1, 8, 8, 17, 16, 3, 1, 1],
+];
+
+pub fn convolution_inputs(generator: &mut Generator, case: [usize; 8]) -> Vec<Tensor> {
+    let [n, h, w, c, o, k, ..] = case;
+    [vec![n, h, w, c], vec![o, c, k, k], vec![o]].iter().map(|dims| random(generator, dims)).collect()
+}
+
+#[test]
+fn conv2d_agrees_with_its_twin() {
+    let mut generator = generator("conv2d");
+    for (case, activation) in CONVOLUTIONS.into_iter().zip(ACTIVATIONS.into_iter().cycle()) {
+        let tensors = convolution_inputs(&mut generator, case);
+        let (stride, padding) = (case[6], case[7]);
+        let what = format!("{case:?} {activation:?}");
+        assert_parity(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), stride, padding, activation), &tensors, &what);
+        assert_parity(&|x| ops::conv2d(&x[0], &x[1], None, stride, padding, activation), &tensors[..2], &what);
+    }
+}
+
+#[test]
+fn conv2d_twin_agrees_with_candle() {
+    let mut generator = generator("conv2d");
+    for case in CONVOLUTIONS {
+        let tensors = convolution_inputs(&mut generator, case);
+        let (stride, padding) = (case[6], case[7]);
+        let found = ops::naive::conv2d(&tensors[0], &tensors[1], None, stride, padding, Activation::Identity).unwrap();
+        let first = tensors[0].permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+        let expected = first.conv2d(&tensors[1], padding, stride, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
+        assert_close(&found, &expected.contiguous().unwrap(), 1e-5, &format!("{case:?}"));
+    }
+}
+
+#[test]
+fn conv2d_gradient_agrees_with_finite_differences() {
+    let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 6, 3, 5, 3, 2, 1]);
+    for activation in SMOOTH {
+        assert_finite_differences(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation), &tensors, "conv2d");
+    }
+    let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 6, 16, 32, 3, 1, 1]);
+    for activation in SMOOTH {
+        assert_finite_differences(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 1, activation), &tensors, "Winograd");
+    }
+}
+
+/// (N, H, W, C, O, K, stride, padding)
+const TRANSPOSED: [[usize; 8]; 7] = [
+    [3, 7, 7, 24, 12, 4, 2, 1],
+    [2, 14, 14, 10, 1, 4, 2, 1],
+    [1, 1, 1, 5, 4, 3, 1, 0],
+    [2, 5, 3, 3, 7, 3, 3, 1],
+    [2, 4, 6, 2, 3, 2, 3, 0],
+    [1, 6, 5, 4, 3, 3, 1, 2],
+    [70, 3, 3, 2, 2, 1, 2, 0],
+];
+
+pub fn transposed_inputs(generator: &mut Generator, case: [usize; 8]) -> Vec<Tensor> {
+    let [n, h, w, c, o, k, ..] = case;
+    [vec![n, h, w, c], vec![c, o, k, k], vec![o]].iter().map(|dims| random(generator, dims)).collect()
+}
+
+#[test]
+fn conv_transpose2d_agrees_with_its_twin() {
+    let mut generator = generator("conv_transpose2d");
+    for (case, activation) in TRANSPOSED.into_iter().zip(ACTIVATIONS.into_iter().cycle()) {
+        let tensors = transposed_inputs(&mut generator, case);
+        let (stride, padding) = (case[6], case[7]);
+        let what = format!("{case:?} {activation:?}");
+        let with_bias = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), stride, padding, activation);
+        assert_parity(&with_bias, &tensors, &what);
+        let without = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], None, stride, padding, activation);
+        assert_parity(&without, &tensors[..2], &what);
+    }
+}
+
+#[test]
+fn conv_transpose2d_twin_agrees_with_candle() {
+    let mut generator = generator("conv_transpose2d");
+    for case in TRANSPOSED {
+        let tensors = transposed_inputs(&mut generator, case);
+        let (stride, padding) = (case[6], case[7]);
+        let twin = ops::naive::conv_transpose2d;
+        let found = twin(&tensors[0], &tensors[1], None, stride, padding, Activation::Identity).unwrap();
+        let first = tensors[0].permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+        let expected = first.conv_transpose2d(&tensors[1], padding, 0, stride, 1).unwrap();
+        assert_close(&found, &expected.permute((0, 2, 3, 1)).unwrap(), 1e-5, &format!("{case:?}"));
+    }
+}
+
+#[test]
+fn conv_transpose2d_gradient_agrees_with_finite_differences() {
+    let tensors = transposed_inputs(&mut generator("conv_transpose2d"), [2, 3, 4, 5, 3, 4, 2, 1]);
+    for activation in SMOOTH {
+        let op = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation);
+        assert_finite_differences(&op, &tensors, "conv_transpose2d");
+    }
+}

@@ -1,0 +1,234 @@
+//! What holds for all ops alike: threads, NaN, tracked arguments, strides, wrong shapes, empty batches.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use gan::ops::{self, Activation};
+
+use super::batch_norm::batch_norm_inputs;
+use super::convolutions::{convolution_inputs, transposed_inputs};
+use super::linear::linear_inputs;
+use super::optimizer_steps::{RULES, adam_trajectory, sgd_trajectory};
+use super::{ACTIVATIONS, assert_parity, bits, evaluate, generator, random, values};
+
+type NamedOp = (&'static str, Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Sync>, Vec<Tensor>);
+
+/// Every op, each with its inputs at sizes that make several tiles.
+fn every_op() -> Vec<NamedOp> {
+    let generator = &mut generator("every op");
+    let tanh = Activation::Tanh;
+    vec![
+        (
+            "linear",
+            Box::new(move |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), tanh)),
+            linear_inputs(generator, 530, 70, 290),
+        ),
+        (
+            "conv2d",
+            Box::new(move |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 0, Activation::LeakyRelu(0.01))),
+            convolution_inputs(generator, [20, 12, 12, 8, 16, 5, 1, 0]),
+        ),
+        (
+            "conv2d by Winograd",
+            Box::new(move |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 1, tanh)),
+            convolution_inputs(generator, [20, 9, 11, 80, 144, 3, 1, 1]),
+        ),
+        (
+            "conv_transpose2d",
+            Box::new(move |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, tanh)),
+            transposed_inputs(generator, [20, 7, 7, 24, 12, 4, 2, 1]),
+        ),
+        (
+            "batch_norm_train",
+            Box::new(
+                move |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Relu)?.output),
+            ),
+            batch_norm_inputs(generator, &[1500, 300]),
+        ),
+        (
+            "batch_norm_eval",
+            Box::new(move |x: &[Tensor]| {
+                let ones = Tensor::ones(64, DType::F32, &Device::Cpu)?;
+                ops::batch_norm_eval(&x[0], &ones, &ones, &x[1], &x[2], 1e-5, tanh)
+            }),
+            batch_norm_inputs(generator, &[40, 14, 14, 64]),
+        ),
+        ("max_pool2d", Box::new(|x: &[Tensor]| ops::max_pool2d(&x[0], 2)), vec![random(generator, &[30, 13, 12, 20])]),
+        (
+            "channels_first",
+            Box::new(|x: &[Tensor]| ops::channels_first(&x[0])),
+            vec![random(generator, &[30, 13, 12, 20])],
+        ),
+        ("mean_pool2d", Box::new(|x: &[Tensor]| ops::mean_pool2d(&x[0])), vec![random(generator, &[70, 4, 4, 300])]),
+        (
+            "add_relu",
+            Box::new(|x: &[Tensor]| ops::add_relu(&x[0], &x[1])),
+            [(); 2].map(|()| random(generator, &[30, 14, 13, 20])).to_vec(),
+        ),
+        ("activate", Box::new(move |x: &[Tensor]| ops::activate(&x[0], tanh)), vec![random(generator, &[100_001])]),
+    ]
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    for (name, op, inputs) in every_op() {
+        let results = [1, 2, 3, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let results = pool.install(|| evaluate(&*op, &inputs, DType::F32));
+            results.iter().map(bits).collect::<Vec<_>>()
+        });
+        for (threads, result) in [2, 3, 5].iter().zip(&results[1..]) {
+            assert!(*result == results[0], "{name} with {threads} threads");
+        }
+    }
+    let adam = [1, 2, 3, 5].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| adam_trajectory(40_000, 0.1, DType::F32).iter().map(bits).collect::<Vec<_>>())
+    });
+    assert!(adam.iter().all(|result| *result == adam[0]));
+    for rule in RULES {
+        let sgd = [1, 2, 3, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| sgd_trajectory(100_000, rule, DType::F32).map(|tensor| bits(&tensor)))
+        });
+        assert!(sgd.iter().all(|result| *result == sgd[0]), "{rule:?}");
+    }
+}
+
+/// The first value of the first input becomes NaN; then some outputs must be NaN, whatever the activation.
+#[test]
+fn nan_propagates_through_every_op() {
+    for (name, op, mut inputs) in every_op() {
+        let mut x = inputs[0].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        x[0] = f32::NAN;
+        inputs[0] = Tensor::from_vec(x, inputs[0].dims(), &Device::Cpu).unwrap();
+        let found = values(&op(&inputs).unwrap());
+        assert!(found[0].is_nan(), "{name}");
+        assert!(found.iter().any(|value| !value.is_nan()), "{name}");
+    }
+    let x = Tensor::new(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &Device::Cpu).unwrap();
+    for (activation, expected) in ACTIVATIONS.into_iter().zip([
+        [f64::INFINITY, f64::NEG_INFINITY],
+        [f64::INFINITY, 0.0],
+        [f64::INFINITY, f64::NEG_INFINITY],
+        [1.0, -1.0],
+    ]) {
+        for dtype in [DType::F32, DType::F64] {
+            let found = values(&ops::activate(&x.to_dtype(dtype).unwrap(), activation).unwrap());
+            assert!(found[0].is_nan(), "{activation:?} {dtype:?}");
+            for (found, expected) in found[1..].iter().zip(expected) {
+                assert!(*found == expected || (found - expected).abs() < 1e-6, "{activation:?}: {found}");
+            }
+        }
+    }
+    for position in 0..4 {
+        let mut window = [3f32, 1.0, 2.0, 5.0];
+        window[position] = f32::NAN;
+        let x = Tensor::from_slice(&window, (1, 2, 2, 1), &Device::Cpu).unwrap();
+        for dtype in [DType::F32, DType::F64] {
+            assert!(values(&ops::max_pool2d(&x.to_dtype(dtype).unwrap(), 2).unwrap())[0].is_nan());
+        }
+    }
+}
+
+#[test]
+fn gradients_are_computed_for_tracked_arguments_only() {
+    for (name, op, inputs) in every_op() {
+        let all = evaluate(&*op, &inputs, DType::F32);
+        for tracked in 0..inputs.len() {
+            let var = Var::from_tensor(&inputs[tracked]).unwrap();
+            let mut mixed = inputs.clone();
+            mixed[tracked] = var.as_tensor().clone();
+            let gradients = op(&mixed).unwrap().sin().unwrap().sum_all().unwrap().backward().unwrap();
+            for (index, input) in mixed.iter().enumerate() {
+                match gradients.get(input) {
+                    Some(gradient) => assert!(index == tracked && bits(gradient) == bits(&all[index + 1]), "{name}"),
+                    None => assert!(index != tracked, "{name}: no gradient of input {index}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn arguments_need_not_be_contiguous() {
+    let generator = &mut generator("strides");
+    let turned = |x: &Tensor, a: usize, b: usize| {
+        let turned = x.transpose(a, b).unwrap().contiguous().unwrap().transpose(a, b).unwrap();
+        assert!(!turned.is_contiguous());
+        turned
+    };
+    for (name, op, inputs) in every_op() {
+        if inputs[0].rank() < 2 {
+            continue;
+        }
+        let mut strided = inputs.clone();
+        strided[0] = turned(&inputs[0], 0, 1);
+        if inputs.len() > 1 && inputs[1].rank() > 1 {
+            strided[1] = turned(&inputs[1], 0, 1);
+        }
+        assert_eq!(bits(&op(&strided).unwrap()), bits(&op(&inputs).unwrap()), "{name}");
+    }
+    // A gradient that is not contiguous, as the transposed output's is.
+    let tensors = linear_inputs(generator, 5, 4, 3);
+    assert_parity(&|x| ops::linear(&x[0], &x[1], Some(&x[2]), Activation::Tanh)?.t(), &tensors, "transposed gradient");
+}
+
+#[test]
+fn wrong_shapes_are_errors_that_say_the_shapes() {
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let none = Activation::Identity;
+    let (image, kernel) = (zeros(&[2, 8, 8, 3]), zeros(&[4, 3, 3, 3]));
+    let errors = [
+        ops::linear(&zeros(&[2, 3]), &zeros(&[4, 5]), None, none),
+        ops::linear(&zeros(&[2, 3]), &zeros(&[4, 3]), Some(&zeros(&[3])), none),
+        ops::linear(&zeros(&[2, 0]), &zeros(&[4, 0]), None, none),
+        ops::conv2d(&zeros(&[8, 8, 3]), &kernel, None, 1, 0, none),
+        ops::conv2d(&image, &zeros(&[4, 2, 3, 3]), None, 1, 0, none),
+        ops::conv2d(&image, &zeros(&[4, 3, 3, 2]), None, 1, 0, none),
+        ops::conv2d(&image, &zeros(&[4, 3, 9, 9]), None, 1, 0, none),
+        ops::conv2d(&image, &kernel, None, 0, 0, none),
+        ops::conv2d(&image, &kernel, None, 1, usize::MAX, none),
+        ops::conv2d(&image, &kernel, Some(&zeros(&[5])), 1, 0, none),
+        ops::conv_transpose2d(&image, &kernel, None, 1, 0, none),
+        ops::conv_transpose2d(&image, &zeros(&[3, 4, 3, 3]), None, 0, 0, none),
+        ops::conv_transpose2d(&image, &zeros(&[3, 4, 3, 3]), None, 1, 50, none),
+        ops::conv_transpose2d(&image, &zeros(&[3, 4, 3, 3]), None, usize::MAX, 0, none),
+        ops::max_pool2d(&image, 0),
+        ops::max_pool2d(&image, 9),
+        ops::max_pool2d(&zeros(&[8, 8]), 2),
+        ops::batch_norm_train(&image, &zeros(&[4]), &zeros(&[3]), 1e-5, none).map(|result| result.output),
+        ops::batch_norm_train(&zeros(&[1, 3]), &zeros(&[3]), &zeros(&[3]), 1e-5, none).map(|result| result.output),
+        ops::channels_first(&zeros(&[8, 8])),
+        ops::add_relu(&image, &zeros(&[2, 8, 8, 1])),
+        ops::add_relu(&image, &zeros(&[2, 8, 24])),
+        ops::mean_pool2d(&zeros(&[8, 8])),
+        ops::mean_pool2d(&zeros(&[2, 0, 8, 3])),
+    ];
+    for (index, error) in errors.into_iter().enumerate() {
+        let message = error.err().unwrap_or_else(|| panic!("case {index} is no error")).to_string();
+        assert!(message.contains('[') || message.contains("slope"), "case {index}: {message}");
+    }
+    // Dtypes that do not agree.
+    let double = kernel.to_dtype(DType::F64).unwrap();
+    assert!(ops::conv2d(&image, &double, None, 1, 0, none).is_err());
+}
+
+#[test]
+fn an_empty_batch_gives_an_empty_output() {
+    let zeros = |dims: &[usize]| Var::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let tanh = Activation::Tanh;
+    let (image, kernel, bias) = (zeros(&[0, 8, 8, 3]), zeros(&[3, 3, 3, 3]), zeros(&[3]));
+    let outputs = [
+        ops::linear(&zeros(&[0, 3]), &zeros(&[4, 3]), None, tanh).unwrap(),
+        ops::conv2d(&image, &kernel, Some(&bias), 1, 0, tanh).unwrap(),
+        ops::conv_transpose2d(&image, &kernel, Some(&bias), 1, 0, tanh).unwrap(),
+        ops::max_pool2d(&image, 2).unwrap(),
+        ops::batch_norm_eval(&image, &bias, &bias, &bias, &bias, 1e-5, tanh).unwrap(),
+        ops::channels_first(&image).unwrap(),
+        ops::add_relu(&image, &image).unwrap(),
+        ops::mean_pool2d(&image).unwrap(),
+    ];
+    for output in outputs {
+        assert_eq!(output.dim(0).unwrap(), 0);
+        output.sum_all().unwrap().backward().unwrap();
+    }
+}

@@ -1,0 +1,190 @@
+//! Adam, SGD, LARS and averages: what changes variables in place.
+
+use candle_core::{DType, Device, Tensor, Var};
+use gan::ops::{self, AdamStep, SgdRule, SgdStep};
+
+use super::{assert_close, bits, generator, random, values};
+
+const STEP: AdamStep = AdamStep { lr: 1e-2, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, step: 0 };
+
+/// Parameter, first and second moment after ten steps with random gradients.
+pub fn adam_trajectory(len: usize, weight_decay: f64, dtype: DType) -> [Tensor; 3] {
+    let mut generator = generator("adam");
+    let var = |tensor: Tensor| Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
+    let parameter = var(random(&mut generator, &[len]));
+    let [first, second] = [(); 2].map(|()| var(Tensor::zeros(len, DType::F32, &Device::Cpu).unwrap()));
+    for step in 1..=10 {
+        let gradient = random(&mut generator, &[len]).to_dtype(dtype).unwrap();
+        ops::adam_step(&parameter, &gradient, &first, &second, &AdamStep { weight_decay, step, ..STEP }).unwrap();
+    }
+    [parameter, first, second].map(|var| var.as_detached_tensor())
+}
+
+/// Ten steps against a loop over the lines of `torch.optim.Adam`'s definition in f64.
+#[test]
+fn adam_agrees_with_the_equations_of_pytorch() {
+    for weight_decay in [0.0, 0.1] {
+        let len = 10_007;
+        let mut generator = generator("adam");
+        let mut parameter = values(&random(&mut generator, &[len]));
+        let (mut first, mut second) = (vec![0.0; len], vec![0.0; len]);
+        for step in 1..=10 {
+            for (index, gradient) in values(&random(&mut generator, &[len])).into_iter().enumerate() {
+                let gradient = gradient + weight_decay * parameter[index];
+                first[index] = STEP.beta1 * first[index] + (1.0 - STEP.beta1) * gradient;
+                second[index] = STEP.beta2 * second[index] + (1.0 - STEP.beta2) * gradient * gradient;
+                let step_size = STEP.lr / (1.0 - STEP.beta1.powi(step));
+                let denominator = second[index].sqrt() / (1.0 - STEP.beta2.powi(step)).sqrt() + STEP.eps;
+                parameter[index] -= step_size * first[index] / denominator;
+            }
+        }
+        for dtype in [DType::F32, DType::F64] {
+            let found = adam_trajectory(len, weight_decay, dtype);
+            for (found, expected) in found.iter().zip([&parameter, &first, &second]) {
+                let expected = Tensor::new(&expected[..], &Device::Cpu).unwrap();
+                assert_close(found, &expected, 1e-6, &format!("{dtype:?}, weight decay {weight_decay}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn adam_refuses_what_it_cannot_update() {
+    let var = |len: usize| Var::zeros(len, DType::F32, &Device::Cpu).unwrap();
+    let step = AdamStep { step: 1, ..STEP };
+    let gradient = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+    let [parameter, first, second] = [var(3), var(3), var(3)];
+    assert!(ops::adam_step(&parameter, &gradient, &first, &second, &STEP).is_err(), "step 0");
+    assert!(ops::adam_step(&var(4), &gradient, &first, &second, &step).is_err(), "shapes");
+    assert!(ops::adam_step(&parameter, &gradient, &first, &first, &step).is_err(), "one moment twice");
+    assert!(ops::adam_step(&parameter, &parameter.as_detached_tensor(), &first, &second, &step).is_err(), "itself");
+    assert_eq!(values(&parameter), [0.0; 3]);
+    ops::adam_step(&parameter, &gradient, &first, &second, &step).unwrap();
+    assert!(values(&parameter).iter().all(|value| (value + 0.01).abs() < 1e-7));
+    let nan = Tensor::new(&[1f32, f32::NAN, 1.0], &Device::Cpu).unwrap();
+    ops::adam_step(&parameter, &nan, &first, &second, &AdamStep { step: 2, ..STEP }).unwrap();
+    assert!(values(&parameter)[1].is_nan());
+}
+
+#[test]
+fn lerp_moves_the_average_towards_the_value() {
+    let generator = &mut generator("lerp");
+    let (start, value) = (random(generator, &[300, 130]), random(generator, &[300, 130]));
+    for dtype in [DType::F32, DType::F64] {
+        let average = Var::from_tensor(&start.to_dtype(dtype).unwrap()).unwrap();
+        ops::lerp_in_place(&average, &value.to_dtype(dtype).unwrap(), 0.25).unwrap();
+        let expected = ((&start * 0.75).unwrap() + (&value * 0.25).unwrap()).unwrap();
+        assert_close(&average, &expected, 1e-6, "lerp");
+        let before = values(&average);
+        ops::lerp_in_place(&average, &average.as_detached_tensor(), 0.25).unwrap();
+        assert_eq!(values(&average), before);
+        assert!(ops::lerp_in_place(&average, &value.t().unwrap(), 0.5).is_err());
+    }
+}
+
+/// SGD, and LARS of what it adapts and of what it does not.
+pub const RULES: [SgdRule; 3] = [SgdRule::Sgd, SgdRule::Lars { trust: Some(0.02) }, SgdRule::Lars { trust: None }];
+
+/// Step `step` (from 0) at its own learning rate, as a schedule has it.
+fn sgd(step: usize, rule: SgdRule) -> SgdStep {
+    SgdStep { lr: 0.1 / (1.0 + step as f64), momentum: 0.9, weight_decay: 0.05, rule }
+}
+
+/// Parameter and velocity after ten steps with random gradients.
+pub fn sgd_trajectory(len: usize, rule: SgdRule, dtype: DType) -> [Tensor; 2] {
+    let mut generator = generator("sgd");
+    let parameter = Var::from_tensor(&random(&mut generator, &[len]).to_dtype(dtype).unwrap()).unwrap();
+    let velocity = Var::zeros(len, dtype, &Device::Cpu).unwrap();
+    for step in 0..10 {
+        let gradient = random(&mut generator, &[len]).to_dtype(dtype).unwrap();
+        ops::sgd_step(&parameter, &gradient, &velocity, &sgd(step, rule)).unwrap();
+    }
+    [parameter, velocity].map(|var| var.as_detached_tensor())
+}
+
+/// Ten steps, in the kernels and in the twins, against a loop over the definitions in f64.
+#[test]
+fn sgd_and_lars_agree_with_their_equations() {
+    let len = 70_007; // three tiles
+    for rule in RULES {
+        let mut generator = generator("sgd");
+        let mut parameter = values(&random(&mut generator, &[len]));
+        let mut velocity = vec![0.0; len];
+        for step in 0..10 {
+            let SgdStep { lr, momentum, weight_decay, .. } = sgd(step, rule);
+            let gradient = values(&random(&mut generator, &[len]));
+            let direction: Vec<f64> = gradient.iter().zip(&parameter).map(|(g, p)| g + weight_decay * p).collect();
+            let norm = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>().sqrt();
+            let (entering, leaving) = match rule {
+                SgdRule::Sgd => (1.0, lr),
+                SgdRule::Lars { trust: None } => (lr, 1.0),
+                SgdRule::Lars { trust: Some(trust) } => (lr * trust * norm(&parameter) / norm(&direction), 1.0),
+            };
+            for index in 0..len {
+                velocity[index] = momentum * velocity[index] + entering * direction[index];
+                parameter[index] -= leaving * velocity[index];
+            }
+        }
+        for dtype in [DType::F32, DType::F64] {
+            for (found, expected) in sgd_trajectory(len, rule, dtype).iter().zip([&parameter, &velocity]) {
+                let expected = Tensor::new(&expected[..], &Device::Cpu).unwrap();
+                assert_close(found, &expected, 1e-6, &format!("{rule:?} {dtype:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_trust_ratio_without_a_norm_is_1() {
+    let zeros = || Var::zeros(3, DType::F32, &Device::Cpu).unwrap();
+    let ones = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
+    let step = SgdStep { weight_decay: 0.0, ..sgd(0, SgdRule::Lars { trust: Some(0.5) }) };
+    for sgd_step in [ops::sgd_step, ops::naive::sgd_step] {
+        let parameter = zeros(); // of no length: it could never leave 0
+        sgd_step(&parameter, &ones, &zeros(), &step).unwrap();
+        assert!(values(&parameter).iter().all(|value| (value + 0.1).abs() < 1e-7));
+        let (parameter, velocity) = (Var::from_tensor(&ones).unwrap(), zeros());
+        sgd_step(&parameter, &ones.zeros_like().unwrap(), &velocity, &step).unwrap();
+        assert_eq!((values(&parameter), values(&velocity)), (vec![1.0; 3], vec![0.0; 3]));
+    }
+}
+
+#[test]
+fn sgd_refuses_what_it_cannot_update_and_nan_shows() {
+    let generator = &mut generator("sgd");
+    let var = |dims: &[usize]| Var::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let gradient = random(generator, &[4, 3]);
+    for rule in RULES {
+        let step = sgd(0, rule);
+        let (parameter, velocity) = (var(&[4, 3]), var(&[4, 3]));
+        for (wrong, found) in [
+            ("another shape", ops::sgd_step(&var(&[3, 4]), &gradient, &velocity, &step)),
+            ("its velocity", ops::sgd_step(&parameter, &gradient, &var(&[12]), &step)),
+        ] {
+            let message = found.unwrap_err().to_string();
+            assert!(message.contains("[4, 3]"), "{wrong}: {message}");
+        }
+        assert!(ops::sgd_step(&parameter, &gradient, &parameter, &step).is_err(), "its own velocity");
+        assert!(
+            ops::sgd_step(&parameter, &parameter.as_detached_tensor(), &velocity, &step).is_err(),
+            "its own gradient"
+        );
+        assert_eq!(values(&parameter), [0.0; 12]);
+
+        // A gradient need not be contiguous.
+        let turned = gradient.t().unwrap().contiguous().unwrap().t().unwrap();
+        assert!(!turned.is_contiguous());
+        let [straight, strided] = [&gradient, &turned].map(|gradient| {
+            let (parameter, velocity) = (Var::from_tensor(&gradient.abs().unwrap()).unwrap(), var(&[4, 3]));
+            ops::sgd_step(&parameter, gradient, &velocity, &step).unwrap();
+            bits(&parameter)
+        });
+        assert_eq!(straight, strided, "{rule:?}");
+
+        let mut one = vec![1f32; 12];
+        one[5] = f32::NAN;
+        ops::sgd_step(&parameter, &Tensor::from_vec(one, (4, 3), &Device::Cpu).unwrap(), &velocity, &step).unwrap();
+        assert!(values(&parameter)[5].is_nan(), "{rule:?}");
+        ops::sgd_step(&var(&[0]), &var(&[0]).as_detached_tensor(), &var(&[0]), &step).unwrap();
+    }
+}

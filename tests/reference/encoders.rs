@@ -1,0 +1,97 @@
+//! One step of each encoder: features, loss, the gradient of every parameter, batch-norm statistics, against torchvision's
+//! networks.
+
+use std::collections::BTreeMap;
+
+use candle_core::{ModuleT, Tensor};
+use gan::models::{Encoder, EncoderArchitecture};
+use gan::params::is_buffer;
+use gan::train::contrastive::Contrastive;
+use serde::Deserialize;
+
+use super::contrastive::{config, filled};
+use super::rule::views;
+use super::vectors::{Glimpse, Held, Whole, assert_all, read_part, values};
+
+#[derive(Deserialize)]
+struct Record {
+    pairs: usize,
+    side: usize,
+    /// Of encoder and head.
+    parameters: usize,
+    joint: Pass,
+    separate: Pass,
+}
+
+/// The views as one batch or as two.
+#[derive(Deserialize)]
+struct Pass {
+    loss: Whole,
+    /// Of f and g.
+    gradients: BTreeMap<String, Glimpse>,
+    buffers: BTreeMap<String, Glimpse>,
+    /// Of all views as one batch, before the step.
+    features_in_training: Glimpse,
+    /// After it, with the statistics that it has left.
+    features_in_evaluation: Glimpse,
+}
+
+/// What f makes of `views` with batch norm in training.
+fn features_in_training(contrastive: &Contrastive, architecture: EncoderArchitecture, views: &Tensor) -> Tensor {
+    let encoder = Encoder::new(architecture, contrastive.encoder_parameters().builder().pp("f")).unwrap();
+    encoder.forward_t(views, true).unwrap()
+}
+
+fn check(architecture: EncoderArchitecture) {
+    let name = architecture.name();
+    let record = read_part::<BTreeMap<String, Record>>("simclr", "encoders").remove(name).unwrap();
+    let views = views(name, record.pairs, record.side);
+    for (mode, want) in [("joint", record.joint), ("separate", record.separate)] {
+        // SGD without decay at a rate of 0 changes nothing, and keeps the gradient: it is the first velocity.
+        let config = config(&["--encoder", name, "--optimizer", "sgd", "--weight-decay", "0", "--views", mode]);
+        let contrastive = filled(name, &config);
+        let parameters = contrastive.encoder_parameters().count() + contrastive.head_parameters().count();
+        assert_eq!(parameters, record.parameters, "{name}");
+        let features = features_in_training(&contrastive, architecture, &views);
+        want.features_in_training.hold(&format!("{name}: features in training"), &features);
+
+        let mut contrastive = filled(name, &config);
+        let outcome = contrastive.step(&views, 0.0).unwrap();
+        let what = |part| format!("{name}, {mode}: {part}");
+        want.loss.assert(&what("loss"), &values(&outcome.loss));
+        let (mut gradients, mut buffers) = (BTreeMap::new(), BTreeMap::new());
+        for (tensor, value) in contrastive.state() {
+            let batches = if mode == "joint" { 1 } else { 2 };
+            if tensor.ends_with("num_batches_tracked") {
+                assert_eq!(value.to_scalar::<i64>().unwrap(), batches, "{name}, {mode}: {tensor}");
+            } else if is_buffer(&tensor) {
+                buffers.insert(tensor, value);
+            } else if let Some(path) = tensor.strip_prefix("optimizer.") {
+                gradients.insert(path.strip_suffix(".momentum_buffer").unwrap().to_string(), value);
+            }
+        }
+        if mode == "separate" {
+            gradients.retain(|tensor, _| want.gradients.contains_key(tensor));
+            buffers.retain(|tensor, _| want.buffers.contains_key(tensor));
+        }
+        assert_all(&what("gradients"), &want.gradients, &gradients);
+        assert_all(&what("buffers"), &want.buffers, &buffers);
+        let features = contrastive.frozen_encoder().forward_t(&views, false).unwrap();
+        want.features_in_evaluation.hold(&what("features in evaluation"), &features);
+    }
+}
+
+#[test]
+fn resnet9_is_torchvisions_blocks() {
+    check(EncoderArchitecture::Resnet9);
+}
+
+#[test]
+fn resnet18_is_torchvisions() {
+    check(EncoderArchitecture::Resnet18);
+}
+
+#[test]
+fn resnet50_is_torchvisions() {
+    check(EncoderArchitecture::Resnet50);
+}
