@@ -85,9 +85,8 @@ fn names_are_those_of_torchvisions_layers_in_a_sequence() {
         let all = 1 + convolutions * blocks.iter().sum::<usize>() + shortcuts;
         assert_eq!(names.len(), 2 * all, "{architecture:?}");
         for (stage, count) in blocks.into_iter().enumerate() {
-            for name in [format!("f.{}.{}.conv{convolutions}.weight", 3 + stage, count - 1)] {
-                assert!(names.contains(&name), "{name}");
-            }
+            let last = format!("f.{}.{}.conv{convolutions}.weight", 3 + stage, count - 1);
+            assert!(names.contains(&last), "{last}");
             assert!(!names.contains(&format!("f.{}.{count}.conv1.weight", 3 + stage)), "{architecture:?}");
         }
     }

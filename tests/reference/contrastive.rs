@@ -16,6 +16,9 @@ use super::vectors::{Trained, assert_all, read_part, values};
 const TOLERANCE: f64 = 1e-4;
 const ALLOWANCE: f64 = 5.0;
 
+/// Of a block's last batch norm, as `generate_simclr.py` says why.
+const BRANCH_GAIN: f64 = 0.125;
+
 #[derive(Deserialize)]
 struct Record {
     pairs: usize,
@@ -42,7 +45,10 @@ pub fn config(flags: &[&str]) -> SimclrConfig {
 /// Encoder and head with the weights that `generate_simclr.py` calls `name`.
 pub fn filled(name: &str, config: &SimclrConfig) -> Contrastive {
     let contrastive = Contrastive::new(config, &Device::Cpu).unwrap();
-    fill(name, contrastive.encoder_parameters(), |_| 1.0);
+    let bottlenecks = contrastive.encoder_parameters().tensors().contains_key("f.3.0.bn3.weight");
+    let last_norm = if bottlenecks { ".bn3" } else { ".bn2" };
+    let gain = |layer: &str| if layer.ends_with(last_norm) { BRANCH_GAIN } else { 1.0 };
+    fill(name, contrastive.encoder_parameters(), gain);
     fill(name, contrastive.head_parameters(), |_| 1.0);
     contrastive
 }

@@ -13,6 +13,11 @@ use super::contrastive::{config, filled};
 use super::rule::views;
 use super::vectors::{Glimpse, Held, Whole, assert_all, read_part, values};
 
+/// What a ReLU whose input rounding has put on the other side of 0 may add to the gradients of all that lies before it,
+/// relative to their root mean square. ResNet-18 has such a one here: of the half million inputs of its first ReLUs some
+/// lie within 1e-6 of 0. ResNet-9 has none, and is held without.
+const JUMP: f64 = 1e-2;
+
 #[derive(Deserialize)]
 struct Record {
     pairs: usize,
@@ -74,7 +79,11 @@ fn check(architecture: EncoderArchitecture) {
             gradients.retain(|tensor, _| want.gradients.contains_key(tensor));
             buffers.retain(|tensor, _| want.buffers.contains_key(tensor));
         }
-        assert_all(&what("gradients"), &want.gradients, &gradients);
+        assert!(want.gradients.keys().eq(gradients.keys()), "{name}: {:?}", gradients.keys());
+        let jump = if architecture == EncoderArchitecture::Resnet9 { 0.0 } else { JUMP };
+        for (tensor, want) in &want.gradients {
+            want.hold_within(&format!("{name}, {mode}: gradient of {tensor}"), &gradients[tensor], jump);
+        }
         assert_all(&what("buffers"), &want.buffers, &buffers);
         let features = contrastive.frozen_encoder().forward_t(&views, false).unwrap();
         want.features_in_evaluation.hold(&what("features in evaluation"), &features);

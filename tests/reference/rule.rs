@@ -62,7 +62,8 @@ pub fn views(name: &str, pairs: usize, side: usize) -> Tensor {
 }
 
 /// Overwrites the parameters of the network that `generate.py` calls `network`; batch-norm buffers become those of a
-/// new layer. `gain` scales a layer; 1 gives PyTorch's default bound.
+/// new layer. `gain` scales the weights of a layer; 1 gives PyTorch's default
+/// bound.
 pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) {
     let shapes: BTreeMap<String, Vec<usize>> =
         parameters.all().iter().map(|(name, variable)| (name.clone(), variable.dims().to_vec())).collect();
@@ -74,7 +75,7 @@ pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) 
             "num_batches_tracked" => return (name.clone(), Tensor::zeros((), DType::I64, &Device::Cpu).unwrap()),
             "running_mean" => vec![0.0; shape[0]],
             "running_var" => vec![1.0; shape[0]],
-            "weight" if is_batch_norm => drawn().iter().map(|u| 1.0 + 0.1 * u).collect(),
+            "weight" if is_batch_norm => drawn().iter().map(|u| gain(layer) as f32 * (1.0 + 0.1 * u)).collect(),
             "bias" if is_batch_norm => drawn().iter().map(|u| 0.1 * u).collect(),
             _ => {
                 let fan_in: usize = shapes[&format!("{layer}.weight")][1..].iter().product();

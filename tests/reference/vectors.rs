@@ -142,17 +142,24 @@ pub struct Glimpse {
     torch_f32_error: f64,
 }
 
-impl Held for Glimpse {
-    fn hold(&self, what: &str, found: &Tensor) {
+impl Glimpse {
+    /// As [`Held::hold`], with `more` added to the tolerance, relative to the root mean square.
+    pub fn hold_within(&self, what: &str, found: &Tensor, more: f64) {
         assert_eq!(found.dims(), self.shape, "{what}");
         let found = values(found);
         let root_count = (found.len() as f64).sqrt();
-        let tolerance = ALLOWANCE * self.torch_f32_error + FLOOR * self.norm / root_count;
+        let tolerance = ALLOWANCE * self.torch_f32_error + (FLOOR + more) * self.norm / root_count;
         for (position, want) in spread(found.len(), self.elements.len()).zip(&self.elements) {
             assert_near(&format!("{what}[{position}]"), found[position], *want, tolerance);
         }
         let norm = root_mean_square(&found) * root_count;
         assert_near(&format!("{what}: norm"), norm, self.norm, tolerance * root_count);
+    }
+}
+
+impl Held for Glimpse {
+    fn hold(&self, what: &str, found: &Tensor) {
+        self.hold_within(what, found, 0.0);
     }
 }
 
