@@ -311,7 +311,7 @@ impl<'a> Tuning<'a> {
 
     fn features(&self, probe: &Probe, images: &Images, stop: &StopRequest) -> anyhow::Result<Option<Tensor>> {
         let progress = self.console.items("features", images.len() as u64);
-        Ok(features(probe.encoder(), images, &self.device, |done| {
+        Ok(features(probe.frozen_encoder(), images, &self.device, |done| {
             progress.set(done as u64);
             stop.signal().is_none()
         })?)

@@ -74,7 +74,7 @@ impl Probe {
     }
 
     /// The encoder as it is now, for use in evaluation mode.
-    pub fn encoder(&self) -> &Encoder {
+    pub fn frozen_encoder(&self) -> &Encoder {
         &self.frozen_encoder
     }
 
@@ -99,7 +99,7 @@ impl Probe {
         let mut parts = Parts::of(state);
         let mut load = |parameters: &Parameters, prefix: &str| -> anyhow::Result<()> {
             let part = parts.take(prefix).into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
-            Ok(parameters.load(&part.collect()).with_context(misfit)?)
+            parameters.load(&part.collect()).with_context(misfit)
         };
         load(&self.classifier_parameters, "fc.")?;
         if self.trains_encoder {
