@@ -45,7 +45,7 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "PART|N", default_value = "0.1")]
     pub labels: Labels,
 
-    /// As many of each class, instead of the first of the set (the course's)
+    /// The same part of each class, instead of the first of the set (the course's)
     #[arg(long)]
     pub stratified: bool,
 

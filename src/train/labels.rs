@@ -56,8 +56,8 @@ impl fmt::Display for Labels {
 
 impl Labels {
     /// The images of `images` (which has `classes` classes) that are used with their labels: the first so many, or with
-    /// `stratified` the first so many of each class, in the order of the set; where the number is no multiple of the
-    /// classes, the first classes have one more. [`Failure::Input`] where there are fewer.
+    /// `stratified` the first of each class, as many as its share of the set; in the order of the set.
+    /// [`Failure::Input`] where there are fewer.
     pub fn choose(self, images: &Images, classes: usize, stratified: bool) -> anyhow::Result<Images> {
         let all = images.labels.len();
         let count = match self {
@@ -70,26 +70,30 @@ impl Labels {
         if !stratified {
             return Ok(images.first(count));
         }
-        let share = |class: usize| count / classes + usize::from(class < count % classes);
-        let mut taken = vec![0; classes];
+        let mut left = shares(&images.labels, classes, count);
         let mut chosen = Images::empty(images.shape());
         for (&label, pixels) in images.labels.iter().zip(images.pixels.chunks_exact(images.stride())) {
-            let class = usize::from(label);
-            if taken[class] < share(class) {
-                taken[class] += 1;
+            if let Some(rest) = left[usize::from(label)].checked_sub(1) {
+                left[usize::from(label)] = rest;
                 chosen.labels.push(label);
                 chosen.pixels.extend_from_slice(pixels);
             }
         }
-        if let Some(class) = (0..classes).find(|&class| taken[class] < share(class)) {
-            bail!(Failure::Input(format!(
-                "--labels {self} --stratified: class {class} has {} images, {} are needed; give a smaller --labels",
-                taken[class],
-                share(class)
-            )));
-        }
         Ok(chosen)
     }
+}
+
+/// How many of `count` each class gets, in proportion to its labels: whole parts first, and what is left to the largest
+/// remainders, the lower class first where they are equal.
+fn shares(labels: &[u8], classes: usize, count: usize) -> Vec<usize> {
+    let mut of_class = vec![0; classes];
+    labels.iter().for_each(|label| of_class[usize::from(*label)] += 1);
+    let mut shares: Vec<usize> = of_class.iter().map(|size| size * count / labels.len()).collect();
+    let mut by_remainder: Vec<usize> = (0..classes).collect();
+    by_remainder.sort_by_key(|&class| std::cmp::Reverse(of_class[class] * count % labels.len())); // stable
+    let left = count - shares.iter().sum::<usize>();
+    by_remainder.into_iter().take(left).for_each(|class| shares[class] += 1);
+    shares
 }
 
 #[cfg(test)]
@@ -116,14 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_or_as_many_of_each_class() {
+    fn the_first_or_the_same_part_of_each_class() {
         let images = images(&[0, 0, 0, 1, 0, 2, 1, 2, 2, 1]);
         assert_eq!(Labels::Part(0.3).choose(&images, 3, false).unwrap().pixels, [0, 1, 2]);
-        let even = Labels::Count(6).choose(&images, 3, true).unwrap();
-        assert_eq!((even.pixels, even.labels), (vec![0, 1, 3, 5, 6, 7], vec![0, 0, 1, 2, 1, 2]));
-        assert_eq!(Labels::Count(4).choose(&images, 3, true).unwrap().labels, [0, 0, 1, 2]);
-        assert!(Labels::Count(11).choose(&images, 3, false).is_err());
-        assert!(Labels::Count(10).choose(&images, 3, true).is_err(), "only three of class 1");
+        let even = Labels::Count(5).choose(&images, 3, true).unwrap();
+        assert_eq!((even.pixels, even.labels), (vec![0, 1, 3, 5, 6], vec![0, 0, 1, 2, 1]));
+        assert_eq!(shares(&images.labels, 3, 5), [2, 2, 1], "of 2, 1.5 and 1.5 the lower class takes what is left");
+        assert_eq!(shares(&images.labels, 3, 7), [3, 2, 2]);
+        assert_eq!(shares(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 3], 4, 5), [5, 0, 0, 0]);
+        assert_eq!(shares(&images.labels, 3, 10), [4, 3, 3]);
+        assert!(Labels::Count(11).choose(&images, 3, true).is_err());
         assert_eq!(Labels::Part(1.0).choose(&images, 3, false).unwrap(), images);
     }
 }
