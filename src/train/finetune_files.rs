@@ -36,13 +36,12 @@ impl Tuning<'_> {
 
         let (classes, labels) = (&self.dataset.classes, &self.dataset.test.labels);
         let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, self.dataset.name);
-        let title = format!("{subject}: top-1 {:.1} %", 100.0 * row.top1);
         let counts = eval::confusion(&eval::predictions(&measured.scores)?, labels, classes.len())?;
         let draw = |name: &str, picture: Picture| {
             let path = directory.samples.join(format!("{name}{of_row}.png"));
             checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
         };
-        draw("confusion", ConfusionMatrix { title, classes, counts: &counts }.draw()?)?;
+        draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;
         let shown = measured.features.dim(0)?.min(MAPPED);
         let points = eval::tsne(&measured.features.narrow(0, 0, shown)?)?;
         let caption = format!("t-SNE of h of the first {shown} test images");
