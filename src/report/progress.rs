@@ -220,6 +220,17 @@ impl TrainingProgress {
         self.gauge.line(self.position(status.step), Some(self.position(self.last_step)), true);
     }
 
+    /// Puts the bar on the terminal again, at `step`, after another had its place, such as that of a measurement in
+    /// between. The time left is estimated anew: the pause was none of the steps'.
+    pub fn show_again(&mut self, step: u64) {
+        if let Display::Bar(bar) = &self.gauge.display {
+            let again = new_bar(&self.gauge.console, bar.length(), self.gauge.text.clone());
+            again.set_position(self.position(step));
+            again.reset_eta();
+            self.gauge.display = Display::Bar(again);
+        }
+    }
+
     /// Takes the bar off the terminal; among plain lines, writes the last status if it was not due before.
     pub fn finish(self) {
         let Display::Lines(pauses) = &self.gauge.display else { return };

@@ -183,12 +183,13 @@ impl<'a> Training<'a> {
         if first_step == 0 {
             self.draw_views()?;
         }
-        let progress = self.console.training(first_step, self.last_step);
+        let mut progress = self.console.training(first_step, self.last_step);
         let (mut logged_at, mut logged_step) = (Instant::now(), first_step);
         let mut knn_top1 = None;
         loop {
             if let Some(mut record) = self.pending.take() {
                 record.knn_top1 = self.measure(stop)?;
+                progress.show_again(self.step);
                 if record.knn_top1.is_none() && stop.signal().is_some() {
                     self.pending = Some(record); // measured when the run goes on
                 } else {
