@@ -1,15 +1,21 @@
-//! Times every op, forward and backward, at the shapes of a DCGAN step with batch 128, and prints a table.
+//! Times every op, forward and backward, at the shapes of the networks that are trained with batches of 128.
 //!
-//! `cargo bench --bench ops`. Backward times include what candle's autograd adds for each gradient (zeros, then a
-//! sum). Products state their share of the rate of a large matrix product on the same threads, measured first.
-//! Convolutions of residual networks follow, the two ways of 3 x 3 in turn.
+//! `cargo bench --bench ops -- FILTER`, where `conv2d` is an op and `backward/32 -> 64` one measurement of it. Rates
+//! are floating-point operations a second ("elem/s") where an op is arithmetic: of the plain sum, whatever way the
+//! kernel takes, with `linear/forward/2048 -> 2048` as what the machine can do. Where an op is traffic they are
+//! bytes of the arrays it must read and write. Backward is from a gradient of ones, with what candle's autograd adds.
 
-#![allow(clippy::print_stdout)] // the table is all it is for
-
-use candle_core::{DType, Device, Result, Tensor, Var};
-use gan::ops::{self, Activation, AdamStep};
+use candle_core::{Device, Result, Tensor, Var};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, Bencher, BenchmarkGroup, Criterion, Throughput};
+use gan::data::augment::Augmentation;
+use gan::data::shapes::{self, Part};
+use gan::data::views::SIDE;
+use gan::losses::adversarial::AdversarialLoss;
+use gan::losses::nt_xent::nt_xent;
+use gan::ops::{self, Activation, AdamStep, SgdRule, SgdStep};
 use gan::rng::Stream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,218 +23,281 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const BATCH: usize = 128;
 const LEAKY: Activation = Activation::LeakyRelu(0.01);
 
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
 fn main() -> Result<()> {
-    let rate = product_rate()?;
-    println!("{} threads, matrix product {rate:.0} GFLOP/s", rayon::current_num_threads());
-    println!("{:<44} {:>8} {:>8} {:>7} {:>6} {:>6}", "op", "forward", "backward", "GFLOP", "share", "share");
-    linears(rate)?;
-    convolutions(rate)?;
-    residual_networks(rate)?;
-    others(rate)?;
-    in_place()
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    linear(&mut criterion.benchmark_group("linear"))?;
+    conv2d(&mut criterion.benchmark_group("conv2d"))?;
+    conv_transpose2d(&mut criterion.benchmark_group("conv_transpose2d"))?;
+    batch_norm(&mut criterion.benchmark_group("batch_norm"))?;
+    elementwise(&mut criterion.benchmark_group("elementwise"))?;
+    pooling(&mut criterion.benchmark_group("pool"))?;
+    layout(&mut criterion.benchmark_group("layout"))?;
+    losses(&mut criterion.benchmark_group("loss"))?;
+    optimizers(&mut criterion.benchmark_group("optimizer"))?;
+    augmentation(&mut criterion.benchmark_group("augment"));
+    criterion.final_summary();
+    Ok(())
 }
 
-fn linears(rate: f64) -> Result<()> {
-    let shapes = [(96, 1024, Activation::Relu), (1024, 6272, Activation::Relu), (1024, 1024, LEAKY)];
-    for (inputs, outputs, activation) in shapes.into_iter().chain([(1024, 1, Activation::Identity)]) {
-        let arguments = [random(&[BATCH, inputs])?, random(&[outputs, inputs])?, random(&[outputs])?];
+fn linear(group: &mut Group) -> Result<()> {
+    let plan = [
+        (BATCH, 784, 256, LEAKY),
+        (BATCH, 96, 1024, Activation::Relu),
+        (BATCH, 1024, 1024, LEAKY),
+        (BATCH, 1024, 6272, Activation::Relu),
+        (BATCH, 1024, 1, Activation::Identity),
+        (2048, 2048, 2048, Activation::Identity),
+    ];
+    for (rows, inputs, outputs, activation) in plan {
         let op = |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), activation);
-        let work = 2e-9 * (BATCH * inputs * outputs) as f64;
-        report(&format!("linear {inputs} -> {outputs}"), &op, &arguments, 0, work, rate)?;
+        let dims: [&[usize]; 3] = [&[rows, inputs], &[outputs, inputs], &[outputs]];
+        let both = products(rows * inputs * outputs, 2);
+        measure(group, &format!("{inputs} -> {outputs}"), &op, &dims, 0, both)?;
     }
     Ok(())
 }
 
-fn convolutions(rate: f64) -> Result<()> {
-    for (side, channels, features, untracked) in [(28, 1, 32, 1), (28, 1, 32, 0), (12, 32, 64, 0)] {
-        let arguments =
-            [random(&[BATCH, side, side, channels])?, random(&[features, channels, 5, 5])?, random(&[features])?];
-        let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 0, LEAKY);
-        let work = 2e-9 * (BATCH * (side - 4) * (side - 4) * channels * features * 25) as f64;
-        let suffix = if untracked > 0 { ", no input gradient" } else { "" };
-        report(&format!("conv2d {channels} -> {features} 5x5{suffix}"), &op, &arguments, untracked, work, rate)?;
+fn conv2d(group: &mut Group) -> Result<()> {
+    // Side of the image, channels, features, side of the window, stride, padding.
+    let plan = [
+        (28, 1, 32, 5, 1, 0), // DCGAN's discriminator
+        (12, 32, 64, 5, 1, 0),
+        (32, 3, 32, 3, 1, 1), // the stems
+        (32, 3, 64, 3, 1, 1),
+        (32, 32, 32, 3, 1, 1), // ResNet-9
+        (16, 64, 64, 3, 1, 1),
+        (8, 128, 128, 3, 1, 1),
+        (4, 256, 256, 3, 1, 1),
+        (32, 64, 64, 3, 1, 1), // ResNet-18 and ResNet-50
+        (16, 128, 128, 3, 1, 1),
+        (8, 256, 256, 3, 1, 1),
+        (4, 512, 512, 3, 1, 1),
+        (32, 64, 128, 3, 2, 1), // between stages
+        (16, 128, 256, 3, 2, 1),
+        (8, 256, 512, 3, 2, 1),
+        (32, 64, 128, 1, 2, 0),
+        (8, 256, 512, 1, 2, 0),
+        (32, 64, 256, 1, 1, 0), // around the bottlenecks of ResNet-50
+        (32, 256, 64, 1, 1, 0),
+        (16, 512, 128, 1, 1, 0),
+        (4, 512, 2048, 1, 1, 0),
+    ];
+    for (side, channels, features, size, stride, padding) in plan {
+        let biased = size == 5;
+        let activation = if biased { LEAKY } else { Activation::Identity };
+        let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], x.get(2), stride, padding, activation);
+        let dims: [&[usize]; 3] = [&[BATCH, side, side, channels], &[features, channels, size, size], &[features]];
+        let dims = if biased { &dims[..] } else { &dims[..2] };
+        let outputs = (side + 2 * padding - size) / stride + 1;
+        let work = BATCH * outputs * outputs * channels * features * size * size;
+        let name = format!("{channels} -> {features}, {size}x{size} on {side}x{side}, stride {stride}");
+        if channels > 3 {
+            measure(group, &name, &op, dims, 0, products(work, 2))?;
+        } else {
+            measure(group, &format!("{name}, of data"), &op, dims, 1, products(work, 1))?;
+        }
+        // The generator learns from the gradient of the images that it made.
+        if channels == 1 {
+            measure(group, &format!("{name}, of fakes"), &op, dims, 0, products(work, 2))?;
+        }
     }
+    Ok(())
+}
+
+fn conv_transpose2d(group: &mut Group) -> Result<()> {
     for (side, channels, features, activation) in [(7, 128, 64, Activation::Relu), (14, 64, 1, Activation::Tanh)] {
-        let arguments =
-            [random(&[BATCH, side, side, channels])?, random(&[channels, features, 4, 4])?, random(&[features])?];
         let op = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation);
-        let work = 2e-9 * (BATCH * side * side * channels * features * 16) as f64;
-        report(&format!("conv_transpose2d {channels} -> {features} 4x4"), &op, &arguments, 0, work, rate)?;
+        let dims: [&[usize]; 3] = [&[BATCH, side, side, channels], &[channels, features, 4, 4], &[features]];
+        let both = products(BATCH * side * side * channels * features * 16, 2);
+        measure(group, &format!("{channels} -> {features}, 4x4 on {side}x{side}"), &op, &dims, 0, both)?;
     }
     Ok(())
 }
 
-/// The convolutions of a ResNet-18 and of one half as wide on images of 32 x 32. Those of 3 x 3 with stride 1 go by
-/// Winograd; on an image that brings its padding along they are products of patches instead, with the same places and
-/// terms. Both are timed in turn and the best of the rounds is taken: what others do on the machine only adds to it.
-fn residual_networks(rate: f64) -> Result<()> {
-    println!(
-        "{:<44} {:>8} {:>8} {:>8} {:>8}",
-        "op, GFLOP/s of the plain sum", "forward", "patches", "backward", "patches"
-    );
-    let shapes = [32, 16, 8, 4].into_iter().zip([(32, 64), (64, 128), (128, 256), (256, 512)]);
-    for (side, widths) in shapes {
-        for width in [widths.0, widths.1] {
-            let weight = [random(&[width, width, 3, 3])?, random(&[width])?];
-            let ways = [(side, 1), (side + 2, 0)].map(|(side, padding)| {
-                let x = random(&[BATCH, side, side, width])?;
-                Timed::new([&[x], &weight[..]].concat(), move |x| {
-                    ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, padding, Activation::Identity)
-                })
-            });
-            let [winograd, patches] = ways;
-            let [winograd, patches] = [winograd?, patches?];
-            let mut best = [[f64::INFINITY; 2]; 2];
-            for _ in 0..7 {
-                for (best, way) in best.iter_mut().zip([&winograd, &patches]) {
-                    best[0] = best[0].min(way.forward()?.as_secs_f64());
-                    best[1] = best[1].min(way.backward()?.as_secs_f64());
-                }
-            }
-            let work = 18e-9 * (BATCH * side * side * width * width) as f64;
-            let [[forward, backward], [forward_of_patches, backward_of_patches]] = best;
-            println!(
-                "{:<44} {:>8.0} {:>8.0} {:>8.0} {:>8.0}",
-                format!("conv2d {width} -> {width} 3x3 on {side} x {side}"),
-                work / forward,
-                work / forward_of_patches,
-                2.0 * work / backward,
-                2.0 * work / backward_of_patches
-            );
-        }
-    }
-    for (side, channels, features) in [(32, 64, 128), (16, 128, 256), (8, 256, 512)] {
-        for (size, stride) in [(3, 2), (1, 1), (1, 2)] {
-            let arguments = [random(&[BATCH, side, side, channels])?, random(&[features, channels, size, size])?];
-            let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], None, stride, size / 2, Activation::Identity);
-            let places = BATCH * (side / stride) * (side / stride);
-            let work = 2e-9 * (places * channels * features * size * size) as f64;
-            let name = format!("conv2d {channels} -> {features} {size}x{size} on {side} x {side}, stride {stride}");
-            report(&name, &op, &arguments, 0, work, rate)?;
-        }
+fn batch_norm(group: &mut Group) -> Result<()> {
+    let flat = [[BATCH, 1, 1, 1024], [BATCH, 1, 1, 6272]];
+    let images = [[BATCH, 14, 14, 64], [BATCH, 32, 32, 64], [BATCH, 16, 16, 128], [BATCH, 32, 32, 256]];
+    for dims in flat.into_iter().chain(images) {
+        let channels = dims[3];
+        let all: [&[usize]; 3] = [&dims, &[channels], &[channels]];
+        let train = |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Relu)?.output);
+        measure(group, &format!("train {dims:?}"), &train, &all, 0, passes(&dims, 3, 5))?;
+        let variance = Tensor::ones(channels, candle_core::DType::F32, &Device::Cpu)?;
+        let eval =
+            |x: &[Tensor]| ops::batch_norm_eval(&x[0], &x[1], &variance, &x[1], &x[2], 1e-5, Activation::Identity);
+        measure(group, &format!("eval {dims:?}"), &eval, &all, 3, passes(&dims, 2, 0))?;
     }
     Ok(())
 }
 
-/// An op with all of its arguments as variables.
-struct Timed<F> {
-    op: F,
-    arguments: Vec<Var>,
+fn elementwise(group: &mut Group) -> Result<()> {
+    for dims in [[BATCH, 32, 32, 64], [BATCH, 32, 32, 256]] {
+        let op = |x: &[Tensor]| ops::add_relu(&x[0], &x[1]);
+        measure(group, &format!("add_relu {dims:?}"), &op, &[&dims, &dims], 0, passes(&dims, 3, 3))?;
+    }
+    let dims = [BATCH, 784];
+    let op = |x: &[Tensor]| ops::activate(&x[0], Activation::Tanh);
+    measure(group, &format!("tanh {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 3))
 }
 
-impl<F: Fn(&[Tensor]) -> Result<Tensor>> Timed<F> {
-    fn new(arguments: Vec<Tensor>, op: F) -> Result<Self> {
-        Ok(Self { op, arguments: arguments.iter().map(Var::from_tensor).collect::<Result<_>>()? })
-    }
-
-    fn output(&self) -> Result<Tensor> {
-        (self.op)(&self.arguments.iter().map(|argument| argument.as_tensor().clone()).collect::<Vec<_>>())
-    }
-
-    fn forward(&self) -> Result<Duration> {
-        timed(|| self.output().map(drop))
-    }
-
-    fn backward(&self) -> Result<Duration> {
-        let loss = self.output()?.sum_all()?;
-        timed(|| loss.backward().map(drop))
-    }
-}
-
-fn others(rate: f64) -> Result<()> {
-    for dims in [&[BATCH, 1024][..], &[BATCH, 6272], &[BATCH, 14, 14, 64]] {
-        let channels = dims[dims.len() - 1];
-        let arguments = [random(dims)?, random(&[channels])?, random(&[channels])?];
-        let train = |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Identity)?.output);
-        report(&format!("batch_norm_train {dims:?}"), &train, &arguments, 0, 0.0, rate)?;
-    }
+fn pooling(group: &mut Group) -> Result<()> {
     for dims in [[BATCH, 24, 24, 32], [BATCH, 8, 8, 64]] {
-        report(&format!("max_pool2d {dims:?}"), &|x| ops::max_pool2d(&x[0], 2), &[random(&dims)?], 0, 0.0, rate)?;
+        let op = |x: &[Tensor]| ops::max_pool2d(&x[0], 2);
+        measure(group, &format!("max_pool2d {dims:?}"), &op, &[&dims], 0, passes(&dims, 1, 1))?;
     }
-    for dims in [[BATCH, 128, 7, 7], [BATCH, 64, 4, 4]] {
-        report(&format!("channels_last {dims:?}"), &|x| ops::channels_last(&x[0]), &[random(&dims)?], 0, 0.0, rate)?;
-    }
-    let dims = [BATCH, 1024];
-    report("activate tanh", &|x| ops::activate(&x[0], Activation::Tanh), &[random(&dims)?], 0, 0.0, rate)
+    let dims = [BATCH, 4, 4, 2048];
+    measure(group, &format!("mean_pool2d {dims:?}"), &|x| ops::mean_pool2d(&x[0]), &[&dims], 0, passes(&dims, 1, 1))
 }
 
-fn in_place() -> Result<()> {
-    let len = 6_675_009; // the DCGAN generator
-    let [parameter, first, second] = [random(&[len])?, random(&[len])?, random(&[len])?];
-    let [first, second] = [(first * 0.1)?, second.sqr()?];
-    let gradient = random(&[len])?;
-    let [parameter, first, second] =
-        [Var::from_tensor(&parameter)?, Var::from_tensor(&first)?, Var::from_tensor(&second)?];
-    let step = AdamStep { lr: 1e-3, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, step: 100 };
-    let adam = median(|| timed(|| ops::adam_step(&parameter, &gradient, &first, &second, &step)))?;
-    println!("{:<44} {:>8.2}   {:.1} GB/s", format!("adam_step [{len}]"), adam * 1e3, 28e-9 * len as f64 / adam);
-    let lerp = median(|| timed(|| ops::lerp_in_place(&first, &gradient, 0.01)))?;
-    println!("{:<44} {:>8.2}   {:.1} GB/s", format!("lerp_in_place [{len}]"), lerp * 1e3, 12e-9 * len as f64 / lerp);
+fn layout(group: &mut Group) -> Result<()> {
+    let dims = [BATCH, 128, 7, 7];
+    measure(
+        group,
+        &format!("channels_last {dims:?}"),
+        &|x| ops::channels_last(&x[0]),
+        &[&dims],
+        0,
+        passes(&dims, 2, 2),
+    )?;
+    let dims = [BATCH, 4, 4, 64];
+    measure(
+        group,
+        &format!("channels_first {dims:?}"),
+        &|x| ops::channels_first(&x[0]),
+        &[&dims],
+        0,
+        passes(&dims, 2, 2),
+    )
+}
+
+fn losses(group: &mut Group) -> Result<()> {
+    let pairs = [BATCH / 2, 128];
+    let similarities = BATCH * BATCH * pairs[1];
+    let op = |x: &[Tensor]| nt_xent(&x[0], &x[1], 0.5);
+    measure(group, &format!("nt_xent {pairs:?}"), &op, &[&pairs, &pairs], 0, products(similarities, 2))?;
+    let scores = [BATCH, 1];
+    for loss in [AdversarialLoss::Bce, AdversarialLoss::Ls] {
+        let discriminator = |x: &[Tensor]| loss.discriminator(&x[0], &x[1]);
+        measure(group, &format!("{loss:?} of D"), &discriminator, &[&scores, &scores], 0, passes(&scores, 2, 2))?;
+        let generator = |x: &[Tensor]| loss.generator(&x[0]);
+        measure(group, &format!("{loss:?} of G"), &generator, &[&scores], 0, passes(&scores, 1, 1))?;
+    }
     Ok(())
 }
 
-/// Times `op` with all but the first `untracked` arguments as variables. `work` is the GFLOP of one product; the
-/// backward pass has one for the weight, and one for the input where it is tracked.
-fn report(
+/// Steps on one array as long as all of the DCGAN generator's.
+fn optimizers(group: &mut Group) -> Result<()> {
+    const LEN: usize = 6_675_009;
+    let adam = AdamStep { lr: 1e-3, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 1e-6, step: 100 };
+    let sgd = |rule| SgdStep { lr: 1e-3, momentum: 0.9, weight_decay: 1e-6, rule };
+    let lars = SgdRule::Lars { trust: Some(1e-3) };
+    type Step<'a> = &'a dyn Fn(&Var, &Tensor, &[Var; 2]) -> Result<()>;
+    // The step, and how often it reads or writes an array.
+    let plan: [(&str, Step, usize); 4] = [
+        ("adam_step", &|x, gradient, [first, second]| ops::adam_step(x, gradient, first, second, &adam), 7),
+        ("sgd_step", &|x, gradient, [velocity, _]| ops::sgd_step(x, gradient, velocity, &sgd(SgdRule::Sgd)), 5),
+        ("lars_step", &|x, gradient, [velocity, _]| ops::sgd_step(x, gradient, velocity, &sgd(lars)), 7),
+        ("lerp_in_place", &|x, gradient, _| ops::lerp_in_place(x, gradient, 1e-3), 3),
+    ];
+    for (name, step, passes) in plan {
+        group.throughput(Throughput::Bytes((4 * passes * LEN) as u64));
+        fallible(group, name, |bencher| {
+            let array = |part| Var::from_tensor(&random(&[LEN], part)?);
+            let (parameter, gradient) = (array("parameter")?, random(&[LEN], "gradient")?);
+            let state = [
+                Var::from_tensor(&(random(&[LEN], "first")? * 0.1)?)?,
+                Var::from_tensor(&random(&[LEN], "second")?.sqr()?)?,
+            ];
+            step(&parameter, &gradient, &state)?;
+            bencher.iter(|| step(&parameter, &gradient, &state));
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Views of the four augmentations, drawn and made on one thread: "elem/s" are views a second a core.
+fn augmentation(group: &mut Group) {
+    const VIEWS: usize = 512;
+    group.throughput(Throughput::Elements(VIEWS as u64));
+    group.bench_function("views", |bencher| {
+        let images = shapes::first(Part::Train, VIEWS);
+        let (augmentation, mut view) = (Augmentation::default(), vec![0.0; SIDE * SIDE * 3]);
+        let mut epoch = 0;
+        bencher.iter(|| {
+            epoch += 1;
+            for (index, image) in images.pixels.chunks_exact(images.stride()).enumerate() {
+                let parameters = augmentation.view(0, epoch, index as u32, 0, images.shape());
+                parameters.apply(image, images.shape(), SIDE, &mut view);
+            }
+            view[0]
+        });
+    });
+}
+
+/// Forward and backward of `op` on arguments of these dimensions, all but the first `untracked` of them variables.
+fn measure(
+    group: &mut Group,
     name: &str,
     op: &dyn Fn(&[Tensor]) -> Result<Tensor>,
-    arguments: &[Tensor],
+    dims: &[&[usize]],
     untracked: usize,
-    work: f64,
-    rate: f64,
+    [forward, backward]: [Throughput; 2],
 ) -> Result<()> {
-    let mut tracked = arguments[..untracked].to_vec();
-    for argument in &arguments[untracked..] {
-        tracked.push(Var::from_tensor(argument)?.as_tensor().clone());
-    }
-    let output = op(&tracked)?;
-    let weights = random(output.dims())?;
-    let bare = Var::from_tensor(&output)?;
-    let backward = |output: &Tensor| {
-        let loss = (output * &weights)?.sum_all()?;
-        timed(|| loss.backward().map(drop))
+    let arguments = || -> Result<Vec<Tensor>> {
+        let each = dims.iter().enumerate().map(|(index, dims)| {
+            let argument = random(dims, &format!("argument {index}"))?;
+            Ok(if index < untracked { argument } else { Var::from_tensor(&argument)?.into_inner() })
+        });
+        each.collect()
     };
-    let forward = median(|| timed(|| op(&tracked).map(drop)))?;
-    let around = median(|| backward(&bare))?;
-    let whole = median(|| backward(&op(&tracked)?))?;
-    let back = (whole - around).max(0.0);
-    let products = if untracked > 0 { 1.0 } else { 2.0 };
-    print!("{name:<44} {:>8.2} {:>8.2}", forward * 1e3, back * 1e3);
-    if work > 0.0 {
-        let share = |seconds: f64, work: f64| 100.0 * work / seconds / rate;
-        print!(" {work:>7.3} {:>5.0}% {:>5.0}%", share(forward, work), share(back, products * work));
+    group.throughput(forward);
+    fallible(group, &format!("forward/{name}"), |bencher| {
+        let arguments = arguments()?;
+        op(&arguments)?;
+        bencher.iter(|| op(&arguments));
+        Ok(())
+    })?;
+    if untracked == dims.len() {
+        return Ok(());
     }
-    println!();
-    Ok(())
+    group.throughput(backward);
+    fallible(group, &format!("backward/{name}"), |bencher| {
+        let arguments = arguments()?;
+        op(&arguments)?.backward()?;
+        bencher.iter_batched(|| op(&arguments), |output| output?.backward(), BatchSize::PerIteration);
+        Ok(())
+    })
 }
 
-/// The rate of a large product cut into tiles as the ops cut theirs, in GFLOP/s.
-fn product_rate() -> Result<f64> {
-    let side = 2048;
-    let (x, weight) = (random(&[side, side])?, random(&[side, side])?);
-    let seconds = median(|| timed(|| ops::linear(&x, &weight, None, Activation::Identity).map(drop)))?;
-    Ok(2e-9 * (side * side * side) as f64 / seconds)
+/// Adds a benchmark whose preparation may fail. What it times has been tried there, so that no error is timed.
+fn fallible(group: &mut Group, name: &str, mut run: impl FnMut(&mut Bencher) -> Result<()>) -> Result<()> {
+    let mut outcome = Ok(());
+    group.bench_function(name, |bencher| outcome = run(bencher));
+    outcome
 }
 
-fn random(dims: &[usize]) -> Result<Tensor> {
-    let mut generator = Stream::new(0, "bench").at(0);
+/// Operations of a product forward and of the `gradients` products backward.
+fn products(multiplications: usize, gradients: usize) -> [Throughput; 2] {
+    [1, gradients].map(|products| Throughput::Elements((2 * multiplications * products) as u64))
+}
+
+/// Bytes of so many passes over an array of these dimensions, forward and backward.
+fn passes(dims: &[usize], forward: usize, backward: usize) -> [Throughput; 2] {
+    let bytes = 4 * dims.iter().product::<usize>();
+    [forward, backward].map(|passes| Throughput::Bytes((passes * bytes) as u64))
+}
+
+/// Uniform in (-1, 1).
+fn random(dims: &[usize], name: &str) -> Result<Tensor> {
+    let mut generator = Stream::new(0, name).at(0);
     let values: Vec<f32> = (0..dims.iter().product()).map(|_| generator.symmetric()).collect();
-    Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(DType::F32)
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
-    let start = Instant::now();
-    work()?;
-    Ok(start.elapsed())
-}
-
-/// The median in seconds of as many runs as fit into a third of a second, at least nine.
-fn median(mut run: impl FnMut() -> Result<Duration>) -> Result<f64> {
-    let start = Instant::now();
-    let mut times = Vec::new();
-    while times.len() < 9 || start.elapsed() < Duration::from_millis(300) {
-        times.push(run()?);
-    }
-    times.sort_unstable();
-    Ok(times[times.len() / 2].as_secs_f64())
+    Tensor::from_vec(values, dims, &Device::Cpu)
 }

@@ -1,0 +1,111 @@
+//! Times bare training steps and draws, on data that lies ready: `cargo bench --bench steps -- dcgan`. What a run adds
+//! (loading, logging, grids, checkpoints) is the difference from `images_per_second` of `gan train-gan --json`.
+
+use candle_core::{Device, Tensor};
+use clap::{Args, Command, FromArgMatches};
+use criterion::{Criterion, Throughput};
+use gan::models::{Architecture, EncoderArchitecture, Generator, IMAGE_SIZE};
+use gan::params::Parameters;
+use gan::rng::Stream;
+use gan::sample;
+use gan::train::adversaries::Adversaries;
+use gan::train::contrastive::Contrastive;
+use gan::train::gan_config::GanConfig;
+use gan::train::simclr::SHAPE;
+use gan::train::simclr_config::SimclrConfig;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const DEVICE: Device = Device::Cpu;
+
+fn main() -> anyhow::Result<()> {
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5))
+        .configure_from_args();
+    for model in Architecture::ALL {
+        adversaries(&mut criterion, model)?;
+    }
+    for encoder in EncoderArchitecture::ALL {
+        contrastive(&mut criterion, encoder)?;
+    }
+    for count in [64, 1024] {
+        draws(&mut criterion, count)?;
+    }
+    criterion.final_summary();
+    Ok(())
+}
+
+/// A step of both networks on a batch of 128: "elem/s" are training images a second.
+fn adversaries(criterion: &mut Criterion, model: Architecture) -> anyhow::Result<()> {
+    timed(criterion, "step", model.name(), 128, || {
+        let config: GanConfig = defaults(&["--model", model.name()])?;
+        let real = random(&[config.batch_size, IMAGE_SIZE, IMAGE_SIZE, 1], "real")?;
+        let latents = ["first", "second"].map(|name| random(&[config.batch_size, config.latent_dim], name));
+        let [first, second] = latents;
+        let (first, second) = (first?, second?);
+        let mut networks = Adversaries::new(&config, &DEVICE)?;
+        Ok(move || networks.step(&real, &first, &second).map(drop))
+    })
+}
+
+/// A step on two views of 64 images: "elem/s" are training images a second.
+fn contrastive(criterion: &mut Criterion, encoder: EncoderArchitecture) -> anyhow::Result<()> {
+    timed(criterion, "step", encoder.name(), 64, || {
+        let config: SimclrConfig = defaults(&["--encoder", encoder.name()])?;
+        let views = random(&[2 * config.batch_size, SHAPE.height, SHAPE.width, SHAPE.channels], "views")?;
+        let mut networks = Contrastive::new(&config, &DEVICE)?;
+        Ok(move || networks.step(&views, 1e-3).map(drop))
+    })
+}
+
+/// Images of a DCGAN as `gan sample` draws them.
+fn draws(criterion: &mut Criterion, count: usize) -> anyhow::Result<()> {
+    timed(criterion, "sample", &count.to_string(), count, || {
+        const LATENT_DIM: usize = 96;
+        let parameters = Parameters::new(0, "generator", &DEVICE);
+        Generator::new(Architecture::Dcgan, LATENT_DIM, parameters.builder())?;
+        let generator = Generator::new(Architecture::Dcgan, LATENT_DIM, parameters.frozen())?;
+        let latents = sample::latents(0, 0, count, LATENT_DIM);
+        Ok(move || sample::draw(&generator, &latents, LATENT_DIM, &DEVICE).map(drop))
+    })
+}
+
+/// Times what `prepare` makes; an error there, or in its first run, is handed back.
+fn timed<F: FnMut() -> candle_core::Result<()>>(
+    criterion: &mut Criterion,
+    group: &str,
+    name: &str,
+    images: usize,
+    prepare: impl Fn() -> anyhow::Result<F>,
+) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    let mut group = criterion.benchmark_group(group);
+    group.throughput(Throughput::Elements(images as u64));
+    group.bench_function(name, |bencher| {
+        outcome = prepare().and_then(|mut step| {
+            step()?;
+            bencher.iter(step);
+            Ok(())
+        });
+    });
+    group.finish();
+    outcome
+}
+
+/// The configuration that a command has with these flags.
+fn defaults<C: Args + FromArgMatches>(flags: &[&str]) -> anyhow::Result<C> {
+    let matches = C::augment_args(Command::new("bench").no_binary_name(true)).try_get_matches_from(flags)?;
+    Ok(C::from_arg_matches(&matches)?)
+}
+
+/// Uniform in (-1, 1).
+fn random(dims: &[usize], name: &str) -> candle_core::Result<Tensor> {
+    let mut generator = Stream::new(0, name).at(0);
+    let values: Vec<f32> = (0..dims.iter().product()).map(|_| generator.symmetric()).collect();
+    Tensor::from_vec(values, dims, &DEVICE)
+}
