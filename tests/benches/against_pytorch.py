@@ -16,32 +16,20 @@ memory: glibc's told to, and tcmalloc and jemalloc where the system has them.
 import argparse
 import ctypes.util
 import json
-import os
 import platform
 import shutil
-import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from sides import KEPT_MEMORY, Ours, Theirs
+from tables import tables
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PACKAGES = ["torch==2.15.0", "torchvision==0.29.2", "numpy", "pillow", "safetensors"]
-LARGE_PRODUCT = 2 * 2048**3 / 1e9  # GFLOP of torch_steps.py's `product`
-VIEWS = 512  # a measurement of `augment`, on both sides
-COLD_STARTS = 5  # at least, a round
-LONG = 10**6  # steps, more than any run here comes to
-WARM_UP = 1.0  # seconds, as torch_steps.py
 
-# glibc's allocator told to give no memory back, so that it is not paged in again at every step.
-KEPT_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": "4000000000",
-    "MALLOC_TOP_PAD_": str(2**26),
-}
 ALLOCATORS = ("tcmalloc_minimal", "tcmalloc", "jemalloc")
 
 TUNED_GAN = ["--tuned", "--fused"]
@@ -63,7 +51,6 @@ WORKLOADS = {
     "augment": ("augment", None, []),
     "cold-sample": ("cold", None, ["--lean"]),
 }  # fmt: skip
-MEANINGS = {"augment": f"augment, {VIEWS} views on one core", "cold-sample": "cold-sample, whole process"}
 
 
 def parse():
@@ -87,7 +74,6 @@ def parse():
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
-
 
 # ---- setting up --------------------------------------------------------------------------------------------------
 
@@ -127,149 +113,6 @@ def best_variants(flags):
             yield f"best, {allocator}", flags, {"LD_PRELOAD": library}
 
 
-# ---- one measurement: milliseconds and the peak of memory in MiB -----------------------------------------------------
-
-
-class Child:
-    """A process whose stdout is read as it comes, and whose peak of memory is known at its end."""
-
-    def __init__(self, command, environment=None, cwd=None, stdout=subprocess.PIPE):
-        self.command = [str(part) for part in command]
-        self.errors = tempfile.TemporaryFile("w+")
-        self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            self.command, env={**os.environ, **(environment or {})}, cwd=cwd, stdout=stdout, stderr=self.errors, text=True
-        )
-
-    def end(self, allowed=(0,)):
-        """Seconds of the whole process, and MiB."""
-        _, status, usage = os.wait4(self.process.pid, 0)
-        seconds = time.perf_counter() - self.began
-        self.process.returncode = os.waitstatus_to_exitcode(status)
-        if self.process.stdout:
-            self.process.stdout.close()
-        if self.process.returncode not in allowed:
-            self.errors.seek(0)
-            sys.exit(f"{' '.join(self.command)}: exit {self.process.returncode}\n{self.errors.read()}")
-        self.errors.close()
-        # KiB on Linux, bytes on macOS.
-        return seconds, usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-class Ours:
-    """Our side of every workload."""
-
-    def __init__(self, options, gan, benches, place):
-        self.options, self.program, self.benches, self.place = options, gan, benches, place
-
-    def gan(self, *arguments, **settings):
-        arguments = [*arguments, "--quiet", "--threads", self.options.threads]
-        threads = {"RAYON_NUM_THREADS": str(self.options.threads)}
-        return Child([self.program, *arguments], threads, self.place, **settings)
-
-    def weights(self):
-        """The generator of a DCGAN that has hardly begun."""
-        directory = self.place / "weights/drawn"
-        if not directory.exists():
-            self.gan("train-gan", "--model", "dcgan", "--steps", 1, "--run", "drawn").end()
-        return directory
-
-    def train(self, arguments):
-        """A step of a run, between two records of its log at least `--seconds` apart."""
-        batch = ["--batch-size", 64 if arguments[0] == "pretrain-simclr" else 128]
-        child = self.gan(*arguments, *batch, "--steps", LONG, "--run", "timed", "--force", "--json")
-        records, first = [], None
-        for line in child.process.stdout:
-            record = json.loads(line)
-            records.append((record["step"], record["seconds"]))
-            if first is None:
-                if record["seconds"] - records[0][1] >= WARM_UP and len(records) > 1:
-                    first = records[-1]
-            elif record["seconds"] - first[1] >= self.options.seconds and record["step"] - first[0] >= 3:
-                child.process.send_signal(signal.SIGINT)  # it saves, and ends with 130
-                break
-        child.process.stdout.read()  # to its end, so that it does not write to a closed pipe
-        _, peak = child.end(allowed=(130,))
-        (first_step, first_second), (last_step, last_second) = first, records[-1]
-        return (last_second - first_second) / (last_step - first_step) * 1e3, peak
-
-    def sample(self, batch):
-        """A batch of images, from two runs of different length: what both have, such as the start, cancels."""
-        few, more = 1024, 1024 * (1 + round(10 * self.options.seconds))
-        seconds, peak = zip(*(self.draw(count) for count in (few, more)))
-        return (seconds[1] - seconds[0]) / (more - few) * batch * 1e3, max(peak)
-
-    def draw(self, count):
-        raw = ["--n", count, "-o", "-", "--format", "npy"]
-        return self.gan("sample", "--weights", self.weights(), *raw, stdout=subprocess.DEVNULL).end()
-
-    def cold(self, _):
-        weights = self.weights()
-        return repeated(
-            lambda: self.gan("sample", "--weights", weights, "--n", 64, "-o", "grid.png").end(), self.options.seconds
-        )
-
-    def augment(self, _):
-        return self.criterion("ops", "augment", "views", threads=1)
-
-    def criterion(self, bench, group, name, threads):
-        """The median that criterion finds."""
-        home = self.place / "criterion"
-        timing = ["--warm-up-time", "1", "--measurement-time", str(self.options.seconds)]
-        environment = {"CRITERION_HOME": str(home), "RAYON_NUM_THREADS": str(threads)}
-        child = Child([self.benches[bench], "--bench", *timing, f"^{group}/{name}$"], environment, stdout=subprocess.DEVNULL)
-        _, peak = child.end()
-        estimates = json.loads((home / group / name / "new/estimates.json").read_text())
-        return estimates["median"]["point_estimate"] / 1e6, peak
-
-
-class Theirs:
-    """PyTorch's side."""
-
-    def __init__(self, options, python, weights, place):
-        self.options, self.python, self.weights, self.place = options, python, weights, place
-
-    def run(self, workload, flags, environment):
-        if workload == "cold-sample":
-            return self.cold(flags, environment)
-        threads = 1 if workload == "augment" else self.options.threads
-        found, peak = self.steps(workload, *flags, threads=threads, environment=environment)
-        return found["step_ms"], peak
-
-    def cold(self, flags, environment):
-        weights = self.weights() / "generator_ema.safetensors"
-        command = [self.python, HERE / "torch_sample.py", weights, self.place / "torch.png", *flags]
-        threads = {"OMP_NUM_THREADS": str(self.options.threads)}
-        return repeated(lambda: Child(command, {**environment, **threads}).end(), self.options.seconds)
-
-    def gflop(self, workload, flags):
-        """Of a step, as PyTorch counts it: products of matrices and convolutions, none that is not needed."""
-        if workload in ("augment", "cold-sample"):
-            return None
-        return self.steps(workload, *flags, "--count")[0]["gflop"]
-
-    def peak_rate(self):
-        """GFLOP/s of a large product of matrices."""
-        found, _ = self.steps("product", environment=KEPT_MEMORY, seconds=min(self.options.seconds, 2))
-        return LARGE_PRODUCT / found["least_ms"] * 1e3
-
-    def steps(self, workload, *flags, threads=None, environment=None, seconds=None):
-        threads, seconds = threads or self.options.threads, seconds or self.options.seconds
-        command = [self.python, HERE / "torch_steps.py", workload, "--threads", threads, "--seconds", seconds, *flags]
-        child = Child(command, {**(environment or {}), "OMP_NUM_THREADS": str(threads)})
-        printed = child.process.stdout.read()
-        _, peak = child.end()
-        return json.loads(printed), peak
-
-
-def repeated(run, seconds):
-    """The median of a whole process's milliseconds, and its largest peak of memory."""
-    found, began = [], time.perf_counter()
-    while len(found) < COLD_STARTS or time.perf_counter() - began < seconds:
-        found.append(run())
-    return statistics.median(seconds for seconds, _ in found) * 1e3, max(peak for _, peak in found)
-
-
 # ---- rounds ------------------------------------------------------------------------------------------------------
 
 
@@ -291,70 +134,6 @@ def compare(workload, options, ours, theirs):
             found[name].append(measured)
             say(f"{workload}, round {round_number + 1}, {name}: {measured[0]:.4g} ms, {measured[1]:.0f} MiB")
     return {"gflop": theirs.gflop(workload, flags), "measured": found}
-
-
-# ---- tables ------------------------------------------------------------------------------------------------------
-
-
-def figure(value):
-    """Three digits that mean something."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def median_of(found, place=0):
-    return statistics.median(entry[place] for entry in found)
-
-
-def spread(values, middle=None, form=figure):
-    values = list(values)
-    return f"{form(statistics.median(values) if middle is None else middle)} ({form(min(values))} to {form(max(values))})"
-
-
-def ratio(ours, theirs):
-    """Of the medians, with the least and the largest of one round."""
-    each = [mine[0] / yours[0] for mine, yours in zip(ours, theirs)]
-    return spread(each, median_of(ours) / median_of(theirs), lambda value: f"{value:.2g}" if value < 0.1 else f"{value:.2f}")
-
-
-def row(cells):
-    return f"| {' | '.join(cells)} |"
-
-
-def tables(results, peak):
-    """Markdown: time, then memory and arithmetic."""
-    bare = any("ours, bare" in result["measured"] for result in results.values())
-    headings = ["ms", "ours", "PyTorch, best", "ours / best", "PyTorch, as written", "ours / as written"]
-    times = [row(headings + ["run / bare step"] * bare)]
-    headings = ["memory, MiB; arithmetic", "ours", "PyTorch, best", "ours / best", "as written", "ours / as written"]
-    others = [row([*headings, "GFLOP", "of the peak: ours", "PyTorch, best", "floor, ms"])]
-    for lines in (times, others):
-        lines.append("|" + " --- |" * (lines[0].count("|") - 1))
-    for workload, result in results.items():
-        name, found = MEANINGS.get(workload, workload), result["measured"]
-        best = min((side for side in found if not side.startswith("ours")), key=lambda side: median_of(found[side]))
-        ours, theirs, written = found["ours"], found[best], found["as written"]
-        ms = [spread(entry[0] for entry in entries) for entries in (ours, theirs, written)]
-        line = [name, ms[0], f"{ms[1]}, {best.removeprefix('best, ')}", ratio(ours, theirs), ms[2], ratio(ours, written)]
-        if bare:
-            line.append(ratio(ours, found["ours, bare"]) if "ours, bare" in found else "")
-        times.append(row(line))
-        memory = [median_of(entries, 1) for entries in (ours, theirs, written)]
-        line = [name, figure(memory[0])]
-        for other in memory[1:]:
-            line += [figure(other), f"{memory[0] / other:.2f}"]
-        gflop = result["gflop"]
-        if gflop is None:
-            line += ["", "", "", ""]
-        else:
-            floor = gflop / peak * 1e3
-            line += [figure(gflop), *(f"{floor / median_of(entries):.0%}" for entries in (ours, theirs)), figure(floor)]
-        others.append(row(line))
-    text = "\n".join([*times, "", *others])
-    if "augment" in results:
-        found = results["augment"]["measured"]
-        rates = (f"{side} {VIEWS / median_of(entries) * 1e3:,.0f}" for side, entries in found.items())
-        text += f"\n\nViews a second a core: {'; '.join(rates)}."
-    return text
 
 
 def processor():
@@ -387,7 +166,7 @@ def main():
             if options.json:
                 raw = {**about, "peak_gflops": peak, "workloads": results}
                 options.json.write_text(json.dumps(raw, indent=1) + "\n")
-    print(f"{about['processor']}, {options.threads} threads, {PACKAGES[0].replace('==', ' ')}, peak {peak:.0f} GFLOP/s.")
+    print(f"{about['processor']}, {options.threads} threads, {PACKAGES[0]}, peak {peak:.0f} GFLOP/s.")
     print(f"Medians of {options.rounds} rounds (least to largest).\n")
     print(tables(results, peak))
 

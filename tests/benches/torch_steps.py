@@ -4,9 +4,9 @@ of its own, so that memory and allocator state are the workload's own.
 
     torch_steps.py WORKLOAD [--seconds S] [--threads N] [--tuned] [--fused] [--channels-last] [--count]
 
-The networks, losses and optimizers are those of `gan`: a step of a GAN is one of both networks on a batch of 128, a step of
-SimCLR one on two views of 64 images. Data lies ready in memory, so that what is timed is the step alone. The options
-are what somebody would do who wants the last from PyTorch.
+The networks, losses and optimizers are those of `gan`: a step of a GAN is one of both networks on a batch of 128, a
+step of SimCLR one on two views of 64 images. Data lies ready in memory, so that what is timed is the step alone. The
+options are what somebody would do who wants the last from PyTorch.
 """
 
 import argparse
@@ -42,7 +42,8 @@ def parse():
 
 def mlp_discriminator():
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(PIXELS, 256), nn.LeakyReLU(LEAKY), nn.Linear(256, 256), nn.LeakyReLU(LEAKY), nn.Linear(256, 1)
+        nn.Flatten(), nn.Linear(PIXELS, 256), nn.LeakyReLU(LEAKY),
+        nn.Linear(256, 256), nn.LeakyReLU(LEAKY), nn.Linear(256, 1),
     )  # fmt: skip
 
 
@@ -270,7 +271,8 @@ def main():
         print(json.dumps({"gflop": counter.get_total_flops() / 1e9}))
         return
     times = timed(step, options.seconds)
-    print(json.dumps({"step_ms": statistics.median(times), "items": items, "steps": len(times), "least_ms": min(times)}))
+    found = {"step_ms": statistics.median(times), "least_ms": min(times), "steps": len(times), "items": items}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
