@@ -121,8 +121,8 @@ def compare(workload, options, ours, theirs):
     way, argument, flags = WORKLOADS[workload]
     contestants = {"ours": lambda: getattr(ours, way)(argument)}
     if options.bare and way == "train":
-        name = workload.removeprefix("simclr-")
-        contestants["ours, bare"] = lambda: ours.criterion("steps", "step", name, options.threads)
+        step = workload.removeprefix("simclr-")
+        contestants["ours, bare"] = lambda: ours.criterion("steps", "step", step, options.threads)
     for name, *variant in [("as written", [], {}), *best_variants(flags)]:
         contestants[name] = lambda variant=variant: theirs.run(workload, *variant)
     found = {name: [] for name in contestants}
