@@ -1,4 +1,4 @@
-//! Train GANs (vanilla, least-squares, DCGAN) and sample from them, on candle.
+//! Train GANs (vanilla, least-squares, DCGAN) and SimCLR, sample from them and fine-tune on them, on candle.
 
 pub mod checkpoint;
 pub mod data;
@@ -14,4 +14,5 @@ pub mod params;
 pub mod report;
 pub mod rng;
 pub mod sample;
+pub mod startup;
 pub mod train;

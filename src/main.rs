@@ -13,6 +13,7 @@ use gan::error::{self, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    gan::startup::prepare();
     let matches = cli::Cli::command().get_matches();
     let arguments = match cli::Cli::from_arg_matches(&matches) {
         Ok(arguments) => arguments,

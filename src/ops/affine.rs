@@ -2,7 +2,8 @@
 //! channel of the output, then an activation; and the backward pass of that.
 
 use super::activation::{self, Activation};
-use super::storage::{Array, read, tensor};
+use super::backward::give;
+use super::storage::{Array, read};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 /// The product at the heart of an op, bilinear in the input and the weight. `gradient` is that of the product's output.
@@ -104,16 +105,16 @@ impl<P: Product> Affine<P> {
                     let product = |values: &[f32]| {
                         self.product.input_gradient(x.dims(), Array { values, dims: weight.dims() }, gradient)
                     };
-                    tensor(read(weight, product)??, x.dims())
+                    give(x, read(weight, product)??)
                 });
                 let for_weight = weight.track_op().then(|| {
                     let product = |values: &[f32]| {
                         self.product.weight_gradient(Array { values, dims: x.dims() }, weight.dims(), gradient)
                     };
-                    tensor(read(x, product)??, weight.dims())
+                    give(weight, read(x, product)??)
                 });
-                let for_bias = bias.map(|bias| tensor(sums, bias.dims()));
-                Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
+                let for_bias = bias.map(|bias| give(bias, sums));
+                Ok((for_x.transpose()?.flatten(), for_weight.transpose()?.flatten(), for_bias.transpose()?.flatten()))
             })
         })??
     }

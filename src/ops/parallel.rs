@@ -114,6 +114,13 @@ pub fn add_in_order(parts: &[Vec<f32>]) -> Vec<f32> {
     sum
 }
 
+/// Adds `values` to `sum`, element by element.
+pub fn add_to(sum: &mut [f32], values: &[f32]) {
+    sum.par_chunks_mut(TILE).zip(values.par_chunks(TILE)).for_each(|(sum, values)| {
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    });
+}
+
 /// The same for small parts, added in f64.
 pub fn add_in_order_f64(parts: &[Vec<f32>], len: usize) -> Vec<f64> {
     let mut sum = vec![0.0; len];

@@ -7,6 +7,7 @@ use super::gan_config::GanConfig;
 use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::{Discriminator, Generator};
+use crate::ops;
 use crate::optim::{Adam, WeightAverage};
 use crate::params::Parameters;
 
@@ -73,15 +74,18 @@ impl Adversaries {
     /// One step: D on a real batch (N, 28, 28, 1) and a detached fake batch, then G on a fresh fake batch. Latents are
     /// (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
+        let count = real.dim(0)?;
         let fakes = self.generator.forward_t(d_latents, true)?.detach(); // (N, 28, 28, 1)
-        let real_scores = self.discriminator.forward_t(real, true)?; // (N, 1)
-        let fake_scores = self.discriminator.forward_t(&fakes, true)?; // (N, 1)
+        // One pass for both: no layer of a discriminator looks across the images of a batch.
+        let both = Tensor::cat(&[real, &fakes], 0)?; // (2N, 28, 28, 1)
+        let scores = self.discriminator.forward_t(&both, true)?; // (2N, 1)
+        let (real_scores, fake_scores) = (scores.narrow(0, 0, count)?, scores.narrow(0, count, count)?); // (N, 1) each
         let d_loss = self.loss.discriminator(&real_scores, &fake_scores)?;
-        self.discriminator_adam.step(&d_loss.backward()?)?;
+        self.discriminator_adam.step(&ops::backward(&d_loss)?)?;
 
         let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
         let g_loss = self.loss.generator(&self.critic.forward_t(&fresh_fakes, true)?)?;
-        self.generator_adam.step(&g_loss.backward()?)?;
+        self.generator_adam.step(&ops::backward(&g_loss)?)?;
 
         if let Some(average) = &self.average {
             average.update(&self.generator_parameters, self.generator_adam.steps())?;

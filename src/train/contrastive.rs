@@ -7,6 +7,7 @@ use super::simclr_config::{SimclrConfig, ViewBatches};
 use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead};
+use crate::ops;
 use crate::optim::Optimizer;
 use crate::params::Parameters;
 
@@ -65,7 +66,7 @@ impl Contrastive {
             }
         };
         let loss = nt_xent(&left, &right, self.temperature)?;
-        self.optimizer.step(&loss.backward()?, lr)?;
+        self.optimizer.step(&ops::backward(&loss)?, lr)?;
         Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
     }
 

@@ -8,6 +8,7 @@ use super::state::{Parts, Tensors, joined, misfit};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderArchitecture, linear_classifier};
+use crate::ops;
 use crate::optim::{Adam, AdamConfig};
 use crate::params::Parameters;
 
@@ -64,7 +65,7 @@ impl Probe {
     /// The same on features (N, D) that are there already.
     pub fn step_on_features(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let loss = cross_entropy(&self.classifier.forward(features)?, labels)?;
-        self.adam.step(&loss.backward()?)?;
+        self.adam.step(&ops::backward(&loss)?)?;
         Ok(loss.detach())
     }
 

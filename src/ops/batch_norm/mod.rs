@@ -3,6 +3,7 @@
 mod cpu;
 
 use super::activation::{self, Activation};
+use super::backward::give;
 use super::storage::{Array, is_fused, read, tensor};
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
@@ -170,9 +171,9 @@ impl CustomOp3 for BatchNorm {
                         let through = self.trains.then_some((&for_weight[..], &for_bias[..]));
                         tensor(read(weight, |weight| pass.input(weight, through))?, x.dims())
                     });
-                    let for_weight = weight.track_op().then(|| tensor(for_weight.clone(), weight.dims()));
-                    let for_bias = bias.track_op().then(|| tensor(for_bias.clone(), bias.dims()));
-                    Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
+                    let for_weight = weight.track_op().then(|| give(weight, for_weight));
+                    let for_bias = bias.track_op().then(|| give(bias, for_bias));
+                    Ok((for_x.transpose()?, for_weight.transpose()?.flatten(), for_bias.transpose()?.flatten()))
                 })
             })
         })???

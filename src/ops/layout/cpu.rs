@@ -16,6 +16,16 @@ pub fn transpose_each(matrices: &[f32], rows: usize, columns: usize) -> Vec<f32>
 /// `matrix` (rows, columns) into `output` (columns, rows).
 pub fn transpose(matrix: &[f32], rows: usize, columns: usize, output: &mut [f32]) {
     assert_eq!((matrix.len(), output.len()), (rows * columns, rows * columns));
+    transpose_strided((matrix, columns), rows, columns, (output, rows));
+}
+
+/// The same where it is so many values from the start of a row to the next: of `matrix`, and of `output`.
+pub fn transpose_strided(
+    (matrix, stride): (&[f32], usize),
+    rows: usize,
+    columns: usize,
+    (output, output_stride): (&mut [f32], usize),
+) {
     vectorised(
         #[inline(always)]
         || {
@@ -23,16 +33,16 @@ pub fn transpose(matrix: &[f32], rows: usize, columns: usize, output: &mut [f32]
                 for left in (0..columns).step_by(SIDE) {
                     if top + SIDE <= rows && left + SIDE <= columns {
                         transpose_block(
-                            &matrix[top * columns + left..],
-                            columns,
-                            &mut output[left * rows + top..],
-                            rows,
+                            &matrix[top * stride + left..],
+                            stride,
+                            &mut output[left * output_stride + top..],
+                            output_stride,
                         );
                         continue;
                     }
                     for column in left..(left + SIDE).min(columns) {
                         for row in top..(top + SIDE).min(rows) {
-                            output[column * rows + row] = matrix[row * columns + column];
+                            output[column * output_stride + row] = matrix[row * stride + column];
                         }
                     }
                 }

@@ -1,25 +1,28 @@
 use crate::ops::affine::Epilogue;
-use crate::ops::layout::cpu::transpose;
-use crate::ops::matrix::{Matrix, multiply};
-use crate::ops::parallel::{fill_blocks, scratch};
+use crate::ops::layout::cpu::{transpose, transpose_strided};
+use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
+use crate::ops::parallel::{fill_blocks, fill_tiles, scratch, tile};
 use crate::ops::storage::Array;
 
-/// Rows and columns of the blocks that the products are cut into: enough for every core, large enough that the
-/// packing of the factors does not show.
-const BLOCK: (usize, usize) = (512, 128);
-const GRADIENT_BLOCK: (usize, usize) = (512, 192);
-const WEIGHT_BLOCK: (usize, usize) = (128, 1024);
+/// Outputs of a task of the forward pass and of the weight's gradient, inputs of one of the input's gradient: enough
+/// tasks for every core, and a share of the weight that fits into its second-level cache.
+const SHARE: usize = 64;
+
+/// Rows of a task.
+const ROWS: usize = 512;
 
 /// x (N, I), weight (O, I): (N, O)
+///
+/// Computed as the transpose, weight times xᵀ: the weight, much the larger, is read where it lies, and x is packed.
 pub fn forward(x: Array, weight: Array, epilogue: Epilogue) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], weight.dims[0]);
-    fill_blocks((count, outputs), BLOCK, |rows, columns, block| {
-        let width = columns.len();
-        let of_x = Matrix::new(&x.values[rows.start * inputs..], rows.len(), inputs);
-        scratch(inputs * width, |of_weight| {
-            // `gemm` reads the weight along the outputs; its own packing across a row-major weight is slow.
-            transpose(&weight.values[columns.start * inputs..columns.end * inputs], width, inputs, of_weight);
-            multiply(of_x, Matrix::new(of_weight, inputs, width), block, false);
+    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs).transposed());
+    fill_blocks((count, outputs), (ROWS, SHARE), |rows, columns, block| {
+        let of_weight = &weight.values[columns.start * inputs..columns.end * inputs];
+        let of_weight = Matrix::new(of_weight, columns.len(), inputs);
+        scratch(block.len(), |turned| {
+            multiply(of_weight, &packed.panels().columns(rows.clone()), turned, false);
+            transpose(turned, columns.len(), rows.len(), block);
         });
         epilogue.finish_columns(block, columns);
     })
@@ -28,22 +31,25 @@ pub fn forward(x: Array, weight: Array, epilogue: Epilogue) -> Vec<f32> {
 /// weight (O, I), gradient (N, O): (N, I)
 pub fn input_gradient(weight: Array, gradient: Array) -> Vec<f32> {
     let (count, outputs, inputs) = (gradient.dims[0], weight.dims[0], weight.dims[1]);
-    fill_blocks((count, inputs), GRADIENT_BLOCK, |rows, columns, block| {
+    fill_blocks((count, inputs), (ROWS, SHARE), |rows, columns, block| {
         let of_gradient = Matrix::new(&gradient.values[rows.start * outputs..], rows.len(), outputs);
         let of_weight = Matrix::strided(&weight.values[columns.start..], outputs, columns.len(), inputs);
-        multiply(of_gradient, of_weight, block, false);
+        multiply_unpacked(of_gradient, of_weight, block, false);
     })
 }
 
 /// x (N, I), gradient (N, O): (O, I)
 pub fn weight_gradient(x: Array, gradient: Array) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], gradient.dims[1]);
-    if count == 0 {
-        return vec![0.0; outputs * inputs];
-    }
-    fill_blocks((outputs, inputs), WEIGHT_BLOCK, |rows, columns, block| {
-        let of_gradient = Matrix::strided(&gradient.values[rows.start..], count, rows.len(), outputs);
-        let of_x = Matrix::strided(&x.values[columns.start..], count, columns.len(), inputs);
-        multiply(of_gradient.transposed(), of_x, block, false);
-    })
+    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs));
+    let (sums, _) = fill_tiles(outputs * inputs, SHARE * inputs, |index, sums| {
+        let of_outputs = tile(index, SHARE, outputs);
+        let len = of_outputs.len();
+        scratch(len * count, |turned| {
+            let of_gradient = gradient.values.get(of_outputs.start..).unwrap_or_default();
+            transpose_strided((of_gradient, outputs), count, len, (turned, count));
+            multiply(Matrix::new(turned, len, count), &packed.panels(), sums, false);
+        });
+    });
+    sums
 }

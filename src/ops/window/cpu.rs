@@ -3,7 +3,7 @@
 use super::Window;
 use crate::ops::affine::Epilogue;
 use crate::ops::layout::cpu::transpose;
-use crate::ops::matrix::{Matrix, multiply};
+use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{self, fill_tiles, scratch, tile};
 
 /// Values of a tile of patches: 512 KiB, so that a tile stays in a core's second-level cache.
@@ -21,13 +21,11 @@ impl Window {
     /// The images (N, H, W, C) correlated with `weight` (O, C, K, K) at each place: (N, down, across, O).
     pub fn correlate(&self, images: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
         let (patch, size) = (self.patch(), self.tile());
-        let mut packed = vec![0.0; weight.len()];
-        transpose(&self.channels_last(weight), features, patch, &mut packed);
-        let packed = Matrix::new(&packed, patch, features);
+        let packed = PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch).transposed());
         fill_tiles(self.places() * features, size * features, |index, output| {
             let places = tile(index, size, self.places());
             scratch(places.len() * patch, |memory| {
-                multiply(self.gather(images, places, memory), packed, output, false);
+                multiply(self.gather(images, places, memory), &packed.panels(), output, false);
             });
             epilogue.finish(output);
         })
@@ -38,8 +36,7 @@ impl Window {
     /// (O, C, K, K) over the images (N, H, W, C).
     pub fn spread(&self, values: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
         let (patch, places, image) = (self.patch(), self.places_of_an_image(), self.image());
-        let packed = self.channels_last(weight);
-        let packed = Matrix::new(&packed, features, patch);
+        let packed = PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch));
         // A tile is some images. Where they have more places than fit into the cache, they are done part by part.
         let images_a_tile = (2 * PATCHES / (places * patch)).clamp(1, 8);
         let places_a_part = (2 * PATCHES / patch).max(64);
@@ -53,14 +50,14 @@ impl Window {
                     let start = images.start * image;
                     multiply(
                         of_values,
-                        packed,
+                        &packed.panels(),
                         &mut output[part.start * patch - start..part.end * patch - start],
                         false,
                     );
                     continue;
                 }
                 scratch(part.len() * patch, |patches| {
-                    multiply(of_values, packed, patches, false);
+                    multiply(of_values, &packed.panels(), patches, false);
                     self.scatter(patches, part, images.start, output);
                 });
             }
@@ -81,7 +78,7 @@ impl Window {
                 let places = tile(index, size, self.places());
                 let of_gradient = Matrix::new(&gradient[places.start * features..], places.len(), features);
                 scratch(places.len() * patch, |memory| {
-                    multiply(self.gather(images, places, memory).transposed(), of_gradient, &mut sum, true);
+                    multiply_unpacked(self.gather(images, places, memory).transposed(), of_gradient, &mut sum, true);
                 });
             }
             sum

@@ -1,0 +1,150 @@
+//! Products of matrices: a checked view, the right factor in panels, and the loop over blocks.
+//!
+//! All of it runs on the calling thread, so that the order of sums does not depend on the pool. The left factor is read
+//! where it lies; only the right one is packed, once for all tasks that share it. What is small or shared by many tasks
+//! should therefore stand on the right, and the large factor on the left.
+
+mod kernel;
+mod panels;
+
+pub use panels::{PackedMatrix, Panels};
+
+use crate::ops::parallel::scratch;
+use crate::ops::simd::with_vectors;
+use kernel::{PANEL, PanelProduct};
+
+/// Terms of a sum at a time: a panel of so many rows takes 64 KiB and streams from a core's second-level cache, twelve
+/// rows of the left factor take 24 KiB of its first.
+const DEPTH: usize = 512;
+
+/// A matrix in a slice: element (i, j) lies at `i * row_stride + j * column_stride`.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row after row.
+    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self::strided(values, rows, columns, columns)
+    }
+
+    /// Row after row, `stride` elements from the start of one to the next.
+    pub fn strided(values: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        let fits = rows == 0 || columns == 0 || (rows - 1) * stride + columns <= values.len();
+        assert!(fits, "{rows} x {columns} with stride {stride} in {} values", values.len());
+        Self { values, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// `count` of the columns, from column `start` on.
+    fn terms(self, start: usize, count: usize) -> Self {
+        Self { values: self.values.get(start * self.column_stride..).unwrap_or_default(), columns: count, ..self }
+    }
+}
+
+/// The product of `left` (M, K) and `right` (K, N) into `product` (M, N), row after row; added to it if `accumulate`.
+/// Unless it is added, every value of `product` is overwritten.
+pub fn multiply(left: Matrix, right: &Panels, product: &mut [f32], accumulate: bool) {
+    assert_eq!(left.columns, right.rows);
+    assert_eq!(product.len(), left.rows * right.columns);
+    if left.columns == 0 {
+        if !accumulate {
+            product.fill(0.0);
+        }
+        return;
+    }
+    for start in (0..left.columns).step_by(DEPTH) {
+        let depth = DEPTH.min(left.columns - start);
+        let panels = right.values.chunks_exact(right.rows * PANEL);
+        for (column, panel) in (0..right.columns).step_by(PANEL).zip(panels) {
+            with_vectors(PanelProduct {
+                left: left.terms(start, depth).values,
+                row_stride: left.row_stride,
+                column_stride: left.column_stride,
+                right: &panel[start * PANEL..(start + depth) * PANEL],
+                product: product.get_mut(column..).unwrap_or_default(),
+                rows: left.rows,
+                columns: PANEL.min(right.columns - column),
+                stride: right.columns,
+                accumulate: accumulate || start > 0,
+            });
+        }
+    }
+}
+
+/// The same with the right factor as it lies, packed part by part into memory of the thread.
+pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accumulate: bool) {
+    if left.columns <= DEPTH {
+        return scratch(Panels::len(right.rows, right.columns), |memory| {
+            multiply(left, &Panels::pack(right, memory), product, accumulate);
+        });
+    }
+    for start in (0..left.columns).step_by(DEPTH) {
+        let depth = DEPTH.min(left.columns - start);
+        multiply_unpacked(
+            left.terms(start, depth),
+            right.transposed().terms(start, depth).transposed(),
+            product,
+            accumulate || start > 0,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    /// Sums in f64, for every combination of strides.
+    #[test]
+    fn products_of_odd_shapes() {
+        let mut generator = Stream::new(3, "products").at(0);
+        let shapes = [(1, 1, 1), (2, 3, 5), (13, 7, 33), (25, 515, 40), (12, 1030, 64), (31, 64, 100), (0, 4, 4)];
+        for (rows, depth, columns) in shapes {
+            let mut random = |len: usize| (0..len).map(|_| generator.symmetric()).collect::<Vec<f32>>();
+            let (left, right, before) = (random(rows * depth), random(depth * columns), random(rows * columns));
+            for case in 0..8 {
+                let (turn_left, turn_right, accumulate) = (case & 1 > 0, case & 2 > 0, case & 4 > 0);
+                let of_left = match turn_left {
+                    true => Matrix::new(&left, depth, rows).transposed(),
+                    false => Matrix::new(&left, rows, depth),
+                };
+                let of_right = match turn_right {
+                    true => Matrix::new(&right, columns, depth).transposed(),
+                    false => Matrix::new(&right, depth, columns),
+                };
+                let mut product = before.clone();
+                multiply_unpacked(of_left, of_right, &mut product, accumulate);
+                let mut shared = before.clone();
+                multiply(of_left, &PackedMatrix::new(of_right).panels(), &mut shared, accumulate);
+                assert_eq!(product, shared);
+                for (index, found) in product.iter().enumerate() {
+                    let (i, j) = (index / columns, index % columns);
+                    let term = |k: usize| {
+                        let a = left[i * of_left.row_stride + k * of_left.column_stride];
+                        let b = right[k * of_right.row_stride + j * of_right.column_stride];
+                        f64::from(a) * f64::from(b)
+                    };
+                    let start = if accumulate { f64::from(before[index]) } else { 0.0 };
+                    let expected = start + (0..depth).map(term).sum::<f64>();
+                    let allowed = 3e-6 * (1.0 + depth as f64).sqrt();
+                    assert!((f64::from(*found) - expected).abs() < allowed, "{found}, not {expected}");
+                }
+            }
+        }
+    }
+}
