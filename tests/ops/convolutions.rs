@@ -7,7 +7,7 @@ use gan::rng::Generator;
 use super::{ACTIVATIONS, SMOOTH, assert_close, assert_finite_differences, assert_parity, generator, random};
 
 /// (N, H, W, C, O, K, stride, padding)
-const CONVOLUTIONS: [[usize; 8]; 17] = [
+const CONVOLUTIONS: [[usize; 8]; 23] = [
     [2, 28, 28, 1, 32, 5, 1, 0],
     [3, 12, 11, 5, 7, 5, 1, 0],
     [2, 9, 14, 3, 17, 3, 2, 1],
@@ -26,11 +26,20 @@ const CONVOLUTIONS: [[usize; 8]; 17] = [
     [2, 1, 1, 16, 16, 3, 1, 1],
     [2, 5, 1, 16, 32, 3, 1, 1],
     [1, 8, 8, 17, 16, 3, 1, 1],
+    [2, 12, 12, 32, 64, 5, 1, 0],
+    [11, 8, 13, 16, 48, 5, 1, 0],
+    [2, 5, 7, 48, 16, 5, 1, 1],
+    [3, 6, 9, 16, 16, 5, 1, 2],
+    [1, 12, 12, 16, 16, 5, 1, 3],
+    [1, 12, 12, 16, 24, 5, 1, 0],
 ];
 
+/// Input, weight and bias, the weight so small that outputs are of the size that they have in a network: the sines that
+/// gradients are taken of would turn rounding in larger ones into errors of the gradient.
 pub fn convolution_inputs(generator: &mut Generator, case: [usize; 8]) -> Vec<Tensor> {
     let [n, h, w, c, o, k, ..] = case;
-    [vec![n, h, w, c], vec![o, c, k, k], vec![o]].iter().map(|dims| random(generator, dims)).collect()
+    let weight = |generator: &mut Generator| (random(generator, &[o, c, k, k]) / k as f64).unwrap();
+    vec![random(generator, &[n, h, w, c]), weight(generator), random(generator, &[o])]
 }
 
 #[test]
@@ -64,9 +73,12 @@ fn conv2d_gradient_agrees_with_finite_differences() {
     for activation in SMOOTH {
         assert_finite_differences(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation), &tensors, "conv2d");
     }
-    let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 6, 16, 32, 3, 1, 1]);
-    for activation in SMOOTH {
-        assert_finite_differences(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 1, activation), &tensors, "Winograd");
+    for (size, padding) in [(3, 1), (5, 0)] {
+        let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 6, 16, 32, size, 1, padding]);
+        for activation in SMOOTH {
+            let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, padding, activation);
+            assert_finite_differences(&op, &tensors, "Winograd");
+        }
     }
 }
 

@@ -32,6 +32,11 @@ fn every_op() -> Vec<NamedOp> {
             convolution_inputs(generator, [20, 9, 11, 80, 144, 3, 1, 1]),
         ),
         (
+            "conv2d 5 x 5 by Winograd",
+            Box::new(move |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 0, tanh)),
+            convolution_inputs(generator, [40, 12, 13, 80, 144, 5, 1, 0]),
+        ),
+        (
             "conv_transpose2d",
             Box::new(move |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, tanh)),
             transposed_inputs(generator, [20, 7, 7, 24, 12, 4, 2, 1]),

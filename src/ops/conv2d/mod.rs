@@ -4,7 +4,7 @@ use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
 use super::storage::{Array, is_fused};
 use super::window::{Window, places};
-use super::winograd::Tiles;
+use super::winograd;
 use candle_core::{Result, Tensor, bail};
 
 /// x (N, H, W, C) correlated with weight (O, C, K, K), plus bias (O), then `activation`: (N, H', W', O) with
@@ -96,8 +96,8 @@ impl Product for Convolution {
     fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
         let features = weight.dims[0];
-        Ok(match Tiles::of(&window, features) {
-            Some(tiles) => tiles.forward(x.values, weight.values, features, epilogue),
+        Ok(match winograd::of(&window, features) {
+            Some(products) => products.correlate(x.values, weight.values, epilogue),
             None => window.correlate(x.values, weight.values, features, epilogue),
         })
     }
@@ -105,8 +105,8 @@ impl Product for Convolution {
     fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
         let features = weight.dims[0];
-        Ok(match Tiles::of(&window, features) {
-            Some(tiles) => tiles.input_gradient(gradient.values, weight.values, features),
+        Ok(match winograd::of(&window, features) {
+            Some(products) => products.spread(gradient.values, weight.values, Epilogue::NONE),
             None => window.spread(gradient.values, weight.values, features, Epilogue::NONE),
         })
     }
@@ -114,8 +114,8 @@ impl Product for Convolution {
     fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
         let features = weight_dims[0];
-        Ok(match Tiles::of(&window, features) {
-            Some(tiles) => tiles.weight_gradient(x.values, gradient.values, window.channels, features),
+        Ok(match winograd::of(&window, features) {
+            Some(products) => products.weight_gradient(x.values, gradient.values),
             None => window.weight_gradient(x.values, gradient.values, features),
         })
     }

@@ -1,97 +1,129 @@
-//! Convolutions with windows of 3 x 3, stride 1 and padding 1, by Winograd's F(4 x 4, 3 x 3) (Lavin and Gray,
-//! 1509.09308): 36 products for each 4 x 4 places of the output where the plain sum has 144.
+//! Convolutions by Winograd's F(4 x 4, K x K) (Lavin and Gray, 1509.09308): with windows of 3 x 3, 36 products for each
+//! 4 x 4 places of the output where the plain sum has 144; with windows of 5 x 5, 64 for 400.
 //!
-//! The output is cut into tiles of 4 x 4 places; what lies beyond the image's edge is zero, or left out. A tile's
-//! pixels, the weight and the gradient are transformed into planes, one for each of the 6 x 6 points: the product is
+//! The places of the window are cut into tiles of 4 x 4; what lies beyond the image's edge is zero, or left out. A
+//! tile's pixels, the weight and the gradient are transformed into planes, one for each pair of points: the product is
 //! then a product of matrices, tiles by channels by features, in each plane.
 
 mod correlate;
 mod panel;
 mod planes;
+mod spread;
+mod tiles;
 mod transforms;
 mod weight_gradient;
 mod weights;
 
+use super::affine::Epilogue;
+use super::simd::with_vectors;
 use super::window::Window;
-use std::ops::Range;
+use panel::{PANEL, PanelProduct};
+use tiles::Tiles;
+use transforms::Transforms;
 
 /// Places of a tile along each axis.
 const SIDE: usize = 4;
 
-/// Points along each axis: the pixels that a tile sees.
-const SEEN: usize = SIDE + 2;
+/// The products of images with a weight (O, C, K, K), as the products of patches that a [`Window`] computes.
+pub trait Products {
+    /// The images (N, H, W, C) correlated with the weight at each place: (N, down, across, O), each block of it
+    /// finished by `epilogue`.
+    fn correlate(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32>;
 
-/// Planes: one for each pair of points.
-const PLANES: usize = SEEN * SEEN;
+    /// Its adjoint in the images: `values` (N, down, across, O) spread over the images (N, H, W, C).
+    fn spread(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32>;
+
+    /// The gradient of the weight, from the images and from that of the output (N, down, across, O).
+    fn weight_gradient(&self, images: &[f32], gradient: &[f32]) -> Vec<f32>;
+}
+
+/// The products of this window, if they are faster this way than by patches. This is the only place that decides it,
+/// by shape alone.
+///
+/// Two conditions beside the window's: channels and features enough for the products to outweigh the transforms, and
+/// whole vectors of them; and tiles that are not mostly padding. A tile costs a product of channels and features in each
+/// plane, what is saved must be a third at least. The number of images has no say, so that an image has the same output,
+/// to the bit, in every batch; with very few of them deep layers would be as fast without.
+pub fn of(window: &Window, features: usize) -> Option<Box<dyn Products>> {
+    let is_deep = |count: usize| count >= 16 && count.is_multiple_of(16);
+    if !is_deep(window.channels) || !is_deep(features) {
+        return None;
+    }
+    match (window.size, window.stride, window.padding) {
+        (3, 1, 1) => Winograd::<3, 6>::new(*window, features).if_it_saves(),
+        (5, 1, 0..=2) => Winograd::<5, 8>::new(*window, features).if_it_saves(),
+        _ => None,
+    }
+}
+
+/// F(4 x 4, TAPS x TAPS), with SEEN = TAPS + 3 points along each axis: as many as the pixels that a tile sees.
+struct Winograd<const TAPS: usize, const SEEN: usize> {
+    tiles: Tiles,
+    features: usize,
+}
+
+impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+where
+    Self: Transforms<TAPS, SEEN>,
+{
+    /// Planes: one for each pair of points.
+    const PLANES: usize = SEEN * SEEN;
+
+    /// Values of a kernel.
+    const AREA: usize = TAPS * TAPS;
+
+    fn new(window: Window, features: usize) -> Self {
+        Self { tiles: Tiles { window }, features }
+    }
+
+    fn if_it_saves(self) -> Option<Box<dyn Products>>
+    where
+        Self: 'static,
+    {
+        let Window { size, down, across, .. } = self.tiles.window;
+        let plain = size * size * down * across;
+        let saves = 2 * plain >= 3 * Self::PLANES * self.tiles.down() * self.tiles.across();
+        saves.then(|| Box::new(self) as Box<dyn Products>)
+    }
+
+    /// A product of matrices in each plane: `left` (PLANES, rows, depth), `right` (PLANES, depth, PANEL) and `products`
+    /// (PLANES, rows, PANEL).
+    fn multiply(left: &[f32], right: &[f32], products: &mut [f32], rows: usize, depth: usize) {
+        let factors = left.chunks_exact(pitch(rows, depth)).zip(right.chunks_exact(pitch(depth, PANEL)));
+        for ((left, right), product) in factors.zip(products.chunks_exact_mut(pitch(rows, PANEL))) {
+            with_vectors(PanelProduct {
+                left,
+                row_stride: depth,
+                column_stride: 1,
+                right: &right[..depth * PANEL],
+                product: &mut product[..rows * PANEL],
+                accumulate: false,
+            });
+        }
+    }
+}
+
+impl<const TAPS: usize, const SEEN: usize> Products for Winograd<TAPS, SEEN>
+where
+    Self: Transforms<TAPS, SEEN>,
+{
+    fn correlate(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
+        self.correlated(images, weight, epilogue)
+    }
+
+    fn spread(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
+        self.spread_out(values, weight, epilogue)
+    }
+
+    fn weight_gradient(&self, images: &[f32], gradient: &[f32]) -> Vec<f32> {
+        self.gradient_of_weight(images, gradient)
+    }
+}
 
 /// Values from the start of a plane of this size to the next: a cache line more than it has. Planes whose size is a
 /// power of two would all fall into the same lines of the cache.
 const fn pitch(rows: usize, columns: usize) -> usize {
     rows * columns + 16
-}
-
-/// Images cut into tiles.
-#[derive(Clone, Copy, Debug)]
-pub struct Tiles {
-    images: usize,
-    height: usize,
-    width: usize,
-}
-
-impl Tiles {
-    /// The tiles of a convolution, if it is one that is faster this way: forward and backward, against the products
-    /// of patches. This is the only place that decides it, by shape alone.
-    ///
-    /// Two conditions beside the window's: channels and features enough for the products to outweigh the transforms,
-    /// and whole vectors of them; and tiles that are not mostly padding. A tile costs 36 products of channels and
-    /// features, what is saved must be a third at least. The number of images has no say, so that an image has the
-    /// same output, to the bit, in every batch; with very few of them deep layers would be as fast without.
-    pub fn of(window: &Window, features: usize) -> Option<Self> {
-        let Window { images, height, width, channels, size, stride, padding, .. } = *window;
-        let tiles = Self { images, height, width };
-        let is_deep = |count: usize| count >= 16 && count.is_multiple_of(16);
-        ((size, stride, padding) == (3, 1, 1)
-            && is_deep(channels)
-            && is_deep(features)
-            && 2 * 9 * height * width >= 3 * PLANES * tiles.down() * tiles.across())
-        .then_some(tiles)
-    }
-
-    /// Tiles across an image.
-    fn across(&self) -> usize {
-        self.width.div_ceil(SIDE)
-    }
-
-    /// Tiles down an image.
-    fn down(&self) -> usize {
-        self.height.div_ceil(SIDE)
-    }
-
-    /// Rows of tiles in all images.
-    fn strips(&self) -> usize {
-        self.images * self.down()
-    }
-
-    /// The first pixel of a strip, counted over all images; that of the strip after the last is the end.
-    fn first_pixel(&self, strip: usize) -> usize {
-        (strip / self.down() * self.height + strip % self.down() * SIDE) * self.width
-    }
-
-    /// Strips taken together, so many that they have about `tiles` tiles.
-    fn strips_of_a_block(&self, tiles: usize) -> usize {
-        (tiles / self.across()).max(1)
-    }
-
-    /// The tiles of these strips.
-    fn of_strips(&self, strips: Range<usize>) -> Range<usize> {
-        strips.start * self.across()..strips.end * self.across()
-    }
-
-    /// Image, and first row and column of a tile's places.
-    fn corner(&self, tile: usize) -> (usize, usize, usize) {
-        let (strip, column) = (tile / self.across(), tile % self.across());
-        (strip / self.down(), strip % self.down() * SIDE, column * SIDE)
-    }
 }
 
 #[cfg(test)]

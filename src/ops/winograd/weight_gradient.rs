@@ -5,19 +5,17 @@
 //! second-level cache while it goes through the tiles block by block. Each task transforms what it needs itself.
 
 use super::panel::{PANEL, PanelProduct};
-use super::planes::ToPlanes;
-use super::transforms::{OfPlaces, OfWeights, Pixels, both_axes};
-use super::weights::AREA;
-use super::{PLANES, SEEN, SIDE, Tiles, pitch};
+use super::planes::{FromPixels, FromPlaces, Squares};
+use super::transforms::{Transforms, both_axes};
+use super::{Winograd, pitch};
 use crate::ops::layout::cpu::transpose;
 use crate::ops::parallel::{self, fill_tiles, scratch, tile};
 use crate::ops::simd::{load, store, with_vectors};
 use pulp::{Simd, WithSimd};
-use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Tiles of a block.
-const TILES: usize = 32;
+/// Tiles of a block: so many that reading and writing the sums takes little of the time.
+const TILES: usize = 64;
 
 /// Channels of a task.
 const CHANNELS: usize = 64;
@@ -28,38 +26,53 @@ const FEATURES: usize = 4 * PANEL;
 /// Tasks there should be at least, where there are tiles enough, for machines with many cores.
 const TASKS: usize = 16;
 
-impl Tiles {
-    /// The gradient of the weight (O, C, 3, 3), from `images` (N, H, W, C) and that of the output (N, H, W, O).
-    pub fn weight_gradient(&self, images: &[f32], gradient: &[f32], channels: usize, features: usize) -> Vec<f32> {
-        let strips = self.strips_of_a_block(TILES);
-        let blocks = self.strips().div_ceil(strips);
+/// A phase of the window, some of its channels and some features.
+struct Square {
+    phase: usize,
+    of_channels: Range<usize>,
+    of_features: Range<usize>,
+}
+
+impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+where
+    Self: Transforms<TAPS, SEEN>,
+{
+    /// [`Products::weight_gradient`](super::Products::weight_gradient)
+    pub(super) fn gradient_of_weight(&self, images: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let (tiles, channels, features) = (&self.tiles, self.tiles.window.channels, self.features);
+        let strips = tiles.strips_of_a_block(TILES);
+        let blocks = tiles.strips().div_ceil(strips);
         let (down, across) = (features.div_ceil(FEATURES), channels.div_ceil(CHANNELS));
-        let shares = TASKS.div_ceil(down * across).min(blocks);
-        let parts = parallel::map(down * across * shares, |task| {
-            let (square, share) = (task / shares, task % shares);
-            let of_features = tile(square / across, FEATURES, features);
-            let of_channels = tile(square % across, CHANNELS, channels);
+        let of_features = down * tiles.phases() * across;
+        let square = |index: usize| Square {
+            phase: index / across % tiles.phases(),
+            of_channels: tile(index % across, CHANNELS, channels),
+            of_features: tile(index / across / tiles.phases(), FEATURES, features),
+        };
+        let squares = tiles.phases() * across;
+        let shares = TASKS.div_ceil(of_features).min(blocks);
+        let parts = parallel::map(of_features * shares, |task| {
+            let share = task % shares;
             let blocks = share * blocks / shares..(share + 1) * blocks / shares;
-            let blocks = blocks.map(|block| self.of_strips(tile(block, strips, self.strips())));
-            self.part((images, channels, of_channels), (gradient, features, of_features), blocks)
+            let blocks = blocks.map(|block| tiles.of_strips(tile(block, strips, tiles.strips())));
+            self.part(images, gradient, &square(task / shares), blocks)
         });
         // The shares of a square are added in order.
-        let row = channels * AREA;
+        let row = channels * tiles.window.size * tiles.window.size;
         let (weight, _) = fill_tiles(features * row, PANEL * row, |panel, weight| {
-            for range in 0..across {
-                let square = panel * PANEL / FEATURES * across + range;
-                let of_channels = tile(range, CHANNELS, channels);
-                let len = of_channels.len() * AREA;
+            for index in panel * PANEL / FEATURES * squares..(panel * PANEL / FEATURES + 1) * squares {
+                let square = square(index);
+                let len = square.of_channels.len() * Self::AREA;
                 scratch(2 * len * PANEL, |memory| {
                     let (sum, turned) = memory.split_at_mut(len * PANEL);
                     sum.fill(0.0);
-                    for part in &parts[square * shares..(square + 1) * shares] {
+                    for part in &parts[index * shares..(index + 1) * shares] {
                         let part = &part[panel % (FEATURES / PANEL) * len * PANEL..];
                         sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
                     }
                     transpose(sum, len, PANEL, turned);
                     for (weight, turned) in weight.chunks_exact_mut(row).zip(turned.chunks_exact(len)) {
-                        weight[of_channels.start * AREA..of_channels.end * AREA].copy_from_slice(turned);
+                        self.put_kernels(turned, &square, weight);
                     }
                 });
             }
@@ -67,86 +80,109 @@ impl Tiles {
         weight
     }
 
-    /// What the tiles of these blocks give to the kernels of these channels and features: for each panel of features
-    /// (channels, 9, PANEL).
+    /// Puts the kernels of a feature (channels, TAPS, TAPS) into their phase of its weight (C, K, K).
+    fn put_kernels(&self, kernels: &[f32], square: &Square, weight: &mut [f32]) {
+        let (size, stride) = (self.tiles.window.size, self.tiles.window.stride);
+        let weight = &mut weight[square.of_channels.start * size * size..];
+        if stride == 1 {
+            weight[..kernels.len()].copy_from_slice(kernels);
+            return;
+        }
+        let (first_row, first_column) = self.tiles.of_phase(square.phase);
+        for (kernel, weight) in kernels.chunks_exact(Self::AREA).zip(weight.chunks_exact_mut(size * size)) {
+            let rows = weight.chunks_exact_mut(size).skip(first_row).step_by(stride);
+            for (kernel, weight) in kernel.chunks_exact(TAPS).zip(rows) {
+                let weight = weight.iter_mut().skip(first_column).step_by(stride);
+                kernel.iter().zip(weight).for_each(|(value, weight)| *weight = *value);
+            }
+        }
+    }
+
+    /// What the tiles of these blocks give to the kernels of a square: for each panel of features
+    /// (channels, AREA, PANEL).
     fn part(
         &self,
-        (images, channels, of_channels): (&[f32], usize, Range<usize>),
-        (gradient, features, of_features): (&[f32], usize, Range<usize>),
+        images: &[f32],
+        gradient: &[f32],
+        square: &Square,
         blocks: impl Iterator<Item = Range<usize>>,
     ) -> Vec<f32> {
-        let count = of_channels.len();
-        let panels = of_features.len().div_ceil(PANEL);
-        let mut part = vec![0.0; panels * AREA * count * PANEL];
-        scratch(panels * PLANES * pitch(count, PANEL), |sums| {
+        let tiles = &self.tiles;
+        let channels = square.of_channels.len();
+        let panels = square.of_features.len().div_ceil(PANEL);
+        let mut part = vec![0.0; panels * Self::AREA * channels * PANEL];
+        scratch(panels * Self::PLANES * pitch(channels, PANEL), |sums| {
             for (index, of_tiles) in blocks.enumerate() {
-                let tiles = of_tiles.len();
-                let sizes = [pitch(tiles, count), pitch(tiles, PANEL), pitch(count, PANEL)];
-                scratch(PLANES * (sizes[0] + panels * sizes[1]), |memory| {
-                    let (seen, given) = memory.split_at_mut(PLANES * sizes[0]);
-                    with_vectors(ToPlanes {
-                        transform: PhantomData::<Pixels>,
-                        tiles: self,
+                let count = of_tiles.len();
+                let sizes = [pitch(count, channels), pitch(count, PANEL), pitch(channels, PANEL)];
+                scratch(Self::PLANES * (sizes[0] + panels * sizes[1]), |memory| {
+                    let (seen, given) = memory.split_at_mut(Self::PLANES * sizes[0]);
+                    with_vectors(FromPixels::<TAPS, SEEN>(Squares {
+                        grid: tiles.pixels(square.phase),
                         of_tiles: of_tiles.clone(),
                         images,
-                        channels,
-                        of_channels: of_channels.clone(),
-                        margin: 1,
-                        group: count,
+                        channels: tiles.window.channels,
+                        of_channels: square.of_channels.clone(),
+                        group: channels,
+                        row: channels,
                         planes: seen,
-                    });
-                    with_vectors(ToPlanes::<OfPlaces, SIDE> {
-                        transform: PhantomData,
-                        tiles: self,
+                    }));
+                    with_vectors(FromPlaces::<TAPS, SEEN>(Squares {
+                        grid: tiles.places(),
                         of_tiles: of_tiles.clone(),
                         images: gradient,
-                        channels: features,
-                        of_channels: of_features.clone(),
-                        margin: 0,
+                        channels: self.features,
+                        of_channels: square.of_features.clone(),
                         group: PANEL,
+                        row: PANEL,
                         planes: given,
-                    });
+                    }));
                     for (plane, (right, product)) in
                         given.chunks_exact(sizes[1]).zip(sums.chunks_exact_mut(sizes[2])).enumerate()
                     {
                         with_vectors(PanelProduct {
-                            left: &seen[plane % PLANES * sizes[0]..][..tiles * count],
+                            left: &seen[plane % Self::PLANES * sizes[0]..][..count * channels],
                             row_stride: 1,
-                            column_stride: count,
-                            right: &right[..tiles * PANEL],
-                            product: &mut product[..count * PANEL],
+                            column_stride: channels,
+                            right: &right[..count * PANEL],
+                            product: &mut product[..channels * PANEL],
                             accumulate: index > 0,
                         });
                     }
                 });
             }
-            let sums = sums.chunks_exact(PLANES * pitch(count, PANEL));
-            for (planes, weights) in sums.zip(part.chunks_exact_mut(AREA * count * PANEL)) {
-                with_vectors(FromPlanes { planes, weights, channels: count });
+            let sums = sums.chunks_exact(Self::PLANES * pitch(channels, PANEL));
+            for (planes, weights) in sums.zip(part.chunks_exact_mut(Self::AREA * channels * PANEL)) {
+                with_vectors(ToWeights::<TAPS, SEEN> { planes, weights, channels });
             }
         });
         part
     }
 }
 
-/// Transforms the planes (PLANES, channels, PANEL) back to the values of kernels: (channels, 9, PANEL).
-struct FromPlanes<'a> {
+/// Transforms the planes (PLANES, channels, PANEL) back to the values of kernels: (channels, AREA, PANEL).
+struct ToWeights<'a, const TAPS: usize, const SEEN: usize> {
     planes: &'a [f32],
     weights: &'a mut [f32],
     channels: usize,
 }
 
-impl WithSimd for FromPlanes<'_> {
+impl<const TAPS: usize, const SEEN: usize> WithSimd for ToWeights<'_, TAPS, SEEN>
+where
+    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+{
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut down = [[simd.splat_f32s(0.0); SEEN]; 3];
+        let mut down = [[simd.splat_f32s(0.0); SEEN]; TAPS];
         for channel in 0..self.channels {
             for start in (0..PANEL).step_by(S::F32_LANES) {
-                both_axes::<OfWeights, SEEN, 3, S>(
+                both_axes(
                     simd,
                     &mut down,
+                    #[inline(always)]
+                    |line| Winograd::of_weights(simd, line),
                     #[inline(always)]
                     |row, column| {
                         let plane = (row * SEEN + column) * pitch(self.channels, PANEL);
@@ -154,7 +190,8 @@ impl WithSimd for FromPlanes<'_> {
                     },
                     #[inline(always)]
                     |row, column, value| {
-                        store::<S>(self.weights, (channel * AREA + row * 3 + column) * PANEL + start, value);
+                        let kernel = channel * TAPS * TAPS + row * TAPS + column;
+                        store::<S>(self.weights, kernel * PANEL + start, value);
                     },
                 );
             }

@@ -1,87 +1,111 @@
 //! The weight of a convolution in planes.
 
 use super::panel::PANEL;
-use super::transforms::{Weights, both_axes};
-use super::{PLANES, SEEN, pitch};
+use super::transforms::{Transforms, both_axes};
+use super::{Winograd, pitch};
 use crate::ops::layout::cpu::transpose;
 use crate::ops::parallel::{fill_tiles, scratch, tile};
 use crate::ops::simd::{load, load_end, store, with_vectors};
 use pulp::{Simd, WithSimd};
 
-/// Values of a kernel.
-pub const AREA: usize = 9;
-
-/// A weight (O, C, 3, 3) in planes: for each panel of columns PLANES x depth x PANEL.
-pub struct PlanesOfWeight {
-    pub planes: Vec<f32>,
-    pub columns: usize,
-    pub depth: usize,
-}
-
-impl PlanesOfWeight {
-    /// For the convolution itself: the columns are features, the depth channels.
-    pub fn forward(weight: &[f32], features: usize, channels: usize) -> Self {
-        let row = channels * AREA;
-        Self::new(features, channels, |columns, kernels| {
-            transpose(&weight[columns.start * row..columns.end * row], columns.len(), row, kernels);
-        })
-    }
-
-    /// For its adjoint in the images, a convolution with the kernels turned by half a circle: the columns are
-    /// channels, the depth features.
-    pub fn backward(weight: &[f32], features: usize, channels: usize) -> Self {
-        Self::new(channels, features, |columns, kernels| {
-            for (feature, kernels) in kernels.chunks_exact_mut(AREA * columns.len()).enumerate() {
-                let start = (feature * channels + columns.start) * AREA;
-                for (column, kernel) in weight[start..start + kernels.len()].chunks_exact(AREA).enumerate() {
-                    for (position, value) in kernel.iter().rev().enumerate() {
-                        kernels[position * columns.len() + column] = *value;
-                    }
+impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+where
+    Self: Transforms<TAPS, SEEN>,
+{
+    /// The weight (O, C, K, K) for [`Products::correlate`](super::Products::correlate): for each panel of features
+    /// PLANES x depth x PANEL, the depth being phases by channels.
+    pub(super) fn features_in_planes(&self, weight: &[f32]) -> Vec<f32> {
+        let (channels, phases) = (self.tiles.window.channels, self.tiles.phases());
+        let row = weight.len() / self.features;
+        let panel = Self::PLANES * pitch(phases * channels, PANEL);
+        let (planes, _) = fill_tiles(self.features.div_ceil(PANEL) * panel, panel, |index, planes| {
+            let features = tile(index, PANEL, self.features);
+            scratch(features.len() * row, |kernels| {
+                transpose(&weight[features.start * row..features.end * row], features.len(), row, kernels);
+                for phase in 0..phases {
+                    with_vectors(ToPlanes::<TAPS, SEEN> {
+                        kernels,
+                        columns: features.len(),
+                        size: self.tiles.window.size,
+                        stride: self.tiles.window.stride,
+                        first: self.tiles.of_phase(phase),
+                        plane: pitch(phases * channels, PANEL),
+                        planes: &mut planes[phase * channels * PANEL..],
+                    });
                 }
-            }
-        })
-    }
-
-    /// `kernels` lays the kernels of some columns out as (depth, 9, columns).
-    fn new(columns: usize, depth: usize, kernels: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync) -> Self {
-        let panel = PLANES * pitch(depth, PANEL);
-        let (planes, _) = fill_tiles(columns.div_ceil(PANEL) * panel, panel, |index, planes| {
-            let of_columns = tile(index, PANEL, columns);
-            scratch(depth * AREA * of_columns.len(), |memory| {
-                kernels(of_columns.clone(), memory);
-                with_vectors(ToPlanes { kernels: memory, columns: of_columns.len(), depth, planes });
             });
         });
-        Self { planes, columns, depth }
+        planes
     }
 
-    /// The panels, each PLANES x depth x PANEL.
-    pub fn panels(&self) -> impl Iterator<Item = &[f32]> {
-        self.planes.chunks_exact(PLANES * pitch(self.depth, PANEL))
+    /// The weight for [`Products::spread`](super::Products::spread): for each phase and panel of channels PLANES x
+    /// features x PANEL.
+    pub(super) fn channels_in_planes(&self, weight: &[f32]) -> Vec<f32> {
+        let (channels, size) = (self.tiles.window.channels, self.tiles.window.size);
+        let panel = Self::PLANES * pitch(self.features, PANEL);
+        let panels = channels.div_ceil(PANEL);
+        let (planes, _) = fill_tiles(self.tiles.phases() * panels * panel, panel, |index, planes| {
+            let columns = tile(index % panels, PANEL, channels);
+            let len = columns.len() * size * size;
+            scratch(self.features * len, |kernels| {
+                for (feature, kernels) in kernels.chunks_exact_mut(len).enumerate() {
+                    let start = (feature * channels + columns.start) * size * size;
+                    let weight = weight[start..start + len].chunks_exact(size * size);
+                    for (column, kernel) in weight.enumerate() {
+                        for (position, value) in kernel.iter().enumerate() {
+                            kernels[position * columns.len() + column] = *value;
+                        }
+                    }
+                }
+                with_vectors(ToPlanes::<TAPS, SEEN> {
+                    kernels,
+                    columns: columns.len(),
+                    size,
+                    stride: self.tiles.window.stride,
+                    first: self.tiles.of_phase(index / panels),
+                    plane: pitch(self.features, PANEL),
+                    planes,
+                });
+            });
+        });
+        planes
     }
 }
 
-struct ToPlanes<'a> {
+/// Transforms a phase of kernels (depth, K, K, columns) to planes (PLANES, depth, PANEL).
+struct ToPlanes<'a, const TAPS: usize, const SEEN: usize> {
     kernels: &'a [f32],
     columns: usize,
-    depth: usize,
+    /// K
+    size: usize,
+    stride: usize,
+    /// Row and column of the phase's first value.
+    first: (usize, usize),
+    plane: usize,
     planes: &'a mut [f32],
 }
 
-impl WithSimd for ToPlanes<'_> {
+impl<const TAPS: usize, const SEEN: usize> WithSimd for ToPlanes<'_, TAPS, SEEN>
+where
+    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+{
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut down = [[simd.splat_f32s(0.0); 3]; SEEN];
-        for (index, kernel) in self.kernels.chunks_exact(AREA * self.columns).enumerate() {
+        let Self { columns, size, stride, first, .. } = self;
+        let mut down = [[simd.splat_f32s(0.0); TAPS]; SEEN];
+        for (index, kernel) in self.kernels.chunks_exact(size * size * columns).enumerate() {
             for column in (0..PANEL).step_by(S::F32_LANES) {
-                both_axes::<Weights, 3, SEEN, S>(
+                both_axes(
                     simd,
                     &mut down,
                     #[inline(always)]
+                    |line| Winograd::weights(simd, line),
+                    #[inline(always)]
                     |row, place| {
-                        let weights = &kernel[(row * 3 + place) * self.columns..][..self.columns];
+                        let at = (row * stride + first.0) * size + place * stride + first.1;
+                        let weights = &kernel[at * columns..][..columns];
                         if column + S::F32_LANES <= weights.len() {
                             load::<S>(weights, column)
                         } else {
@@ -90,7 +114,7 @@ impl WithSimd for ToPlanes<'_> {
                     },
                     #[inline(always)]
                     |row, place, value| {
-                        let start = (row * SEEN + place) * pitch(self.depth, PANEL) + index * PANEL;
+                        let start = (row * SEEN + place) * self.plane + index * PANEL;
                         store::<S>(self.planes, start + column, value);
                     },
                 );
