@@ -122,8 +122,7 @@ fn products_agree_with_a_loop_over_the_terms() {
 }
 
 /// Rounding grows with the channels: at 512 it is ten times that of the plain sums with windows of 3 x 3, thirty to
-/// fifty times with 5 x 5 (1.2e-5 of the largest value), and no more. With 4 x 4 in phases it is six
-/// times.
+/// fifty times with 5 x 5 (1.2e-5 of the largest value), and no more. With 4 x 4 in phases it is six times.
 #[test]
 fn rounding_stays_small_with_many_channels() {
     for (case, bound) in [
