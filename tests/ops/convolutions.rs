@@ -7,7 +7,7 @@ use gan::rng::Generator;
 use super::{ACTIVATIONS, SMOOTH, assert_close, assert_finite_differences, assert_parity, generator, random};
 
 /// (N, H, W, C, O, K, stride, padding)
-const CONVOLUTIONS: [[usize; 8]; 23] = [
+const CONVOLUTIONS: [[usize; 8]; 26] = [
     [2, 28, 28, 1, 32, 5, 1, 0],
     [3, 12, 11, 5, 7, 5, 1, 0],
     [2, 9, 14, 3, 17, 3, 2, 1],
@@ -32,14 +32,21 @@ const CONVOLUTIONS: [[usize; 8]; 23] = [
     [3, 6, 9, 16, 16, 5, 1, 2],
     [1, 12, 12, 16, 16, 5, 1, 3],
     [1, 12, 12, 16, 24, 5, 1, 0],
+    [2, 14, 14, 32, 64, 4, 2, 1],
+    [3, 8, 17, 64, 32, 4, 2, 1],
+    [2, 8, 8, 32, 16, 4, 2, 1],
 ];
 
 /// Input, weight and bias, the weight so small that outputs are of the size that they have in a network: the sines that
 /// gradients are taken of would turn rounding in larger ones into errors of the gradient.
+fn inputs(generator: &mut Generator, x: [usize; 4], weight: [usize; 4], bias: usize) -> Vec<Tensor> {
+    let x = random(generator, &x);
+    vec![x, (random(generator, &weight) / weight[2] as f64).unwrap(), random(generator, &[bias])]
+}
+
 pub fn convolution_inputs(generator: &mut Generator, case: [usize; 8]) -> Vec<Tensor> {
     let [n, h, w, c, o, k, ..] = case;
-    let weight = |generator: &mut Generator| (random(generator, &[o, c, k, k]) / k as f64).unwrap();
-    vec![random(generator, &[n, h, w, c]), weight(generator), random(generator, &[o])]
+    inputs(generator, [n, h, w, c], [o, c, k, k], o)
 }
 
 #[test]
@@ -73,17 +80,17 @@ fn conv2d_gradient_agrees_with_finite_differences() {
     for activation in SMOOTH {
         assert_finite_differences(&|x| ops::conv2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation), &tensors, "conv2d");
     }
-    for (size, padding) in [(3, 1), (5, 0)] {
-        let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 6, 16, 32, size, 1, padding]);
+    for (size, stride, padding) in [(3, 1, 1), (5, 1, 0), (4, 2, 1)] {
+        let tensors = convolution_inputs(&mut generator("conv2d"), [2, 7, 8, 32, 32, size, stride, padding]);
         for activation in SMOOTH {
-            let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, padding, activation);
+            let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), stride, padding, activation);
             assert_finite_differences(&op, &tensors, "Winograd");
         }
     }
 }
 
 /// (N, H, W, C, O, K, stride, padding)
-const TRANSPOSED: [[usize; 8]; 7] = [
+const TRANSPOSED: [[usize; 8]; 11] = [
     [3, 7, 7, 24, 12, 4, 2, 1],
     [2, 14, 14, 10, 1, 4, 2, 1],
     [1, 1, 1, 5, 4, 3, 1, 0],
@@ -91,11 +98,16 @@ const TRANSPOSED: [[usize; 8]; 7] = [
     [2, 4, 6, 2, 3, 2, 3, 0],
     [1, 6, 5, 4, 3, 3, 1, 2],
     [70, 3, 3, 2, 2, 1, 2, 0],
+    // By Winograd, and just beside.
+    [3, 7, 7, 128, 64, 4, 2, 1],
+    [10, 4, 3, 32, 96, 4, 2, 1],
+    [2, 8, 9, 64, 32, 4, 2, 1],
+    [2, 7, 7, 32, 48, 4, 2, 1],
 ];
 
 pub fn transposed_inputs(generator: &mut Generator, case: [usize; 8]) -> Vec<Tensor> {
     let [n, h, w, c, o, k, ..] = case;
-    [vec![n, h, w, c], vec![c, o, k, k], vec![o]].iter().map(|dims| random(generator, dims)).collect()
+    inputs(generator, [n, h, w, c], [c, o, k, k], o)
 }
 
 #[test]
@@ -128,9 +140,12 @@ fn conv_transpose2d_twin_agrees_with_candle() {
 
 #[test]
 fn conv_transpose2d_gradient_agrees_with_finite_differences() {
-    let tensors = transposed_inputs(&mut generator("conv_transpose2d"), [2, 3, 4, 5, 3, 4, 2, 1]);
-    for activation in SMOOTH {
-        let op = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation);
-        assert_finite_differences(&op, &tensors, "conv_transpose2d");
+    for (channels, features) in [(5, 3), (32, 64)] {
+        let case = [2, 3, 4, channels, features, 4, 2, 1];
+        let tensors = transposed_inputs(&mut generator("conv_transpose2d"), case);
+        for activation in SMOOTH {
+            let op = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation);
+            assert_finite_differences(&op, &tensors, &format!("{case:?}"));
+        }
     }
 }

@@ -42,6 +42,11 @@ fn every_op() -> Vec<NamedOp> {
             transposed_inputs(generator, [20, 7, 7, 24, 12, 4, 2, 1]),
         ),
         (
+            "conv_transpose2d by Winograd",
+            Box::new(move |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, tanh)),
+            transposed_inputs(generator, [50, 7, 8, 160, 96, 4, 2, 1]),
+        ),
+        (
             "batch_norm_train",
             Box::new(
                 move |x: &[Tensor]| Ok(ops::batch_norm_train(&x[0], &x[1], &x[2], 1e-5, Activation::Relu)?.output),

@@ -5,6 +5,7 @@ use super::affine::{self, Epilogue, Product};
 use super::conv2d;
 use super::storage::{Array, is_fused};
 use super::window::Window;
+use super::winograd;
 use candle_core::{Result, Tensor, bail};
 
 /// x (N, H, W, C) spread by weight (C, O, K, K), plus bias (O), then `activation`: (N, H', W', O) with
@@ -96,16 +97,28 @@ impl Product for Transposed {
 
     fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
-        Ok(window.spread(x.values, weight.values, weight.dims[0], epilogue))
+        let features = weight.dims[0];
+        Ok(match winograd::of(&window, features) {
+            Some(products) => products.spread(x.values, weight.values, epilogue),
+            None => window.spread(x.values, weight.values, features, epilogue),
+        })
     }
 
     fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
-        Ok(window.correlate(gradient.values, weight.values, weight.dims[0], Epilogue::NONE))
+        let features = weight.dims[0];
+        Ok(match winograd::of(&window, features) {
+            Some(products) => products.correlate(gradient.values, weight.values, Epilogue::NONE),
+            None => window.correlate(gradient.values, weight.values, features, Epilogue::NONE),
+        })
     }
 
     fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
-        Ok(window.weight_gradient(gradient.values, x.values, weight_dims[0]))
+        let features = weight_dims[0];
+        Ok(match winograd::of(&window, features) {
+            Some(products) => products.weight_gradient(gradient.values, x.values),
+            None => window.weight_gradient(gradient.values, x.values, features),
+        })
     }
 }

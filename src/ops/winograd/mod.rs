@@ -4,6 +4,10 @@
 //! The places of the window are cut into tiles of 4 x 4; what lies beyond the image's edge is zero, or left out. A
 //! tile's pixels, the weight and the gradient are transformed into planes, one for each pair of points: the product is
 //! then a product of matrices, tiles by channels by features, in each plane.
+//!
+//! With a stride of 2 every second row and column of the window meets every second one of the image: a window of 4 x 4
+//! is the sum of four phases of 2 x 2, each a convolution with stride 1 of its own pixels, and has 100 products for 256.
+//! To the correlation the phases are further channels, to its adjoint (a transposed convolution) further features.
 
 mod correlate;
 mod panel;
@@ -40,18 +44,16 @@ pub trait Products {
 /// The products of this window, if they are faster this way than by patches. This is the only place that decides it,
 /// by shape alone.
 ///
-/// Two conditions beside the window's: channels and features enough for the products to outweigh the transforms, and
-/// whole vectors of them; and tiles that are not mostly padding. A tile costs a product of channels and features in each
-/// plane, what is saved must be a third at least. The number of images has no say, so that an image has the same output,
-/// to the bit, in every batch; with very few of them deep layers would be as fast without.
+/// Two conditions beside the window's: channels and features enough for the products to outweigh the transforms, in
+/// whole vectors or panels; and tiles that are not mostly padding. A tile costs a product of channels and features in
+/// each plane, what is saved must be a third at least. The number of images has no say, so that an image has the same
+/// output, to the bit, in every batch; with very few of them deep layers would be as fast without.
 pub fn of(window: &Window, features: usize) -> Option<Box<dyn Products>> {
-    let is_deep = |count: usize| count >= 16 && count.is_multiple_of(16);
-    if !is_deep(window.channels) || !is_deep(features) {
-        return None;
-    }
+    let in_whole = |count: usize| [window.channels, features].iter().all(|of| *of > 0 && of.is_multiple_of(count));
     match (window.size, window.stride, window.padding) {
-        (3, 1, 1) => Winograd::<3, 6>::new(*window, features).if_it_saves(),
-        (5, 1, 0..=2) => Winograd::<5, 8>::new(*window, features).if_it_saves(),
+        (3, 1, 1) if in_whole(16) => Winograd::<3, 6>::new(*window, features).if_it_saves(),
+        (4, 2, 1) if in_whole(PANEL) => Winograd::<2, 5>::new(*window, features).if_it_saves(),
+        (5, 1, 0..=2) if in_whole(16) => Winograd::<5, 8>::new(*window, features).if_it_saves(),
         _ => None,
     }
 }
@@ -82,7 +84,8 @@ where
     {
         let Window { size, down, across, .. } = self.tiles.window;
         let plain = size * size * down * across;
-        let saves = 2 * plain >= 3 * Self::PLANES * self.tiles.down() * self.tiles.across();
+        let tiles = self.tiles.phases() * self.tiles.down() * self.tiles.across();
+        let saves = 2 * plain >= 3 * Self::PLANES * tiles;
         saves.then(|| Box::new(self) as Box<dyn Products>)
     }
 

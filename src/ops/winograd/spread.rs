@@ -23,7 +23,6 @@ where
     pub(super) fn spread_out(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
         let (tiles, window, features) = (&self.tiles, self.tiles.window, self.features);
         let weight = self.channels_in_planes(weight);
-        let panels = window.channels.div_ceil(PANEL);
         let pixels = window.height * window.width;
         let images = (TILES / (tiles.down() * tiles.across())).max(1);
         let strips = tiles.strips_of_a_block(TILES);
@@ -51,13 +50,13 @@ where
                     for (index, panel) in weight.chunks_exact(Self::PLANES * pitch(features, PANEL)).enumerate() {
                         Self::multiply(given, panel, products, count, features);
                         with_vectors(AddToPixels::<TAPS, SEEN>(Planes {
-                            grid: tiles.pixels(index / panels),
+                            grid: tiles.pixels(index % tiles.phases()),
                             of_tiles: of_tiles.clone(),
                             planes: products,
                             images: output,
                             first: images_before * pixels,
                             channels: window.channels,
-                            of_channels: tile(index % panels, PANEL, window.channels),
+                            of_channels: tile(index / tiles.phases(), PANEL, window.channels),
                         }));
                     }
                 });

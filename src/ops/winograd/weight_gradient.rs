@@ -26,9 +26,8 @@ const FEATURES: usize = 4 * PANEL;
 /// Tasks there should be at least, where there are tiles enough, for machines with many cores.
 const TASKS: usize = 16;
 
-/// A phase of the window, some of its channels and some features.
+/// Some channels and some features.
 struct Square {
-    phase: usize,
     of_channels: Range<usize>,
     of_features: Range<usize>,
 }
@@ -43,15 +42,12 @@ where
         let strips = tiles.strips_of_a_block(TILES);
         let blocks = tiles.strips().div_ceil(strips);
         let (down, across) = (features.div_ceil(FEATURES), channels.div_ceil(CHANNELS));
-        let of_features = down * tiles.phases() * across;
         let square = |index: usize| Square {
-            phase: index / across % tiles.phases(),
             of_channels: tile(index % across, CHANNELS, channels),
-            of_features: tile(index / across / tiles.phases(), FEATURES, features),
+            of_features: tile(index / across, FEATURES, features),
         };
-        let squares = tiles.phases() * across;
-        let shares = TASKS.div_ceil(of_features).min(blocks);
-        let parts = parallel::map(of_features * shares, |task| {
+        let shares = TASKS.div_ceil(down * across).min(blocks);
+        let parts = parallel::map(down * across * shares, |task| {
             let share = task % shares;
             let blocks = share * blocks / shares..(share + 1) * blocks / shares;
             let blocks = blocks.map(|block| tiles.of_strips(tile(block, strips, tiles.strips())));
@@ -60,19 +56,22 @@ where
         // The shares of a square are added in order.
         let row = channels * tiles.window.size * tiles.window.size;
         let (weight, _) = fill_tiles(features * row, PANEL * row, |panel, weight| {
-            for index in panel * PANEL / FEATURES * squares..(panel * PANEL / FEATURES + 1) * squares {
-                let square = square(index);
-                let len = square.of_channels.len() * Self::AREA;
+            for range in 0..across {
+                let index = panel * PANEL / FEATURES * across + range;
+                let of_channels = square(index).of_channels;
+                let len = of_channels.len() * Self::AREA;
                 scratch(2 * len * PANEL, |memory| {
                     let (sum, turned) = memory.split_at_mut(len * PANEL);
-                    sum.fill(0.0);
-                    for part in &parts[index * shares..(index + 1) * shares] {
-                        let part = &part[panel % (FEATURES / PANEL) * len * PANEL..];
-                        sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
-                    }
-                    transpose(sum, len, PANEL, turned);
-                    for (weight, turned) in weight.chunks_exact_mut(row).zip(turned.chunks_exact(len)) {
-                        self.put_kernels(turned, &square, weight);
+                    for phase in 0..tiles.phases() {
+                        sum.fill(0.0);
+                        let start = (panel % (FEATURES / PANEL) * tiles.phases() + phase) * len * PANEL;
+                        for part in &parts[index * shares..(index + 1) * shares] {
+                            sum.iter_mut().zip(&part[start..]).for_each(|(sum, value)| *sum += value);
+                        }
+                        transpose(sum, len, PANEL, turned);
+                        for (weight, turned) in weight.chunks_exact_mut(row).zip(turned.chunks_exact(len)) {
+                            self.put_kernels(turned, phase, &of_channels, weight);
+                        }
                     }
                 });
             }
@@ -80,15 +79,15 @@ where
         weight
     }
 
-    /// Puts the kernels of a feature (channels, TAPS, TAPS) into their phase of its weight (C, K, K).
-    fn put_kernels(&self, kernels: &[f32], square: &Square, weight: &mut [f32]) {
+    /// Puts the kernels of some channels (channels, TAPS, TAPS) into their phase of a feature's weight (C, K, K).
+    fn put_kernels(&self, kernels: &[f32], phase: usize, of_channels: &Range<usize>, weight: &mut [f32]) {
         let (size, stride) = (self.tiles.window.size, self.tiles.window.stride);
-        let weight = &mut weight[square.of_channels.start * size * size..];
+        let weight = &mut weight[of_channels.start * size * size..];
         if stride == 1 {
             weight[..kernels.len()].copy_from_slice(kernels);
             return;
         }
-        let (first_row, first_column) = self.tiles.of_phase(square.phase);
+        let (first_row, first_column) = self.tiles.of_phase(phase);
         for (kernel, weight) in kernels.chunks_exact(Self::AREA).zip(weight.chunks_exact_mut(size * size)) {
             let rows = weight.chunks_exact_mut(size).skip(first_row).step_by(stride);
             for (kernel, weight) in kernel.chunks_exact(TAPS).zip(rows) {
@@ -98,7 +97,7 @@ where
         }
     }
 
-    /// What the tiles of these blocks give to the kernels of a square: for each panel of features
+    /// What the tiles of these blocks give to the kernels of a square: for each panel of features and phase
     /// (channels, AREA, PANEL).
     fn part(
         &self,
@@ -107,26 +106,16 @@ where
         square: &Square,
         blocks: impl Iterator<Item = Range<usize>>,
     ) -> Vec<f32> {
-        let tiles = &self.tiles;
+        let (tiles, phases) = (&self.tiles, self.tiles.phases());
         let channels = square.of_channels.len();
         let panels = square.of_features.len().div_ceil(PANEL);
-        let mut part = vec![0.0; panels * Self::AREA * channels * PANEL];
-        scratch(panels * Self::PLANES * pitch(channels, PANEL), |sums| {
+        let mut part = vec![0.0; panels * phases * Self::AREA * channels * PANEL];
+        scratch(panels * phases * Self::PLANES * pitch(channels, PANEL), |sums| {
             for (index, of_tiles) in blocks.enumerate() {
                 let count = of_tiles.len();
                 let sizes = [pitch(count, channels), pitch(count, PANEL), pitch(channels, PANEL)];
                 scratch(Self::PLANES * (sizes[0] + panels * sizes[1]), |memory| {
                     let (seen, given) = memory.split_at_mut(Self::PLANES * sizes[0]);
-                    with_vectors(FromPixels::<TAPS, SEEN>(Squares {
-                        grid: tiles.pixels(square.phase),
-                        of_tiles: of_tiles.clone(),
-                        images,
-                        channels: tiles.window.channels,
-                        of_channels: square.of_channels.clone(),
-                        group: channels,
-                        row: channels,
-                        planes: seen,
-                    }));
                     with_vectors(FromPlaces::<TAPS, SEEN>(Squares {
                         grid: tiles.places(),
                         of_tiles: of_tiles.clone(),
@@ -137,17 +126,32 @@ where
                         row: PANEL,
                         planes: given,
                     }));
-                    for (plane, (right, product)) in
-                        given.chunks_exact(sizes[1]).zip(sums.chunks_exact_mut(sizes[2])).enumerate()
-                    {
-                        with_vectors(PanelProduct {
-                            left: &seen[plane % Self::PLANES * sizes[0]..][..count * channels],
-                            row_stride: 1,
-                            column_stride: channels,
-                            right: &right[..count * PANEL],
-                            product: &mut product[..channels * PANEL],
-                            accumulate: index > 0,
-                        });
+                    for phase in 0..phases {
+                        with_vectors(FromPixels::<TAPS, SEEN>(Squares {
+                            grid: tiles.pixels(phase),
+                            of_tiles: of_tiles.clone(),
+                            images,
+                            channels: tiles.window.channels,
+                            of_channels: square.of_channels.clone(),
+                            group: channels,
+                            row: channels,
+                            planes: seen,
+                        }));
+                        let given = given.chunks_exact(Self::PLANES * sizes[1]);
+                        let sums = sums.chunks_exact_mut(Self::PLANES * sizes[2]).skip(phase).step_by(phases);
+                        for (given, sums) in given.zip(sums) {
+                            let factors = seen.chunks_exact(sizes[0]).zip(given.chunks_exact(sizes[1]));
+                            for ((left, right), product) in factors.zip(sums.chunks_exact_mut(sizes[2])) {
+                                with_vectors(PanelProduct {
+                                    left,
+                                    row_stride: 1,
+                                    column_stride: channels,
+                                    right: &right[..count * PANEL],
+                                    product: &mut product[..channels * PANEL],
+                                    accumulate: index > 0,
+                                });
+                            }
+                        }
                     }
                 });
             }

@@ -38,34 +38,36 @@ where
         planes
     }
 
-    /// The weight for [`Products::spread`](super::Products::spread): for each phase and panel of channels PLANES x
+    /// The weight for [`Products::spread`](super::Products::spread): for each panel of channels and phase PLANES x
     /// features x PANEL.
     pub(super) fn channels_in_planes(&self, weight: &[f32]) -> Vec<f32> {
         let (channels, size) = (self.tiles.window.channels, self.tiles.window.size);
+        let area = size * size;
         let panel = Self::PLANES * pitch(self.features, PANEL);
-        let panels = channels.div_ceil(PANEL);
-        let (planes, _) = fill_tiles(self.tiles.phases() * panels * panel, panel, |index, planes| {
-            let columns = tile(index % panels, PANEL, channels);
-            let len = columns.len() * size * size;
+        let panels = self.tiles.phases() * panel;
+        let (planes, _) = fill_tiles(channels.div_ceil(PANEL) * panels, panels, |index, planes| {
+            let columns = tile(index, PANEL, channels);
+            let len = columns.len() * area;
             scratch(self.features * len, |kernels| {
                 for (feature, kernels) in kernels.chunks_exact_mut(len).enumerate() {
-                    let start = (feature * channels + columns.start) * size * size;
-                    let weight = weight[start..start + len].chunks_exact(size * size);
-                    for (column, kernel) in weight.enumerate() {
+                    let start = (feature * channels + columns.start) * area;
+                    for (column, kernel) in weight[start..start + len].chunks_exact(area).enumerate() {
                         for (position, value) in kernel.iter().enumerate() {
                             kernels[position * columns.len() + column] = *value;
                         }
                     }
                 }
-                with_vectors(ToPlanes::<TAPS, SEEN> {
-                    kernels,
-                    columns: columns.len(),
-                    size,
-                    stride: self.tiles.window.stride,
-                    first: self.tiles.of_phase(index / panels),
-                    plane: pitch(self.features, PANEL),
-                    planes,
-                });
+                for (phase, planes) in planes.chunks_exact_mut(panel).enumerate() {
+                    with_vectors(ToPlanes::<TAPS, SEEN> {
+                        kernels,
+                        columns: columns.len(),
+                        size,
+                        stride: self.tiles.window.stride,
+                        first: self.tiles.of_phase(phase),
+                        plane: pitch(self.features, PANEL),
+                        planes,
+                    });
+                }
             });
         });
         planes

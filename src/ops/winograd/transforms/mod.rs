@@ -5,6 +5,7 @@
 
 mod five;
 mod three;
+mod two;
 
 use super::SIDE;
 use pulp::Simd;
