@@ -18,18 +18,11 @@ thread_local! {
 /// candle adds each gradient that an op gives into a tensor of zeros, which for a large weight costs as much as the
 /// optimizer's step. In here, ops put the gradient of a variable aside instead; it joins candle's own at the end.
 pub fn backward(loss: &Tensor) -> Result<GradStore> {
-    /// Leaves nothing behind, whatever happens in between.
-    struct Guard;
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            FOUND.with_borrow_mut(|found| *found = None);
-        }
-    }
-    FOUND.with_borrow_mut(|found| *found = Some(Found::new()));
-    let guard = Guard;
-    let mut gradients = loss.backward()?;
-    let found = FOUND.with_borrow_mut(Option::take).unwrap_or_default();
-    drop(guard);
+    // A thread that waits for others within an op may run another backward pass in the meantime.
+    let outer = FOUND.replace(Some(Found::new()));
+    let gradients = loss.backward();
+    let found = FOUND.replace(outer).unwrap_or_default();
+    let mut gradients = gradients?;
     for (variable, gradient) in found.into_values() {
         let gradient = match gradients.remove(&variable) {
             Some(other) => (other + gradient)?,

@@ -43,6 +43,7 @@ pub use lerp::lerp_in_place;
 pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::mean_pool2d;
+pub use parallel::on_the_pool;
 pub use sgd::{SgdRule, SgdStep, sgd_step};
 // For kernels on plain memory elsewhere: the augmentation's.
 pub(crate) use parallel::scratch;

@@ -7,6 +7,14 @@ use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+/// Runs `work` on one of the pool's own threads. From there each op starts at once, where a thread outside of the pool
+/// wakes it and sleeps itself, op by op: a tenth of the step of a small network.
+///
+/// `work` must not wait for anything that needs the pool.
+pub fn on_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 /// Elements of a tile of an elementwise op: 128 KiB, so that input and output stay in a core's cache.
 pub const TILE: usize = 32 * 1024;
 

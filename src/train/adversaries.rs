@@ -74,28 +74,30 @@ impl Adversaries {
     /// One step: D on a real batch (N, 28, 28, 1) and a detached fake batch, then G on a fresh fake batch. Latents are
     /// (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
-        let count = real.dim(0)?;
-        let fakes = self.generator.forward_t(d_latents, true)?.detach(); // (N, 28, 28, 1)
-        // One pass for both: no layer of a discriminator looks across the images of a batch.
-        let both = Tensor::cat(&[real, &fakes], 0)?; // (2N, 28, 28, 1)
-        let scores = self.discriminator.forward_t(&both, true)?; // (2N, 1)
-        let (real_scores, fake_scores) = (scores.narrow(0, 0, count)?, scores.narrow(0, count, count)?); // (N, 1) each
-        let d_loss = self.loss.discriminator(&real_scores, &fake_scores)?;
-        self.discriminator_adam.step(&ops::backward(&d_loss)?)?;
+        ops::on_the_pool(|| {
+            let count = real.dim(0)?;
+            let fakes = self.generator.forward_t(d_latents, true)?.detach(); // (N, 28, 28, 1)
+            // One pass for both: no layer of a discriminator looks across the images of a batch.
+            let both = Tensor::cat(&[real, &fakes], 0)?; // (2N, 28, 28, 1)
+            let scores = self.discriminator.forward_t(&both, true)?; // (2N, 1)
+            let (real_scores, fake_scores) = (scores.narrow(0, 0, count)?, scores.narrow(0, count, count)?); // (N, 1) each
+            let d_loss = self.loss.discriminator(&real_scores, &fake_scores)?;
+            self.discriminator_adam.step(&ops::backward(&d_loss)?)?;
 
-        let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
-        let g_loss = self.loss.generator(&self.critic.forward_t(&fresh_fakes, true)?)?;
-        self.generator_adam.step(&ops::backward(&g_loss)?)?;
+            let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
+            let g_loss = self.loss.generator(&self.critic.forward_t(&fresh_fakes, true)?)?;
+            self.generator_adam.step(&ops::backward(&g_loss)?)?;
 
-        if let Some(average) = &self.average {
-            average.update(&self.generator_parameters, self.generator_adam.steps())?;
-        }
-        Ok(StepOutcome {
-            d_loss: d_loss.detach(),
-            g_loss: g_loss.detach(),
-            real_scores: real_scores.detach(),
-            fake_scores: fake_scores.detach(),
-            fakes,
+            if let Some(average) = &self.average {
+                average.update(&self.generator_parameters, self.generator_adam.steps())?;
+            }
+            Ok(StepOutcome {
+                d_loss: d_loss.detach(),
+                g_loss: g_loss.detach(),
+                real_scores: real_scores.detach(),
+                fake_scores: fake_scores.detach(),
+                fakes,
+            })
         })
     }
 

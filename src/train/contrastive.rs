@@ -56,18 +56,20 @@ impl Contrastive {
 
     /// One step at learning rate `lr` on the views (2N, 32, 32, 3) of N images: one view of each, then the other of each.
     pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
-        let count = views.dim(0)? / 2;
-        let halves = |x: &Tensor| Ok::<_, candle_core::Error>((x.narrow(0, 0, count)?, x.narrow(0, count, count)?));
-        let (left, right) = match self.views {
-            ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, 128) each
-            ViewBatches::Separate => {
-                let (left, right) = halves(views)?;
-                (self.embed(&left)?, self.embed(&right)?)
-            }
-        };
-        let loss = nt_xent(&left, &right, self.temperature)?;
-        self.optimizer.step(&ops::backward(&loss)?, lr)?;
-        Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
+        ops::on_the_pool(|| {
+            let count = views.dim(0)? / 2;
+            let halves = |x: &Tensor| Ok::<_, candle_core::Error>((x.narrow(0, 0, count)?, x.narrow(0, count, count)?));
+            let (left, right) = match self.views {
+                ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, 128) each
+                ViewBatches::Separate => {
+                    let (left, right) = halves(views)?;
+                    (self.embed(&left)?, self.embed(&right)?)
+                }
+            };
+            let loss = nt_xent(&left, &right, self.temperature)?;
+            self.optimizer.step(&ops::backward(&loss)?, lr)?;
+            Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
+        })
     }
 
     /// z of views (N, 32, 32, 3): (N, 128).

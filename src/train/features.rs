@@ -8,6 +8,7 @@ use crate::data::Images;
 use crate::data::augment;
 use crate::eval::Knn;
 use crate::models::Encoder;
+use crate::ops;
 
 /// Images that go through the encoder at a time, a short last batch padded to full: h of an image then comes out of the
 /// same arithmetic, to the bit, whatever set it is in.
@@ -25,7 +26,7 @@ pub fn features(
     for start in (0..images.len()).step_by(TILE) {
         let end = (start + TILE).min(images.len());
         let pixels = tile(images, start..end, device)?; // (TILE, 32, 32, 3)
-        let part = encoder.forward_t(&pixels, false)?.detach(); // (TILE, D)
+        let part = ops::on_the_pool(|| encoder.forward_t(&pixels, false))?.detach(); // (TILE, D)
         parts.push(part.narrow(0, 0, end - start)?);
         if !proceed(end) {
             return Ok(None);

@@ -55,11 +55,13 @@ impl Probe {
 
     /// One step on pictures (N, 32, 32, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
     pub fn step(&mut self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        let features = match self.trains_encoder {
-            true => self.encoder.forward_t(pictures, true)?,
-            false => self.frozen_encoder.forward_t(pictures, false)?,
-        }; // (N, D)
-        self.step_on_features(&features, labels)
+        ops::on_the_pool(|| {
+            let features = match self.trains_encoder {
+                true => self.encoder.forward_t(pictures, true)?,
+                false => self.frozen_encoder.forward_t(pictures, false)?,
+            }; // (N, D)
+            self.step_on_features(&features, labels)
+        })
     }
 
     /// The same on features (N, D) that are there already.

@@ -9,6 +9,9 @@ use crate::ops::parallel::{self, fill_tiles, scratch, tile};
 /// Values of a tile of patches: 512 KiB, so that a tile stays in a core's second-level cache.
 const PATCHES: usize = 128 * 1024;
 
+/// Places of a part where the images have few channels: their values are packed, and stay in the cache.
+const FEW_CHANNELS_PART: usize = 1024;
+
 /// Tiles there should be at least, for machines with many cores.
 const TILES: usize = 16;
 
@@ -36,10 +39,15 @@ impl Window {
     /// (O, C, K, K) over the images (N, H, W, C).
     pub fn spread(&self, values: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
         let (patch, places, image) = (self.patch(), self.places_of_an_image(), self.image());
-        let packed = PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch));
+        let weight = self.channels_last(weight);
+        let of_weight = Matrix::new(&weight, features, patch);
+        let packed = PackedMatrix::new(of_weight);
         // A tile is some images. Where they have more places than fit into the cache, they are done part by part.
         let images_a_tile = (2 * PATCHES / (places * patch)).clamp(1, 8);
-        let places_a_part = (2 * PATCHES / patch).max(64);
+        let places_a_part = match self.has_few_channels() {
+            true => FEW_CHANNELS_PART,
+            false => (2 * PATCHES / patch).max(64),
+        };
         fill_tiles(self.images * image, images_a_tile * image, |index, output| {
             let images = tile(index, images_a_tile, self.images);
             for part in 0..(images.len() * places).div_ceil(places_a_part) {
@@ -48,16 +56,15 @@ impl Window {
                 let of_values = Matrix::new(&values[part.start * features..], part.len(), features);
                 if self.is_pixels() {
                     let start = images.start * image;
-                    multiply(
-                        of_values,
-                        &packed.panels(),
-                        &mut output[part.start * patch - start..part.end * patch - start],
-                        false,
-                    );
+                    let output = &mut output[part.start * patch - start..part.end * patch - start];
+                    multiply(of_values, &packed.panels(), output, false);
                     continue;
                 }
                 scratch(part.len() * patch, |patches| {
-                    multiply(of_values, &packed.panels(), patches, false);
+                    match self.has_few_channels() {
+                        true => multiply_unpacked(of_weight.transposed(), of_values.transposed(), patches, false),
+                        false => multiply(of_values, &packed.panels(), patches, false),
+                    }
                     self.scatter(patches, part, images.start, output);
                 });
             }

@@ -18,7 +18,7 @@ impl Window {
         let (patch, count) = (self.patch(), places.len());
         if self.is_pixels() {
             Matrix::new(&images[places.start * patch..places.end * patch], count, patch)
-        } else if self.channels <= FEW_CHANNELS {
+        } else if self.has_few_channels() {
             vectorised(
                 #[inline(always)]
                 || self.gather_lines(images, places, memory),
@@ -30,13 +30,21 @@ impl Window {
         }
     }
 
+    /// Whether the matrix of patches has a row for each value of the patch.
+    pub fn has_few_channels(&self) -> bool {
+        self.channels <= FEW_CHANNELS
+    }
+
     /// The adjoint of [`Window::gather`]: adds the patches (places, K * K * C) of these places to `images`, the first
-    /// of which is image `first`.
+    /// of which is image `first`. With few channels they are (K * K * C, places).
     pub fn scatter(&self, patches: &[f32], places: Range<usize>, first: usize, images: &mut [f32]) {
         let start = first * self.image();
         vectorised(
             #[inline(always)]
             || {
+                if self.has_few_channels() {
+                    return self.scatter_lines(patches, places, start, images);
+                }
                 for (place, patch) in places.zip(patches.chunks_exact(self.patch())) {
                     self.for_each_run(place, |from, to, len| {
                         let pixels = &mut images[to - start..to - start + len];
@@ -113,8 +121,27 @@ impl Window {
         self.for_each_line(places, |position, index, pixel, len| {
             for channel in 0..channels {
                 let start = (position * channels + channel) * count + index;
-                let seen = images[pixel * channels + channel..].iter().step_by(self.stride * channels);
-                patches[start..start + len].iter_mut().zip(seen).for_each(|(value, pixel)| *value = *pixel);
+                let (line, seen) = (&mut patches[start..start + len], &images[pixel * channels + channel..]);
+                match self.stride * channels {
+                    1 => line.copy_from_slice(&seen[..len]),
+                    step => line.iter_mut().zip(seen.iter().step_by(step)).for_each(|(value, pixel)| *value = *pixel),
+                }
+            }
+        });
+    }
+
+    /// `start` is where `images` begin among all.
+    #[inline(always)]
+    fn scatter_lines(&self, patches: &[f32], places: Range<usize>, start: usize, images: &mut [f32]) {
+        let (channels, count) = (self.channels, places.len());
+        self.for_each_line(places, |position, index, pixel, len| {
+            for channel in 0..channels {
+                let line = &patches[(position * channels + channel) * count + index..][..len];
+                let seen = &mut images[pixel * channels + channel - start..];
+                match self.stride * channels {
+                    1 => seen.iter_mut().zip(line).for_each(|(pixel, value)| *pixel += value),
+                    step => seen.iter_mut().step_by(step).zip(line).for_each(|(pixel, value)| *pixel += value),
+                }
             }
         });
     }
