@@ -44,7 +44,7 @@ impl Module for DcganDiscriminator {
         let x = self.conv2.forward(&x)?; // (N, 8, 8, 64)
         let x = ops::max_pool2d(&x, 2)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first: the columns of fc1's weight are in that order.
-        let x = ops::channels_first(&x)?.flatten_from(1)?; // (N, 1024)
+        let x = ops::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         let x = self.fc1.forward(&x)?; // (N, 1024)
         self.fc2.forward(&x) // (N, 1)
     }
@@ -91,7 +91,7 @@ impl ModuleT for DcganGenerator {
         let x = self.norm1.forward_t(&x, train)?; // (N, 1024)
         let x = self.fc2.forward(&x)?; // (N, 6272)
         let x = self.norm2.forward_t(&x, train)?; // (N, 6272)
-        let x = ops::channels_last(&x.reshape(((), 128, 7, 7))?)?; // (N, 7, 7, 128)
+        let x = ops::channels_last(&ops::reshape(&x, (x.dim(0)?, 128, 7, 7))?)?; // (N, 7, 7, 128)
         let x = self.up1.forward(&x)?; // (N, 14, 14, 64)
         let x = self.norm3.forward_t(&x, train)?; // (N, 14, 14, 64)
         self.up2.forward(&x) // (N, 28, 28, 1)

@@ -2,8 +2,8 @@
 //! channel of the output, then an activation; and the backward pass of that.
 
 use super::activation::{self, Activation};
-use super::backward::give;
-use super::storage::{Array, read};
+use super::storage::{Array, read, tensor};
+use super::tape;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 /// The product at the heart of an op, bilinear in the input and the weight. `gradient` is that of the product's output.
@@ -68,8 +68,8 @@ pub fn apply<P: Product>(
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let op = Affine { product, activation };
     match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight, op),
+        Some(bias) => tape::apply_op3(&x, &weight, &bias.contiguous()?, op),
+        None => tape::apply_op2(&x, &weight, op),
     }
 }
 
@@ -105,16 +105,16 @@ impl<P: Product> Affine<P> {
                     let product = |values: &[f32]| {
                         self.product.input_gradient(x.dims(), Array { values, dims: weight.dims() }, gradient)
                     };
-                    give(x, read(weight, product)??)
+                    tensor(read(weight, product)??, x.dims())
                 });
                 let for_weight = weight.track_op().then(|| {
                     let product = |values: &[f32]| {
                         self.product.weight_gradient(Array { values, dims: x.dims() }, weight.dims(), gradient)
                     };
-                    give(weight, read(x, product)??)
+                    tensor(read(x, product)??, weight.dims())
                 });
-                let for_bias = bias.map(|bias| give(bias, sums));
-                Ok((for_x.transpose()?.flatten(), for_weight.transpose()?.flatten(), for_bias.transpose()?.flatten()))
+                let for_bias = bias.map(|bias| tensor(sums, bias.dims()));
+                Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
             })
         })??
     }

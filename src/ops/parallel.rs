@@ -7,14 +7,6 @@ use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Runs `work` on one of the pool's own threads. From there each op starts at once, where a thread outside of the pool
-/// wakes it and sleeps itself, op by op: a tenth of the step of a small network.
-///
-/// `work` must not wait for anything that needs the pool.
-pub fn on_the_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| work())
-}
-
 /// Elements of a tile of an elementwise op: 128 KiB, so that input and output stay in a core's cache.
 pub const TILE: usize = 32 * 1024;
 
@@ -122,11 +114,13 @@ pub fn add_in_order(parts: &[Vec<f32>]) -> Vec<f32> {
     sum
 }
 
-/// Adds `values` to `sum`, element by element.
-pub fn add_to(sum: &mut [f32], values: &[f32]) {
-    sum.par_chunks_mut(TILE).zip(values.par_chunks(TILE)).for_each(|(sum, values)| {
-        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+/// The sum of two equally long parts, element by element.
+pub fn sum_of(x: &[f32], y: &[f32]) -> Vec<f32> {
+    let (sum, _) = fill_tiles(x.len(), TILE, |index, sum| {
+        let range = tile(index, TILE, x.len());
+        sum.iter_mut().zip(&x[range.clone()]).zip(&y[range]).for_each(|((sum, x), y)| *sum = x + y);
     });
+    sum
 }
 
 /// The same for small parts, added in f64.

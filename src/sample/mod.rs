@@ -31,7 +31,7 @@ pub fn draw(generator: &Generator, latents: &[f32], latent_dim: usize, device: &
         let mut tile = tile.to_vec();
         tile.resize(TILE * latent_dim, 0.0);
         let tile = Tensor::from_vec(tile, (TILE, latent_dim), device)?; // (TILE, Z)
-        let drawn = ops::on_the_pool(|| generator.forward_t(&tile, false))?; // (TILE, 28, 28, 1)
+        let drawn = ops::inference(|| generator.forward_t(&tile, false))?; // (TILE, 28, 28, 1)
         images.extend(drawn.flatten_all()?.to_vec1::<f32>()?);
     }
     images.truncate(count * PIXELS);

@@ -74,9 +74,9 @@ impl Adversaries {
     /// One step: D on a real batch (N, 28, 28, 1) and a detached fake batch, then G on a fresh fake batch. Latents are
     /// (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
-        ops::on_the_pool(|| {
+        ops::training_step(|| {
             let count = real.dim(0)?;
-            let fakes = self.generator.forward_t(d_latents, true)?.detach(); // (N, 28, 28, 1)
+            let fakes = ops::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
             // One pass for both: no layer of a discriminator looks across the images of a batch.
             let both = Tensor::cat(&[real, &fakes], 0)?; // (2N, 28, 28, 1)
             let scores = self.discriminator.forward_t(&both, true)?; // (2N, 1)

@@ -56,7 +56,7 @@ impl Contrastive {
 
     /// One step at learning rate `lr` on the views (2N, 32, 32, 3) of N images: one view of each, then the other of each.
     pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
-        ops::on_the_pool(|| {
+        ops::training_step(|| {
             let count = views.dim(0)? / 2;
             let halves = |x: &Tensor| Ok::<_, candle_core::Error>((x.narrow(0, 0, count)?, x.narrow(0, count, count)?));
             let (left, right) = match self.views {

@@ -26,7 +26,7 @@ pub fn features(
     for start in (0..images.len()).step_by(TILE) {
         let end = (start + TILE).min(images.len());
         let pixels = tile(images, start..end, device)?; // (TILE, 32, 32, 3)
-        let part = ops::on_the_pool(|| encoder.forward_t(&pixels, false))?.detach(); // (TILE, D)
+        let part = ops::inference(|| encoder.forward_t(&pixels, false))?.detach(); // (TILE, D)
         parts.push(part.narrow(0, 0, end - start)?);
         if !proceed(end) {
             return Ok(None);

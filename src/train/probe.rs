@@ -55,7 +55,7 @@ impl Probe {
 
     /// One step on pictures (N, 32, 32, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
     pub fn step(&mut self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        ops::on_the_pool(|| {
+        ops::training_step(|| {
             let features = match self.trains_encoder {
                 true => self.encoder.forward_t(pictures, true)?,
                 false => self.frozen_encoder.forward_t(pictures, false)?,

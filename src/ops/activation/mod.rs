@@ -3,6 +3,7 @@
 pub(super) mod cpu;
 
 use super::storage::{is_fused, read, tensor, values};
+use super::tape;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// What is applied to the output of an op, fused into it.
@@ -37,7 +38,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     if !is_fused(&[x]) {
         return naive(x, activation);
     }
-    x.contiguous()?.apply_op1(Activate(activation))
+    tape::apply_op1(&x.contiguous()?, Activate(activation))
 }
 
 /// [`activate`] in candle's ops. Not candle's relu, whose gradient at 0 is 1.

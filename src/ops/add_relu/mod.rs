@@ -4,6 +4,7 @@ mod cpu;
 
 use super::activation::{self, Activation};
 use super::storage::{Array, is_fused, read, tensor};
+use super::tape;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// max(x + y, 0) for two tensors of one shape. The gradient at 0 is 0, as PyTorch's; NaN stays NaN.
@@ -14,7 +15,7 @@ pub fn add_relu(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if !is_fused(&[x, y]) {
         return naive(x, y);
     }
-    x.contiguous()?.apply_op2(&y.contiguous()?, AddRelu)
+    tape::apply_op2(&x.contiguous()?, &y.contiguous()?, AddRelu)
 }
 
 /// [`add_relu`] in candle's ops.

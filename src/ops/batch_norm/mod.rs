@@ -3,8 +3,8 @@
 mod cpu;
 
 use super::activation::{self, Activation};
-use super::backward::give;
 use super::storage::{Array, is_fused, read, tensor};
+use super::tape;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
 /// What [`batch_norm_train`] gives; from the statistics a layer updates its running ones.
@@ -39,7 +39,7 @@ pub fn batch_norm_train(
     let (mean, variance) = read(&x, |values| cpu::moments(values, channels))?;
     let op = BatchNorm { scale: inverse_deviation(&variance, eps), mean: mean.clone(), trains: true, activation };
     Ok(BatchNormOutput {
-        output: x.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?,
+        output: tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?,
         mean: tensor(mean, &[channels])?,
         variance: tensor(variance, &[channels])?,
     })
@@ -62,7 +62,7 @@ pub fn batch_norm_eval(
     }
     let scale = read(running_variance, |variance| inverse_deviation(variance, eps))?;
     let op = BatchNorm { scale, mean: read(running_mean, <[f32]>::to_vec)?, trains: false, activation };
-    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+    tape::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
 }
 
 /// [`batch_norm_train`] in candle's ops.
@@ -171,9 +171,9 @@ impl CustomOp3 for BatchNorm {
                         let through = self.trains.then_some((&for_weight[..], &for_bias[..]));
                         tensor(read(weight, |weight| pass.input(weight, through))?, x.dims())
                     });
-                    let for_weight = weight.track_op().then(|| give(weight, for_weight));
-                    let for_bias = bias.track_op().then(|| give(bias, for_bias));
-                    Ok((for_x.transpose()?, for_weight.transpose()?.flatten(), for_bias.transpose()?.flatten()))
+                    let for_weight = weight.track_op().then(|| tensor(for_weight, weight.dims()));
+                    let for_bias = bias.track_op().then(|| tensor(for_bias, bias.dims()));
+                    Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
                 })
             })
         })???

@@ -3,27 +3,28 @@
 pub(super) mod cpu;
 
 use super::storage::{is_fused, read, tensor, values};
+use super::tape;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// x (N, H, W, C) as (N, C, H, W), contiguous.
 pub fn channels_first(x: &Tensor) -> Result<Tensor> {
     let (count, height, width, channels) = x.dims4()?;
-    transposed(x, (count, height * width, channels))?.reshape((count, channels, height, width))
+    tape::reshape(&transposed(x, (count, height * width, channels))?, (count, channels, height, width))
 }
 
 /// x (N, C, H, W) as (N, H, W, C), contiguous.
 pub fn channels_last(x: &Tensor) -> Result<Tensor> {
     let (count, channels, height, width) = x.dims4()?;
-    transposed(x, (count, channels, height * width))?.reshape((count, height, width, channels))
+    tape::reshape(&transposed(x, (count, channels, height * width))?, (count, height, width, channels))
 }
 
 /// x as (N, A, B), each of the N matrices transposed: (N, B, A). candle's own copy of a transposed tensor is slow.
 fn transposed(x: &Tensor, shape: (usize, usize, usize)) -> Result<Tensor> {
-    let x = x.contiguous()?.reshape(shape)?;
+    let x = tape::reshape(&x.contiguous()?, shape)?;
     if shape.1 == 1 || shape.2 == 1 {
         Ok(x)
     } else if is_fused(&[&x]) {
-        x.apply_op1(Transpose)
+        tape::apply_op1(&x, Transpose)
     } else {
         x.transpose(1, 2)?.contiguous()
     }

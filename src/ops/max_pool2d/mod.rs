@@ -3,6 +3,7 @@
 mod cpu;
 
 use super::storage::{is_fused, read, tensor, values};
+use super::tape;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use std::sync::OnceLock;
 
@@ -14,7 +15,7 @@ pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
     if !is_fused(&[x]) {
         return naive(x, size);
     }
-    x.contiguous()?.apply_op1(MaxPool { size, winners: OnceLock::new() })
+    tape::apply_op1(&x.contiguous()?, MaxPool { size, winners: OnceLock::new() })
 }
 
 /// [`max_pool2d`] in candle's ops.

@@ -3,6 +3,7 @@
 mod cpu;
 
 use super::storage::{is_fused, read, tensor, values};
+use super::tape;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// The mean over height and width of x (N, H, W, C): (N, C). As `torch.nn.AdaptiveAvgPool2d(1)`, flattened.
@@ -11,7 +12,7 @@ pub fn mean_pool2d(x: &Tensor) -> Result<Tensor> {
     if !is_fused(&[x]) {
         return naive(x);
     }
-    x.contiguous()?.apply_op1(MeanPool)
+    tape::apply_op1(&x.contiguous()?, MeanPool)
 }
 
 /// [`mean_pool2d`] in candle's ops.

@@ -1,0 +1,141 @@
+//! Training steps: gradients that go from op to op, past candle's sums.
+//!
+//! candle adds each gradient that an op gives for an argument into a tensor of zeros. For activations and weights that
+//! is two passes of writing and two of reading a gradient more than it takes, on one thread: a tenth of a step. Within
+//! [`training_step`] the ops hand their gradients to each other instead.
+//!
+//! candle still keeps the graph and finds the order. In its graph an op's output hangs on a token, a scalar that stands
+//! for the op; the tokens of its arguments are what the op depends on, so that what candle adds up are scalars. The
+//! gradients themselves are on the tape, by token. An output that goes into one of candle's own ops gets its gradient
+//! from candle and passes it on to the tape. Outside of a training step an op is a plain node of candle's graph.
+
+mod node;
+
+use super::parallel::sum_of;
+use super::storage::{read, tensor};
+use candle_core::backprop::GradStore;
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Shape, Tensor, TensorId};
+use node::{One, Reshape, Three, Two, record};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// What a training step keeps beside candle's graph.
+#[derive(Default)]
+struct Tape {
+    /// The token of each output, by the output.
+    tokens: HashMap<TensorId, Tensor>,
+    /// Gradients that wait for their op, by its token.
+    gradients: HashMap<TensorId, Tensor>,
+    /// Variables and their gradients.
+    variables: HashMap<TensorId, (Tensor, Tensor)>,
+}
+
+thread_local! {
+    static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` with `tape` as the thread's, whatever happens in it.
+fn with<R>(tape: Option<Tape>, work: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Tape>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            TAPE.set(self.0.take());
+        }
+    }
+    let _restore = Restore(TAPE.replace(tape));
+    work()
+}
+
+/// Runs a step, forward passes and their [`backward`], on one of the pool's own threads. From there each op starts at
+/// once, where a thread outside of the pool wakes it and sleeps itself, op by op.
+///
+/// The step must not wait for anything that needs the pool. A thread of the pool that waits within an op may begin
+/// another step in the meantime; each has its own tape.
+pub fn training_step<R: Send>(step: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| with(Some(Tape::default()), step))
+}
+
+/// Runs what needs no gradient, on one of the pool's own threads: outputs keep nothing alive that candle would not.
+pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| with(None, work))
+}
+
+/// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`.
+pub fn backward(loss: &Tensor) -> Result<GradStore> {
+    let mut gradients = loss.backward()?;
+    let tape = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)).unwrap_or_default();
+    for (variable, gradient) in tape.variables.into_values() {
+        let gradient = match gradients.remove(&variable) {
+            Some(other) => (other + gradient)?,
+            None => gradient,
+        };
+        gradients.insert(&variable, gradient);
+    }
+    Ok(gradients)
+}
+
+/// `Tensor::apply_op1`, on the tape if there is one.
+pub fn apply_op1<C: CustomOp1 + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
+    match is_recorded(&[x]) {
+        true => record([x], One(op)),
+        false => x.apply_op1(op),
+    }
+}
+
+/// `Tensor::apply_op2`, on the tape if there is one.
+pub fn apply_op2<C: CustomOp2 + Send + Sync + 'static>(x: &Tensor, y: &Tensor, op: C) -> Result<Tensor> {
+    match is_recorded(&[x, y]) {
+        true => record([x, y], Two(op)),
+        false => x.apply_op2(y, op),
+    }
+}
+
+/// `Tensor::apply_op3`, on the tape if there is one.
+pub fn apply_op3<C: CustomOp3 + Send + Sync + 'static>(x: &Tensor, y: &Tensor, z: &Tensor, op: C) -> Result<Tensor> {
+    match is_recorded(&[x, y, z]) {
+        true => record([x, y, z], Three(op)),
+        false => x.apply_op3(y, z, op),
+    }
+}
+
+/// `Tensor::reshape` of a contiguous tensor, on the tape if there is one.
+pub fn reshape(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
+    let reshaped = x.reshape(shape.into())?;
+    if reshaped.id() != x.id() && is_recorded(&[x]) {
+        let token = node::token([x], Reshape, Default::default())?;
+        TAPE.with_borrow_mut(|tape| tape.as_mut().map(|tape| tape.tokens.insert(reshaped.id(), token)));
+    }
+    Ok(reshaped)
+}
+
+fn is_recorded(arguments: &[&Tensor]) -> bool {
+    TAPE.with_borrow(Option::is_some)
+        && arguments.iter().all(|argument| argument.device().is_cpu())
+        && arguments.iter().any(|argument| argument.track_op())
+}
+
+impl Tape {
+    /// Takes a gradient in for the op of this token, or adds it to what is there.
+    fn give(&mut self, token: &Tensor, gradient: Tensor) -> Result<()> {
+        let sum = match self.gradients.remove(&token.id()) {
+            Some(other) => added(&other, &gradient)?,
+            None => gradient,
+        };
+        self.gradients.insert(token.id(), sum);
+        Ok(())
+    }
+
+    fn give_variable(&mut self, variable: &Tensor, gradient: Tensor) -> Result<()> {
+        let sum = match self.variables.remove(&variable.id()) {
+            Some((_, other)) => added(&other, &gradient)?,
+            None => gradient,
+        };
+        self.variables.insert(variable.id(), (variable.clone(), sum));
+        Ok(())
+    }
+}
+
+/// The sum as a new tensor: either may be in use elsewhere.
+fn added(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    tensor(read(x, |x| read(y, |y| sum_of(x, y)))??, x.dims())
+}
