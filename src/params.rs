@@ -26,7 +26,8 @@ pub fn is_buffer(name: &str) -> bool {
 #[derive(Clone)]
 pub struct Parameters {
     variables: Arc<Mutex<BTreeMap<String, Var>>>,
-    seed: u64,
+    /// None where nothing is drawn.
+    seed: Option<u64>,
     scope: &'static str,
     device: Device,
 }
@@ -35,7 +36,13 @@ impl Parameters {
     /// An empty store. `scope` (such as `"generator"`) keeps the initial weights of two networks with the same layer
     /// names apart: tensor `name` is drawn from the stream `init.SCOPE.NAME` of `seed`, whatever was drawn before it.
     pub fn new(seed: u64, scope: &'static str, device: &Device) -> Self {
-        Self { variables: Arc::default(), seed, scope, device: device.clone() }
+        Self { variables: Arc::default(), seed: Some(seed), scope, device: device.clone() }
+    }
+
+    /// An empty store for a network whose tensors will all be [`load`](Self::load)ed: instead of being drawn, which for
+    /// a generator takes longer than a grid of its samples, weights begin as zeros.
+    pub fn undrawn(scope: &'static str, device: &Device) -> Self {
+        Self { variables: Arc::default(), seed: None, scope, device: device.clone() }
     }
 
     pub fn device(&self) -> &Device {
@@ -114,21 +121,23 @@ impl Parameters {
             }
             return Ok(existing.as_tensor().clone());
         }
-        let tensor = match init {
-            Init::Const(value) => Tensor::full(value, shape, &Device::Cpu)?.to_dtype(dtype)?,
-            Init::Uniform { lo, up } => {
-                let mut generator = Stream::new(self.seed, &format!("init.{}.{name}", self.scope)).at(0);
+        let stream = |seed| Stream::new(seed, &format!("init.{}.{name}", self.scope)).at(0);
+        let tensor = match (init, self.seed) {
+            (Init::Const(value), _) => Tensor::full(value, shape, &Device::Cpu)?.to_dtype(dtype)?,
+            (_, None) => Tensor::zeros(shape, dtype, &Device::Cpu)?,
+            (Init::Uniform { lo, up }, Some(seed)) => {
+                let mut generator = stream(seed);
                 let values: Vec<f32> =
                     (0..shape.elem_count()).map(|_| generator.between(lo as f32, up as f32)).collect();
                 Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?
             }
-            Init::Randn { mean, stdev } => {
-                let mut generator = Stream::new(self.seed, &format!("init.{}.{name}", self.scope)).at(0);
+            (Init::Randn { mean, stdev }, Some(seed)) => {
+                let mut generator = stream(seed);
                 let values: Vec<f32> =
                     (0..shape.elem_count()).map(|_| mean as f32 + stdev as f32 * generator.normal()).collect();
                 Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?
             }
-            other => bail!("initialisation {other:?} of {name:?} is not known here"),
+            (other, _) => bail!("initialisation {other:?} of {name:?} is not known here"),
         };
         let variable = Var::from_tensor(&tensor.to_device(&self.device)?)?;
         let tensor = variable.as_tensor().clone();

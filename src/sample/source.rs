@@ -40,7 +40,7 @@ pub fn find(config: &SampleConfig, device: &Device) -> anyhow::Result<Source> {
             ));
         }
     }
-    let parameters = Parameters::new(0, "generator", device);
+    let parameters = Parameters::undrawn("generator", device);
     Generator::new(architecture, latent_dim, parameters.builder())?;
     let what = format!("{}, a {} generator", path.display(), family(architecture));
     let tensors = checkpoint::conform(&tensors, &parameters.signature(), &what)?;

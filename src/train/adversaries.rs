@@ -51,9 +51,9 @@ impl Adversaries {
         let critic = Discriminator::new(config.model, discriminator_parameters.frozen())?;
         let (mut average, mut averaged_generator) = (None, None);
         if !config.no_ema {
-            // The same seed and scope give the average the generator's own initial weights.
-            let parameters = Parameters::new(config.seed, "generator", device);
+            let parameters = Parameters::undrawn("generator", device);
             Generator::new(config.model, config.latent_dim, parameters.builder())?;
+            parameters.load(&generator_parameters.tensors())?;
             averaged_generator = Some(Generator::new(config.model, config.latent_dim, parameters.frozen())?);
             average = Some(WeightAverage::new(parameters, config.ema_decay));
         }

@@ -130,7 +130,9 @@ fn from_torchvision(name: &str) -> Option<String> {
 }
 
 fn signature(architecture: EncoderArchitecture) -> anyhow::Result<Signature> {
-    Ok(fresh(architecture, 0, &Device::Cpu)?.signature())
+    let parameters = Parameters::undrawn("encoder", &Device::Cpu);
+    Encoder::new(architecture, parameters.builder().pp("f"))?;
+    Ok(parameters.signature())
 }
 
 /// Which encoder the tensors are of: the one whose names they have.

@@ -4,7 +4,7 @@
 //! where it lies; only the right one is packed, once for all tasks that share it. What is small or shared by many tasks
 //! should therefore stand on the right, and the large factor on the left.
 
-mod kernel;
+pub mod kernel;
 mod panels;
 
 pub use panels::{PackedMatrix, Panels};

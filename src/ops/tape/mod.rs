@@ -139,3 +139,54 @@ impl Tape {
 fn added(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     tensor(read(x, |x| read(y, |y| sum_of(x, y)))??, x.dims())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{self, Activation};
+    use crate::rng::Stream;
+    use candle_core::{Device, Var};
+
+    fn random(name: &str, dims: &[usize]) -> Var {
+        let mut generator = Stream::new(5, name).at(0);
+        let values: Vec<f32> = (0..dims.iter().product()).map(|_| generator.symmetric()).collect();
+        Var::from_vec(values, dims, &Device::Cpu).unwrap()
+    }
+
+    /// A residual block whose weight is used twice, with an op of candle's in the middle, and a branch without effect.
+    fn loss(x: &Tensor, [weight, scale, bias]: [&Var; 3]) -> Tensor {
+        let conv = |x: &Tensor| ops::conv2d(x, weight, None, 1, 1, Activation::Relu).unwrap();
+        let y = conv(x);
+        let normal = ops::batch_norm_train(&conv(&y), scale, bias, 1e-5, Activation::Identity).unwrap().output;
+        let y = ops::add_relu(&normal, &(y * 0.5).unwrap()).unwrap();
+        let _unused = conv(&y);
+        let rows = ops::reshape(&ops::channels_first(&y).unwrap(), (4, 16 * 8 * 8)).unwrap();
+        ops::activate(&rows, Activation::Tanh).unwrap().sqr().unwrap().mean_all().unwrap()
+    }
+
+    #[test]
+    fn a_training_step_has_candles_gradients_to_the_bit() {
+        let variables = [random("weight", &[16, 16, 3, 3]), random("scale", &[16]), random("bias", &[16])];
+        let [weight, scale, bias] = &variables;
+        let x = random("x", &[4, 8, 8, 16]);
+        for x in [x.as_tensor().clone(), x.as_detached_tensor()] {
+            let values = |gradients: &GradStore, variable: &Tensor| {
+                gradients.get(variable).map(|gradient| gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+            };
+            let plain = loss(&x, [weight, scale, bias]).backward().unwrap();
+            let taped = training_step(|| backward(&loss(&x, [weight, scale, bias])).unwrap());
+            for variable in variables.iter().map(Var::as_tensor).chain([&x]) {
+                assert_eq!(values(&taped, variable), values(&plain, variable));
+            }
+            assert!(values(&taped, weight).is_some_and(|gradient| gradient.iter().any(|value| *value != 0.0)));
+        }
+    }
+
+    #[test]
+    fn a_graph_of_a_step_does_not_outlive_it_unnoticed() {
+        let variables = [random("weight", &[16, 16, 3, 3]), random("scale", &[16]), random("bias", &[16])];
+        let [weight, scale, bias] = &variables;
+        let left = training_step(|| loss(&random("x", &[4, 8, 8, 16]), [weight, scale, bias]));
+        assert!(left.backward().unwrap_err().to_string().contains("training step"));
+    }
+}

@@ -1,10 +1,10 @@
 //! Images correlated with a weight: the forward pass of a convolution.
 
-use super::panel::PANEL;
 use super::planes::{FromPixels, Planes, Squares, ToPlaces};
 use super::transforms::Transforms;
 use super::{Winograd, pitch};
 use crate::ops::affine::Epilogue;
+use crate::ops::matrix::kernel::PANEL;
 use crate::ops::parallel::{fill_pieces, scratch, tile};
 use crate::ops::simd::with_vectors;
 

@@ -10,7 +10,6 @@
 //! To the correlation the phases are further channels, to its adjoint (a transposed convolution) further features.
 
 mod correlate;
-mod panel;
 mod planes;
 mod spread;
 mod tiles;
@@ -21,7 +20,7 @@ mod weights;
 use super::affine::Epilogue;
 use super::simd::with_vectors;
 use super::window::Window;
-use panel::{PANEL, PanelProduct};
+use crate::ops::matrix::kernel::{PANEL, PanelProduct};
 use tiles::Tiles;
 use transforms::Transforms;
 
@@ -100,6 +99,9 @@ where
                 column_stride: 1,
                 right: &right[..depth * PANEL],
                 product: &mut product[..rows * PANEL],
+                rows,
+                columns: PANEL,
+                stride: PANEL,
                 accumulate: false,
             });
         }

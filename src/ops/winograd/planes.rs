@@ -1,9 +1,9 @@
 //! From images to planes and back.
 
-use super::panel::PANEL;
 use super::tiles::Grid;
 use super::transforms::{Transforms, both_axes};
 use super::{SIDE, Winograd, pitch};
+use crate::ops::matrix::kernel::PANEL;
 use crate::ops::simd::{load, load_end, store, store_end};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;

@@ -4,11 +4,11 @@
 //! correlation with the turned kernels there would be: a window of 5 x 5 without padding has 8 x 8 places on 12 x 12
 //! pixels, four tiles against nine.
 
-use super::panel::PANEL;
 use super::planes::{AddToPixels, FromPlaces, Planes, Squares};
 use super::transforms::Transforms;
 use super::{Winograd, pitch};
 use crate::ops::affine::Epilogue;
+use crate::ops::matrix::kernel::PANEL;
 use crate::ops::parallel::{fill_tiles, scratch, tile};
 use crate::ops::simd::with_vectors;
 

@@ -4,11 +4,11 @@
 //! A task has a square of channels and features and a share of the tiles, so that its sums stay in a core's
 //! second-level cache while it goes through the tiles block by block. Each task transforms what it needs itself.
 
-use super::panel::{PANEL, PanelProduct};
 use super::planes::{FromPixels, FromPlaces, Squares};
 use super::transforms::{Transforms, both_axes};
 use super::{Winograd, pitch};
 use crate::ops::layout::cpu::transpose;
+use crate::ops::matrix::kernel::{PANEL, PanelProduct};
 use crate::ops::parallel::{self, fill_tiles, scratch, tile};
 use crate::ops::simd::{load, store, with_vectors};
 use pulp::{Simd, WithSimd};
@@ -148,6 +148,9 @@ where
                                     column_stride: channels,
                                     right: &right[..count * PANEL],
                                     product: &mut product[..channels * PANEL],
+                                    rows: channels,
+                                    columns: PANEL,
+                                    stride: PANEL,
                                     accumulate: index > 0,
                                 });
                             }

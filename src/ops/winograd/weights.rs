@@ -1,9 +1,9 @@
 //! The weight of a convolution in planes.
 
-use super::panel::PANEL;
 use super::transforms::{Transforms, both_axes};
 use super::{Winograd, pitch};
 use crate::ops::layout::cpu::transpose;
+use crate::ops::matrix::kernel::PANEL;
 use crate::ops::parallel::{fill_tiles, scratch, tile};
 use crate::ops::simd::{load, load_end, store, with_vectors};
 use pulp::{Simd, WithSimd};
