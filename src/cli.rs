@@ -137,6 +137,7 @@ impl Cli {
                 }
             }
             Command::Sample(config) => {
+                gan::startup::use_small_pages();
                 let device = device.open()?;
                 if config.to_stdout() && json {
                     bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));

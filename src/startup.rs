@@ -25,3 +25,13 @@ pub fn prepare() {
         unsafe { std::env::set_var(CANDLE_THREADS, "1") };
     }
 }
+
+/// Keeps the system from backing memory with huge pages: for commands that are over before they pay. A page of 2 MiB is
+/// cleared whole at its first touch, which was two thirds of the time from `gan sample` to a grid.
+pub fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call changes a flag of this process and touches no memory.
+    unsafe {
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    }
+}
