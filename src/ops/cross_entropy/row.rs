@@ -6,7 +6,7 @@
 /// Sums at a time: a vector of AVX-512 of f32, two of f64.
 const LANES: usize = 16;
 
-/// -log(softmax(`scale` x)[label]) for a row x, whose values become the softmax, less 1 at the label: the gradient by
+/// `-log(softmax(scale x)[label])` for a row x, whose values become the softmax, less 1 at the label: the gradient by
 /// `scale` x. If `skipped` is a place, it is left out of the softmax. NaN anywhere else makes everything NaN.
 ///
 /// The largest value is taken out before the exponential, and in the loss what is large is added in f64: it is finite
