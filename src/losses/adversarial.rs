@@ -3,6 +3,8 @@
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::ops::{bce_with_logits, half_mean_square};
+
 /// Which game the two networks play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -40,18 +42,6 @@ impl AdversarialLoss {
             Self::Ls => 0.25,
         }
     }
-}
-
-/// mean(-t log σ(s) - (1 - t) log(1 - σ(s))) in the form max(s, 0) - s t + log(1 + exp(-|s|)), which is finite for any
-/// finite score; its gradient is (σ(s) - t) / N. PyTorch's `binary_cross_entropy_with_logits`.
-pub fn bce_with_logits(scores: &Tensor, target: f64) -> Result<Tensor> {
-    let softplus_of_minus_abs = (scores.abs()?.neg()?.exp()? + 1.0)?.log()?;
-    ((scores.relu()? - (scores * target)?)? + softplus_of_minus_abs)?.mean_all()
-}
-
-/// mean((s - t)²) / 2.
-fn half_mean_square(scores: &Tensor, target: f64) -> Result<Tensor> {
-    (scores - target)?.sqr()?.mean_all()? * 0.5
 }
 
 #[cfg(test)]

@@ -1,21 +1,11 @@
 //! The loss of a classifier.
 
-use candle_core::{D, Result, Tensor};
-
-/// The mean cross-entropy of scores (N, C), before any softmax, with class indices (N), u32. PyTorch's `cross_entropy`;
-/// a scalar, finite for any finite score.
-pub fn cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let largest = scores.max_keepdim(D::Minus1)?.detach(); // (N, 1)
-    let shifted = scores.broadcast_sub(&largest)?; // (N, C)
-    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?; // (N, 1)
-    let of_label = shifted.gather(&labels.unsqueeze(1)?, 1)?; // (N, 1)
-    (log_sum - of_label)?.mean_all()
-}
+pub use crate::ops::cross_entropy;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{Device, Var};
+    use candle_core::{Device, Tensor, Var};
 
     #[test]
     fn it_is_minus_the_log_of_the_softmax_and_its_gradient_softmax_minus_one_hot() {

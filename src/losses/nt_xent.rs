@@ -1,54 +1,13 @@
 //! SimCLR's contrastive loss.
 
-use candle_core::{D, Result, Tensor, bail};
-
-/// Keeps the direction of an embedding defined, and its gradient finite, where its length is 0.
-const EPS: f64 = 1e-24;
-
-/// The normalised temperature-scaled cross-entropy of 2N embeddings, two views of N images: `left` (N, D) and `right`
-/// (N, D), row k of each a view of image k. A scalar (Chen et al., 2002.05709, equation 1 and algorithm 1).
-///
-/// With s(i, j) the cosine of embeddings i and j, the loss of i with its other view j is
-/// -log(exp(s(i, j) / t) / Σ_{k ≠ i} exp(s(i, k) / t)), and the loss is its mean over all 2N embeddings.
-///
-/// It is finite for any temperature above 0 and embeddings of any length: each row's largest similarity is taken out
-/// before the exponential.
-pub fn nt_xent(left: &Tensor, right: &Tensor, temperature: f64) -> Result<Tensor> {
-    let (count, dim) = left.dims2()?;
-    if right.dims() != [count, dim] || count == 0 {
-        bail!("nt_xent: expected two (N, D) of one shape, found {:?} and {:?}", left.dims(), right.dims())
-    }
-    if !(temperature > 0.0 && temperature.is_finite()) {
-        bail!("nt_xent: the temperature must be above 0, found {temperature}")
-    }
-    let directions = normalised(&Tensor::cat(&[left, right], 0)?)?; // (2N, D)
-    let logits = (directions.matmul(&directions.t()?)? * (1.0 / temperature))?; // (2N, 2N)
-    let others = without_diagonal(&logits)?; // (2N, 2N), -inf where a view meets itself
-    let largest = others.max_keepdim(D::Minus1)?.detach(); // (2N, 1)
-    let log_sum = (others.broadcast_sub(&largest)?.exp()?.sum_keepdim(D::Minus1)?.log()? + largest)?; // (2N, 1)
-    let (of_left, of_right) = (directions.narrow(0, 0, count)?, directions.narrow(0, count, count)?);
-    let positive = ((of_left * of_right)?.sum_keepdim(D::Minus1)? * (1.0 / temperature))?; // (N, 1)
-    // Both views of a pair have the same positive.
-    log_sum.mean_all()? - positive.mean_all()?
-}
-
-/// Each row of x (N, D) divided by its length.
-pub fn normalised(x: &Tensor) -> Result<Tensor> {
-    x.broadcast_div(&(x.sqr()?.sum_keepdim(D::Minus1)? + EPS)?.sqrt()?)
-}
-
-fn without_diagonal(x: &Tensor) -> Result<Tensor> {
-    let count = x.dim(0)?;
-    let diagonal: Vec<u8> = (0..count * count).map(|place| u8::from(place / count == place % count)).collect();
-    let diagonal = Tensor::from_vec(diagonal, (count, count), x.device())?;
-    diagonal.where_cond(&(x.ones_like()? * f64::NEG_INFINITY)?, x)
-}
+pub use crate::ops::nt_xent;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device, Var};
+    use candle_core::{DType, Device, Tensor, Var};
 
+    use crate::ops::naive::normalised;
     use crate::rng::Stream;
 
     const LEFT: [[f32; 3]; 2] = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];

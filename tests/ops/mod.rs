@@ -9,6 +9,7 @@ mod convolutions;
 mod elementwise;
 mod every_op;
 mod linear;
+mod losses;
 mod optimizer_steps;
 mod pooling;
 mod residual;

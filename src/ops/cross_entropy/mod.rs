@@ -1,0 +1,66 @@
+//! The cross-entropy of scores with class labels: a classifier's loss.
+
+mod cpu;
+pub(super) mod row;
+
+use super::storage::{is_fused, read, tensor, values};
+use super::tape;
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
+use std::sync::OnceLock;
+
+/// The mean cross-entropy of scores (N, C), before any softmax, with class indices (N), u32. PyTorch's `cross_entropy`;
+/// a scalar, finite for any finite score. A label that is no class is an error.
+pub fn cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    let classes = check(scores, labels)?;
+    if !is_fused(&[scores]) {
+        return naive(scores, labels);
+    }
+    let labels = labels.to_vec1::<u32>()?;
+    if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
+        bail!("cross_entropy: found label {label} for scores {:?}", scores.dims())
+    }
+    tape::apply_op1(&scores.contiguous()?, CrossEntropy { labels, slopes: OnceLock::new() })
+}
+
+/// [`cross_entropy`] in candle's ops.
+pub fn naive(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    let largest = scores.max_keepdim(D::Minus1)?.detach(); // (N, 1)
+    let shifted = scores.broadcast_sub(&largest)?; // (N, C)
+    let log_sum = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?; // (N, 1)
+    let of_label = shifted.gather(&labels.unsqueeze(1)?, 1)?; // (N, 1)
+    (log_sum - of_label)?.mean_all()
+}
+
+fn check(scores: &Tensor, labels: &Tensor) -> Result<usize> {
+    match *scores.dims() {
+        [count, classes] if count > 0 && classes > 0 && labels.dims() == [count] => Ok(classes),
+        _ => {
+            let (scores, labels) = (scores.dims(), labels.dims());
+            bail!("cross_entropy: expected scores (N, C) and labels (N), found {scores:?} and {labels:?}")
+        }
+    }
+}
+
+struct CrossEntropy {
+    labels: Vec<u32>,
+    /// The gradient of each row's loss (N, C); written by the forward pass.
+    slopes: OnceLock<Vec<f32>>,
+}
+
+impl CustomOp1 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn cpu_fwd(&self, scores: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (loss, slopes) = cpu::forward(values(scores, layout)?, &self.labels);
+        self.slopes.get_or_init(|| slopes);
+        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
+    }
+
+    fn bwd(&self, scores: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let (true, Some(slopes)) = (scores.track_op(), self.slopes.get()) else { return Ok(None) };
+        let share = read(gradient, |gradient| gradient[0])? / self.labels.len() as f32;
+        Ok(Some(tensor(cpu::scaled(slopes, share), scores.dims())?))
+    }
+}

@@ -1,0 +1,68 @@
+//! Losses of scores that all have the same target: an adversarial game's.
+
+mod cpu;
+
+use super::storage::{is_fused, read, tensor, values};
+use super::tape;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+/// mean(-t log σ(s) - (1 - t) log(1 - σ(s))) over scores s of any shape and a target t in [0, 1], as a scalar, in the
+/// form max(s, 0) - s t + log(1 + exp(-|s|)), which is finite for any finite score. PyTorch's
+/// `binary_cross_entropy_with_logits`.
+pub fn bce_with_logits(scores: &Tensor, target: f64) -> Result<Tensor> {
+    if !is_fused(&[scores]) {
+        return naive_bce_with_logits(scores, target);
+    }
+    tape::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::CrossEntropy, target })
+}
+
+/// mean((s - t)²) / 2 over scores s of any shape and a target t, as a scalar.
+pub fn half_mean_square(scores: &Tensor, target: f64) -> Result<Tensor> {
+    if !is_fused(&[scores]) {
+        return naive_half_mean_square(scores, target);
+    }
+    tape::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::HalfSquare, target })
+}
+
+/// [`bce_with_logits`] in candle's ops.
+pub fn naive_bce_with_logits(scores: &Tensor, target: f64) -> Result<Tensor> {
+    let softplus_of_minus_abs = (scores.abs()?.neg()?.exp()? + 1.0)?.log()?;
+    ((scores.relu()? - (scores * target)?)? + softplus_of_minus_abs)?.mean_all()
+}
+
+/// [`half_mean_square`] in candle's ops.
+pub fn naive_half_mean_square(scores: &Tensor, target: f64) -> Result<Tensor> {
+    (scores - target)?.sqr()?.mean_all()? * 0.5
+}
+
+/// What one score adds to the mean.
+#[derive(Clone, Copy)]
+enum Rule {
+    CrossEntropy,
+    HalfSquare,
+}
+
+struct ScoreLoss {
+    rule: Rule,
+    target: f64,
+}
+
+impl CustomOp1 for ScoreLoss {
+    fn name(&self) -> &'static str {
+        "score_loss"
+    }
+
+    fn cpu_fwd(&self, scores: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let loss = cpu::mean(self.rule, values(scores, layout)?, self.target);
+        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
+    }
+
+    fn bwd(&self, scores: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !scores.track_op() {
+            return Ok(None);
+        }
+        let factor = f64::from(read(gradient, |gradient| gradient[0])?);
+        let gradient = read(scores, |scores| cpu::gradient(self.rule, scores, self.target, factor))?;
+        Ok(Some(tensor(gradient, scores.dims())?))
+    }
+}
