@@ -108,13 +108,16 @@ impl Job<'_> {
         let (begin, end) = (self.config.offset, self.config.offset + self.count);
         let progress = self.console.items("images", self.count);
         let tile = TILE as u64;
-        // Tiles lie where they would lie from sample 0, so that an offset does not move a sample within its tile.
-        let mut first = begin - begin % tile;
+        // On a CPU, what is asked for. Elsewhere whole tiles, where they would lie from sample 0: an offset must not move a
+        // sample within its tile.
+        let is_exact = self.device.is_cpu();
+        let mut first = if is_exact { begin } else { begin - begin % tile };
         while first < end {
             if let Some(signal) = self.stop.signal() {
                 bail!(Failure::Stopped(signal));
             }
             let last = (first + tile).min(self.latents.rows().unwrap_or(u64::MAX));
+            let last = if is_exact { last.min(end) } else { last };
             let latents = self.latents.range(first, (last - first) as usize);
             let images = draw(&self.source.generator, &latents, self.latents.latent_dim(), self.device)?;
             let (from, to) = (begin.max(first), end.min(last));

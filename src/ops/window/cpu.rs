@@ -45,7 +45,8 @@ impl Window {
         // A tile is some images. Where they have more places than fit into the cache, they are done part by part.
         let images_a_tile = (2 * PATCHES / (places * patch)).clamp(1, 8);
         let places_a_part = match self.has_few_channels() {
-            true => FEW_CHANNELS_PART,
+            // Whole lines of places: a line is added position by position, and must be so in every batch.
+            true => (FEW_CHANNELS_PART / self.across).max(1) * self.across,
             false => (2 * PATCHES / patch).max(64),
         };
         fill_tiles(self.images * image, images_a_tile * image, |index, output| {
@@ -109,5 +110,42 @@ impl Window {
             transpose(&weight[feature * patch..(feature + 1) * patch], self.channels, area, packed);
         })
         .0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn an_image_has_the_same_output_in_every_batch() {
+        let mut generator = Stream::new(9, "windows").at(0);
+        let mut random = |len: usize| (0..len).map(|_| generator.symmetric()).collect::<Vec<f32>>();
+        for (channels, features, size, stride) in [(1, 8, 4, 2), (2, 5, 3, 1), (6, 7, 3, 1)] {
+            let window = |images| Window {
+                images,
+                height: 29,
+                width: 27,
+                channels,
+                size,
+                stride,
+                padding: 1,
+                down: (31 - size) / stride + 1,
+                across: (29 - size) / stride + 1,
+            };
+            let (one, many) = (window(1), window(11));
+            let weight = random(features * one.patch());
+            let (images, values) = (random(many.images * many.image()), random(many.places() * features));
+            let none = Epilogue::NONE;
+            let seen = many.correlate(&images, &weight, features, none);
+            let spread = many.spread(&values, &weight, features, none);
+            for image in 0..many.images {
+                let of_image =
+                    |values: &[f32]| values[image * values.len() / 11..(image + 1) * values.len() / 11].to_vec();
+                assert_eq!(one.correlate(&of_image(&images), &weight, features, none), of_image(&seen));
+                assert_eq!(one.spread(&of_image(&values), &weight, features, none), of_image(&spread));
+            }
+        }
     }
 }
