@@ -120,6 +120,15 @@ impl<P: Product> Affine<P> {
     }
 }
 
+impl<P: Product> tape::Saves for Affine<P> {
+    fn saved(&self) -> tape::Saved {
+        match self.activation {
+            Activation::Identity => tape::Saved::Arguments,
+            _ => tape::Saved::ArgumentsAndOutput,
+        }
+    }
+}
+
 impl<P: Product> CustomOp2 for Affine<P> {
     fn name(&self) -> &'static str {
         P::NAME

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// tanh by the rational approximation of Eigen and XLA: odd, within [-1, 1], absolute error below 5e-7.
 #[inline(always)]
-fn tanh(x: f32) -> f32 {
+pub fn tanh(x: f32) -> f32 {
     let x = x.clamp(-7.905_311, 7.905_311); // beyond, tanh is 1 in f32; NaN passes
     let y = x * x;
     let mut odd = -2.760_768_5e-16;
@@ -61,7 +61,7 @@ pub fn add_bias_and_activate(rows: &mut [f32], bias: Option<&[f32]>, activation:
 }
 
 /// Short rows are taken together, so that loops over columns have the length of a few vectors at least.
-fn rows_in_a_pattern(columns: usize) -> usize {
+pub fn rows_in_a_pattern(columns: usize) -> usize {
     (256 / columns.max(1)).max(1)
 }
 

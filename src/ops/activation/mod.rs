@@ -53,6 +53,12 @@ pub fn naive(x: &Tensor, activation: Activation) -> Result<Tensor> {
 
 struct Activate(Activation);
 
+impl tape::Saves for Activate {
+    fn saved(&self) -> tape::Saved {
+        tape::Saved::Output
+    }
+}
+
 impl CustomOp1 for Activate {
     fn name(&self) -> &'static str {
         "activate"

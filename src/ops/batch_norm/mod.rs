@@ -131,6 +131,12 @@ struct BatchNorm {
     activation: Activation,
 }
 
+impl tape::Saves for BatchNorm {
+    fn saved(&self) -> tape::Saved {
+        tape::Saved::Arguments
+    }
+}
+
 impl CustomOp3 for BatchNorm {
     fn name(&self) -> &'static str {
         "batch_norm"
@@ -147,7 +153,7 @@ impl CustomOp3 for BatchNorm {
     ) -> Result<(CpuStorage, Shape)> {
         let (x, weight, bias) = (Array::new(x, lx)?, Array::new(weight, lw)?, Array::new(bias, lb)?);
         let statistics = cpu::Statistics { mean: &self.mean, scale: &self.scale };
-        let output = cpu::forward(x.values, statistics, weight.values, bias.values, self.activation);
+        let output = cpu::Affine::new(statistics, weight.values, bias.values, self.activation).forward(x.values);
         Ok((CpuStorage::F32(output), lx.shape().clone()))
     }
 
@@ -156,26 +162,25 @@ impl CustomOp3 for BatchNorm {
         x: &Tensor,
         weight: &Tensor,
         bias: &Tensor,
-        output: &Tensor,
+        _: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let statistics = cpu::Statistics { mean: &self.mean, scale: &self.scale };
-        let (x_values, output, gradient) = (x.contiguous()?, output.contiguous()?, gradient.contiguous()?);
-        read(&x_values, |values| {
-            read(&output, |output| {
-                read(&gradient, |gradient| {
-                    let pass = cpu::Backward { x: values, output, gradient, statistics, activation: self.activation };
-                    let needed = weight.track_op() || bias.track_op() || (self.trains && x.track_op());
-                    let (for_weight, for_bias) = if needed { pass.parameters() } else { Default::default() };
-                    let for_x = x.track_op().then(|| {
-                        let through = self.trains.then_some((&for_weight[..], &for_bias[..]));
-                        tensor(read(weight, |weight| pass.input(weight, through))?, x.dims())
-                    });
-                    let for_weight = weight.track_op().then(|| tensor(for_weight, weight.dims()));
-                    let for_bias = bias.track_op().then(|| tensor(for_bias, bias.dims()));
-                    Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
-                })
+        let [of_weight, of_bias] = [read(weight, <[f32]>::to_vec)?, read(bias, <[f32]>::to_vec)?];
+        let affine = cpu::Affine::new(statistics, &of_weight, &of_bias, self.activation);
+        read(x, |values| {
+            read(gradient, |gradient| {
+                let needed = weight.track_op() || bias.track_op() || (self.trains && x.track_op());
+                let (for_weight, for_bias) =
+                    if needed { affine.parameter_gradients(values, gradient) } else { Default::default() };
+                let for_x = x.track_op().then(|| {
+                    let through = self.trains.then_some((&for_weight[..], &for_bias[..]));
+                    tensor(affine.input_gradient(values, gradient, through), x.dims())
+                });
+                let for_weight = weight.track_op().then(|| tensor(for_weight, weight.dims()));
+                let for_bias = bias.track_op().then(|| tensor(for_bias, bias.dims()));
+                Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
             })
-        })???
+        })??
     }
 }

@@ -47,6 +47,12 @@ struct CrossEntropy {
     slopes: OnceLock<Vec<f32>>,
 }
 
+impl tape::Saves for CrossEntropy {
+    fn saved(&self) -> tape::Saved {
+        tape::Saved::Nothing
+    }
+}
+
 impl CustomOp1 for CrossEntropy {
     fn name(&self) -> &'static str {
         "cross_entropy"

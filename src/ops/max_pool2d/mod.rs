@@ -51,6 +51,12 @@ struct MaxPool {
     winners: OnceLock<Vec<u32>>,
 }
 
+impl tape::Saves for MaxPool {
+    fn saved(&self) -> tape::Saved {
+        tape::Saved::Nothing
+    }
+}
+
 impl CustomOp1 for MaxPool {
     fn name(&self) -> &'static str {
         "max_pool2d"

@@ -69,6 +69,12 @@ struct NtXent {
     views: OnceLock<cpu::Views>,
 }
 
+impl tape::Saves for NtXent {
+    fn saved(&self) -> tape::Saved {
+        tape::Saved::Arguments
+    }
+}
+
 impl CustomOp2 for NtXent {
     fn name(&self) -> &'static str {
         "nt_xent"

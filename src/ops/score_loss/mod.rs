@@ -47,6 +47,12 @@ struct ScoreLoss {
     target: f64,
 }
 
+impl tape::Saves for ScoreLoss {
+    fn saved(&self) -> tape::Saved {
+        tape::Saved::Arguments
+    }
+}
+
 impl CustomOp1 for ScoreLoss {
     fn name(&self) -> &'static str {
         "score_loss"

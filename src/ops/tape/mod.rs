@@ -8,14 +8,19 @@
 //! for the op; the tokens of its arguments are what the op depends on, so that what candle adds up are scalars. The
 //! gradients themselves are on the tape, by token. An output that goes into one of candle's own ops gets its gradient
 //! from candle and passes it on to the tape. Outside of a training step an op is a plain node of candle's graph.
+//!
+//! Memory is held as long as it will be read, and no longer: an op keeps of its arguments and output what its backward
+//! pass reads ([`Saved`]), and lets go of it in that pass. candle's graph would keep all of it to the end of the step.
 
 mod node;
+mod saved;
 
 use super::parallel::sum_of;
 use super::storage::{read, tensor};
 use candle_core::backprop::GradStore;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Shape, Tensor, TensorId};
 use node::{One, Reshape, Three, Two, record};
+pub use saved::{Saved, Saves};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -75,7 +80,7 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
 }
 
 /// `Tensor::apply_op1`, on the tape if there is one.
-pub fn apply_op1<C: CustomOp1 + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
+pub fn apply_op1<C: CustomOp1 + Saves + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
     match is_recorded(&[x]) {
         true => record([x], One(op)),
         false => x.apply_op1(op),
@@ -83,7 +88,7 @@ pub fn apply_op1<C: CustomOp1 + Send + Sync + 'static>(x: &Tensor, op: C) -> Res
 }
 
 /// `Tensor::apply_op2`, on the tape if there is one.
-pub fn apply_op2<C: CustomOp2 + Send + Sync + 'static>(x: &Tensor, y: &Tensor, op: C) -> Result<Tensor> {
+pub fn apply_op2<C: CustomOp2 + Saves + Send + Sync + 'static>(x: &Tensor, y: &Tensor, op: C) -> Result<Tensor> {
     match is_recorded(&[x, y]) {
         true => record([x, y], Two(op)),
         false => x.apply_op2(y, op),
@@ -91,7 +96,7 @@ pub fn apply_op2<C: CustomOp2 + Send + Sync + 'static>(x: &Tensor, y: &Tensor, o
 }
 
 /// `Tensor::apply_op3`, on the tape if there is one.
-pub fn apply_op3<C: CustomOp3 + Send + Sync + 'static>(x: &Tensor, y: &Tensor, z: &Tensor, op: C) -> Result<Tensor> {
+pub fn apply_op3<C: CustomOp3 + Saves + Send + Sync + 'static>(x: &Tensor, y: &Tensor, z: &Tensor, op: C) -> Result<Tensor> {
     match is_recorded(&[x, y, z]) {
         true => record([x, y, z], Three(op)),
         false => x.apply_op3(y, z, op),
