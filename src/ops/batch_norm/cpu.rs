@@ -28,9 +28,8 @@ fn folded(len: usize, channels: usize) -> usize {
 /// The rows and columns of every block of a matrix with rows of `columns`, block columns outermost.
 fn blocks(len: usize, columns: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let rows = len / columns;
-    let down = |of_columns: Range<usize>| {
-        (0..rows.div_ceil(ROWS)).map(move |row| (tile(row, ROWS, rows), of_columns.clone()))
-    };
+    let down =
+        |of_columns: Range<usize>| (0..rows.div_ceil(ROWS)).map(move |row| (tile(row, ROWS, rows), of_columns.clone()));
     (0..columns.div_ceil(COLUMNS)).flat_map(|column| down(tile(column, COLUMNS, columns))).collect()
 }
 

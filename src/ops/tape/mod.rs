@@ -96,7 +96,12 @@ pub fn apply_op2<C: CustomOp2 + Saves + Send + Sync + 'static>(x: &Tensor, y: &T
 }
 
 /// `Tensor::apply_op3`, on the tape if there is one.
-pub fn apply_op3<C: CustomOp3 + Saves + Send + Sync + 'static>(x: &Tensor, y: &Tensor, z: &Tensor, op: C) -> Result<Tensor> {
+pub fn apply_op3<C: CustomOp3 + Saves + Send + Sync + 'static>(
+    x: &Tensor,
+    y: &Tensor,
+    z: &Tensor,
+    op: C,
+) -> Result<Tensor> {
     match is_recorded(&[x, y, z]) {
         true => record([x, y, z], Three(op)),
         false => x.apply_op3(y, z, op),

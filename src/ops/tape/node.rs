@@ -166,9 +166,7 @@ impl<const N: usize> Node<N> {
         })?;
         // None came, so none goes on, but every argument in candle's graph must have one.
         let mut gradients = match gradient {
-            Some(gradient) => {
-                self.op.backward(arguments.each_ref(), output.as_ref().unwrap_or(token), &gradient)?
-            }
+            Some(gradient) => self.op.backward(arguments.each_ref(), output.as_ref().unwrap_or(token), &gradient)?,
             None => arguments.each_ref().map(|argument| match argument.is_variable() || !argument.track_op() {
                 true => None,
                 false => argument.zeros_like().ok(),
