@@ -2,19 +2,33 @@
 //! channel of the output, then an activation; and the backward pass of that.
 
 use super::activation::{self, Activation};
+use super::precision::Precision;
 use super::storage::{Array, read, tensor};
 use super::tape;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-/// The product at the heart of an op, bilinear in the input and the weight. `gradient` is that of the product's output.
+/// The product at the heart of an op, bilinear in the input and the weight, with its factors in a [`Precision`].
+/// `gradient` is that of the product's output.
 pub trait Product: Send + Sync + 'static {
     const NAME: &'static str;
     /// The shape of the output (its last dimension is what the bias is added to), or why the shapes do not fit.
     fn output_dims(&self, x: &[usize], weight: &[usize]) -> Result<Vec<usize>>;
     /// The product, each tile of it finished by `epilogue`.
-    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>>;
-    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>>;
-    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>>;
+    fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>>;
+    fn input_gradient(
+        &self,
+        x_dims: &[usize],
+        weight: Array,
+        gradient: Array,
+        precision: Precision,
+    ) -> Result<Vec<f32>>;
+    fn weight_gradient(
+        &self,
+        x: Array,
+        weight_dims: &[usize],
+        gradient: Array,
+        precision: Precision,
+    ) -> Result<Vec<f32>>;
 }
 
 /// What a product does to each tile of its output while the tile is in the cache.
@@ -66,7 +80,7 @@ pub fn apply<P: Product>(
     activation: Activation,
 ) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let op = Affine { product, activation };
+    let op = Affine { product, activation, precision: tape::precision() };
     match bias {
         Some(bias) => tape::apply_op3(&x, &weight, &bias.contiguous()?, op),
         None => tape::apply_op2(&x, &weight, op),
@@ -77,6 +91,7 @@ pub fn apply<P: Product>(
 struct Affine<P> {
     product: P,
     activation: Activation,
+    precision: Precision,
 }
 
 type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
@@ -84,7 +99,8 @@ type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 impl<P: Product> Affine<P> {
     fn forward(&self, x: Array, weight: Array, bias: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let dims = self.product.output_dims(x.dims, weight.dims)?;
-        let output = self.product.forward(x, weight, Epilogue { bias, activation: self.activation })?;
+        let epilogue = Epilogue { bias, activation: self.activation };
+        let output = self.product.forward(x, weight, self.precision, epilogue)?;
         Ok((CpuStorage::F32(output), Shape::from(dims)))
     }
 
@@ -103,13 +119,15 @@ impl<P: Product> Affine<P> {
                 let gradient = Array { values: &gradient, dims: output.dims() };
                 let for_x = x.track_op().then(|| {
                     let product = |values: &[f32]| {
-                        self.product.input_gradient(x.dims(), Array { values, dims: weight.dims() }, gradient)
+                        let weight = Array { values, dims: weight.dims() };
+                        self.product.input_gradient(x.dims(), weight, gradient, self.precision)
                     };
                     tensor(read(weight, product)??, x.dims())
                 });
                 let for_weight = weight.track_op().then(|| {
                     let product = |values: &[f32]| {
-                        self.product.weight_gradient(Array { values, dims: x.dims() }, weight.dims(), gradient)
+                        let x = Array { values, dims: x.dims() };
+                        self.product.weight_gradient(x, weight.dims(), gradient, self.precision)
                     };
                     tensor(read(x, product)??, weight.dims())
                 });

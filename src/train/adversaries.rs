@@ -7,7 +7,7 @@ use super::gan_config::GanConfig;
 use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::{Discriminator, Generator};
-use crate::ops;
+use crate::ops::{self, Precision};
 use crate::optim::{Adam, WeightAverage};
 use crate::params::Parameters;
 
@@ -25,6 +25,7 @@ pub struct Adversaries {
     discriminator_adam: Adam,
     generator_adam: Adam,
     loss: AdversarialLoss,
+    precision: Precision,
 }
 
 /// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step.
@@ -68,13 +69,14 @@ impl Adversaries {
             generator_parameters,
             average,
             loss: config.loss(),
+            precision: config.precision,
         })
     }
 
     /// One step: D on a real batch (N, 28, 28, 1) and a detached fake batch, then G on a fresh fake batch. Latents are
     /// (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
-        ops::training_step(|| {
+        ops::training_step(self.precision, || {
             let count = real.dim(0)?;
             let fakes = ops::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
             // One pass for both: no layer of a discriminator looks across the images of a batch.

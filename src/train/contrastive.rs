@@ -7,7 +7,7 @@ use super::simclr_config::{SimclrConfig, ViewBatches};
 use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead};
-use crate::ops;
+use crate::ops::{self, Precision};
 use crate::optim::Optimizer;
 use crate::params::Parameters;
 
@@ -22,6 +22,7 @@ pub struct Contrastive {
     optimizer: Optimizer,
     temperature: f64,
     views: ViewBatches,
+    precision: Precision,
 }
 
 /// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step.
@@ -51,12 +52,13 @@ impl Contrastive {
             optimizer: config.optimizer(trained)?,
             temperature: config.temperature,
             views: config.views,
+            precision: config.precision,
         })
     }
 
     /// One step at learning rate `lr` on the views (2N, 32, 32, 3) of N images: one view of each, then the other of each.
     pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
-        ops::training_step(|| {
+        ops::training_step(self.precision, || {
             let count = views.dim(0)? / 2;
             let halves = |x: &Tensor| Ok::<_, candle_core::Error>((x.narrow(0, 0, count)?, x.narrow(0, count, count)?));
             let (left, right) = match self.views {

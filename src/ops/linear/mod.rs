@@ -4,6 +4,7 @@ mod cpu;
 
 use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
+use super::precision::Precision;
 use super::storage::{Array, is_fused};
 use candle_core::{Result, Tensor, bail};
 
@@ -41,15 +42,15 @@ impl Product for Linear {
         }
     }
 
-    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
+    fn forward(&self, x: Array, weight: Array, _: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
         Ok(cpu::forward(x, weight, epilogue))
     }
 
-    fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
+    fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array, _: Precision) -> Result<Vec<f32>> {
         Ok(cpu::input_gradient(weight, gradient))
     }
 
-    fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array) -> Result<Vec<f32>> {
+    fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array, _: Precision) -> Result<Vec<f32>> {
         Ok(cpu::weight_gradient(x, gradient))
     }
 }
