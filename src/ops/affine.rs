@@ -5,7 +5,7 @@ use super::activation::{self, Activation};
 use super::precision::Precision;
 use super::storage::{Array, read, tensor};
 use super::tape;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 
 /// The product at the heart of an op, bilinear in the input and the weight, with its factors in a [`Precision`].
 /// `gradient` is that of the product's output.
@@ -112,8 +112,11 @@ impl<P: Product> Affine<P> {
     ) -> Result<Gradients> {
         let bias = bias.filter(|bias| bias.track_op());
         let channels = output.dims().last().copied().unwrap_or(1);
+        // Without an activation the output is not kept: it would be read as a copy of its stand-in.
+        let no_values = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
+        let output_values = if self.activation == Activation::Identity { &no_values } else { output };
         read(gradient, |gradient| {
-            read(output, |values| {
+            read(output_values, |values| {
                 let (gradient, sums) =
                     activation::cpu::backward(gradient, values, channels, self.activation, bias.is_some());
                 let gradient = Array { values: &gradient, dims: output.dims() };
