@@ -79,8 +79,12 @@ pub fn apply<P: Product>(
     bias: Option<&Tensor>,
     activation: Activation,
 ) -> Result<Tensor> {
+    let precision = tape::precision();
+    if let Some(what) = precision.missing(x.device()) {
+        bail!("{}: no products in {} here: {what}", P::NAME, precision.name())
+    }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let op = Affine { product, activation, precision: tape::precision() };
+    let op = Affine { product, activation, precision };
     match bias {
         Some(bias) => tape::apply_op3(&x, &weight, &bias.contiguous()?, op),
         None => tape::apply_op2(&x, &weight, op),

@@ -1,5 +1,6 @@
 //! The precision that products are computed in.
 
+use super::matrix::bf16;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
@@ -42,13 +43,10 @@ impl Precision {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 fn missing_for_bf16() -> Option<&'static str> {
-    let has_all = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
-    (!has_all).then_some("this CPU lacks avx512_bf16, the instructions for it (Zen 4, Cooper Lake and later have them)")
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn missing_for_bf16() -> Option<&'static str> {
-    Some("on a CPU it takes x86-64's avx512_bf16, and this is another architecture")
+    match (bf16::are_there(), cfg!(target_arch = "x86_64")) {
+        (true, _) => None,
+        (false, true) => Some("this CPU lacks avx512_bf16 (Zen 4, Cooper Lake and later have it)"),
+        (false, false) => Some("on a CPU it takes x86-64's avx512_bf16, and this is another architecture"),
+    }
 }

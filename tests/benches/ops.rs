@@ -3,19 +3,20 @@
 //! `cargo bench --bench ops -- FILTER`, where `conv2d` is an op and `backward/32 -> 64` one measurement of it. Rates
 //! are floating-point operations a second ("elem/s") where an op is arithmetic: of the plain sum, whatever way the
 //! kernel takes, with `linear/forward/2048 -> 2048` as what the machine can do. Where an op is traffic they are
-//! bytes of the arrays it must read and write. Backward is from a gradient of ones, with what candle's autograd adds.
+//! bytes of the arrays it must read and write. Backward is from a gradient of ones, with what a step's tape adds.
+//! Products are timed in f32 and, on a CPU that has it, in bf16.
 
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::measurement::WallTime;
-use criterion::{BatchSize, Bencher, BenchmarkGroup, Criterion, Throughput};
+use criterion::{Bencher, BenchmarkGroup, Criterion, Throughput};
 use gan::data::augment::Augmentation;
 use gan::data::shapes::{self, Part};
 use gan::data::views::SIDE;
 use gan::losses::adversarial::AdversarialLoss;
 use gan::losses::nt_xent::nt_xent;
-use gan::ops::{self, Activation, AdamStep, SgdRule, SgdStep};
+use gan::ops::{self, Activation, AdamStep, Precision, SgdRule, SgdStep};
 use gan::rng::Stream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -59,7 +60,7 @@ fn linear(group: &mut Group) -> Result<()> {
         let op = |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), activation);
         let dims: [&[usize]; 3] = [&[rows, inputs], &[outputs, inputs], &[outputs]];
         let both = products(rows * inputs * outputs, 2);
-        measure(group, &format!("{inputs} -> {outputs}"), &op, &dims, 0, both)?;
+        measure_product(group, &format!("{inputs} -> {outputs}"), &op, &dims, 0, both)?;
     }
     Ok(())
 }
@@ -99,13 +100,13 @@ fn conv2d(group: &mut Group) -> Result<()> {
         let work = BATCH * outputs * outputs * channels * features * size * size;
         let name = format!("{channels} -> {features}, {size}x{size} on {side}x{side}, stride {stride}");
         if channels > 3 {
-            measure(group, &name, &op, dims, 0, products(work, 2))?;
+            measure_product(group, &name, &op, dims, 0, products(work, 2))?;
         } else {
-            measure(group, &format!("{name}, of data"), &op, dims, 1, products(work, 1))?;
+            measure_product(group, &format!("{name}, of data"), &op, dims, 1, products(work, 1))?;
         }
         // The generator learns from the gradient of the images that it made.
         if channels == 1 {
-            measure(group, &format!("{name}, of fakes"), &op, dims, 0, products(work, 2))?;
+            measure_product(group, &format!("{name}, of fakes"), &op, dims, 0, products(work, 2))?;
         }
     }
     Ok(())
@@ -116,7 +117,7 @@ fn conv_transpose2d(group: &mut Group) -> Result<()> {
         let op = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation);
         let dims: [&[usize]; 3] = [&[BATCH, side, side, channels], &[channels, features, 4, 4], &[features]];
         let both = products(BATCH * side * side * channels * features * 16, 2);
-        measure(group, &format!("{channels} -> {features}, 4x4 on {side}x{side}"), &op, &dims, 0, both)?;
+        measure_product(group, &format!("{channels} -> {features}, 4x4 on {side}x{side}"), &op, &dims, 0, both)?;
     }
     Ok(())
 }
@@ -242,11 +243,41 @@ fn augmentation(group: &mut Group) {
     });
 }
 
+type Op<'a> = &'a (dyn Fn(&[Tensor]) -> Result<Tensor> + Sync);
+
+/// [`measure`] in every precision that this CPU has; those beside f32 stand in the name.
+fn measure_product(
+    group: &mut Group,
+    name: &str,
+    op: Op,
+    dims: &[&[usize]],
+    untracked: usize,
+    work: [Throughput; 2],
+) -> Result<()> {
+    measure(group, name, op, dims, untracked, work.clone())?;
+    match Precision::Bf16.missing(&Device::Cpu) {
+        Some(_) => Ok(()),
+        None => measure_in(Precision::Bf16, group, &format!("{name}, bf16"), op, dims, untracked, work),
+    }
+}
+
 /// Forward and backward of `op` on arguments of these dimensions, all but the first `untracked` of them variables.
 fn measure(
     group: &mut Group,
     name: &str,
-    op: &dyn Fn(&[Tensor]) -> Result<Tensor>,
+    op: Op,
+    dims: &[&[usize]],
+    untracked: usize,
+    work: [Throughput; 2],
+) -> Result<()> {
+    measure_in(Precision::F32, group, name, op, dims, untracked, work)
+}
+
+fn measure_in(
+    precision: Precision,
+    group: &mut Group,
+    name: &str,
+    op: Op,
     dims: &[&[usize]],
     untracked: usize,
     [forward, backward]: [Throughput; 2],
@@ -262,7 +293,7 @@ fn measure(
     fallible(group, &format!("forward/{name}"), |bencher| {
         let arguments = arguments()?;
         op(&arguments)?;
-        bencher.iter(|| op(&arguments));
+        bencher.iter(|| ops::training_step(precision, || op(&arguments)));
         Ok(())
     })?;
     if untracked == dims.len() {
@@ -271,8 +302,16 @@ fn measure(
     group.throughput(backward);
     fallible(group, &format!("backward/{name}"), |bencher| {
         let arguments = arguments()?;
-        op(&arguments)?.backward()?;
-        bencher.iter_batched(|| op(&arguments), |output| output?.backward(), BatchSize::PerIteration);
+        let backward = || -> Result<Duration> {
+            ops::training_step(precision, || {
+                let output = op(&arguments)?;
+                let began = Instant::now();
+                ops::backward(&output)?;
+                Ok(began.elapsed())
+            })
+        };
+        backward()?;
+        bencher.iter_custom(|times| (0..times).filter_map(|_| backward().ok()).sum());
         Ok(())
     })
 }

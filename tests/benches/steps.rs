@@ -1,10 +1,12 @@
-//! Times bare training steps and draws, on data that lies ready: `cargo bench --bench steps -- dcgan`. What a run adds
-//! (loading, logging, grids, checkpoints) is the difference from `images_per_second` of `gan train-gan --json`.
+//! Times bare training steps and draws, on data that lies ready: `cargo bench --bench steps -- dcgan`, in f32 and, on a
+//! CPU that has it, in bf16. What a run adds (loading, logging, grids, checkpoints) is the difference from
+//! `images_per_second` of `gan train-gan --json`.
 
 use candle_core::{Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use criterion::{Criterion, Throughput};
 use gan::models::{Architecture, EncoderArchitecture, Generator, IMAGE_SIZE};
+use gan::ops::Precision;
 use gan::params::Parameters;
 use gan::rng::Stream;
 use gan::sample;
@@ -27,11 +29,12 @@ fn main() -> anyhow::Result<()> {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(5))
         .configure_from_args();
+    let precisions = Precision::ALL.into_iter().filter(|precision| precision.missing(&DEVICE).is_none());
     for model in Architecture::ALL {
-        adversaries(&mut criterion, model)?;
+        precisions.clone().try_for_each(|precision| adversaries(&mut criterion, model, precision))?;
     }
     for encoder in EncoderArchitecture::ALL {
-        contrastive(&mut criterion, encoder)?;
+        precisions.clone().try_for_each(|precision| contrastive(&mut criterion, encoder, precision))?;
     }
     for count in [64, 1024] {
         draws(&mut criterion, count)?;
@@ -41,9 +44,9 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// A step of both networks on a batch of 128: "elem/s" are training images a second.
-fn adversaries(criterion: &mut Criterion, model: Architecture) -> anyhow::Result<()> {
-    timed(criterion, "step", model.name(), 128, || {
-        let config: GanConfig = defaults(&["--model", model.name()])?;
+fn adversaries(criterion: &mut Criterion, model: Architecture, precision: Precision) -> anyhow::Result<()> {
+    timed(criterion, "step", &named(model.name(), precision), 128, || {
+        let config: GanConfig = defaults(&["--model", model.name(), "--precision", precision.name()])?;
         let real = random(&[config.batch_size, IMAGE_SIZE, IMAGE_SIZE, 1], "real")?;
         let latents = ["first", "second"].map(|name| random(&[config.batch_size, config.latent_dim], name));
         let [first, second] = latents;
@@ -54,13 +57,21 @@ fn adversaries(criterion: &mut Criterion, model: Architecture) -> anyhow::Result
 }
 
 /// A step on two views of 64 images: "elem/s" are training images a second.
-fn contrastive(criterion: &mut Criterion, encoder: EncoderArchitecture) -> anyhow::Result<()> {
-    timed(criterion, "step", encoder.name(), 64, || {
-        let config: SimclrConfig = defaults(&["--encoder", encoder.name()])?;
+fn contrastive(criterion: &mut Criterion, encoder: EncoderArchitecture, precision: Precision) -> anyhow::Result<()> {
+    timed(criterion, "step", &named(encoder.name(), precision), 64, || {
+        let config: SimclrConfig = defaults(&["--encoder", encoder.name(), "--precision", precision.name()])?;
         let views = random(&[2 * config.batch_size, SHAPE.height, SHAPE.width, SHAPE.channels], "views")?;
         let mut networks = Contrastive::new(&config, &DEVICE)?;
         Ok(move || networks.step(&views, 1e-3).map(drop))
     })
+}
+
+/// f32 is not said.
+fn named(name: &str, precision: Precision) -> String {
+    match precision {
+        Precision::F32 => name.into(),
+        _ => format!("{name}, {}", precision.name()),
+    }
 }
 
 /// Images of a DCGAN as `gan sample` draws them.

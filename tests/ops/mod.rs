@@ -12,6 +12,7 @@ mod linear;
 mod losses;
 mod optimizer_steps;
 mod pooling;
+mod precision;
 mod residual;
 
 use candle_core::{DType, Device, Result, Tensor, Var};

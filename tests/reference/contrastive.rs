@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
+use gan::ops::Precision;
 use gan::train::contrastive::Contrastive;
 use gan::train::simclr_config::SimclrConfig;
 use serde::Deserialize;
@@ -53,9 +54,10 @@ pub fn filled(name: &str, config: &SimclrConfig) -> Contrastive {
     contrastive
 }
 
-fn check(name: &str) {
-    let record = read_part::<BTreeMap<String, Record>>("simclr", "trajectories").remove(name).unwrap();
+/// Trains as the record does: the networks, and the relative errors of the losses.
+fn train(record: &Record, precision: Precision) -> (Contrastive, Vec<f64>) {
     let mut config = config(&["--encoder", "resnet9", "--optimizer", &record.optimizer, "--views", &record.views]);
+    config.precision = precision;
     config.weight_decay = record.weight_decay;
     config.momentum = record.momentum.unwrap_or(config.momentum);
     config.trust = record.trust.unwrap_or(config.trust);
@@ -66,6 +68,16 @@ fn check(name: &str) {
         let outcome = contrastive.step(&views, record.lr).unwrap();
         errors.push((values(&outcome.loss)[0] / want - 1.0).abs());
     }
+    (contrastive, errors)
+}
+
+fn record(name: &str) -> Record {
+    read_part::<BTreeMap<String, Record>>("simclr", "trajectories").remove(name).unwrap()
+}
+
+fn check(name: &str) {
+    let record = record(name);
+    let (contrastive, errors) = train(&record, Precision::F32);
     let is_near = |(error, spread): (&f64, &f64)| *error <= TOLERANCE.max(ALLOWANCE * spread); // a NaN is not
     assert!(errors.iter().zip(&record.torch_f32_spread).all(is_near), "{name}: relative errors {errors:?}");
 
@@ -97,4 +109,18 @@ fn five_steps_of_sgd_are_pytorchs() {
 #[test]
 fn five_steps_of_lars_are_simclrs() {
     check("lars");
+}
+
+/// Relative, at every step.
+const BF16_TOLERANCE: f64 = 0.02;
+
+#[test]
+fn five_steps_in_bf16_stay_near_pytorchs_f64() {
+    if Precision::Bf16.missing(&Device::Cpu).is_some() {
+        return;
+    }
+    for name in ["adam", "sgd", "lars"] {
+        let (_, errors) = train(&record(name), Precision::Bf16);
+        assert!(errors.iter().all(|error| *error <= BF16_TOLERANCE), "{name} in bf16: relative errors {errors:?}");
+    }
 }

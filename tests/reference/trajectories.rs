@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
+use gan::ops::Precision;
 use gan::params::Parameters;
 use gan::train::adversaries::Adversaries;
 use gan::train::gan_config::GanConfig;
@@ -58,10 +59,16 @@ fn tensors(parameters: &Parameters) -> BTreeMap<String, Tensor> {
     tensors
 }
 
-/// Trains as the record does, with weights whose layers `gain` scales.
-fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, tolerance: fn(f64) -> f64) {
-    let record = read::<BTreeMap<String, Record>>("trajectories").remove(name).unwrap();
-    let config = config(&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"]);
+/// Trains as the record does, with weights whose layers `gain` scales: the networks, and the losses of D and of G.
+fn train(
+    record: &Record,
+    model: &str,
+    networks: &str,
+    gain: fn(&str, &str) -> f64,
+    precision: Precision,
+) -> (Adversaries, [Vec<f64>; 2]) {
+    let mut config = config(&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"]);
+    config.precision = precision;
     let mut adversaries = Adversaries::new(&config, &Device::Cpu).unwrap();
     for (part, parameters) in
         [("discriminator", adversaries.discriminator_parameters()), ("generator", adversaries.generator_parameters())]
@@ -77,6 +84,16 @@ fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, t
         d_losses.extend(values(&outcome.d_loss));
         g_losses.extend(values(&outcome.g_loss));
     }
+    (adversaries, [d_losses, g_losses])
+}
+
+fn record(name: &str) -> Record {
+    read::<BTreeMap<String, Record>>("trajectories").remove(name).unwrap()
+}
+
+fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, tolerance: fn(f64) -> f64) {
+    let record = record(name);
+    let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, Precision::F32);
     record.d_loss.assert(&format!("{name}: d_loss"), &d_losses, tolerance);
     record.g_loss.assert(&format!("{name}: g_loss"), &g_losses, tolerance);
     for (part, want, found) in [
@@ -130,4 +147,26 @@ fn ten_fast_steps_are_as_near_as_pytorchs_own() {
     let tolerance = |spread| TOLERANCE.max(ALLOWANCE * spread);
     check("vanilla_fast", "vanilla", "mlp", mlp_gain, tolerance);
     check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance);
+}
+
+/// Relative, at every step: bf16 has 8 bits, and a step is a few products after each other.
+const BF16_TOLERANCE: f64 = 0.02;
+
+#[test]
+fn ten_steps_in_bf16_stay_near_pytorchs_f64() {
+    if Precision::Bf16.missing(&Device::Cpu).is_some() {
+        return;
+    }
+    type Case = (&'static str, &'static str, &'static str, fn(&str, &str) -> f64);
+    let cases: [Case; 3] = [
+        ("vanilla", "vanilla", "mlp", mlp_gain),
+        ("lsgan", "lsgan", "mlp", mlp_gain),
+        ("dcgan", "dcgan", "dcgan", dcgan_gain),
+    ];
+    for (name, model, networks, gain) in cases {
+        let record = record(name);
+        let (_, [d_losses, g_losses]) = train(&record, model, networks, gain, Precision::Bf16);
+        record.d_loss.assert(&format!("{name} in bf16: d_loss"), &d_losses, |_| BF16_TOLERANCE);
+        record.g_loss.assert(&format!("{name} in bf16: g_loss"), &g_losses, |_| BF16_TOLERANCE);
+    }
 }

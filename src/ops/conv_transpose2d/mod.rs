@@ -96,30 +96,42 @@ impl Product for Transposed {
         Ok(vec![window.images, window.height, window.width, window.channels])
     }
 
-    fn forward(&self, x: Array, weight: Array, _: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
+    fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
         let features = weight.dims[0];
         Ok(match winograd::of(&window, features) {
             Some(products) => products.spread(x.values, weight.values, epilogue),
-            None => window.spread(x.values, weight.values, features, epilogue),
+            None => window.spread(x.values, weight.values, features, precision, epilogue),
         })
     }
 
-    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array, _: Precision) -> Result<Vec<f32>> {
+    fn input_gradient(
+        &self,
+        x_dims: &[usize],
+        weight: Array,
+        gradient: Array,
+        precision: Precision,
+    ) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
         let features = weight.dims[0];
         Ok(match winograd::of(&window, features) {
             Some(products) => products.correlate(gradient.values, weight.values, Epilogue::NONE),
-            None => window.correlate(gradient.values, weight.values, features, Epilogue::NONE),
+            None => window.correlate(gradient.values, weight.values, features, precision, Epilogue::NONE),
         })
     }
 
-    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array, _: Precision) -> Result<Vec<f32>> {
+    fn weight_gradient(
+        &self,
+        x: Array,
+        weight_dims: &[usize],
+        gradient: Array,
+        precision: Precision,
+    ) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
         let features = weight_dims[0];
         Ok(match winograd::of(&window, features) {
             Some(products) => products.weight_gradient(gradient.values, x.values),
-            None => window.weight_gradient(gradient.values, x.values, features),
+            None => window.weight_gradient(gradient.values, x.values, features, precision),
         })
     }
 }

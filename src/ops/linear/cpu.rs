@@ -2,6 +2,7 @@ use crate::ops::affine::Epilogue;
 use crate::ops::layout::cpu::{transpose, transpose_strided};
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{fill_blocks, fill_tiles, scratch, tile};
+use crate::ops::precision::Precision;
 use crate::ops::storage::Array;
 
 /// Outputs of a task of the forward pass and of the weight's gradient, inputs of one of the input's gradient: enough
@@ -14,9 +15,9 @@ const ROWS: usize = 512;
 /// x (N, I), weight (O, I): (N, O)
 ///
 /// Computed as the transpose, weight times xᵀ: the weight, much the larger, is read where it lies, and x is packed.
-pub fn forward(x: Array, weight: Array, epilogue: Epilogue) -> Vec<f32> {
+pub fn forward(x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], weight.dims[0]);
-    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs).transposed());
+    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs).transposed(), precision);
     fill_blocks((count, outputs), (ROWS, SHARE), |rows, columns, block| {
         let of_weight = &weight.values[columns.start * inputs..columns.end * inputs];
         let of_weight = Matrix::new(of_weight, columns.len(), inputs);
@@ -29,19 +30,19 @@ pub fn forward(x: Array, weight: Array, epilogue: Epilogue) -> Vec<f32> {
 }
 
 /// weight (O, I), gradient (N, O): (N, I)
-pub fn input_gradient(weight: Array, gradient: Array) -> Vec<f32> {
+pub fn input_gradient(weight: Array, gradient: Array, precision: Precision) -> Vec<f32> {
     let (count, outputs, inputs) = (gradient.dims[0], weight.dims[0], weight.dims[1]);
     fill_blocks((count, inputs), (ROWS, SHARE), |rows, columns, block| {
         let of_gradient = Matrix::new(&gradient.values[rows.start * outputs..], rows.len(), outputs);
         let of_weight = Matrix::strided(&weight.values[columns.start..], outputs, columns.len(), inputs);
-        multiply_unpacked(of_gradient, of_weight, block, false);
+        multiply_unpacked(of_gradient, of_weight, block, false, precision);
     })
 }
 
 /// x (N, I), gradient (N, O): (O, I)
-pub fn weight_gradient(x: Array, gradient: Array) -> Vec<f32> {
+pub fn weight_gradient(x: Array, gradient: Array, precision: Precision) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], gradient.dims[1]);
-    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs));
+    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs), precision);
     let (sums, _) = fill_tiles(outputs * inputs, SHARE * inputs, |index, sums| {
         let of_outputs = tile(index, SHARE, outputs);
         let len = of_outputs.len();

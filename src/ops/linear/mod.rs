@@ -42,15 +42,15 @@ impl Product for Linear {
         }
     }
 
-    fn forward(&self, x: Array, weight: Array, _: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
-        Ok(cpu::forward(x, weight, epilogue))
+    fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
+        Ok(cpu::forward(x, weight, precision, epilogue))
     }
 
-    fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array, _: Precision) -> Result<Vec<f32>> {
-        Ok(cpu::input_gradient(weight, gradient))
+    fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array, precision: Precision) -> Result<Vec<f32>> {
+        Ok(cpu::input_gradient(weight, gradient, precision))
     }
 
-    fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array, _: Precision) -> Result<Vec<f32>> {
-        Ok(cpu::weight_gradient(x, gradient))
+    fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array, precision: Precision) -> Result<Vec<f32>> {
+        Ok(cpu::weight_gradient(x, gradient, precision))
     }
 }

@@ -1,15 +1,17 @@
 //! Products of matrices: a checked view, the right factor in panels, and the loop over blocks.
 //!
-//! All of it runs on the calling thread, so that the order of sums does not depend on the pool. The left factor is read
+//! A product is in f32, or in bf16 if its panels are. All of it runs on the calling thread, so that the order of sums does not depend on the pool. The left factor is read
 //! where it lies; only the right one is packed, once for all tasks that share it. What is small or shared by many tasks
 //! should therefore stand on the right, and the large factor on the left.
 
+pub mod bf16;
 pub mod kernel;
 mod panels;
 
 pub use panels::{PackedMatrix, Panels};
 
 use crate::ops::parallel::scratch;
+use crate::ops::precision::Precision;
 use crate::ops::simd::with_vectors;
 use kernel::{PANEL, PanelProduct};
 
@@ -67,6 +69,9 @@ pub fn multiply(left: Matrix, right: &Panels, product: &mut [f32], accumulate: b
         }
         return;
     }
+    if right.precision == Precision::Bf16 {
+        return bf16::multiply(left, (right.values, right.columns), product, accumulate);
+    }
     for start in (0..left.columns).step_by(DEPTH) {
         let depth = DEPTH.min(left.columns - start);
         let panels = right.values.chunks_exact(right.rows * PANEL);
@@ -87,10 +92,10 @@ pub fn multiply(left: Matrix, right: &Panels, product: &mut [f32], accumulate: b
 }
 
 /// The same with the right factor as it lies, packed part by part into memory of the thread.
-pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accumulate: bool) {
+pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accumulate: bool, precision: Precision) {
     if left.columns <= DEPTH {
-        return scratch(Panels::len(right.rows, right.columns), |memory| {
-            multiply(left, &Panels::pack(right, memory), product, accumulate);
+        return scratch(Panels::len(right.rows, right.columns, precision), |memory| {
+            multiply(left, &Panels::pack(right, memory, precision), product, accumulate);
         });
     }
     for start in (0..left.columns).step_by(DEPTH) {
@@ -100,6 +105,7 @@ pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accum
             right.transposed().terms(start, depth).transposed(),
             product,
             accumulate || start > 0,
+            precision,
         );
     }
 }
@@ -128,9 +134,9 @@ mod tests {
                     false => Matrix::new(&right, depth, columns),
                 };
                 let mut product = before.clone();
-                multiply_unpacked(of_left, of_right, &mut product, accumulate);
+                multiply_unpacked(of_left, of_right, &mut product, accumulate, Precision::F32);
                 let mut shared = before.clone();
-                multiply(of_left, &PackedMatrix::new(of_right).panels(), &mut shared, accumulate);
+                multiply(of_left, &PackedMatrix::new(of_right, Precision::F32).panels(), &mut shared, accumulate);
                 assert_eq!(product, shared);
                 for (index, found) in product.iter().enumerate() {
                     let (i, j) = (index / columns, index % columns);

@@ -1,38 +1,50 @@
 //! The right factor of a product, packed into panels of columns.
 
-use super::Matrix;
 use super::kernel::PANEL;
+use super::{Matrix, bf16};
 use crate::ops::layout::cpu::transpose_strided;
 use crate::ops::parallel::{fill_tiles, tile};
+use crate::ops::precision::Precision;
 use std::ops::Range;
 
 /// A matrix (K, N) in panels of [`PANEL`] columns, each K x PANEL, the last filled up with zeros: the order in which
-/// [`multiply`](super::multiply) reads its right factor.
+/// [`multiply`](super::multiply) reads its right factor. In bf16 a row of a panel is a pair of rows.
 pub struct Panels<'a> {
     pub(super) values: &'a [f32],
     pub(super) rows: usize,
     pub(super) columns: usize,
+    pub(super) precision: Precision,
+}
+
+/// Values of a panel of a matrix of so many rows.
+fn panel_len(rows: usize, precision: Precision) -> usize {
+    PANEL
+        * match precision {
+            Precision::Bf16 => bf16::pairs(rows),
+            Precision::F32 | Precision::Tf32 => rows,
+        }
 }
 
 impl<'a> Panels<'a> {
     /// Values that a matrix takes as panels.
-    pub fn len(rows: usize, columns: usize) -> usize {
-        rows * columns.next_multiple_of(PANEL)
+    pub fn len(rows: usize, columns: usize, precision: Precision) -> usize {
+        panel_len(rows, precision) * columns.div_ceil(PANEL)
     }
 
     /// Packs `matrix` into `memory`, which has [`Panels::len`] values, on the calling thread.
-    pub fn pack(matrix: Matrix, memory: &'a mut [f32]) -> Self {
-        assert_eq!(memory.len(), Self::len(matrix.rows, matrix.columns));
-        for (index, panel) in memory.chunks_exact_mut((matrix.rows * PANEL).max(1)).enumerate() {
-            pack_panel(matrix, index, panel);
+    pub fn pack(matrix: Matrix, memory: &'a mut [f32], precision: Precision) -> Self {
+        assert_eq!(memory.len(), Self::len(matrix.rows, matrix.columns, precision));
+        for (index, panel) in memory.chunks_exact_mut(panel_len(matrix.rows, precision).max(1)).enumerate() {
+            pack_panel(matrix, index, panel, precision);
         }
-        Self { values: memory, rows: matrix.rows, columns: matrix.columns }
+        Self { values: memory, rows: matrix.rows, columns: matrix.columns, precision }
     }
 
     /// These columns, from the start of a panel on.
     pub fn columns(self, columns: Range<usize>) -> Self {
         assert!(columns.start.is_multiple_of(PANEL) && columns.end <= self.columns);
-        Self { values: &self.values[columns.start * self.rows..], columns: columns.len(), ..self }
+        let start = columns.start / PANEL * panel_len(self.rows, self.precision);
+        Self { values: &self.values[start..], columns: columns.len(), ..self }
     }
 }
 
@@ -41,23 +53,27 @@ pub struct PackedMatrix {
     values: Vec<f32>,
     rows: usize,
     columns: usize,
+    precision: Precision,
 }
 
 impl PackedMatrix {
-    pub fn new(matrix: Matrix) -> Self {
-        let panel = (matrix.rows * PANEL).max(1);
-        let len = Panels::len(matrix.rows, matrix.columns);
-        let (values, _) = fill_tiles(len, panel, |index, panel| pack_panel(matrix, index, panel));
-        Self { values, rows: matrix.rows, columns: matrix.columns }
+    pub fn new(matrix: Matrix, precision: Precision) -> Self {
+        let panel = panel_len(matrix.rows, precision).max(1);
+        let len = Panels::len(matrix.rows, matrix.columns, precision);
+        let (values, _) = fill_tiles(len, panel, |index, panel| pack_panel(matrix, index, panel, precision));
+        Self { values, rows: matrix.rows, columns: matrix.columns, precision }
     }
 
     pub fn panels(&self) -> Panels<'_> {
-        Panels { values: &self.values, rows: self.rows, columns: self.columns }
+        Panels { values: &self.values, rows: self.rows, columns: self.columns, precision: self.precision }
     }
 }
 
 /// Columns of a matrix into one panel.
-fn pack_panel(matrix: Matrix, index: usize, panel: &mut [f32]) {
+fn pack_panel(matrix: Matrix, index: usize, panel: &mut [f32], precision: Precision) {
+    if precision == Precision::Bf16 {
+        return bf16::pack_panel(matrix, index, panel);
+    }
     let Matrix { values, rows, columns, row_stride, column_stride } = matrix;
     let of_columns = tile(index, PANEL, columns);
     let width = of_columns.len();

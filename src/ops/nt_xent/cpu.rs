@@ -7,6 +7,7 @@ use crate::ops::cross_entropy::row;
 use crate::ops::layout::cpu::transpose_strided;
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply};
 use crate::ops::parallel::{fill_tiles, rows_of_a_tile, scratch, tile};
+use crate::ops::precision::Precision;
 use crate::ops::simd::vectorised;
 use std::ops::Range;
 
@@ -27,7 +28,7 @@ pub struct Views {
 pub fn forward(embeddings: Vec<f32>, dim: usize, temperature: f64) -> (f32, Views) {
     let (directions, lengths) = directions(&embeddings, dim);
     let count = lengths.len();
-    let all = PackedMatrix::new(Matrix::new(&directions, count, dim).transposed());
+    let all = PackedMatrix::new(Matrix::new(&directions, count, dim).transposed(), Precision::F32);
     let scale = (1.0 / temperature).min(f64::MAX);
     let (slopes, losses) = fill_tiles(count * count, ROWS * count, |index, block| {
         let rows = tile(index, ROWS, count);
@@ -75,7 +76,7 @@ impl Views {
         let Self { directions, lengths, slopes } = self;
         let count = lengths.len();
         let dim = directions.len() / count;
-        let all = PackedMatrix::new(Matrix::new(directions, count, dim));
+        let all = PackedMatrix::new(Matrix::new(directions, count, dim), Precision::F32);
         let gradient = |index: usize, output: &mut [f32]| {
             let views = tile(index, ROWS, rows.len());
             let views = rows.start + views.start..rows.start + views.end;

@@ -5,6 +5,7 @@ use crate::ops::affine::Epilogue;
 use crate::ops::layout::cpu::transpose;
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{self, fill_tiles, scratch, tile};
+use crate::ops::precision::Precision;
 
 /// Values of a tile of patches: 512 KiB, so that a tile stays in a core's second-level cache.
 const PATCHES: usize = 128 * 1024;
@@ -22,9 +23,17 @@ impl Window {
     }
 
     /// The images (N, H, W, C) correlated with `weight` (O, C, K, K) at each place: (N, down, across, O).
-    pub fn correlate(&self, images: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
+    pub fn correlate(
+        &self,
+        images: &[f32],
+        weight: &[f32],
+        features: usize,
+        precision: Precision,
+        epilogue: Epilogue,
+    ) -> Vec<f32> {
         let (patch, size) = (self.patch(), self.tile());
-        let packed = PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch).transposed());
+        let packed =
+            PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch).transposed(), precision);
         fill_tiles(self.places() * features, size * features, |index, output| {
             let places = tile(index, size, self.places());
             scratch(places.len() * patch, |memory| {
@@ -37,11 +46,18 @@ impl Window {
 
     /// The adjoint of [`Window::correlate`] in the images: `values` (N, down, across, O) spread by `weight`
     /// (O, C, K, K) over the images (N, H, W, C).
-    pub fn spread(&self, values: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
+    pub fn spread(
+        &self,
+        values: &[f32],
+        weight: &[f32],
+        features: usize,
+        precision: Precision,
+        epilogue: Epilogue,
+    ) -> Vec<f32> {
         let (patch, places, image) = (self.patch(), self.places_of_an_image(), self.image());
         let weight = self.channels_last(weight);
         let of_weight = Matrix::new(&weight, features, patch);
-        let packed = PackedMatrix::new(of_weight);
+        let packed = PackedMatrix::new(of_weight, precision);
         // A tile is some images. Where they have more places than fit into the cache, they are done part by part.
         let images_a_tile = (2 * PATCHES / (places * patch)).clamp(1, 8);
         let places_a_part = match self.has_few_channels() {
@@ -63,7 +79,9 @@ impl Window {
                 }
                 scratch(part.len() * patch, |patches| {
                     match self.has_few_channels() {
-                        true => multiply_unpacked(of_weight.transposed(), of_values.transposed(), patches, false),
+                        true => {
+                            multiply_unpacked(of_weight.transposed(), of_values.transposed(), patches, false, precision)
+                        }
                         false => multiply(of_values, &packed.panels(), patches, false),
                     }
                     self.scatter(patches, part, images.start, output);
@@ -75,7 +93,7 @@ impl Window {
     }
 
     /// The gradient of the weight (O, C, K, K), from that of [`Window::correlate`]'s output (N, down, across, O).
-    pub fn weight_gradient(&self, images: &[f32], gradient: &[f32], features: usize) -> Vec<f32> {
+    pub fn weight_gradient(&self, images: &[f32], gradient: &[f32], features: usize, precision: Precision) -> Vec<f32> {
         let (patch, size) = (self.patch(), self.tile());
         let tiles = self.places().div_ceil(size);
         // A number of partial sums that depends on the shapes alone, added in order: at most 16 MiB of them.
@@ -86,7 +104,13 @@ impl Window {
                 let places = tile(index, size, self.places());
                 let of_gradient = Matrix::new(&gradient[places.start * features..], places.len(), features);
                 scratch(places.len() * patch, |memory| {
-                    multiply_unpacked(self.gather(images, places, memory).transposed(), of_gradient, &mut sum, true);
+                    multiply_unpacked(
+                        self.gather(images, places, memory).transposed(),
+                        of_gradient,
+                        &mut sum,
+                        true,
+                        precision,
+                    );
                 });
             }
             sum
@@ -138,13 +162,13 @@ mod tests {
             let weight = random(features * one.patch());
             let (images, values) = (random(many.images * many.image()), random(many.places() * features));
             let none = Epilogue::NONE;
-            let seen = many.correlate(&images, &weight, features, none);
-            let spread = many.spread(&values, &weight, features, none);
+            let seen = many.correlate(&images, &weight, features, Precision::F32, none);
+            let spread = many.spread(&values, &weight, features, Precision::F32, none);
             for image in 0..many.images {
                 let of_image =
                     |values: &[f32]| values[image * values.len() / 11..(image + 1) * values.len() / 11].to_vec();
-                assert_eq!(one.correlate(&of_image(&images), &weight, features, none), of_image(&seen));
-                assert_eq!(one.spread(&of_image(&values), &weight, features, none), of_image(&spread));
+                assert_eq!(one.correlate(&of_image(&images), &weight, features, Precision::F32, none), of_image(&seen));
+                assert_eq!(one.spread(&of_image(&values), &weight, features, Precision::F32, none), of_image(&spread));
             }
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ops::Precision;
 use crate::ops::window::places;
 use crate::rng::Stream;
 
@@ -76,11 +77,11 @@ fn errors(case: Case) -> [[f64; 2]; 3] {
     });
     let none = Epilogue::NONE;
     [
-        [products.correlate(&x, &weight, none), window.correlate(&x, &weight, features, none)]
+        [products.correlate(&x, &weight, none), window.correlate(&x, &weight, features, Precision::F32, none)]
             .map(|found| error(&found, &output)),
-        [products.spread(&gradient, &weight, none), window.spread(&gradient, &weight, features, none)]
+        [products.spread(&gradient, &weight, none), window.spread(&gradient, &weight, features, Precision::F32, none)]
             .map(|found| error(&found, &for_x)),
-        [products.weight_gradient(&x, &gradient), window.weight_gradient(&x, &gradient, features)]
+        [products.weight_gradient(&x, &gradient), window.weight_gradient(&x, &gradient, features, Precision::F32)]
             .map(|found| error(&found, &for_weight)),
     ]
 }
