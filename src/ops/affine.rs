@@ -4,6 +4,13 @@
 use super::activation::{self, Activation};
 use super::storage::{Array, read, tensor};
 use super::tape;
+#[cfg(feature = "cuda")]
+use super::{
+    cuda::{self, Arithmetic, Fresh, Gpu},
+    window::cuda::Finish,
+};
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, DType};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 /// The product at the heart of an op, bilinear in the input and the weight. `gradient` is that of the product's output.
@@ -15,6 +22,35 @@ pub trait Product: Send + Sync + 'static {
     fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>>;
     fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>>;
     fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>>;
+
+    /// The product on CUDA, finished.
+    #[cfg(feature = "cuda")]
+    fn cuda_forward(&self, on: On, x: cuda::Array, weight: cuda::Array, finish: Finish) -> Result<Fresh>;
+    /// The gradient of an input of these dimensions and type.
+    #[cfg(feature = "cuda")]
+    fn cuda_input_gradient(
+        &self,
+        on: On,
+        x: (&[usize], DType),
+        weight: cuda::Array,
+        gradient: cuda::Array,
+    ) -> Result<Fresh>;
+    #[cfg(feature = "cuda")]
+    fn cuda_weight_gradient(
+        &self,
+        on: On,
+        x: cuda::Array,
+        weight_dims: &[usize],
+        gradient: cuda::Array,
+    ) -> Result<Fresh>;
+}
+
+/// Where, and in which arithmetic, a product on CUDA is computed.
+#[cfg(feature = "cuda")]
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    pub gpu: &'a Gpu,
+    pub arithmetic: Arithmetic,
 }
 
 /// What a product does to each tile of its output while the tile is in the cache.
@@ -66,7 +102,12 @@ pub fn apply<P: Product>(
     activation: Activation,
 ) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let op = Affine { product, activation };
+    let op = Affine {
+        product,
+        activation,
+        #[cfg(feature = "cuda")]
+        arithmetic: Arithmetic::of(x.dtype()),
+    };
     match bias {
         Some(bias) => tape::apply_op3(&x, &weight, &bias.contiguous()?, op),
         None => tape::apply_op2(&x, &weight, op),
@@ -77,6 +118,9 @@ pub fn apply<P: Product>(
 struct Affine<P> {
     product: P,
     activation: Activation,
+    /// The backward pass has that of the forward pass.
+    #[cfg(feature = "cuda")]
+    arithmetic: Arithmetic,
 }
 
 type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
@@ -95,6 +139,10 @@ impl<P: Product> Affine<P> {
         gradient: &Tensor,
     ) -> Result<Gradients> {
         let bias = bias.filter(|bias| bias.track_op());
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            return self.cuda_backward((x, weight, bias), output, gradient);
+        }
         let channels = output.dims().last().copied().unwrap_or(1);
         read(gradient, |gradient| {
             read(output, |values| {
@@ -120,6 +168,54 @@ impl<P: Product> Affine<P> {
     }
 }
 
+#[cfg(feature = "cuda")]
+impl<P: Product> Affine<P> {
+    fn cuda_forward(&self, x: &CudaStorage, weight: &CudaStorage, dims: [&Layout; 2], finish: Finish) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&x.device)?;
+        let on = On { gpu: &gpu, arithmetic: self.arithmetic };
+        let (x, weight) = (cuda::Array::new(x, dims[0])?, cuda::Array::new(weight, dims[1])?);
+        Ok(self.product.cuda_forward(on, x, weight, finish)?.into_storage())
+    }
+
+    fn cuda_backward(
+        &self,
+        (x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>),
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<Gradients> {
+        let gradient = gradient.contiguous()?;
+        let x_dtype = x.dtype();
+        cuda::lend(&gradient, |gpu, gradient| {
+            let on = On { gpu, arithmetic: self.arithmetic };
+            let of_output = match self.activation {
+                Activation::Identity => gradient, // not read, and not kept
+                _ => cuda::lend(output, |_, output| Ok(output.reshaped(gradient.dims)))?,
+            };
+            let (before, for_bias) = match (bias, self.activation) {
+                (Some(_), activation) => {
+                    let (before, sums) = activation::cuda::bias_gradient(gpu, gradient, of_output, activation)?;
+                    (before, Some(sums.into_tensor()))
+                }
+                (None, Activation::Identity) => (None, None),
+                (None, activation) => {
+                    (Some(activation::cuda::gradient(gpu, gradient, of_output, activation)?), None)
+                }
+            };
+            let gradient = before.as_ref().map_or(gradient, Fresh::array);
+            let for_x = x.track_op().then(|| {
+                cuda::lend(weight, |_, weight| {
+                    self.product.cuda_input_gradient(on, (x.dims(), x_dtype), weight, gradient)
+                })
+            });
+            let for_weight = weight.track_op().then(|| {
+                cuda::lend(x, |_, x| self.product.cuda_weight_gradient(on, x, weight.dims(), gradient))
+            });
+            let tensor = |fresh: Option<Result<Fresh>>| fresh.map(|fresh| fresh.map(Fresh::into_tensor)).transpose();
+            Ok((tensor(for_x)?, tensor(for_weight)?, for_bias))
+        })
+    }
+}
+
 impl<P: Product> tape::Saves for Affine<P> {
     fn saved(&self) -> tape::Saved {
         match self.activation {
@@ -136,6 +232,17 @@ impl<P: Product> CustomOp2 for Affine<P> {
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, weight: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         self.forward(Array::new(x, lx)?, Array::new(weight, lw)?, None)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.cuda_forward(x, weight, [lx, lw], Finish { bias: None, activation: self.activation })
     }
 
     fn bwd(
@@ -165,6 +272,20 @@ impl<P: Product> CustomOp3 for Affine<P> {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         self.forward(Array::new(x, lx)?, Array::new(weight, lw)?, Some(Array::new(bias, lb)?.values))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+        bias: &CudaStorage,
+        lb: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let finish = Finish { bias: Some(cuda::Array::new(bias, lb)?), activation: self.activation };
+        self.cuda_forward(x, weight, [lx, lw], finish)
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Gradients> {

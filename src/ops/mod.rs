@@ -18,6 +18,8 @@ mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
 mod cross_entropy;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod layout;
 mod lerp;
 mod linear;
@@ -25,7 +27,9 @@ mod matrix;
 mod max_pool2d;
 mod mean_pool2d;
 mod nt_xent;
+mod optimizer;
 mod parallel;
+mod repeated;
 mod score_loss;
 mod sgd;
 mod simd;
@@ -37,7 +41,7 @@ mod winograd;
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam_step};
 pub use add_relu::add_relu;
-pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
+pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, track_statistics};
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
@@ -47,12 +51,26 @@ pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::mean_pool2d;
 pub use nt_xent::nt_xent;
+pub use optimizer::{AdamSlot, SgdSlot, StepNumbers, adam_steps, lerp_all, sgd_steps};
+pub use repeated::Repeated;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
-pub use tape::{backward, inference, reshape, training_step};
+pub use tape::{backward, inference, reshape, rows, sum, training_step};
 // For kernels on plain memory elsewhere: the augmentation's.
 pub(crate) use parallel::scratch;
 pub(crate) use simd::vectorised;
+
+/// Opens a CUDA device as the ops need it.
+#[cfg(feature = "cuda")]
+pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    cuda::Gpu::open(ordinal)
+}
+
+/// An error: this binary was built without CUDA.
+#[cfg(not(feature = "cuda"))]
+pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    candle_core::Device::new_cuda(ordinal)
+}
 
 /// The ops as compositions of candle's own: slow, for every device and dtype, with the same shapes and gradients.
 pub mod naive {
