@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use candle_core::{Device, utils};
 
-use crate::ops;
+use crate::error::Failure;
+use crate::ops::{self, Precision};
 
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +82,18 @@ pub fn name(device: &Device) -> String {
         candle_core::DeviceLocation::Cpu => "cpu".into(),
         candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
         candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+/// Refuses a precision that the device has no arithmetic for: there is no silent change to another. Exit code 2.
+pub fn check_precision(precision: Precision, device: &Device) -> anyhow::Result<()> {
+    match precision.missing(device) {
+        None => Ok(()),
+        Some(what) => anyhow::bail!(Failure::Usage(format!(
+            "--precision {}: not on {}: {what}\nleave the flag out, or give --precision f32",
+            precision.name(),
+            name(device),
+        ))),
     }
 }
 

@@ -24,6 +24,8 @@ mod eval;
 mod models;
 // Ops: parity with their twins, gradients, threads, NaN.
 mod ops;
+// `--precision`: refusals, resumption.
+mod precision;
 // Networks, losses, optimizers and steps of training against PyTorch.
 mod reference;
 // Pictures of SimCLR: curves, confusion matrices, maps of features, sheets of views.

@@ -2,26 +2,40 @@
 //! channel of the output, then an activation; and the backward pass of that.
 
 use super::activation::{self, Activation};
+use super::precision::Precision;
 use super::storage::{Array, read, tensor};
 use super::tape;
 #[cfg(feature = "cuda")]
 use super::{
-    cuda::{self, Arithmetic, Fresh, Gpu},
+    cuda::{self, Fresh, Gpu},
     window::cuda::Finish,
 };
 #[cfg(feature = "cuda")]
-use candle_core::{CudaStorage, DType};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
-/// The product at the heart of an op, bilinear in the input and the weight. `gradient` is that of the product's output.
+/// The product at the heart of an op, bilinear in the input and the weight, with its factors in a [`Precision`].
+/// `gradient` is that of the product's output.
 pub trait Product: Send + Sync + 'static {
     const NAME: &'static str;
     /// The shape of the output (its last dimension is what the bias is added to), or why the shapes do not fit.
     fn output_dims(&self, x: &[usize], weight: &[usize]) -> Result<Vec<usize>>;
     /// The product, each tile of it finished by `epilogue`.
-    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>>;
-    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>>;
-    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>>;
+    fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>>;
+    fn input_gradient(
+        &self,
+        x_dims: &[usize],
+        weight: Array,
+        gradient: Array,
+        precision: Precision,
+    ) -> Result<Vec<f32>>;
+    fn weight_gradient(
+        &self,
+        x: Array,
+        weight_dims: &[usize],
+        gradient: Array,
+        precision: Precision,
+    ) -> Result<Vec<f32>>;
 
     /// The product on CUDA, finished.
     #[cfg(feature = "cuda")]
@@ -50,7 +64,7 @@ pub trait Product: Send + Sync + 'static {
 #[derive(Clone, Copy)]
 pub struct On<'a> {
     pub gpu: &'a Gpu,
-    pub arithmetic: Arithmetic,
+    pub precision: Precision,
 }
 
 /// What a product does to each tile of its output while the tile is in the cache.
@@ -102,15 +116,19 @@ pub fn apply<P: Product>(
     activation: Activation,
 ) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let op = Affine {
-        product,
-        activation,
-        #[cfg(feature = "cuda")]
-        arithmetic: Arithmetic::of(x.dtype()),
-    };
+    let precision = precision_of(&x);
+    let op = Affine { product, activation, precision };
     match bias {
         Some(bias) => tape::apply_op3(&x, &weight, &bias.contiguous()?, op),
         None => tape::apply_op2(&x, &weight, op),
+    }
+}
+
+/// The step's precision; inputs that are bf16 are multiplied as that.
+fn precision_of(x: &Tensor) -> Precision {
+    match x.dtype() {
+        DType::BF16 => Precision::Bf16,
+        _ => tape::precision(),
     }
 }
 
@@ -119,8 +137,7 @@ struct Affine<P> {
     product: P,
     activation: Activation,
     /// The backward pass has that of the forward pass.
-    #[cfg(feature = "cuda")]
-    arithmetic: Arithmetic,
+    precision: Precision,
 }
 
 type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
@@ -128,7 +145,8 @@ type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 impl<P: Product> Affine<P> {
     fn forward(&self, x: Array, weight: Array, bias: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let dims = self.product.output_dims(x.dims, weight.dims)?;
-        let output = self.product.forward(x, weight, Epilogue { bias, activation: self.activation })?;
+        let epilogue = Epilogue { bias, activation: self.activation };
+        let output = self.product.forward(x, weight, self.precision, epilogue)?;
         Ok((CpuStorage::F32(output), Shape::from(dims)))
     }
 
@@ -151,13 +169,15 @@ impl<P: Product> Affine<P> {
                 let gradient = Array { values: &gradient, dims: output.dims() };
                 let for_x = x.track_op().then(|| {
                     let product = |values: &[f32]| {
-                        self.product.input_gradient(x.dims(), Array { values, dims: weight.dims() }, gradient)
+                        let weight = Array { values, dims: weight.dims() };
+                        self.product.input_gradient(x.dims(), weight, gradient, self.precision)
                     };
                     tensor(read(weight, product)??, x.dims())
                 });
                 let for_weight = weight.track_op().then(|| {
                     let product = |values: &[f32]| {
-                        self.product.weight_gradient(Array { values, dims: x.dims() }, weight.dims(), gradient)
+                        let x = Array { values, dims: x.dims() };
+                        self.product.weight_gradient(x, weight.dims(), gradient, self.precision)
                     };
                     tensor(read(x, product)??, weight.dims())
                 });
@@ -172,7 +192,7 @@ impl<P: Product> Affine<P> {
 impl<P: Product> Affine<P> {
     fn cuda_forward(&self, x: &CudaStorage, weight: &CudaStorage, dims: [&Layout; 2], finish: Finish) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(&x.device)?;
-        let on = On { gpu: &gpu, arithmetic: self.arithmetic };
+        let on = On { gpu: &gpu, precision: self.precision };
         let (x, weight) = (cuda::Array::new(x, dims[0])?, cuda::Array::new(weight, dims[1])?);
         Ok(self.product.cuda_forward(on, x, weight, finish)?.into_storage())
     }
@@ -186,7 +206,7 @@ impl<P: Product> Affine<P> {
         let gradient = gradient.contiguous()?;
         let x_dtype = x.dtype();
         cuda::lend(&gradient, |gpu, gradient| {
-            let on = On { gpu, arithmetic: self.arithmetic };
+            let on = On { gpu, precision: self.precision };
             let of_output = match self.activation {
                 Activation::Identity => gradient, // not read, and not kept
                 _ => cuda::lend(output, |_, output| Ok(output.reshaped(gradient.dims)))?,

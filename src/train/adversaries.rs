@@ -7,7 +7,7 @@ use super::gan_config::GanConfig;
 use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::{Discriminator, Generator};
-use crate::ops;
+use crate::ops::{self, Precision};
 use crate::optim::{Adam, WeightAverage};
 use crate::params::Parameters;
 
@@ -26,6 +26,7 @@ pub struct Adversaries {
     generator_adam: Adam,
     loss: AdversarialLoss,
     steps: ops::Repeated<StepOutcome>,
+    precision: Precision,
 }
 
 /// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step, and
@@ -71,6 +72,7 @@ impl Adversaries {
             average,
             loss: config.loss(),
             steps: ops::Repeated::default(),
+            precision: config.precision,
         })
     }
 
@@ -94,7 +96,7 @@ impl Adversaries {
 
     /// What the device does in a step.
     fn compute(&self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
-        ops::training_step(|| {
+        ops::training_step(self.precision, || {
             let count = real.dim(0)?;
             let fakes = ops::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
             // One pass for both: no layer of a discriminator looks across the images of a batch.

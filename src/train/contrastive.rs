@@ -7,7 +7,7 @@ use super::simclr_config::{SimclrConfig, ViewBatches};
 use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead};
-use crate::ops;
+use crate::ops::{self, Precision};
 use crate::optim::Optimizer;
 use crate::params::Parameters;
 
@@ -23,6 +23,7 @@ pub struct Contrastive {
     temperature: f64,
     views: ViewBatches,
     steps: ops::Repeated<StepOutcome>,
+    precision: Precision,
 }
 
 /// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step, and before
@@ -54,6 +55,7 @@ impl Contrastive {
             temperature: config.temperature,
             views: config.views,
             steps: ops::Repeated::default(),
+            precision: config.precision,
         })
     }
 
@@ -71,7 +73,7 @@ impl Contrastive {
 
     /// What the device does in a step.
     fn compute(&self, views: &Tensor) -> Result<StepOutcome> {
-        ops::training_step(|| {
+        ops::training_step(self.precision, || {
             let count = views.dim(0)? / 2;
             let halves = |x: &Tensor| Ok::<_, Error>((ops::rows(x, 0, count)?, ops::rows(x, count, count)?));
             let (left, right) = match self.views {

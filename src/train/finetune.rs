@@ -22,6 +22,7 @@ use super::state::{Tensors, first_non_finite};
 use crate::checkpoint::RunDirectory;
 use crate::data::supply::steps_per_epoch;
 use crate::data::{Dataset, Images};
+use crate::device::check_precision;
 use crate::error::Failure;
 use crate::eval::top_k;
 use crate::models::Encoder;
@@ -63,6 +64,7 @@ pub fn finetune(
         config = run.config.clone();
         config.validate()?;
     }
+    check_precision(config.precision, device)?;
     let source = encoder_source::find(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
     let name = options.run.clone().unwrap_or_else(|| format!("{}-finetune", source.name));
     if resumed.is_none() && !options.force && config.embeddings.is_none() {
@@ -211,7 +213,8 @@ impl<'a> Tuning<'a> {
             EncoderKind::Untrained => encoder_source::fresh(self.source.architecture, config.seed, &self.device)?,
         };
         let classes = self.dataset.classes.len();
-        let mut probe = Probe::new(self.source.architecture, parameters, classes, config.seed, full, config.adam())?;
+        let (adam, precision) = (config.adam(), config.precision);
+        let mut probe = Probe::new(self.source.architecture, parameters, classes, config.seed, full, adam, precision)?;
         let hash = probe.encoder_hash()?;
         let mut step = 0;
         if let Some((at, state)) = self.stopped_at.take() {

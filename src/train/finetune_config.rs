@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::labels::Labels;
 use crate::error::Failure;
 use crate::models::EncoderArchitecture;
+use crate::ops::Precision;
 use crate::optim::AdamConfig;
 
 /// What is trained with the labels.
@@ -76,6 +77,12 @@ pub struct FinetuneConfig {
     /// L2 penalty, added to the gradient
     #[arg(long, value_name = "W", default_value_t = 1e-6)]
     pub weight_decay: f64,
+
+    /// Precision of the factors of products of matrices and convolutions, where the device has it; weights, moments
+    /// and sums are f32
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[serde(default)] // runs from before it were in f32
+    pub precision: Precision,
 
     /// Seed of the linear layer, the untrained encoder, the order of the images and their views
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -16,6 +16,7 @@ use super::signals::StopRequest;
 use crate::checkpoint::RunDirectory;
 use crate::data::batches::{BatchPlan, Batches};
 use crate::data::{self, ImageShape};
+use crate::device::check_precision;
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
 use crate::report::{Console, Figure, GanRecord, RunLog, TrainingStatus};
@@ -44,6 +45,7 @@ pub fn train(
     }
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
+    check_precision(config.precision, device)?;
     let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;

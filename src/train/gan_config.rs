@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Failure;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
+use crate::ops::Precision;
 use crate::optim::AdamConfig;
 
 /// What to train, on what, how long, and how often to write what.
@@ -76,6 +77,12 @@ pub struct GanConfig {
     /// Keep no averaged generator
     #[arg(long)]
     pub no_ema: bool,
+
+    /// Precision of the factors of products of matrices and convolutions, where the device has it; weights, moments
+    /// and sums are f32
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[serde(default)] // runs from before it were in f32
+    pub precision: Precision,
 
     /// Seed of the initial weights, the order of the images and the latents
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -8,7 +8,7 @@ use super::state::{Parts, Tensors, joined, misfit};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderArchitecture, linear_classifier};
-use crate::ops;
+use crate::ops::{self, Precision};
 use crate::optim::{Adam, AdamConfig};
 use crate::params::Parameters;
 
@@ -23,6 +23,7 @@ pub struct Probe {
     classifier_parameters: Parameters,
     adam: Adam,
     trains_encoder: bool,
+    precision: Precision,
 }
 
 impl Probe {
@@ -35,6 +36,7 @@ impl Probe {
         seed: u64,
         trains_encoder: bool,
         adam: AdamConfig,
+        precision: Precision,
     ) -> Result<Self> {
         let classifier_parameters = Parameters::new(seed, "classifier", encoder_parameters.device());
         let classifier = linear_classifier(architecture.features(), classes, classifier_parameters.builder().pp("fc"))?;
@@ -50,22 +52,27 @@ impl Probe {
             classifier_parameters,
             adam: Adam::new(trained, adam)?,
             trains_encoder,
+            precision,
         })
     }
 
     /// One step on pictures (N, 32, 32, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
     pub fn step(&mut self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        ops::training_step(|| {
+        ops::training_step(self.precision, || {
             let features = match self.trains_encoder {
                 true => self.encoder.forward_t(pictures, true)?,
                 false => self.frozen_encoder.forward_t(pictures, false)?,
             }; // (N, D)
-            self.step_on_features(&features, labels)
+            self.learn(&features, labels)
         })
     }
 
     /// The same on features (N, D) that are there already.
     pub fn step_on_features(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        ops::training_step(self.precision, || self.learn(features, labels))
+    }
+
+    fn learn(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let loss = cross_entropy(&self.classifier.forward(features)?, labels)?;
         self.adam.step(&ops::backward(&loss)?)?;
         Ok(loss.detach())
@@ -149,7 +156,7 @@ mod tests {
     fn train(trains_encoder: bool) -> (Probe, String, String) {
         let parameters = fresh(ARCHITECTURE, 0, &Device::Cpu).unwrap();
         let adam = AdamConfig { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
-        let mut probe = Probe::new(ARCHITECTURE, parameters, 3, 0, trains_encoder, adam).unwrap();
+        let mut probe = Probe::new(ARCHITECTURE, parameters, 3, 0, trains_encoder, adam, Precision::F32).unwrap();
         let before = probe.encoder_hash().unwrap();
         let labels = Tensor::new(&[0u32, 1, 2, 0], &Device::Cpu).unwrap();
         for _ in 0..3 {
@@ -187,7 +194,7 @@ mod tests {
         let (saved, _, _) = train(true);
         let parameters = fresh(ARCHITECTURE, 7, &Device::Cpu).unwrap();
         let adam = AdamConfig { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
-        let mut other = Probe::new(ARCHITECTURE, parameters, 3, 9, true, adam).unwrap();
+        let mut other = Probe::new(ARCHITECTURE, parameters, 3, 9, true, adam, Precision::F32).unwrap();
         other.restore(&saved.state(), 3).unwrap();
         for probe in [&mut probe, &mut other] {
             probe.step(&pictures(4), &labels).unwrap();

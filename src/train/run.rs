@@ -138,9 +138,13 @@ where
     let saved_path = directory.weights.join("config.json");
     let saved = std::fs::read(&saved_path).map_err(|error| Failure::reading(&saved_path, error))?;
     let saved: Value = serde_json::from_slice(&saved).map_err(|error| Failure::reading(&saved_path, error))?;
-    let config = reconcile(saved, &serde_json::to_value(config)?, typed, &name)?;
-    let config = serde_json::from_value(config)
-        .map_err(|error| Failure::reading(&saved_path, format!("not the configuration of such a run: {error}")))?;
+    let config_of = |value: Value| {
+        serde_json::from_value::<C>(value)
+            .map_err(|error| Failure::reading(&saved_path, format!("not the configuration of such a run: {error}")))
+    };
+    // By way of the struct: a field that came after the run has its default, which a flag may contradict too.
+    let saved = serde_json::to_value(config_of(saved)?)?;
+    let config = config_of(reconcile(saved, &serde_json::to_value(config)?, typed, &name)?)?;
 
     let mut notes = Vec::new();
     let checkpoint = match chosen {

@@ -17,6 +17,7 @@ use super::simclr_config::SimclrConfig;
 use crate::checkpoint::RunDirectory;
 use crate::data::views::{ViewPlan, Views};
 use crate::data::{Dataset, ImageShape, Images};
+use crate::device::check_precision;
 use crate::error::Failure;
 use crate::eval::embedding::{alignment, uniformity};
 use crate::optim::Schedule;
@@ -46,6 +47,7 @@ pub fn pretrain(
     }
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
+    check_precision(config.precision, device)?;
     let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::augment::Augmentation;
 use crate::error::Failure;
 use crate::models::EncoderArchitecture;
+use crate::ops::Precision;
 use crate::optim::{Adam, AdamConfig, Decay, Optimizer, Schedule, Sgd, SgdConfig};
 
 /// Which optimizer moves the weights.
@@ -130,6 +131,12 @@ pub struct SimclrConfig {
     /// Probability that a view has no colour
     #[arg(long, value_name = "P", default_value_t = 0.2, help_heading = "The views")]
     pub grey: f32,
+
+    /// Precision of the factors of products of matrices and convolutions, where the device has it; weights, moments
+    /// and sums are f32
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[serde(default)] // runs from before it were in f32
+    pub precision: Precision,
 
     /// Seed of the initial weights, the order of the images and the views
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -2,6 +2,7 @@
 
 use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
+use super::precision::Precision;
 use super::storage::{Array, is_fused};
 use super::window::{Window, places};
 use super::winograd;
@@ -101,7 +102,7 @@ impl Product for Convolution {
         Ok(vec![window.images, window.down, window.across, weight[0]])
     }
 
-    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
+    fn forward(&self, x: Array, weight: Array, _: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
         let features = weight.dims[0];
         Ok(match winograd::of(&window, features) {
@@ -110,7 +111,7 @@ impl Product for Convolution {
         })
     }
 
-    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
+    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array, _: Precision) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
         let features = weight.dims[0];
         Ok(match winograd::of(&window, features) {
@@ -119,7 +120,7 @@ impl Product for Convolution {
         })
     }
 
-    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
+    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array, _: Precision) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
         let features = weight_dims[0];
         Ok(match winograd::of(&window, features) {

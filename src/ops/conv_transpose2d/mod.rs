@@ -3,6 +3,7 @@
 use super::activation::Activation;
 use super::affine::{self, Epilogue, Product};
 use super::conv2d;
+use super::precision::Precision;
 use super::storage::{Array, is_fused};
 use super::window::Window;
 use super::winograd;
@@ -103,7 +104,7 @@ impl Product for Transposed {
         Ok(vec![window.images, window.height, window.width, window.channels])
     }
 
-    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
+    fn forward(&self, x: Array, weight: Array, _: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
         let features = weight.dims[0];
         Ok(match winograd::of(&window, features) {
@@ -112,7 +113,7 @@ impl Product for Transposed {
         })
     }
 
-    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
+    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array, _: Precision) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
         let features = weight.dims[0];
         Ok(match winograd::of(&window, features) {
@@ -121,7 +122,7 @@ impl Product for Transposed {
         })
     }
 
-    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
+    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array, _: Precision) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
         let features = weight_dims[0];
         Ok(match winograd::of(&window, features) {

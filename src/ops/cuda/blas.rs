@@ -1,8 +1,8 @@
 //! Products of matrices by cuBLAS.
 
-use super::arithmetic::Arithmetic;
 use super::array::Array;
 use super::gpu::Gpu;
+use crate::ops::precision::Precision;
 use candle_core::cuda_backend::cudarc::cublas::sys::{self, cublasComputeType_t, cublasOperation_t, cudaDataType_t};
 use candle_core::{DType, Result, bail};
 use std::ffi::c_int;
@@ -66,13 +66,13 @@ pub unsafe fn multiply(
     right: Operand,
     output: Operand,
     adds: bool,
-    arithmetic: Arithmetic,
+    precision: Precision,
 ) -> Result<()> {
     if rows == 0 || columns == 0 {
         return Ok(());
     }
-    let compute = match arithmetic {
-        Arithmetic::Tf32 if left.dtype == DType::F32 => cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
+    let compute = match precision {
+        Precision::Tf32 if left.dtype == DType::F32 => cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32,
         _ => cublasComputeType_t::CUBLAS_COMPUTE_32F,
     };
     let (alpha, beta) = (1f32, if adds { 1f32 } else { 0f32 });

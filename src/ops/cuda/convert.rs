@@ -4,9 +4,18 @@ use super::array::{Array, Fresh};
 use super::gpu::Gpu;
 use super::kernel::Source;
 use super::launch::Grid;
+use crate::ops::precision::Precision;
 use candle_core::{DType, Result, bail};
 
 const SOURCE: Source = Source { name: "convert", text: include_str!("convert.cu") };
+
+/// The type of the factors of products: TF32's are f32, which the tensor cores round.
+pub fn factors(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 | Precision::Tf32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
 
 /// The values of `x` as `dtype`, f32 or bf16.
 pub fn converted(gpu: &Gpu, x: Array, dtype: DType) -> Result<Fresh> {

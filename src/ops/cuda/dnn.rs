@@ -1,8 +1,8 @@
 //! Convolutions by cuDNN: channels last, algorithms that give the same bits every time, each chosen once for a shape.
 
-use super::arithmetic::Arithmetic;
 use super::array::Fresh;
 use super::gpu::Gpu;
+use crate::ops::precision::Precision;
 use crate::ops::window::Window;
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};
@@ -25,7 +25,7 @@ pub struct Convolution {
     pub window: Window,
     pub features: usize,
     pub dtype: DType,
-    pub arithmetic: Arithmetic,
+    pub precision: Precision,
 }
 
 /// Where the three operands lie.
@@ -131,8 +131,8 @@ impl Convolution {
             DType::BF16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
             other => bail!("convolutions of {other:?} are not used"),
         };
-        let math = match (self.dtype, self.arithmetic) {
-            (DType::F32, Arithmetic::Float) => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+        let math = match (self.dtype, self.precision) {
+            (DType::F32, Precision::F32) => sys::cudnnMathType_t::CUDNN_FMA_MATH,
             (DType::F32, _) => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
             _ => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
         };
@@ -171,7 +171,7 @@ impl Convolution {
                 // SAFETY: cuDNN has written this many.
                 let found = found.iter().take(len as usize).map(|found| unsafe { found.assume_init_read() });
                 let same = sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC;
-                let allowed = |mode| self.arithmetic != Arithmetic::Float || mode != sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH;
+                let allowed = |mode| self.precision != Precision::F32 || mode != sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH;
                 let fit = found.into_iter().find(|found| {
                     found.status.result().is_ok() && found.determinism == same && allowed(found.mathType)
                 });

@@ -5,7 +5,6 @@
 //! device runs on one stream, in order, and the host waits for none of it. Sums run in an order that follows from the
 //! shapes alone, without atomics, so that a run repeated on the same card has the same bits.
 
-mod arithmetic;
 mod array;
 mod blas;
 mod convert;
@@ -16,10 +15,9 @@ mod kernel;
 mod launch;
 mod recording;
 
-pub use arithmetic::Arithmetic;
 pub use array::{Array, Fresh, lend};
 pub use blas::{Operand, multiply};
-pub use convert::{Factor, converted};
+pub use convert::{Factor, converted, factors};
 #[cfg(feature = "cudnn")]
 pub use dnn::{Convolution, Operands, Pass};
 pub use gpu::Gpu;

@@ -12,6 +12,7 @@ use super::{
     cuda::{Array as CudaArray, Fresh},
     window::cuda::Finish,
 };
+use super::precision::Precision;
 use super::storage::{Array, is_fused};
 #[cfg(feature = "cuda")]
 use candle_core::DType;
@@ -51,21 +52,21 @@ impl Product for Linear {
         }
     }
 
-    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
+    fn forward(&self, x: Array, weight: Array, _: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
         Ok(cpu::forward(x, weight, epilogue))
     }
 
-    fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
+    fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array, _: Precision) -> Result<Vec<f32>> {
         Ok(cpu::input_gradient(weight, gradient))
     }
 
-    fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array) -> Result<Vec<f32>> {
+    fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array, _: Precision) -> Result<Vec<f32>> {
         Ok(cpu::weight_gradient(x, gradient))
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_forward(&self, on: On, x: CudaArray, weight: CudaArray, finish: Finish) -> Result<Fresh> {
-        let output = cuda::forward(on.gpu, x, weight, on.arithmetic)?;
+        let output = cuda::forward(on.gpu, x, weight, on.precision)?;
         activation::cuda::finish(on.gpu, output.array(), finish.bias, finish.activation)?;
         Ok(output)
     }
@@ -78,11 +79,11 @@ impl Product for Linear {
         weight: CudaArray,
         gradient: CudaArray,
     ) -> Result<Fresh> {
-        cuda::input_gradient(on.gpu, dtype, weight, gradient, on.arithmetic)
+        cuda::input_gradient(on.gpu, dtype, weight, gradient, on.precision)
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_weight_gradient(&self, on: On, x: CudaArray, _: &[usize], gradient: CudaArray) -> Result<Fresh> {
-        cuda::weight_gradient(on.gpu, x, gradient, on.arithmetic)
+        cuda::weight_gradient(on.gpu, x, gradient, on.precision)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::EPS;
 use crate::ops::cross_entropy::cuda as cross_entropy;
-use crate::ops::cuda::{Arithmetic, Array, Fresh, Gpu, Grid, Operand, Source, multiply};
+use crate::ops::precision::Precision;
+use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Operand, Source, multiply};
 use candle_core::{DType, Result};
 use std::ops::Range;
 
@@ -43,7 +44,7 @@ pub fn forward(gpu: &Gpu, left: Array, right: Array, temperature: f64) -> Result
     // SAFETY: there is a direction and a length for each row of both sides.
     unsafe {
         gpu.launch(SOURCE, DType::F32, "directions", Grid::rows(views, THREADS), &arguments)?;
-        multiply(gpu, (views, dim, views), rows, rows.transposed(), cosines, false, Arithmetic::Float)?;
+        multiply(gpu, (views, dim, views), rows, rows.transposed(), cosines, false, Precision::F32)?;
     }
     let scale = (1.0 / temperature).min(f64::MAX);
     let loss = cross_entropy::contrastive(gpu, slopes.array(), scale)?;
@@ -60,8 +61,8 @@ impl Views {
         let into = Operand::new(output.array(), dim);
         // SAFETY: the arrays have these shapes.
         unsafe {
-            multiply(gpu, (views, views, dim), slopes, rows, into, false, Arithmetic::Float)?;
-            multiply(gpu, (views, views, dim), slopes.transposed(), rows, into, true, Arithmetic::Float)?;
+            multiply(gpu, (views, views, dim), slopes, rows, into, false, Precision::F32)?;
+            multiply(gpu, (views, views, dim), slopes.transposed(), rows, into, true, Precision::F32)?;
         }
         Ok(output)
     }

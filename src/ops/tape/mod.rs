@@ -16,12 +16,13 @@ mod node;
 mod saved;
 mod slot;
 
+use super::precision::Precision;
 use candle_core::backprop::GradStore;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor, TensorId, Var};
 use node::{Node, One, Op, Reshape, Reveal, Rows, Step, Sum, Three, Two, compute};
 pub use saved::{Saved, Saves};
 use slot::{Slot, added};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -45,32 +46,41 @@ impl Drop for Tape {
 
 thread_local! {
     static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+    static PRECISION: Cell<Precision> = const { Cell::new(Precision::F32) };
 }
 
-/// Runs `work` with `tape` as the thread's, whatever happens in it.
-fn with<R>(tape: Option<Tape>, work: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Tape>);
+/// Runs `work` with `tape` and `precision` as the thread's, whatever happens in it.
+fn with<R>(tape: Option<Tape>, precision: Precision, work: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Tape>, Precision);
     impl Drop for Restore {
         fn drop(&mut self) {
             TAPE.set(self.0.take());
+            PRECISION.set(self.1);
         }
     }
-    let _restore = Restore(TAPE.replace(tape));
+    let _restore = Restore(TAPE.replace(tape), PRECISION.replace(precision));
     work()
 }
 
-/// Runs a step, forward passes and their [`backward`], on one of the pool's own threads. From there each op starts at
-/// once, where a thread outside of the pool wakes it and sleeps itself, op by op.
+/// The precision of products in the step that this thread is in; outside of steps f32.
+pub fn precision() -> Precision {
+    PRECISION.get()
+}
+
+/// Runs a step, forward passes and their [`backward`], with products in `precision`, on one of the pool's own threads.
+/// From there each op starts at once, where a thread outside of the pool wakes it and sleeps itself, op by op.
 ///
 /// The step must not wait for anything that needs the pool. A thread of the pool that waits within an op may begin
 /// another step in the meantime; each has its own tape.
-pub fn training_step<R: Send>(step: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| with(Some(Tape::default()), step))
+pub fn training_step<R: Send>(precision: Precision, step: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| with(Some(Tape::default()), precision, step))
 }
 
 /// Runs what needs no gradient, on one of the pool's own threads: outputs keep nothing alive that candle would not.
+/// Within a step the products are in the step's precision.
 pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| with(None, work))
+    let precision = precision();
+    rayon::scope(|_| with(None, precision, work))
 }
 
 /// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`.
@@ -219,7 +229,7 @@ mod tests {
                 gradients.get(variable).map(|gradient| gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap())
             };
             let plain = loss(&x, [weight, scale, bias]).backward().unwrap();
-            let taped = training_step(|| backward(&loss(&x, [weight, scale, bias])).unwrap());
+            let taped = training_step(Precision::F32, || backward(&loss(&x, [weight, scale, bias])).unwrap());
             for variable in variables.iter().map(Var::as_tensor).chain([&x]) {
                 assert_eq!(values(&taped, variable), values(&plain, variable));
             }
@@ -228,10 +238,24 @@ mod tests {
     }
 
     #[test]
+    fn a_precision_is_that_of_the_step_and_ends_with_it() {
+        assert_eq!(precision(), Precision::F32);
+        let within = training_step(Precision::Bf16, || {
+            let nested = training_step(Precision::Tf32, || (precision(), inference(precision)));
+            (precision(), inference(precision), nested)
+        });
+        assert_eq!(within, (Precision::Bf16, Precision::Bf16, (Precision::Tf32, Precision::Tf32)));
+        assert_eq!((precision(), inference(precision)), (Precision::F32, Precision::F32));
+        let fails = || training_step(Precision::Bf16, || panic!("as a step may"));
+        assert!(std::panic::catch_unwind(fails).is_err());
+        assert_eq!(training_step(Precision::F32, precision), Precision::F32);
+    }
+
+    #[test]
     fn a_graph_of_a_step_does_not_outlive_it_unnoticed() {
         let variables = [random("weight", &[16, 16, 3, 3]), random("scale", &[16]), random("bias", &[16])];
         let [weight, scale, bias] = &variables;
-        let left = training_step(|| loss(&random("x", &[4, 8, 8, 16]), [weight, scale, bias]));
+        let left = training_step(Precision::F32, || loss(&random("x", &[4, 8, 8, 16]), [weight, scale, bias]));
         assert!(left.backward().unwrap_err().to_string().contains("training step"));
     }
 }

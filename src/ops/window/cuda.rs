@@ -4,9 +4,10 @@
 use super::Window;
 use crate::ops::activation::{self, Activation};
 use crate::ops::affine::On;
+use crate::ops::precision::Precision;
 #[cfg(feature = "cudnn")]
 use crate::ops::cuda::{Convolution, Operands, Pass};
-use crate::ops::cuda::{Argument, Arithmetic, Array, Factor, Fresh, Gpu, Grid, Operand, Source, aligned, converted, multiply};
+use crate::ops::cuda::{Argument, Array, Factor, Fresh, Gpu, Grid, Operand, Source, aligned, converted, factors, multiply};
 use candle_core::{DType, Result};
 use std::ops::Range;
 
@@ -50,18 +51,18 @@ pub struct Products<'a> {
     gpu: &'a Gpu,
     window: Window,
     features: usize,
-    arithmetic: Arithmetic,
+    precision: Precision,
 }
 
 impl<'a> Products<'a> {
     pub fn new(on: On<'a>, window: Window, features: usize) -> Self {
-        Self { gpu: on.gpu, window, features, arithmetic: on.arithmetic }
+        Self { gpu: on.gpu, window, features, precision: on.precision }
     }
 
     /// The images (N, H, W, C) correlated with `weight` (O, C, K, K) at each place: (N, down, across, O), of the
     /// images' type.
     pub fn correlate(&self, images: Array, weight: Array, finish: Finish) -> Result<Fresh> {
-        let Self { gpu, window, features, arithmetic } = self;
+        let Self { gpu, window, features, precision } = self;
         let dims = [window.images, window.down, window.across, *features];
         let output = Fresh::new(gpu, &dims, images.dtype)?;
         #[cfg(feature = "cudnn")]
@@ -82,7 +83,7 @@ impl<'a> Products<'a> {
             let patches = self.patches(images, &images_of_part)?;
             let into = Operand::new(output.array(), *features).from_row(places.start);
             // SAFETY: the patches have a row for each place, the weight one for each feature.
-            unsafe { multiply(gpu, (places.len(), row, *features), patches.operand(row), right, into, false, *arithmetic)? };
+            unsafe { multiply(gpu, (places.len(), row, *features), patches.operand(row), right, into, false, *precision)? };
         }
         activation::cuda::finish(gpu, output.array(), finish.bias, finish.activation)?;
         Ok(output)
@@ -91,7 +92,7 @@ impl<'a> Products<'a> {
     /// The adjoint of [`correlate`](Self::correlate) in the images: `values` (N, down, across, O) spread by `weight`
     /// over the images (N, H, W, C), of the values' type.
     pub fn spread(&self, values: Array, weight: Array, finish: Finish) -> Result<Fresh> {
-        let Self { gpu, window, features, arithmetic } = self;
+        let Self { gpu, window, features, precision } = self;
         let dims = [window.images, window.height, window.width, window.channels];
         let images = Fresh::new(gpu, &dims, values.dtype)?;
         #[cfg(feature = "cudnn")]
@@ -107,12 +108,12 @@ impl<'a> Products<'a> {
         let row = self.row();
         let weight = self.packed(weight, row)?;
         let right = Operand::new(weight.array(), row);
-        let values_of = Factor::new(gpu, values, arithmetic.factors())?;
+        let values_of = Factor::new(gpu, values, factors(*precision))?;
         let left = Operand::new(values_of.array(), *features);
         if window.is_pixels() && row == window.patch() {
             let into = Operand::new(images.array(), row);
             // SAFETY: the images are the patches.
-            unsafe { multiply(gpu, (window.places(), *features, row), left, right, into, false, *arithmetic)? };
+            unsafe { multiply(gpu, (window.places(), *features, row), left, right, into, false, *precision)? };
             activation::cuda::finish(gpu, images.array(), finish.bias, finish.activation)?;
             return Ok(images);
         }
@@ -141,7 +142,7 @@ impl<'a> Products<'a> {
             // SAFETY: the patches are those of the part's images, whose values are `len`.
             unsafe {
                 let left = left.from_row(places.start);
-                multiply(gpu, (places.len(), *features, row), left, right, into, false, *arithmetic)?;
+                multiply(gpu, (places.len(), *features, row), left, right, into, false, *precision)?;
                 gpu.launch(SOURCE, DType::F32, kernel, Grid::over(len), &arguments)?;
             }
         }
@@ -150,22 +151,22 @@ impl<'a> Products<'a> {
 
     /// The gradient of the weight (O, C, K, K), f32, from that of [`correlate`](Self::correlate)'s output.
     pub fn weight_gradient(&self, images: Array, gradient: Array) -> Result<Fresh> {
-        let Self { gpu, window, features, arithmetic } = self;
+        let Self { gpu, features, precision, .. } = self;
         #[cfg(feature = "cudnn")]
         if images.dtype == gradient.dtype
             && let Some(convolution) = self.by_library(images.dtype)
         {
-            let packed = Fresh::new(gpu, &[*features, window.patch()], images.dtype)?;
+            let packed = Fresh::new(gpu, &[*features, self.window.patch()], images.dtype)?;
             let [images, output] = [images.pointer, gradient.pointer];
             let operands = Operands { images, weight: packed.array().pointer, output };
             // SAFETY: the arrays have the convolution's shapes and type.
             unsafe { convolution.run(gpu, Pass::Weight, operands)? };
-            return self.unpacked(packed, window.patch());
+            return self.unpacked(packed, self.window.patch());
         }
         let row = self.row();
         let packed = Fresh::new(gpu, &[*features, row], DType::F32)?;
         let into = Operand::new(packed.array(), row);
-        let gradient = Factor::new(gpu, gradient, arithmetic.factors())?;
+        let gradient = Factor::new(gpu, gradient, factors(*precision))?;
         let left = Operand::new(gradient.array(), *features);
         for of_part in self.parts() {
             let places = self.places(&of_part);
@@ -174,7 +175,7 @@ impl<'a> Products<'a> {
             // SAFETY: gradient and patches have a row for each place.
             unsafe {
                 let dims = (*features, places.len(), row);
-                multiply(gpu, dims, left, patches.operand(row), into, of_part.start > 0, *arithmetic)?;
+                multiply(gpu, dims, left, patches.operand(row), into, of_part.start > 0, *precision)?;
             }
         }
         self.unpacked(packed, row)
@@ -185,11 +186,11 @@ impl<'a> Products<'a> {
         let Window { channels, size, .. } = self.window;
         // Elsewhere a product of matrices is the better kernel, or the only one with tensor cores.
         let fits = size > 1 && channels.is_multiple_of(8) && self.features.is_multiple_of(8);
-        (fits && dtype == self.arithmetic.factors()).then_some(Convolution {
+        (fits && dtype == factors(self.precision)).then_some(Convolution {
             window: self.window,
             features: self.features,
             dtype,
-            arithmetic: self.arithmetic,
+            precision: self.precision,
         })
     }
 
@@ -201,7 +202,7 @@ impl<'a> Products<'a> {
     /// Ranges of the images whose patches are made at a time.
     fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let count = self.window.images;
-        let bytes = self.window.places_of_an_image() * self.row() * self.arithmetic.factors().size_in_bytes();
+        let bytes = self.window.places_of_an_image() * self.row() * factors(self.precision).size_in_bytes();
         let images = match self.window.is_pixels() && self.row() == self.window.patch() {
             true => count,
             false => (PATCHES / bytes.max(1)).clamp(1, count.max(1)),
@@ -224,7 +225,7 @@ impl<'a> Products<'a> {
 
     /// The patches of some images, as factors.
     fn patches(&self, images: Array, of: &Range<usize>) -> Result<Patches> {
-        let (gpu, row, factors) = (self.gpu, self.row(), self.arithmetic.factors());
+        let (gpu, row, factors) = (self.gpu, self.row(), factors(self.precision));
         let offset = of.start * self.window.image() * images.dtype.size_in_bytes();
         let part = Array { pointer: images.pointer + offset as u64, ..images };
         if self.window.is_pixels() && row == self.window.patch() {
@@ -254,7 +255,7 @@ impl<'a> Products<'a> {
     /// A weight (O, C, K, K) as factors (O, K, K, C), each feature's row padded to `row`.
     fn packed<'w>(&self, weight: Array<'w>, row: usize) -> Result<Factor<'w>> {
         let Window { channels, size, .. } = self.window;
-        let factors = self.arithmetic.factors();
+        let factors = factors(self.precision);
         if size == 1 && row == channels {
             return Factor::new(self.gpu, weight, factors);
         }

@@ -1,0 +1,96 @@
+//! `--precision` through the real binary: what is refused, what a run keeps of it, resumption to the bit.
+
+use candle_core::Device;
+use gan::ops::Precision;
+
+use crate::support::{TINY, Workplace, bytes_of, write_pictures};
+
+/// Whether this machine computes in bf16; where it does not, that it says so is all there is to test.
+fn has_bf16() -> bool {
+    Precision::Bf16.missing(&Device::Cpu).is_none()
+}
+
+/// Runs what must be refused as wrong usage; returns what it says.
+fn refused(work: &Workplace, arguments: &[&str]) -> String {
+    let assert = work.gan(arguments).assert().code(2);
+    String::from_utf8_lossy(&assert.get_output().stderr).into_owned()
+}
+
+#[test]
+fn a_precision_that_the_device_does_not_have_is_refused_by_every_command() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    work.gan(&["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--steps", "1", "--run", "encoder"])
+        .assert()
+        .success();
+    let finetune = ["finetune", "--weights", "weights/encoder", "--labels", "1.0", "--batch-size", "8"];
+    let commands: [&[&str]; 3] =
+        [&["train-gan", "--data", "data"], &["pretrain-simclr", "--data", "pictures"], &finetune];
+    for command in commands {
+        let stderr = refused(&work, &[command, &["--precision", "tf32"]].concat());
+        assert!(stderr.contains("--precision tf32: not on cpu") && stderr.contains("CUDA"), "{stderr}");
+        if !has_bf16() {
+            let stderr = refused(&work, &[command, &["--precision", "bf16"]].concat());
+            assert!(stderr.contains("--precision bf16: not on cpu") && stderr.contains("avx512_bf16"), "{stderr}");
+        }
+        refused(&work, &[command, &["--precision", "f16"]].concat());
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(work.path("weights")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["encoder"], "a run that cannot begin leaves no trace");
+}
+
+#[test]
+fn a_run_keeps_its_precision() {
+    let work = Workplace::new();
+    work.train("run", "3", &[]);
+    let config = |run: &str| -> serde_json::Value {
+        serde_json::from_slice(&work.read(&format!("weights/{run}/config.json"))).unwrap()
+    };
+    assert_eq!(config("run")["precision"], "f32");
+    let stderr = refused(&work, &["train-gan", "--resume", "run", "--steps", "5", "--precision", "bf16"]);
+    assert!(stderr.contains("--precision") && stderr.contains("\"f32\""), "{stderr}");
+
+    // A configuration from before there was a choice.
+    let mut old = config("run");
+    old.as_object_mut().unwrap().remove("precision");
+    std::fs::write(work.path("weights/run/config.json"), old.to_string()).unwrap();
+    refused(&work, &["train-gan", "--resume", "run", "--steps", "5", "--precision", "bf16"]);
+    work.gan(&["train-gan", "--resume", "run", "--steps", "5", "--precision", "f32"]).assert().success();
+    work.train("whole", "5", &[]);
+    assert_eq!(config("run"), config("whole"));
+    let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/step-00000005.safetensors")));
+    assert!(state("run") == state("whole"));
+}
+
+#[test]
+fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
+    if !has_bf16() {
+        return;
+    }
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let gan = ["train-gan", "--model", "dcgan", "--data", "data", "--batch-size", "8"];
+    let simclr =
+        ["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--warmup-steps", "2", "--knn-every", "0"];
+    for (command, kind) in [(&gan[..], "gan"), (&simclr[..], "simclr")] {
+        let name = |part: &str| format!("{kind}-{part}");
+        let begin = |run: &str, steps: &str, precision: &str| {
+            let flags = ["--run", run, "--steps", steps, "--precision", precision, "--checkpoint-every", "2"];
+            work.gan(&[command, &flags].concat()).assert().success();
+        };
+        let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/step-00000005.safetensors")));
+        let [whole, parts, single] = ["whole", "parts", "single"].map(name);
+        begin(&whole, "5", "bf16");
+        begin(&parts, "3", "bf16");
+        begin(&single, "5", "f32");
+        work.gan(&[command[0], "--resume", &parts, "--steps", "5", "--threads", "3"]).assert().success();
+        assert!(state(&whole) == state(&parts), "{kind}");
+        assert!(state(&whole) != state(&single), "{kind}: bf16 made no difference");
+    }
+    work.train("vanilla", "3", &["--precision", "bf16"]);
+    let finetune = ["finetune", "--weights", "weights/simclr-whole", "--labels", "1.0", "--batch-size", "8"];
+    work.gan(&[&finetune[..], &["--mode", "both", "--epochs", "2", "--precision", "bf16"]].concat()).assert().success();
+    let stderr = refused(&work, &[TINY, &["--resume", "vanilla", "--steps", "4", "--precision", "f32"]].concat());
+    assert!(stderr.contains("bf16"), "{stderr}");
+}
