@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// A [`training_step`](super::training_step) has one; an op takes that of its step when it is made, and keeps it for
 /// its backward pass. Outside of a step products are in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     #[default]

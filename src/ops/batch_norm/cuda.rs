@@ -104,35 +104,26 @@ impl Normalisation<'_> {
         Columns::new(rows, channels, self.x.dtype, aligned(&[self.x]) && aligned(others))
     }
 
-    /// The output; a shortcut is added before the activation.
-    pub fn forward(&self, gpu: &Gpu, shortcut: Option<Array>) -> Result<Fresh> {
+    pub fn forward(&self, gpu: &Gpu) -> Result<Fresh> {
         let output = Fresh::new(gpu, self.x.dims, self.x.dtype)?;
-        let columns = self.columns(shortcut.as_slice());
+        let columns = self.columns(&[]);
         let kernel = if columns.wide { "normalise_wide" } else { "normalise_1" };
-        let values = [output.array().into(), self.x.into(), shortcut.into()];
+        let values = [output.array().into(), self.x.into()];
         let arguments = [&values[..], &self.channels(), &self.numbers()].concat();
         // SAFETY: the arrays have the shape of x, the coefficients and parameters its channels.
         unsafe { gpu.launch(SOURCE, self.x.dtype, kernel, columns.grid, &arguments)? };
         Ok(output)
     }
 
-    /// The gradients of weight and bias. With a shortcut, `through` is the output that they go through, and the
-    /// gradient before the activation, which is the shortcut's, comes third.
-    pub fn parameter_gradients(
-        &self,
-        gpu: &Gpu,
-        gradient: Array,
-        through: Option<Array>,
-    ) -> Result<(Fresh, Fresh, Option<Fresh>)> {
+    /// The gradients of weight and bias.
+    pub fn parameter_gradients(&self, gpu: &Gpu, gradient: Array) -> Result<(Fresh, Fresh)> {
         let channels = self.x.rows().1;
-        let before = through.map(|_| Fresh::new(gpu, self.x.dims, self.x.dtype)).transpose()?;
-        let into = before.as_ref().map(Fresh::array);
-        let columns = self.columns(&[&[gradient], through.as_slice()].concat());
+        let columns = self.columns(&[gradient]);
         let partial = Fresh::new(gpu, &[2, columns.chunks, channels], DType::F32)?;
         let (for_weight, for_bias) =
             (Fresh::new(gpu, &[channels], DType::F32)?, Fresh::new(gpu, &[channels], DType::F32)?);
         let kernel = if columns.wide { "parameter_gradients_wide" } else { "parameter_gradients_1" };
-        let values = [partial.array().into(), into.into(), gradient.into(), self.x.into(), through.into()];
+        let values = [partial.array().into(), gradient.into(), self.x.into()];
         let arguments = [&values[..], &self.channels(), &self.numbers()].concat();
         let finishing = [
             for_weight.array().into(),
@@ -146,7 +137,7 @@ impl Normalisation<'_> {
             gpu.launch(SOURCE, self.x.dtype, kernel, columns.grid, &arguments)?;
             gpu.launch(SOURCE, self.x.dtype, "finish_gradients", Columns::finish(channels), &finishing)?;
         }
-        Ok((for_weight, for_bias, before))
+        Ok((for_weight, for_bias))
     }
 
     /// The gradient of x; through the statistics if those of weight and bias are given.
@@ -154,7 +145,7 @@ impl Normalisation<'_> {
         let into = Fresh::new(gpu, self.x.dims, self.x.dtype)?;
         let columns = self.columns(&[gradient]);
         let kernel = if columns.wide { "input_gradient_wide" } else { "input_gradient_1" };
-        let values = [into.array().into(), gradient.into(), self.x.into(), Argument::Pointer(0)];
+        let values = [into.array().into(), gradient.into(), self.x.into()];
         let [for_weight, for_bias] = [through.map(|[weight, _]| weight), through.map(|[_, bias]| bias)];
         let sums = [for_weight.into(), for_bias.into()];
         let arguments = [&values[..], &self.channels(), &sums, &self.numbers()].concat();

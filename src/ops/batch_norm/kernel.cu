@@ -82,48 +82,41 @@ template <int W> struct Channel {
     }
 };
 
-// If `shortcut` is given, it is added before the activation.
 template <int W>
-__device__ void normalise(V* y, const V* x, const V* shortcut, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
+__device__ void normalise(V* y, const V* x, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
     Columns place = columns<W>(rows, channels);
     if (!place.within) return;
     Channel<W> channel(coefficients, weight, bias, place.column, channels);
 #pragma unroll 2
     for (index_t row = place.begin + threadIdx.y; row < place.end; row += blockDim.y) {
         index_t at = row * channels + place.column;
-        float values[W], added[W] = {};
+        float values[W];
         load<W>(x, at, values);
-        if (shortcut) load<W>(shortcut, at, added);
 #pragma unroll
-        for (int w = 0; w < W; w++) values[w] = activated(channel.output(values[w], w) + added[w], activation, slope);
+        for (int w = 0; w < W; w++) values[w] = activated(channel.output(values[w], w), activation, slope);
         save<W>(y, at, values);
     }
 }
 
-extern "C" __global__ void normalise_1(V* y, const V* x, const V* shortcut, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
-    normalise<1>(y, x, shortcut, coefficients, weight, bias, rows, channels, activation, slope);
+extern "C" __global__ void normalise_1(V* y, const V* x, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
+    normalise<1>(y, x, coefficients, weight, bias, rows, channels, activation, slope);
 }
 
-extern "C" __global__ void normalise_wide(V* y, const V* x, const V* shortcut, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
-    normalise<WIDE>(y, x, shortcut, coefficients, weight, bias, rows, channels, activation, slope);
+extern "C" __global__ void normalise_wide(V* y, const V* x, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
+    normalise<WIDE>(y, x, coefficients, weight, bias, rows, channels, activation, slope);
 }
 
-// The gradient before the activation. Without a shortcut the output follows from x; with one, `output` is it.
+// The gradient before the activation, whose output follows from x.
 template <int W>
-__device__ __forceinline__ void incoming(float (&g)[W], const float (&x)[W], const V* output, index_t at, const Channel<W>& channel, int activation, float slope) {
-    float y[W];
-    if (output) load<W>(output, at, y);
+__device__ __forceinline__ void incoming(float (&g)[W], const float (&x)[W], const Channel<W>& channel, int activation, float slope) {
 #pragma unroll
-    for (int w = 0; w < W; w++) {
-        if (!output) y[w] = activated(channel.output(x[w], w), activation, slope);
-        g[w] = before_activation(g[w], y[w], activation, slope);
-    }
+    for (int w = 0; w < W; w++) g[w] = before_activation(g[w], activated(channel.output(x[w], w), activation, slope), activation, slope);
 }
 
 // Sums, by chunks, of the gradient before the activation and of its product with the normal values: the gradients of
-// bias and weight. If `into` is given, that gradient is written there: it is the shortcut's.
+// bias and weight.
 template <int W>
-__device__ void parameter_gradients(float* partial, V* into, const V* gradient, const V* x, const V* output, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
+__device__ void parameter_gradients(float* partial, const V* gradient, const V* x, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
     Columns place = columns<W>(rows, channels);
     float sums[2][W] = {};
     if (place.within) {
@@ -134,8 +127,7 @@ __device__ void parameter_gradients(float* partial, V* into, const V* gradient, 
             float g[W], values[W];
             load<W>(gradient, at, g);
             load<W>(x, at, values);
-            incoming<W>(g, values, output, at, channel, activation, slope);
-            if (into) save<W>(into, at, g);
+            incoming<W>(g, values, channel, activation, slope);
 #pragma unroll
             for (int w = 0; w < W; w++) {
                 sums[0][w] += g[w];
@@ -146,12 +138,12 @@ __device__ void parameter_gradients(float* partial, V* into, const V* gradient, 
     write_partial<2, W>(sums, partial, place, channels);
 }
 
-extern "C" __global__ void parameter_gradients_1(float* partial, V* into, const V* gradient, const V* x, const V* output, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
-    parameter_gradients<1>(partial, into, gradient, x, output, coefficients, weight, bias, rows, channels, activation, slope);
+extern "C" __global__ void parameter_gradients_1(float* partial, const V* gradient, const V* x, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
+    parameter_gradients<1>(partial, gradient, x, coefficients, weight, bias, rows, channels, activation, slope);
 }
 
-extern "C" __global__ void parameter_gradients_wide(float* partial, V* into, const V* gradient, const V* x, const V* output, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
-    parameter_gradients<WIDE>(partial, into, gradient, x, output, coefficients, weight, bias, rows, channels, activation, slope);
+extern "C" __global__ void parameter_gradients_wide(float* partial, const V* gradient, const V* x, const float* coefficients, const float* weight, const float* bias, index_t rows, int channels, int activation, float slope) {
+    parameter_gradients<WIDE>(partial, gradient, x, coefficients, weight, bias, rows, channels, activation, slope);
 }
 
 extern "C" __global__ void finish_gradients(float* for_weight, float* for_bias, const float* partial, int chunks, int channels) {
@@ -164,9 +156,9 @@ extern "C" __global__ void finish_gradients(float* for_weight, float* for_bias, 
 }
 
 // The gradient of x. `for_weight` and `for_bias` are those of the parameters if it goes through the statistics, null if
-// they are running ones. `output` as in parameter_gradients, null where `gradient` is that before the activation.
+// they are running ones.
 template <int W>
-__device__ void input_gradient(V* into, const V* gradient, const V* x, const V* output, const float* coefficients, const float* weight, const float* bias, const float* for_weight, const float* for_bias, index_t rows, int channels, int activation, float slope) {
+__device__ void input_gradient(V* into, const V* gradient, const V* x, const float* coefficients, const float* weight, const float* bias, const float* for_weight, const float* for_bias, index_t rows, int channels, int activation, float slope) {
     Columns place = columns<W>(rows, channels);
     if (!place.within) return;
     Channel<W> channel(coefficients, weight, bias, place.column, channels);
@@ -183,7 +175,7 @@ __device__ void input_gradient(V* into, const V* gradient, const V* x, const V* 
         float g[W], values[W];
         load<W>(gradient, at, g);
         load<W>(x, at, values);
-        incoming<W>(g, values, output, at, channel, activation, slope);
+        incoming<W>(g, values, channel, activation, slope);
 #pragma unroll
         for (int w = 0; w < W; w++)
             g[w] = (g[w] - of_mean[w] - channel.normal(values[w], w) * of_deviation[w]) * channel.deviation[w] * channel.weight[w];
@@ -191,10 +183,10 @@ __device__ void input_gradient(V* into, const V* gradient, const V* x, const V* 
     }
 }
 
-extern "C" __global__ void input_gradient_1(V* into, const V* gradient, const V* x, const V* output, const float* coefficients, const float* weight, const float* bias, const float* for_weight, const float* for_bias, index_t rows, int channels, int activation, float slope) {
-    input_gradient<1>(into, gradient, x, output, coefficients, weight, bias, for_weight, for_bias, rows, channels, activation, slope);
+extern "C" __global__ void input_gradient_1(V* into, const V* gradient, const V* x, const float* coefficients, const float* weight, const float* bias, const float* for_weight, const float* for_bias, index_t rows, int channels, int activation, float slope) {
+    input_gradient<1>(into, gradient, x, coefficients, weight, bias, for_weight, for_bias, rows, channels, activation, slope);
 }
 
-extern "C" __global__ void input_gradient_wide(V* into, const V* gradient, const V* x, const V* output, const float* coefficients, const float* weight, const float* bias, const float* for_weight, const float* for_bias, index_t rows, int channels, int activation, float slope) {
-    input_gradient<WIDE>(into, gradient, x, output, coefficients, weight, bias, for_weight, for_bias, rows, channels, activation, slope);
+extern "C" __global__ void input_gradient_wide(V* into, const V* gradient, const V* x, const float* coefficients, const float* weight, const float* bias, const float* for_weight, const float* for_bias, index_t rows, int channels, int activation, float slope) {
+    input_gradient<WIDE>(into, gradient, x, coefficients, weight, bias, for_weight, for_bias, rows, channels, activation, slope);
 }

@@ -225,7 +225,7 @@ impl CustomOp3 for BatchNorm {
     ) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(&x.device)?;
         let [x, weight, bias] = [CudaArray::new(x, lx)?, CudaArray::new(weight, lw)?, CudaArray::new(bias, lb)?];
-        Ok(self.on_cuda(x, weight, bias)?.forward(&gpu, None)?.into_storage())
+        Ok(self.on_cuda(x, weight, bias)?.forward(&gpu)?.into_storage())
     }
 
     fn bwd(
@@ -283,14 +283,14 @@ impl BatchNorm {
             let of_x = CudaArray { pointer: of_x?, dims: x.dims(), dtype: x.dtype() };
             let normalisation = self.on_cuda(of_x, of_weight, of_bias)?;
             let needed = weight.track_op() || bias.track_op() || (self.trains && x.track_op());
-            let sums = needed.then(|| normalisation.parameter_gradients(gpu, gradient, None)).transpose()?;
+            let sums = needed.then(|| normalisation.parameter_gradients(gpu, gradient)).transpose()?;
             let for_x = x.track_op().then(|| {
                 let through = sums.as_ref().filter(|_| self.trains);
-                let through = through.map(|(weight, bias, _)| [weight.array(), bias.array()]);
+                let through = through.map(|(weight, bias)| [weight.array(), bias.array()]);
                 normalisation.input_gradient(gpu, gradient, through)
             });
             let for_x = for_x.transpose()?.map(Fresh::into_tensor);
-            let Some((for_weight, for_bias, _)) = sums else { return Ok((for_x, None, None)) };
+            let Some((for_weight, for_bias)) = sums else { return Ok((for_x, None, None)) };
             let for_weight = weight.track_op().then(|| for_weight.into_tensor());
             Ok((for_x, for_weight, bias.track_op().then(|| for_bias.into_tensor())))
         })

@@ -4,7 +4,7 @@ use super::array::Fresh;
 use super::gpu::Gpu;
 use crate::ops::precision::Precision;
 use crate::ops::window::Window;
-use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};
 use candle_core::{DType, Error, Result, bail};
 use std::collections::HashMap;
@@ -41,7 +41,8 @@ pub struct Library(Mutex<Plans>);
 
 struct Plans {
     handle: sys::cudnnHandle_t,
-    plans: HashMap<(Convolution, Pass), Plan>,
+    /// None where cuDNN has no algorithm that will do.
+    plans: HashMap<(Convolution, Pass), Option<Plan>>,
 }
 
 // SAFETY: a handle may be used from any thread, by one at a time: it is behind the mutex.
@@ -72,6 +73,7 @@ fn failed(error: CudnnError) -> Error {
 impl Library {
     pub fn new(device: &CudaDevice) -> Result<Self> {
         let stream = device.cuda_stream();
+        stream.context().bind_to_thread().w()?;
         let handle = result::create_handle().map_err(failed)?;
         // SAFETY: the handle is new; the stream lives as long as the device.
         unsafe { result::set_stream(handle, stream.cu_stream() as sys::cudaStream_t) }.map_err(failed)?;
@@ -80,12 +82,13 @@ impl Library {
 }
 
 impl Convolution {
-    /// Computes the operand that `pass` names from the others.
+    /// Computes the operand that `pass` names from the others; false, and nothing, if cuDNN has no algorithm for that
+    /// whose bits are always the same.
     ///
     /// # Safety
     ///
     /// The operands must lie on the device and have the convolution's shapes and type.
-    pub unsafe fn run(&self, gpu: &Gpu, pass: Pass, operands: Operands) -> Result<()> {
+    pub unsafe fn run(&self, gpu: &Gpu, pass: Pass, operands: Operands) -> Result<bool> {
         let mut library = gpu.dnn.0.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = library.handle;
         let plan = match library.plans.get(&(*self, pass)) {
@@ -96,6 +99,7 @@ impl Convolution {
                 plan
             }
         };
+        let Some(plan) = plan else { return Ok(false) };
         let workspace = Fresh::new(gpu, &[plan.workspace], DType::U8)?;
         let memory = workspace.array().pointer as *mut std::ffi::c_void;
         let (one, zero) = (1f32, 0f32);
@@ -121,10 +125,11 @@ impl Convolution {
                 ),
             }
         }
-        .map_err(failed)
+        .map_err(failed)?;
+        Ok(true)
     }
 
-    fn plan(&self, handle: sys::cudnnHandle_t, pass: Pass) -> Result<Plan> {
+    fn plan(&self, handle: sys::cudnnHandle_t, pass: Pass) -> Result<Option<Plan>> {
         let Window { images: count, height, width, channels, size, stride, padding, down, across } = self.window;
         let data = match self.dtype {
             DType::F32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
@@ -164,9 +169,11 @@ impl Convolution {
                 let mut found = [const { std::mem::MaybeUninit::<$performance>::uninit() }; $count];
                 let mut len = 0;
                 // SAFETY: there is room for as many results as are asked for.
-                unsafe {
+                let status = unsafe {
                     result::$choose(handle, $($descriptor),*, $count, &mut len, found.as_mut_ptr().cast())
-                        .map_err(failed)?;
+                };
+                if status.is_err() {
+                    return Ok(None); // this shape, type or layout is not served
                 }
                 // SAFETY: cuDNN has written this many.
                 let found = found.iter().take(len as usize).map(|found| unsafe { found.assume_init_read() });
@@ -175,7 +182,7 @@ impl Convolution {
                 let fit = found.into_iter().find(|found| {
                     found.status.result().is_ok() && found.determinism == same && allowed(found.mathType)
                 });
-                let Some(fit) = fit else { bail!("cuDNN has no deterministic algorithm for {self:?}, {pass:?}") };
+                let Some(fit) = fit else { return Ok(None) };
                 // SAFETY: these are the descriptors that the algorithm was chosen for.
                 unsafe {
                     result::set_convolution_math_type(convolution, fit.mathType).map_err(failed)?;
@@ -198,6 +205,6 @@ impl Convolution {
                 sys::cudnnConvolutionBwdFilterAlgoPerf_t, (images, output, convolution, weight), Algorithm::Weight
             ),
         };
-        Ok(Plan { images, weight, convolution, output, algorithm, workspace })
+        Ok(Some(Plan { images, weight, convolution, output, algorithm, workspace }))
     }
 }

@@ -67,13 +67,14 @@ impl<'a> Products<'a> {
         let output = Fresh::new(gpu, &dims, images.dtype)?;
         #[cfg(feature = "cudnn")]
         if let Some(convolution) = self.by_library(images.dtype) {
-            let weight = self.packed(weight, window.patch())?;
-            let [images, weight] = [images.pointer, weight.array().pointer];
+            let packed = self.packed(weight, window.patch())?;
+            let [images, weight] = [images.pointer, packed.array().pointer];
             let operands = Operands { images, weight, output: output.array().pointer };
             // SAFETY: the arrays have the convolution's shapes and type.
-            unsafe { convolution.run(gpu, Pass::Output, operands)? };
-            activation::cuda::finish(gpu, output.array(), finish.bias, finish.activation)?;
-            return Ok(output);
+            if unsafe { convolution.run(gpu, Pass::Output, operands)? } {
+                activation::cuda::finish(gpu, output.array(), finish.bias, finish.activation)?;
+                return Ok(output);
+            }
         }
         let row = self.row();
         let weight = self.packed(weight, row)?;
@@ -97,13 +98,14 @@ impl<'a> Products<'a> {
         let images = Fresh::new(gpu, &dims, values.dtype)?;
         #[cfg(feature = "cudnn")]
         if let Some(convolution) = self.by_library(values.dtype) {
-            let weight = self.packed(weight, window.patch())?;
-            let [output, weight] = [values.pointer, weight.array().pointer];
+            let packed = self.packed(weight, window.patch())?;
+            let [output, weight] = [values.pointer, packed.array().pointer];
             let operands = Operands { images: images.array().pointer, weight, output };
             // SAFETY: the arrays have the convolution's shapes and type.
-            unsafe { convolution.run(gpu, Pass::Images, operands)? };
-            activation::cuda::finish(gpu, images.array(), finish.bias, finish.activation)?;
-            return Ok(images);
+            if unsafe { convolution.run(gpu, Pass::Images, operands)? } {
+                activation::cuda::finish(gpu, images.array(), finish.bias, finish.activation)?;
+                return Ok(images);
+            }
         }
         let row = self.row();
         let weight = self.packed(weight, row)?;
@@ -157,11 +159,12 @@ impl<'a> Products<'a> {
             && let Some(convolution) = self.by_library(images.dtype)
         {
             let packed = Fresh::new(gpu, &[*features, self.window.patch()], images.dtype)?;
-            let [images, output] = [images.pointer, gradient.pointer];
-            let operands = Operands { images, weight: packed.array().pointer, output };
+            let [of_images, output] = [images.pointer, gradient.pointer];
+            let operands = Operands { images: of_images, weight: packed.array().pointer, output };
             // SAFETY: the arrays have the convolution's shapes and type.
-            unsafe { convolution.run(gpu, Pass::Weight, operands)? };
-            return self.unpacked(packed, self.window.patch());
+            if unsafe { convolution.run(gpu, Pass::Weight, operands)? } {
+                return self.unpacked(packed, self.window.patch());
+            }
         }
         let row = self.row();
         let packed = Fresh::new(gpu, &[*features, row], DType::F32)?;
