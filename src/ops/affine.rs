@@ -190,7 +190,13 @@ impl<P: Product> Affine<P> {
 
 #[cfg(feature = "cuda")]
 impl<P: Product> Affine<P> {
-    fn cuda_forward(&self, x: &CudaStorage, weight: &CudaStorage, dims: [&Layout; 2], finish: Finish) -> Result<(CudaStorage, Shape)> {
+    fn cuda_forward(
+        &self,
+        x: &CudaStorage,
+        weight: &CudaStorage,
+        dims: [&Layout; 2],
+        finish: Finish,
+    ) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(&x.device)?;
         let on = On { gpu: &gpu, precision: self.precision };
         let (x, weight) = (cuda::Array::new(x, dims[0])?, cuda::Array::new(weight, dims[1])?);
@@ -217,9 +223,7 @@ impl<P: Product> Affine<P> {
                     (before, Some(sums.into_tensor()))
                 }
                 (None, Activation::Identity) => (None, None),
-                (None, activation) => {
-                    (Some(activation::cuda::gradient(gpu, gradient, of_output, activation)?), None)
-                }
+                (None, activation) => (Some(activation::cuda::gradient(gpu, gradient, of_output, activation)?), None),
             };
             let gradient = before.as_ref().map_or(gradient, Fresh::array);
             let for_x = x.track_op().then(|| {
@@ -227,9 +231,9 @@ impl<P: Product> Affine<P> {
                     self.product.cuda_input_gradient(on, (x.dims(), x_dtype), weight, gradient)
                 })
             });
-            let for_weight = weight.track_op().then(|| {
-                cuda::lend(x, |_, x| self.product.cuda_weight_gradient(on, x, weight.dims(), gradient))
-            });
+            let for_weight = weight
+                .track_op()
+                .then(|| cuda::lend(x, |_, x| self.product.cuda_weight_gradient(on, x, weight.dims(), gradient)));
             let tensor = |fresh: Option<Result<Fresh>>| fresh.map(|fresh| fresh.map(Fresh::into_tensor)).transpose();
             Ok((tensor(for_x)?, tensor(for_weight)?, for_bias))
         })

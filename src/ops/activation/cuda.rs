@@ -57,8 +57,7 @@ pub fn finish(gpu: &Gpu, y: Array, bias: Option<Array>, activation: Activation) 
 pub fn gradient(gpu: &Gpu, gradient: Array, output: Array, activation: Activation) -> Result<Fresh> {
     let before = Fresh::new(gpu, output.dims, gradient.dtype)?;
     let into = before.array();
-    let (kernel, grid) =
-        elementwise(&[into, gradient, output], "activation_gradient_1", "activation_gradient_wide");
+    let (kernel, grid) = elementwise(&[into, gradient, output], "activation_gradient_1", "activation_gradient_wide");
     let [number, slope] = activation.code();
     let arguments = [into.into(), gradient.into(), output.into(), output.len().into(), number, slope];
     // SAFETY: the three arrays have this many values.

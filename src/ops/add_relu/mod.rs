@@ -5,10 +5,10 @@ mod cpu;
 mod cuda;
 
 use super::activation::{self, Activation};
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu, lend};
 use super::storage::{Array, is_fused, read, tensor};
 use super::tape;
-#[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};

@@ -47,8 +47,7 @@ pub fn moments(gpu: &Gpu, x: Array, eps: f64) -> Result<[Fresh; 3]> {
 pub fn running_coefficients(gpu: &Gpu, mean: Array, variance: Array, eps: f64) -> Result<Fresh> {
     let channels = mean.len();
     let coefficients = Fresh::new(gpu, &[2, channels], DType::F32)?;
-    let arguments =
-        [coefficients.array().into(), mean.into(), variance.into(), (channels as i32).into(), eps.into()];
+    let arguments = [coefficients.array().into(), mean.into(), variance.into(), (channels as i32).into(), eps.into()];
     // SAFETY: each has a value for each channel, the coefficients two.
     unsafe { gpu.launch(SOURCE, DType::F32, "running_coefficients", a_channel_each(channels), &arguments)? };
     Ok(coefficients)

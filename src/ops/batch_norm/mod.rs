@@ -6,10 +6,10 @@ mod cuda;
 mod track;
 
 use super::activation::{self, Activation};
-use super::storage::{Array, is_fused, read, tensor};
-use super::tape;
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
+use super::storage::{Array, is_fused, read, tensor};
+use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
@@ -228,14 +228,7 @@ impl CustomOp3 for BatchNorm {
         Ok(self.on_cuda(x, weight, bias)?.forward(&gpu)?.into_storage())
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<Gradients> {
+    fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Gradients> {
         #[cfg(feature = "cuda")]
         if gradient.device().is_cuda() {
             return self.cuda_backward(x, weight, bias, gradient);

@@ -150,13 +150,7 @@ impl Product for Transposed {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_weight_gradient(
-        &self,
-        on: On,
-        x: CudaArray,
-        weight_dims: &[usize],
-        gradient: CudaArray,
-    ) -> Result<Fresh> {
+    fn cuda_weight_gradient(&self, on: On, x: CudaArray, weight_dims: &[usize], gradient: CudaArray) -> Result<Fresh> {
         let products = Products::new(on, self.window(x.dims, weight_dims)?, weight_dims[0]);
         products.weight_gradient(gradient, x)
     }

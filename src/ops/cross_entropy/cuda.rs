@@ -12,13 +12,8 @@ const THREADS: u32 = 256;
 pub fn forward(gpu: &Gpu, scores: Array, labels: Array) -> Result<(Fresh, Fresh)> {
     let (rows, classes) = (scores.dims[0], scores.dims[1]);
     let (losses, slopes) = (Fresh::new(gpu, &[rows], DType::F64)?, Fresh::new(gpu, scores.dims, DType::F32)?);
-    let arguments = [
-        losses.array().into(),
-        slopes.array().into(),
-        scores.into(),
-        labels.into(),
-        (classes as i32).into(),
-    ];
+    let arguments =
+        [losses.array().into(), slopes.array().into(), scores.into(), labels.into(), (classes as i32).into()];
     // SAFETY: there is a label, a loss and a row of slopes for each row of scores.
     unsafe { gpu.launch(SOURCE, DType::F32, "cross_entropy_rows", Grid::rows(rows, THREADS), &arguments)? };
     Ok((mean(gpu, losses.array())?, slopes))

@@ -5,10 +5,10 @@ mod cpu;
 pub(super) mod cuda;
 pub(super) mod row;
 
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Fresh, lend};
+use super::storage::{is_fused, read, tensor, values};
+use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor, bail};

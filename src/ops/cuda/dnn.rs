@@ -4,8 +4,8 @@ use super::array::Fresh;
 use super::gpu::Gpu;
 use crate::ops::precision::Precision;
 use crate::ops::window::Window;
-use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::cuda_backend::cudarc::cudnn::{CudnnError, result, sys};
+use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::{DType, Error, Result, bail};
 use std::collections::HashMap;
 use std::ffi::c_int;
@@ -112,16 +112,49 @@ impl Convolution {
         unsafe {
             match plan.algorithm {
                 Algorithm::Output(algorithm) => result::convolution_forward(
-                    handle, one, of_images, images, of_weight, weight, convolution, algorithm, memory, plan.workspace,
-                    zero, of_output, output,
+                    handle,
+                    one,
+                    of_images,
+                    images,
+                    of_weight,
+                    weight,
+                    convolution,
+                    algorithm,
+                    memory,
+                    plan.workspace,
+                    zero,
+                    of_output,
+                    output,
                 ),
                 Algorithm::Images(algorithm) => result::convolution_backward_data(
-                    handle, one, of_weight, weight, of_output, output, convolution, algorithm, memory, plan.workspace,
-                    zero, of_images, images,
+                    handle,
+                    one,
+                    of_weight,
+                    weight,
+                    of_output,
+                    output,
+                    convolution,
+                    algorithm,
+                    memory,
+                    plan.workspace,
+                    zero,
+                    of_images,
+                    images,
                 ),
                 Algorithm::Weight(algorithm) => result::convolution_backward_filter(
-                    handle, one, of_images, images, of_output, output, convolution, algorithm, memory, plan.workspace,
-                    zero, of_weight, weight,
+                    handle,
+                    one,
+                    of_images,
+                    images,
+                    of_output,
+                    output,
+                    convolution,
+                    algorithm,
+                    memory,
+                    plan.workspace,
+                    zero,
+                    of_weight,
+                    weight,
                 ),
             }
         }
@@ -183,9 +216,11 @@ impl Convolution {
                     found.status.result().is_ok() && found.determinism == same && allowed(found.mathType)
                 });
                 let Some(fit) = fit else { return Ok(None) };
+                // The default would let f32 be rounded to TF32.
+                let chosen_math = if self.precision == Precision::F32 { math } else { fit.mathType };
                 // SAFETY: these are the descriptors that the algorithm was chosen for.
                 unsafe {
-                    result::set_convolution_math_type(convolution, fit.mathType).map_err(failed)?;
+                    result::set_convolution_math_type(convolution, chosen_math).map_err(failed)?;
                     let workspace = result::$size(handle, $($descriptor),*, fit.algo).map_err(failed)?;
                     ($pass(fit.algo), workspace)
                 }
@@ -193,16 +228,28 @@ impl Convolution {
         }
         let (algorithm, workspace) = match pass {
             Pass::Output => chosen!(
-                get_convolution_forward_algorithm, get_convolution_forward_workspace_size, 8,
-                sys::cudnnConvolutionFwdAlgoPerf_t, (images, weight, convolution, output), Algorithm::Output
+                get_convolution_forward_algorithm,
+                get_convolution_forward_workspace_size,
+                8,
+                sys::cudnnConvolutionFwdAlgoPerf_t,
+                (images, weight, convolution, output),
+                Algorithm::Output
             ),
             Pass::Images => chosen!(
-                get_convolution_backward_data_algorithm, get_convolution_backward_data_workspace_size, 6,
-                sys::cudnnConvolutionBwdDataAlgoPerf_t, (weight, output, convolution, images), Algorithm::Images
+                get_convolution_backward_data_algorithm,
+                get_convolution_backward_data_workspace_size,
+                6,
+                sys::cudnnConvolutionBwdDataAlgoPerf_t,
+                (weight, output, convolution, images),
+                Algorithm::Images
             ),
             Pass::Weight => chosen!(
-                get_convolution_backward_filter_algorithm, get_convolution_backward_filter_workspace_size, 7,
-                sys::cudnnConvolutionBwdFilterAlgoPerf_t, (images, output, convolution, weight), Algorithm::Weight
+                get_convolution_backward_filter_algorithm,
+                get_convolution_backward_filter_workspace_size,
+                7,
+                sys::cudnnConvolutionBwdFilterAlgoPerf_t,
+                (images, output, convolution, weight),
+                Algorithm::Weight
             ),
         };
         Ok(Some(Plan { images, weight, convolution, output, algorithm, workspace }))

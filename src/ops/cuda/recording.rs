@@ -65,9 +65,6 @@ impl<O: Clone> Recorder<O> {
 
 /// Records a step without running it; none where something in it cannot be recorded.
 fn record<O>(inputs: &[Tensor], step: impl Fn(&[Tensor]) -> Result<O>) -> Result<Option<Recorded<O>>> {
-    if std::env::var_os("GAN_DEBUG").is_some_and(|value| value == "eager") {
-        return Ok(None);
-    }
     let Some(Device::Cuda(device)) = inputs.first().map(Tensor::device) else { bail!("nothing on a GPU to record") };
     let stream = device.cuda_stream();
     let own = inputs.iter().map(|input| input.force_contiguous()).collect::<Result<Vec<_>>>()?;
@@ -80,10 +77,7 @@ fn record<O>(inputs: &[Tensor], step: impl Fn(&[Tensor]) -> Result<O>) -> Result
     match (output, graph) {
         (Ok(output), Ok(Some(graph))) => Ok(Some(Recorded { graph: Graph(graph), inputs: own, output })),
         (output, graph) => {
-            if std::env::var_os("GAN_DEBUG").is_some() {
-                eprintln!("not recorded: {:?} {:?}", output.as_ref().err(), graph.as_ref().err());
-            }
-            drop(output);
+            drop((output, graph));
             // Memory of a recording that never ran cannot be freed: that is no error of the steps to come.
             let _ = stream.context().check_err();
             Ok(None)

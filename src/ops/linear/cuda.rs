@@ -18,13 +18,7 @@ pub fn forward(gpu: &Gpu, x: Array, weight: Array, precision: Precision) -> Resu
 }
 
 /// weight (O, I), gradient (N, O): (N, I), of type `dtype`.
-pub fn input_gradient(
-    gpu: &Gpu,
-    dtype: DType,
-    weight: Array,
-    gradient: Array,
-    precision: Precision,
-) -> Result<Fresh> {
+pub fn input_gradient(gpu: &Gpu, dtype: DType, weight: Array, gradient: Array, precision: Precision) -> Result<Fresh> {
     let (count, outputs, inputs) = (gradient.dims[0], weight.dims[0], weight.dims[1]);
     let output = Fresh::new(gpu, &[count, inputs], dtype)?;
     let gradient = Factor::new(gpu, gradient, factors(precision))?;

@@ -6,14 +6,14 @@ mod cuda;
 
 use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
+use super::precision::Precision;
+use super::storage::{Array, is_fused};
 #[cfg(feature = "cuda")]
 use super::{
     affine::On,
     cuda::{Array as CudaArray, Fresh},
     window::cuda::Finish,
 };
-use super::precision::Precision;
-use super::storage::{Array, is_fused};
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 use candle_core::{Result, Tensor, bail};

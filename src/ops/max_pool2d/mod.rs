@@ -4,10 +4,10 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
+use super::storage::{is_fused, read, tensor, values};
+use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
@@ -21,7 +21,15 @@ pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
     if !is_fused(&[x]) {
         return naive(x, size);
     }
-    tape::apply_op1(&x.contiguous()?, MaxPool { size, winners: OnceLock::new(), #[cfg(feature = "cuda")] winners_on_cuda: OnceLock::new() })
+    tape::apply_op1(
+        &x.contiguous()?,
+        MaxPool {
+            size,
+            winners: OnceLock::new(),
+            #[cfg(feature = "cuda")]
+            winners_on_cuda: OnceLock::new(),
+        },
+    )
 }
 
 /// [`max_pool2d`] in candle's ops.

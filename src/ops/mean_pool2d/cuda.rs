@@ -9,8 +9,7 @@ const SOURCE: Source = Source { name: "mean_pool2d", text: include_str!("kernel.
 pub fn forward(gpu: &Gpu, x: Array, (count, places, channels): (usize, usize, usize)) -> Result<Fresh> {
     let output = Fresh::new(gpu, &[count, channels], DType::F32)?;
     let len = count * channels;
-    let arguments =
-        [output.array().into(), x.into(), len.into(), (places as i32).into(), (channels as i32).into()];
+    let arguments = [output.array().into(), x.into(), len.into(), (places as i32).into(), (channels as i32).into()];
     // SAFETY: x has these dimensions.
     unsafe { gpu.launch(SOURCE, x.dtype, "mean_pool", Grid::over(len), &arguments)? };
     Ok(output)

@@ -2,8 +2,8 @@
 
 use super::EPS;
 use crate::ops::cross_entropy::cuda as cross_entropy;
-use crate::ops::precision::Precision;
 use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Operand, Source, multiply};
+use crate::ops::precision::Precision;
 use candle_core::{DType, Result};
 use std::ops::Range;
 

@@ -4,10 +4,10 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-use super::storage::{Array, is_fused, read, tensor};
-use super::tape;
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
+use super::storage::{Array, is_fused, read, tensor};
+use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor, bail};
@@ -129,8 +129,7 @@ impl CustomOp2 for NtXent {
             return lend(&gradient.contiguous()?, |gpu, gradient| {
                 let of_directions = views.of_directions(gpu)?;
                 let of = |side: &Tensor, rows: Range<usize>| {
-                    let given =
-                        || views.gradient(gpu, of_directions.array(), rows, self.temperature, gradient);
+                    let given = || views.gradient(gpu, of_directions.array(), rows, self.temperature, gradient);
                     side.track_op().then(given).transpose().map(|given| given.map(Fresh::into_tensor))
                 };
                 Ok((of(left, 0..count)?, of(right, count..2 * count)?))

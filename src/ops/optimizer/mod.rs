@@ -64,9 +64,9 @@ pub fn adam_steps(slots: &[AdamSlot], step: &AdamStep, numbers: &StepNumbers) ->
         return cuda::adam(slots, step, numbers);
     }
     let _ = numbers;
-    slots.iter().try_for_each(|slot| {
-        adam_step(slot.parameter, slot.gradient, slot.first_moment, slot.second_moment, step)
-    })
+    slots
+        .iter()
+        .try_for_each(|slot| adam_step(slot.parameter, slot.gradient, slot.first_moment, slot.second_moment, step))
 }
 
 /// A parameter, its gradient and its velocity, with the numbers of its own step.

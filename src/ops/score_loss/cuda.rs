@@ -28,8 +28,7 @@ pub fn mean(gpu: &Gpu, rule: Rule, scores: Array, target: f64) -> Result<Fresh> 
 pub fn gradient(gpu: &Gpu, rule: Rule, scores: Array, target: f64, of_loss: Array) -> Result<Fresh> {
     let into = Fresh::new(gpu, scores.dims, DType::F32)?;
     let len = scores.len();
-    let arguments =
-        [into.array().into(), of_loss.into(), scores.into(), len.into(), rule.code(), target.into()];
+    let arguments = [into.array().into(), of_loss.into(), scores.into(), len.into(), rule.code(), target.into()];
     // SAFETY: there are so many scores.
     unsafe { gpu.launch(SOURCE, DType::F32, "score_loss_gradient", Grid::over(len), &arguments)? };
     Ok(into)

@@ -4,10 +4,10 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu, lend};
 use super::storage::{is_fused, read, tensor, values};
 use super::tape;
-#[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};

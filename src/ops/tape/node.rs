@@ -3,7 +3,9 @@
 use super::saved::{Saved, Saves, stand_in};
 use super::slot::Slot;
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
+};
 use std::sync::Mutex;
 
 /// An op of N arguments, whichever of candle's traits it has.
@@ -65,9 +67,7 @@ impl<C: CustomOp3 + Saves + Send + Sync + 'static> Op<3> for Three<C> {
     fn forward(&self, [(x, lx), (y, ly), (z, lz)]: [(&Storage, &Layout); 3]) -> Result<(Storage, Shape)> {
         match (x, y, z) {
             (Storage::Cpu(x), Storage::Cpu(y), Storage::Cpu(z)) => self.0.cpu_fwd(x, lx, y, ly, z, lz).map(on_cpu),
-            (Storage::Cuda(x), Storage::Cuda(y), Storage::Cuda(z)) => {
-                self.0.cuda_fwd(x, lx, y, ly, z, lz).map(on_cuda)
-            }
+            (Storage::Cuda(x), Storage::Cuda(y), Storage::Cuda(z)) => self.0.cuda_fwd(x, lx, y, ly, z, lz).map(on_cuda),
             _ => bail!("{}: expected tensors on one device, the CPU or CUDA", self.0.name()),
         }
     }

@@ -4,10 +4,12 @@
 use super::Window;
 use crate::ops::activation::{self, Activation};
 use crate::ops::affine::On;
-use crate::ops::precision::Precision;
+use crate::ops::cuda::{
+    Argument, Array, Factor, Fresh, Gpu, Grid, Operand, Source, aligned, converted, factors, multiply,
+};
 #[cfg(feature = "cudnn")]
 use crate::ops::cuda::{Convolution, Operands, Pass};
-use crate::ops::cuda::{Argument, Array, Factor, Fresh, Gpu, Grid, Operand, Source, aligned, converted, factors, multiply};
+use crate::ops::precision::Precision;
 use candle_core::{DType, Result};
 use std::ops::Range;
 
@@ -84,7 +86,9 @@ impl<'a> Products<'a> {
             let patches = self.patches(images, &images_of_part)?;
             let into = Operand::new(output.array(), *features).from_row(places.start);
             // SAFETY: the patches have a row for each place, the weight one for each feature.
-            unsafe { multiply(gpu, (places.len(), row, *features), patches.operand(row), right, into, false, *precision)? };
+            unsafe {
+                multiply(gpu, (places.len(), row, *features), patches.operand(row), right, into, false, *precision)?
+            };
         }
         activation::cuda::finish(gpu, output.array(), finish.bias, finish.activation)?;
         Ok(output)
