@@ -190,9 +190,9 @@ impl<'a> Products<'a> {
 
     #[cfg(feature = "cudnn")]
     fn by_library(&self, dtype: DType) -> Option<Convolution> {
-        let Window { channels, size, .. } = self.window;
+        let Window { images, channels, size, .. } = self.window;
         // Elsewhere a product of matrices is the better kernel, or the only one with tensor cores.
-        let fits = size > 1 && channels.is_multiple_of(8) && self.features.is_multiple_of(8);
+        let fits = size > 1 && images > 0 && channels.is_multiple_of(8) && self.features.is_multiple_of(8);
         (fits && dtype == factors(self.precision)).then_some(Convolution {
             window: self.window,
             features: self.features,
@@ -214,7 +214,8 @@ impl<'a> Products<'a> {
             true => count,
             false => (PATCHES / bytes.max(1)).clamp(1, count.max(1)),
         };
-        (0..count.div_ceil(images.max(1))).map(move |part| part * images..((part + 1) * images).min(count))
+        // Without images there is one part all the same: a gradient of a weight is then zero, not unwritten.
+        (0..count.div_ceil(images.max(1)).max(1)).map(move |part| part * images..((part + 1) * images).min(count))
     }
 
     fn places(&self, images: &Range<usize>) -> Range<usize> {
