@@ -12,7 +12,7 @@ use super::{
 };
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 
 /// The product at the heart of an op, bilinear in the input and the weight, with its factors in a [`Precision`].
 /// `gradient` is that of the product's output.
@@ -162,8 +162,11 @@ impl<P: Product> Affine<P> {
             return self.cuda_backward((x, weight, bias), output, gradient);
         }
         let channels = output.dims().last().copied().unwrap_or(1);
+        // Without an activation the output is not kept: it would be read as a copy of its stand-in.
+        let no_values = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
+        let output_values = if self.activation == Activation::Identity { &no_values } else { output };
         read(gradient, |gradient| {
-            read(output, |values| {
+            read(output_values, |values| {
                 let (gradient, sums) =
                     activation::cpu::backward(gradient, values, channels, self.activation, bias.is_some());
                 let gradient = Array { values: &gradient, dims: output.dims() };

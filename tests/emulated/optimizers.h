@@ -1,7 +1,7 @@
 namespace optimizers {
 #include "optimizer/kernel.cu"
 
-static const float RATE = 0.01f, CORRECTION = 0.3f, DECAY = 0.1f;
+static const float RATE = 0.01f, EPS = 3e-4f, DECAY = 0.1f;
 
 // Tensors of several chunks, of one, and of a single value.
 static const std::vector<size_t> LENGTHS = {1, 5000, 4096, 12289, 7};
@@ -37,15 +37,15 @@ struct Tensors {
 static void check_adam() {
     Tensors tensors;
     auto parameters = tensors.parameters, first = tensors.first, second = tensors.second;
-    float numbers[2] = {RATE, CORRECTION};
-    launch({tensors.chunks, 1}, {256, 1}, [&] { adam(tensors.table, numbers, 0.5f, 0.999f, 0.001f, 1e-8f, DECAY); });
+    float numbers[2] = {RATE, EPS};
+    launch({tensors.chunks, 1}, {256, 1}, [&] { adam(tensors.table, numbers, 0.5f, 0.999f, 0.001f, DECAY); });
     for (size_t tensor = 0; tensor < LENGTHS.size(); tensor++) {
         Doubles value(LENGTHS[tensor]), m(LENGTHS[tensor]), v(LENGTHS[tensor]);
         for (size_t at = 0; at < LENGTHS[tensor]; at++) {
             double gradient = tensors.gradients[tensor][at] + DECAY * parameters[tensor][at];
             m[at] = 0.5 * first[tensor][at] + 0.5 * gradient;
             v[at] = 0.999 * second[tensor][at] + 0.001 * gradient * gradient;
-            value[at] = parameters[tensor][at] - RATE * m[at] / (std::sqrt(v[at]) / CORRECTION + 1e-8);
+            value[at] = parameters[tensor][at] - RATE * m[at] / (std::sqrt(v[at]) + EPS);
         }
         check("adam", tensors.parameters[tensor], value, 1e-5);
         check("adam's first moment", tensors.first[tensor], m, 1e-5);

@@ -8,9 +8,9 @@ pub fn step(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: 
     let size = TILE / 4;
     let moments = first.par_chunks_mut(size).zip(second.par_chunks_mut(size));
     let tiles = parameter.par_chunks_mut(size).zip(gradient.par_chunks(size)).zip(moments);
-    let [decay, beta2, eps] = [step.weight_decay as f32, step.beta2 as f32, step.eps as f32];
+    let [decay, beta2] = [step.weight_decay as f32, step.beta2 as f32];
     let [share1, share2] = [(1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32];
-    let [step_size, correction] = [step.step_size() as f32, step.root_correction() as f32];
+    let [step_size, eps] = step.numbers().map(|number| number as f32);
     tiles.for_each(|((parameter, gradient), (first, second))| {
         vectorised(
             #[inline(always)]
@@ -20,7 +20,7 @@ pub fn step(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: 
                     let gradient = gradient + decay * *parameter;
                     *first += share1 * (gradient - *first);
                     *second = beta2 * *second + share2 * gradient * gradient;
-                    *parameter -= step_size * (*first / (second.sqrt() / correction + eps));
+                    *parameter -= step_size * (*first / (second.sqrt() + eps));
                 }
             },
         );

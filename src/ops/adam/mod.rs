@@ -21,9 +21,11 @@ pub struct AdamStep {
 }
 
 impl AdamStep {
-    /// What changes from step to step: the step size, and by what the root of the second moment is divided.
+    /// What changes from step to step, a and b: step_size * m / (sqrt(v) / c + eps) with c the root's correction is
+    /// a * m / (sqrt(v) + b), a division less for each value.
     pub(super) fn numbers(&self) -> [f64; 2] {
-        [self.step_size(), self.root_correction()]
+        let correction = self.root_correction();
+        [self.step_size() * correction, self.eps * correction]
     }
 
     /// lr / (1 - beta1^t): the step size, the first moment's bias taken out.

@@ -33,10 +33,10 @@ __device__ __forceinline__ Place place_of_block(const Table& table) {
     return place;
 }
 
-// numbers: the step size, by what the root of the second moment is divided.
-extern "C" __global__ void adam(__grid_constant__ const Table table, const float* numbers, float share1, float beta2, float share2, float eps, float decay) {
+// numbers: as AdamStep::numbers.
+extern "C" __global__ void adam(__grid_constant__ const Table table, const float* numbers, float share1, float beta2, float share2, float decay) {
     Place place = place_of_block(table);
-    float step_size = numbers[0], correction = numbers[1];
+    float step_size = numbers[0], eps = numbers[1];
     float *parameter = table.parameters[place.tensor], *first = table.first[place.tensor], *second = table.second[place.tensor];
     const float* gradients = table.gradients[place.tensor];
 #pragma unroll 4
@@ -47,7 +47,7 @@ extern "C" __global__ void adam(__grid_constant__ const Table table, const float
         v = beta2 * v + share2 * gradient * gradient;
         first[at] = m;
         second[at] = v;
-        parameter[at] = value - step_size * (m / (sqrtf(v) / correction + eps));
+        parameter[at] = value - step_size * (m / (sqrtf(v) + eps));
     }
 }
 
