@@ -2,9 +2,10 @@
 //!
 //! Every op does in one pass over memory what a chain of candle's primitives does in many (a convolution adds its bias
 //! and applies its activation while the tile is in the cache), and each is a folder: `mod.rs` has the public function,
-//! its naive twin, and its place in candle's autograd; `cpu.rs` has the kernels. The kernels serve f32 on the CPU; on
-//! other devices and for other dtypes the public function computes its naive twin, a composition of candle's ops with
-//! right gradients, which is also what the tests hold the kernels against.
+//! its naive twin, and its place in candle's autograd; `cpu.rs` has the kernels for f32 on the CPU, `cuda.rs` and
+//! `kernel.cu` those for CUDA, where an encoder's activations may be bf16 too. On other devices and for other dtypes the
+//! public function computes its naive twin, a composition of candle's ops with right gradients, which is also what the
+//! tests hold the kernels against.
 //!
 //! Two rules hold throughout. Results do not depend on the number of threads: work is cut into tiles by the shapes
 //! alone, and sums are added in the order of the tiles (see `parallel`). NaN and infinity propagate, so that
