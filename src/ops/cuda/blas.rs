@@ -28,7 +28,7 @@ impl Operand {
     }
 
     /// From this row on.
-    pub fn from_row(self, row: usize) -> Self {
+    pub fn starting_at(self, row: usize) -> Self {
         let offset = row * self.stride * self.dtype.size_in_bytes();
         Self { pointer: self.pointer + offset as u64, ..self }
     }

@@ -84,7 +84,7 @@ impl<'a> Products<'a> {
         for images_of_part in self.parts() {
             let places = self.places(&images_of_part);
             let patches = self.patches(images, &images_of_part)?;
-            let into = Operand::new(output.array(), *features).from_row(places.start);
+            let into = Operand::new(output.array(), *features).starting_at(places.start);
             // SAFETY: the patches have a row for each place, the weight one for each feature.
             unsafe {
                 multiply(gpu, (places.len(), row, *features), patches.operand(row), right, into, false, *precision)?
@@ -147,7 +147,7 @@ impl<'a> Products<'a> {
             ];
             // SAFETY: the patches are those of the part's images, whose values are `len`.
             unsafe {
-                let left = left.from_row(places.start);
+                let left = left.starting_at(places.start);
                 multiply(gpu, (places.len(), *features, row), left, right, into, false, *precision)?;
                 gpu.launch(SOURCE, DType::F32, kernel, Grid::over(len), &arguments)?;
             }
@@ -178,7 +178,7 @@ impl<'a> Products<'a> {
         for of_part in self.parts() {
             let places = self.places(&of_part);
             let patches = self.patches(images, &of_part)?;
-            let left = left.from_row(places.start).transposed();
+            let left = left.starting_at(places.start).transposed();
             // SAFETY: gradient and patches have a row for each place.
             unsafe {
                 let dims = (*features, places.len(), row);
