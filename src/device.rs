@@ -6,7 +6,7 @@ use std::str::FromStr;
 use candle_core::{Device, utils};
 
 use crate::error::Failure;
-use crate::ops::Precision;
+use crate::ops::{self, Precision};
 
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,11 +64,11 @@ impl DeviceChoice {
         };
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(ordinal) => open("cuda", utils::cuda_is_available(), Device::new_cuda(ordinal)),
+            Self::Cuda(ordinal) => open("cuda", utils::cuda_is_available(), ops::cuda_device(ordinal)),
             Self::Metal(ordinal) => open("metal", utils::metal_is_available(), Device::new_metal(ordinal)),
             Self::Auto => {
                 let accelerator = utils::cuda_is_available()
-                    .then(|| Device::new_cuda(0))
+                    .then(|| ops::cuda_device(0))
                     .or_else(|| utils::metal_is_available().then(|| Device::new_metal(0)));
                 Ok(accelerator.and_then(Result::ok).unwrap_or(Device::Cpu))
             }

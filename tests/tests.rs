@@ -22,6 +22,8 @@ mod encoders;
 mod eval;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
+// The kernels of CUDA, run on a CPU.
+mod emulated;
 // Ops: parity with their twins, gradients, threads, NaN.
 mod ops;
 // `--precision`: refusals, resumption.

@@ -39,12 +39,13 @@ impl BatchNorm {
         if !self.running_mean.is_variable() {
             bail!("a frozen batch norm cannot be trained");
         }
-        let count = (x.elem_count() / mean.elem_count()) as f64;
-        let unbiased = (variance * (count / (count - 1.0)))?;
-        ops::lerp_in_place(&Var::from_tensor(&self.running_mean)?, mean, MOMENTUM)?;
-        ops::lerp_in_place(&Var::from_tensor(&self.running_var)?, &unbiased, MOMENTUM)?;
-        let batches = Var::from_tensor(&self.num_batches_tracked)?;
-        batches.set(&(batches.as_detached_tensor() + 1.0)?)
+        let count = x.elem_count() / mean.elem_count();
+        let [running_mean, running_var, batches] = [
+            Var::from_tensor(&self.running_mean)?,
+            Var::from_tensor(&self.running_var)?,
+            Var::from_tensor(&self.num_batches_tracked)?,
+        ];
+        ops::track_statistics([&running_mean, &running_var, &batches], mean, variance, count, MOMENTUM)
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{bce_with_logits, half_mean_square};
+use crate::ops::{self, bce_with_logits, half_mean_square};
 
 /// Which game the two networks play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -21,8 +21,10 @@ impl AdversarialLoss {
     /// What D minimises, from its scores on real images and on fakes, (N, 1) each. A scalar.
     pub fn discriminator(self, real_scores: &Tensor, fake_scores: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Bce | Self::Minimax => bce_with_logits(real_scores, 1.0)? + bce_with_logits(fake_scores, 0.0)?,
-            Self::Ls => half_mean_square(real_scores, 1.0)? + half_mean_square(fake_scores, 0.0)?,
+            Self::Bce | Self::Minimax => {
+                ops::sum(&bce_with_logits(real_scores, 1.0)?, &bce_with_logits(fake_scores, 0.0)?)
+            }
+            Self::Ls => ops::sum(&half_mean_square(real_scores, 1.0)?, &half_mean_square(fake_scores, 0.0)?),
         }
     }
 

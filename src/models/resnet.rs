@@ -176,7 +176,7 @@ impl Encoder {
 
 impl ModuleT for Encoder {
     fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        let mut x = self.stem.forward_t(images, train)?; // (N, 32, 32, W)
+        let mut x = self.stem.forward_t(&ops::activations(images)?, train)?; // (N, 32, 32, W)
         for block in &self.blocks {
             x = block.forward_t(&x, train)?; // to (N, 4, 4, D)
         }

@@ -5,6 +5,13 @@ use super::activation::{self, Activation};
 use super::precision::Precision;
 use super::storage::{Array, read, tensor};
 use super::tape;
+#[cfg(feature = "cuda")]
+use super::{
+    cuda::{self, Fresh, Gpu},
+    window::cuda::Finish,
+};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 
 /// The product at the heart of an op, bilinear in the input and the weight, with its factors in a [`Precision`].
@@ -29,6 +36,35 @@ pub trait Product: Send + Sync + 'static {
         gradient: Array,
         precision: Precision,
     ) -> Result<Vec<f32>>;
+
+    /// The product on CUDA, finished.
+    #[cfg(feature = "cuda")]
+    fn cuda_forward(&self, on: On, x: cuda::Array, weight: cuda::Array, finish: Finish) -> Result<Fresh>;
+    /// The gradient of an input of these dimensions and type.
+    #[cfg(feature = "cuda")]
+    fn cuda_input_gradient(
+        &self,
+        on: On,
+        x: (&[usize], DType),
+        weight: cuda::Array,
+        gradient: cuda::Array,
+    ) -> Result<Fresh>;
+    #[cfg(feature = "cuda")]
+    fn cuda_weight_gradient(
+        &self,
+        on: On,
+        x: cuda::Array,
+        weight_dims: &[usize],
+        gradient: cuda::Array,
+    ) -> Result<Fresh>;
+}
+
+/// Where, and in which arithmetic, a product on CUDA is computed.
+#[cfg(feature = "cuda")]
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    pub gpu: &'a Gpu,
+    pub precision: Precision,
 }
 
 /// What a product does to each tile of its output while the tile is in the cache.
@@ -79,7 +115,7 @@ pub fn apply<P: Product>(
     bias: Option<&Tensor>,
     activation: Activation,
 ) -> Result<Tensor> {
-    let precision = tape::precision();
+    let precision = precision_of(x);
     if let Some(what) = precision.missing(x.device()) {
         bail!("{}: no products in {} here: {what}", P::NAME, precision.name())
     }
@@ -91,10 +127,19 @@ pub fn apply<P: Product>(
     }
 }
 
+/// The step's precision; inputs that are bf16 are multiplied as that.
+fn precision_of(x: &Tensor) -> Precision {
+    match x.dtype() {
+        DType::BF16 => Precision::Bf16,
+        _ => tape::precision(),
+    }
+}
+
 /// A product as an op of candle's: of two arguments without a bias, of three with one.
 struct Affine<P> {
     product: P,
     activation: Activation,
+    /// The backward pass has that of the forward pass.
     precision: Precision,
 }
 
@@ -115,6 +160,10 @@ impl<P: Product> Affine<P> {
         gradient: &Tensor,
     ) -> Result<Gradients> {
         let bias = bias.filter(|bias| bias.track_op());
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            return self.cuda_backward((x, weight, bias), output, gradient);
+        }
         let channels = output.dims().last().copied().unwrap_or(1);
         // Without an activation the output is not kept: it would be read as a copy of its stand-in.
         let no_values = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
@@ -145,6 +194,58 @@ impl<P: Product> Affine<P> {
     }
 }
 
+#[cfg(feature = "cuda")]
+impl<P: Product> Affine<P> {
+    fn cuda_forward(
+        &self,
+        x: &CudaStorage,
+        weight: &CudaStorage,
+        dims: [&Layout; 2],
+        finish: Finish,
+    ) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&x.device)?;
+        let on = On { gpu: &gpu, precision: self.precision };
+        let (x, weight) = (cuda::Array::new(x, dims[0])?, cuda::Array::new(weight, dims[1])?);
+        Ok(self.product.cuda_forward(on, x, weight, finish)?.into_storage())
+    }
+
+    fn cuda_backward(
+        &self,
+        (x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>),
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<Gradients> {
+        let gradient = gradient.contiguous()?;
+        let x_dtype = x.dtype();
+        cuda::lend(&gradient, |gpu, gradient| {
+            let on = On { gpu, precision: self.precision };
+            let of_output = match self.activation {
+                Activation::Identity => gradient, // not read, and not kept
+                _ => cuda::lend(output, |_, output| Ok(output.reshaped(gradient.dims)))?,
+            };
+            let (before, for_bias) = match (bias, self.activation) {
+                (Some(_), activation) => {
+                    let (before, sums) = activation::cuda::bias_gradient(gpu, gradient, of_output, activation)?;
+                    (before, Some(sums.into_tensor()))
+                }
+                (None, Activation::Identity) => (None, None),
+                (None, activation) => (Some(activation::cuda::gradient(gpu, gradient, of_output, activation)?), None),
+            };
+            let gradient = before.as_ref().map_or(gradient, Fresh::array);
+            let for_x = x.track_op().then(|| {
+                cuda::lend(weight, |_, weight| {
+                    self.product.cuda_input_gradient(on, (x.dims(), x_dtype), weight, gradient)
+                })
+            });
+            let for_weight = weight
+                .track_op()
+                .then(|| cuda::lend(x, |_, x| self.product.cuda_weight_gradient(on, x, weight.dims(), gradient)));
+            let tensor = |fresh: Option<Result<Fresh>>| fresh.map(|fresh| fresh.map(Fresh::into_tensor)).transpose();
+            Ok((tensor(for_x)?, tensor(for_weight)?, for_bias))
+        })
+    }
+}
+
 impl<P: Product> tape::Saves for Affine<P> {
     fn saved(&self) -> tape::Saved {
         match self.activation {
@@ -161,6 +262,17 @@ impl<P: Product> CustomOp2 for Affine<P> {
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, weight: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         self.forward(Array::new(x, lx)?, Array::new(weight, lw)?, None)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.cuda_forward(x, weight, [lx, lw], Finish { bias: None, activation: self.activation })
     }
 
     fn bwd(
@@ -190,6 +302,20 @@ impl<P: Product> CustomOp3 for Affine<P> {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         self.forward(Array::new(x, lx)?, Array::new(weight, lw)?, Some(Array::new(bias, lb)?.values))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+        bias: &CudaStorage,
+        lb: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let finish = Finish { bias: Some(cuda::Array::new(bias, lb)?), activation: self.activation };
+        self.cuda_forward(x, weight, [lx, lw], finish)
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Gradients> {

@@ -2,9 +2,10 @@
 //!
 //! Every op does in one pass over memory what a chain of candle's primitives does in many (a convolution adds its bias
 //! and applies its activation while the tile is in the cache), and each is a folder: `mod.rs` has the public function,
-//! its naive twin, and its place in candle's autograd; `cpu.rs` has the kernels. The kernels serve f32 on the CPU; on
-//! other devices and for other dtypes the public function computes its naive twin, a composition of candle's ops with
-//! right gradients, which is also what the tests hold the kernels against.
+//! its naive twin, and its place in candle's autograd; `cpu.rs` has the kernels for f32 on the CPU, `cuda.rs` and
+//! `kernel.cu` those for CUDA, where an encoder's activations may be bf16 too. On other devices and for other dtypes the
+//! public function computes its naive twin, a composition of candle's ops with right gradients, which is also what the
+//! tests hold the kernels against.
 //!
 //! Two rules hold throughout. Results do not depend on the number of threads: work is cut into tiles by the shapes
 //! alone, and sums are added in the order of the tiles (see `parallel`). NaN and infinity propagate, so that
@@ -18,6 +19,8 @@ mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
 mod cross_entropy;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 mod layout;
 mod lerp;
 mod linear;
@@ -25,8 +28,10 @@ mod matrix;
 mod max_pool2d;
 mod mean_pool2d;
 mod nt_xent;
+mod optimizer;
 mod parallel;
 mod precision;
+mod repeated;
 mod score_loss;
 mod sgd;
 mod simd;
@@ -38,7 +43,7 @@ mod winograd;
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, adam_step};
 pub use add_relu::add_relu;
-pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
+pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, track_statistics};
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
@@ -48,13 +53,27 @@ pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::mean_pool2d;
 pub use nt_xent::nt_xent;
-pub use precision::Precision;
+pub use optimizer::{AdamSlot, SgdSlot, StepNumbers, adam_steps, lerp_all, sgd_steps};
+pub use precision::{Precision, activations};
+pub use repeated::Repeated;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
-pub use tape::{backward, inference, precision, reshape, training_step};
+pub use tape::{backward, inference, precision, reshape, rows, sum, training_step};
 // For kernels on plain memory elsewhere: the augmentation's.
 pub(crate) use parallel::scratch;
 pub(crate) use simd::vectorised;
+
+/// Opens a CUDA device as the ops need it.
+#[cfg(feature = "cuda")]
+pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    cuda::Gpu::open(ordinal)
+}
+
+/// An error: this binary was built without CUDA.
+#[cfg(not(feature = "cuda"))]
+pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
+    candle_core::Device::new_cuda(ordinal)
+}
 
 /// The ops as compositions of candle's own: slow, for every device and dtype, with the same shapes and gradients.
 pub mod naive {

@@ -1,15 +1,17 @@
 //! The precision that products are computed in.
 
 use super::matrix::bf16;
-use candle_core::Device;
+use super::tape;
+use candle_core::{DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// The precision that the factors of a product have: of the products of matrices and convolutions that layers are made
-/// of, forward and backward. Weights, moments, activations and every sum are f32, and so is all that is no layer.
+/// of, forward and backward. Weights, moments, activations and every sum are f32, and so is all that is no layer; but on
+/// CUDA an encoder's activations are bf16 in [`Precision::Bf16`] ([`activations`]).
 ///
 /// A [`training_step`](super::training_step) has one; an op takes that of its step when it is made, and keeps it for
 /// its backward pass. Outside of a step products are in f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     #[default]
@@ -18,6 +20,15 @@ pub enum Precision {
     Tf32,
     /// Factors rounded to 7 bits behind the point, of f32's range
     Bf16,
+}
+
+/// `x` as an encoder takes it in the precision of this step: bf16 on CUDA where the products are, else as it is. Reading
+/// and writing activations takes as long there as the products do; layers pass their input's type on.
+pub fn activations(x: &Tensor) -> Result<Tensor> {
+    match (x.device(), tape::precision()) {
+        (Device::Cuda(_), Precision::Bf16) => x.to_dtype(DType::BF16),
+        _ => Ok(x.clone()),
+    }
 }
 
 impl Precision {
@@ -38,7 +49,8 @@ impl Precision {
             (Precision::F32, _) => None,
             (Precision::Tf32, Device::Cpu) => Some("it is arithmetic of CUDA devices, which a CPU does not have"),
             (Precision::Bf16, Device::Cpu) => missing_for_bf16(),
-            (_, Device::Cuda(_) | Device::Metal(_)) => Some("on this device the ops compute in f32 alone"),
+            (_, Device::Cuda(_)) => None,
+            (_, Device::Metal(_)) => Some("on Metal the ops compute in f32 alone"),
         }
     }
 }

@@ -16,9 +16,24 @@ impl<'a> Array<'a> {
     }
 }
 
-/// Whether the kernels serve these tensors: f32, on the CPU.
-pub fn is_fused(tensors: &[&Tensor]) -> bool {
+/// Whether the CPU's kernels serve these tensors: f32, on the CPU.
+pub fn is_host(tensors: &[&Tensor]) -> bool {
     tensors.iter().all(|tensor| tensor.device().is_cpu() && tensor.dtype() == DType::F32)
+}
+
+/// Whether CUDA's kernels serve these tensors: the first f32 or bf16, the others that or f32, on CUDA.
+fn is_on_cuda(tensors: &[&Tensor]) -> bool {
+    let Some(first) = tensors.first() else { return false };
+    let fits = |tensor: &&Tensor| {
+        let dtype = tensor.dtype();
+        tensor.device().is_cuda() && (dtype == DType::F32 || (dtype == DType::BF16 && dtype == first.dtype()))
+    };
+    cfg!(feature = "cuda") && tensors.iter().all(fits)
+}
+
+/// Whether the kernels serve these tensors: the CPU's or CUDA's.
+pub fn is_fused(tensors: &[&Tensor]) -> bool {
+    is_host(tensors) || is_on_cuda(tensors)
 }
 
 /// The values of a contiguous f32 storage.

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Result, Tensor, Var, bail};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
-use crate::ops::{self, AdamStep};
+use crate::ops::{self, AdamSlot, AdamStep, StepNumbers};
 
 /// What PyTorch's `torch.optim.Adam` calls by the same names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,17 +27,21 @@ pub struct Adam {
     config: AdamConfig,
     slots: BTreeMap<String, Slot>,
     step: u64,
+    /// The learning rate of the step that was prepared.
+    lr: f64,
+    numbers: StepNumbers,
 }
 
 impl Adam {
     /// Over these parameters; the moments begin at zero.
     pub fn new(parameters: Vec<(String, Var)>, config: AdamConfig) -> Result<Self> {
+        let device = parameters.first().map_or(Device::Cpu, |(_, parameter)| parameter.device().clone());
         let mut slots = BTreeMap::new();
         for (name, parameter) in parameters {
             let zeros = || Var::zeros(parameter.shape(), DType::F32, parameter.device());
             slots.insert(name, Slot { first_moment: zeros()?, second_moment: zeros()?, parameter });
         }
-        Ok(Self { config, slots, step: 0 })
+        Ok(Self { config, slots, step: 0, lr: config.lr, numbers: StepNumbers::new(&device)? })
     }
 
     /// One update. Every parameter must have a gradient: one without is a mistake in the graph.
@@ -47,14 +51,35 @@ impl Adam {
 
     /// One update at another learning rate than the configured one: that of a schedule.
     pub fn step_at(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
+        self.prepare_at(lr)?;
+        self.apply(gradients)
+    }
+
+    /// Begins an update: what of it changes from step to step is told to the device.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.prepare_at(self.config.lr)
+    }
+
+    /// The same at another learning rate than the configured one.
+    pub fn prepare_at(&mut self, lr: f64) -> Result<()> {
         self.step += 1;
-        let AdamConfig { beta1, beta2, eps, weight_decay, .. } = self.config;
-        let step = AdamStep { lr, beta1, beta2, eps, weight_decay, step: self.step };
-        for (name, slot) in &self.slots {
-            let Some(gradient) = gradients.get(&slot.parameter) else { bail!("no gradient reached {name:?}") };
-            ops::adam_step(&slot.parameter, gradient, &slot.first_moment, &slot.second_moment, &step)?;
+        self.lr = lr;
+        self.numbers.set_adam(&self.numbers_of_step())
+    }
+
+    /// The update that was prepared. What it does on a GPU can be recorded.
+    pub fn apply(&self, gradients: &GradStore) -> Result<()> {
+        let mut slots = Vec::with_capacity(self.slots.len());
+        for (name, Slot { parameter, first_moment, second_moment }) in &self.slots {
+            let Some(gradient) = gradients.get(parameter) else { bail!("no gradient reached {name:?}") };
+            slots.push(AdamSlot { parameter, gradient, first_moment, second_moment });
         }
-        Ok(())
+        ops::adam_steps(&slots, &self.numbers_of_step(), &self.numbers)
+    }
+
+    fn numbers_of_step(&self) -> AdamStep {
+        let AdamConfig { beta1, beta2, eps, weight_decay, .. } = self.config;
+        AdamStep { lr: self.lr, beta1, beta2, eps, weight_decay, step: self.step }
     }
 
     /// How many updates were made.

@@ -1,6 +1,6 @@
 use candle_core::{DType, Result};
 
-use crate::ops;
+use crate::ops::{self, StepNumbers};
 use crate::params::Parameters;
 
 /// An exponential moving average of a network's weights, and of its batch-norm statistics, which belong to them.
@@ -10,30 +10,43 @@ use crate::params::Parameters;
 pub struct WeightAverage {
     average: Parameters,
     decay: f64,
+    /// How far the average moves in the update that was prepared.
+    weight: f64,
+    numbers: StepNumbers,
 }
 
 impl WeightAverage {
     /// `average` must hold the same names as the network that is averaged, with the values to begin from.
-    pub fn new(average: Parameters, decay: f64) -> Self {
-        Self { average, decay }
+    pub fn new(average: Parameters, decay: f64) -> Result<Self> {
+        let numbers = StepNumbers::new(average.device())?;
+        Ok(Self { average, decay, weight: 0.0, numbers })
     }
 
     pub fn parameters(&self) -> &Parameters {
         &self.average
     }
 
-    /// Moves the average towards `network` after its update number `update` (from 1).
-    pub fn update(&self, network: &Parameters, update: u64) -> Result<()> {
+    /// Begins the move after the network's update number `update` (from 1): what changes from step to step is told to
+    /// the device.
+    pub fn prepare(&mut self, update: u64) -> Result<()> {
         let ramp = (1.0 + update as f64) / (10.0 + update as f64);
-        let weight = 1.0 - self.decay.min(ramp);
+        self.weight = 1.0 - self.decay.min(ramp);
+        self.numbers.set_lerp(self.weight)
+    }
+
+    /// Moves the average towards `network`, as prepared. What it does on a GPU can be recorded.
+    pub fn apply(&self, network: &Parameters) -> Result<()> {
+        let current: Vec<_> = network.all().into_iter().map(|(_, current)| current.as_detached_tensor()).collect();
+        let average = self.average.all();
+        let mut pairs = Vec::with_capacity(current.len());
         // Both are sorted by the same names.
-        for ((_, average), (_, current)) in self.average.all().iter().zip(network.all()) {
+        for ((_, average), current) in average.iter().zip(&current) {
             if average.dtype() == DType::F32 {
-                ops::lerp_in_place(average, &current.as_detached_tensor(), weight)?;
+                pairs.push((average, current));
             } else {
-                average.set(&current.as_detached_tensor())?; // a count of batches has no average
+                average.set(current)?; // a count of batches has no average
             }
         }
-        Ok(())
+        ops::lerp_all(&pairs, self.weight, &self.numbers)
     }
 }

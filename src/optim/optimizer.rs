@@ -20,6 +20,22 @@ impl Optimizer {
         }
     }
 
+    /// Begins an update at learning rate `lr`: what of it changes from step to step is told to the device.
+    pub fn prepare(&mut self, lr: f64) -> Result<()> {
+        match self {
+            Self::Adam(adam) => adam.prepare_at(lr),
+            Self::Sgd(sgd) => sgd.prepare(lr),
+        }
+    }
+
+    /// The update that was prepared. What it does on a GPU can be recorded.
+    pub fn apply(&self, gradients: &GradStore) -> Result<()> {
+        match self {
+            Self::Adam(adam) => adam.apply(gradients),
+            Self::Sgd(sgd) => sgd.apply(gradients),
+        }
+    }
+
     /// What it keeps between steps, by name.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         match self {

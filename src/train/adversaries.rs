@@ -1,7 +1,7 @@
 //! The two networks with everything that a step changes: weights, moments, batch-norm statistics, averages.
 
 use anyhow::Context;
-use candle_core::{Device, ModuleT, Result, Tensor};
+use candle_core::{Device, ModuleT, Result, Tensor, bail};
 
 use super::gan_config::GanConfig;
 use super::state::{Parts, Tensors, joined, misfit};
@@ -25,11 +25,13 @@ pub struct Adversaries {
     discriminator_adam: Adam,
     generator_adam: Adam,
     loss: AdversarialLoss,
+    steps: ops::Repeated<StepOutcome>,
     precision: Precision,
 }
 
-/// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step.
-#[derive(Debug)]
+/// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step, and
+/// before the next step, which on CUDA overwrites it.
+#[derive(Clone, Debug)]
 pub struct StepOutcome {
     /// D's loss before its update. A scalar.
     pub d_loss: Tensor,
@@ -56,7 +58,7 @@ impl Adversaries {
             Generator::new(config.model, config.latent_dim, parameters.builder())?;
             parameters.load(&generator_parameters.tensors())?;
             averaged_generator = Some(Generator::new(config.model, config.latent_dim, parameters.frozen())?);
-            average = Some(WeightAverage::new(parameters, config.ema_decay));
+            average = Some(WeightAverage::new(parameters, config.ema_decay)?);
         }
         Ok(Self {
             discriminator_adam: Adam::new(discriminator_parameters.trainable(), config.discriminator_adam())?,
@@ -69,6 +71,7 @@ impl Adversaries {
             generator_parameters,
             average,
             loss: config.loss(),
+            steps: ops::Repeated::default(),
             precision: config.precision,
         })
     }
@@ -76,22 +79,39 @@ impl Adversaries {
     /// One step: D on a real batch (N, 28, 28, 1) and a detached fake batch, then G on a fresh fake batch. Latents are
     /// (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
+        self.discriminator_adam.prepare()?;
+        self.generator_adam.prepare()?;
+        if let Some(average) = &mut self.average {
+            average.prepare(self.generator_adam.steps())?;
+        }
+        let mut steps = std::mem::take(&mut self.steps);
+        let inputs = [real, d_latents, g_latents].map(Tensor::clone);
+        let outcome = steps.run(&inputs, |inputs| match inputs {
+            [real, d_latents, g_latents] => self.compute(real, d_latents, g_latents),
+            _ => bail!("a step has three inputs"),
+        });
+        self.steps = steps;
+        outcome
+    }
+
+    /// What the device does in a step.
+    fn compute(&self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
         ops::training_step(self.precision, || {
             let count = real.dim(0)?;
             let fakes = ops::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
             // One pass for both: no layer of a discriminator looks across the images of a batch.
             let both = Tensor::cat(&[real, &fakes], 0)?; // (2N, 28, 28, 1)
             let scores = self.discriminator.forward_t(&both, true)?; // (2N, 1)
-            let (real_scores, fake_scores) = (scores.narrow(0, 0, count)?, scores.narrow(0, count, count)?); // (N, 1) each
+            let (real_scores, fake_scores) = (ops::rows(&scores, 0, count)?, ops::rows(&scores, count, count)?); // (N, 1) each
             let d_loss = self.loss.discriminator(&real_scores, &fake_scores)?;
-            self.discriminator_adam.step(&ops::backward(&d_loss)?)?;
+            self.discriminator_adam.apply(&ops::backward(&d_loss)?)?;
 
             let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
             let g_loss = self.loss.generator(&self.critic.forward_t(&fresh_fakes, true)?)?;
-            self.generator_adam.step(&ops::backward(&g_loss)?)?;
+            self.generator_adam.apply(&ops::backward(&g_loss)?)?;
 
             if let Some(average) = &self.average {
-                average.update(&self.generator_parameters, self.generator_adam.steps())?;
+                average.apply(&self.generator_parameters)?;
             }
             Ok(StepOutcome {
                 d_loss: d_loss.detach(),

@@ -1,7 +1,7 @@
 //! SimCLR's two networks with everything that a step changes: weights, batch-norm statistics, the optimizer's state.
 
 use anyhow::Context;
-use candle_core::{Device, ModuleT, Result, Tensor};
+use candle_core::{Device, Error, ModuleT, Result, Tensor, bail};
 
 use super::simclr_config::{SimclrConfig, ViewBatches};
 use super::state::{Parts, Tensors, joined, misfit};
@@ -22,11 +22,13 @@ pub struct Contrastive {
     optimizer: Optimizer,
     temperature: f64,
     views: ViewBatches,
+    steps: ops::Repeated<StepOutcome>,
     precision: Precision,
 }
 
-/// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step.
-#[derive(Debug)]
+/// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step, and before
+/// the next step, which on CUDA overwrites it.
+#[derive(Clone, Debug)]
 pub struct StepOutcome {
     /// NT-Xent before the update. A scalar.
     pub loss: Tensor,
@@ -52,15 +54,28 @@ impl Contrastive {
             optimizer: config.optimizer(trained)?,
             temperature: config.temperature,
             views: config.views,
+            steps: ops::Repeated::default(),
             precision: config.precision,
         })
     }
 
     /// One step at learning rate `lr` on the views (2N, 32, 32, 3) of N images: one view of each, then the other of each.
     pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
+        self.optimizer.prepare(lr)?;
+        let mut steps = std::mem::take(&mut self.steps);
+        let outcome = steps.run(std::slice::from_ref(views), |inputs| match inputs {
+            [views] => self.compute(views),
+            _ => bail!("a step has one input"),
+        });
+        self.steps = steps;
+        outcome
+    }
+
+    /// What the device does in a step.
+    fn compute(&self, views: &Tensor) -> Result<StepOutcome> {
         ops::training_step(self.precision, || {
             let count = views.dim(0)? / 2;
-            let halves = |x: &Tensor| Ok::<_, candle_core::Error>((x.narrow(0, 0, count)?, x.narrow(0, count, count)?));
+            let halves = |x: &Tensor| Ok::<_, Error>((ops::rows(x, 0, count)?, ops::rows(x, count, count)?));
             let (left, right) = match self.views {
                 ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, 128) each
                 ViewBatches::Separate => {
@@ -69,7 +84,7 @@ impl Contrastive {
                 }
             };
             let loss = nt_xent(&left, &right, self.temperature)?;
-            self.optimizer.step(&ops::backward(&loss)?, lr)?;
+            self.optimizer.apply(&ops::backward(&loss)?)?;
             Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
         })
     }

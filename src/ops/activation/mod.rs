@@ -1,9 +1,15 @@
 //! Activations, alone or fused into the op before them.
 
 pub(super) mod cpu;
+#[cfg(feature = "cuda")]
+pub(super) mod cuda;
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu, lend};
 use super::storage::{is_fused, read, tensor, values};
 use super::tape;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// What is applied to the output of an op, fused into it.
@@ -68,9 +74,21 @@ impl CustomOp1 for Activate {
         Ok((CpuStorage::F32(cpu::forward(values(x, layout)?, self.0)), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        Ok(cuda::forward(&*Gpu::of(&x.device)?, CudaArray::new(x, layout)?, self.0)?.into_storage())
+    }
+
     fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
+        }
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            let before = lend(&gradient.contiguous()?, |gpu, gradient| {
+                lend(output, |_, output| cuda::gradient(gpu, gradient, output, self.0))
+            });
+            return Ok(Some(before?.into_tensor()));
         }
         let gradient = read(gradient, |gradient| {
             read(output, |output| cpu::backward(gradient, output, 1, self.0, false).0.into_owned())

@@ -10,9 +10,7 @@ pub fn step(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: 
     let tiles = parameter.par_chunks_mut(size).zip(gradient.par_chunks(size)).zip(moments);
     let [decay, beta2] = [step.weight_decay as f32, step.beta2 as f32];
     let [share1, share2] = [(1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32];
-    // step_size * m / (sqrt(v) / c + eps), both sides of the fraction times c: a division less for each value.
-    let correction = step.root_correction();
-    let [step_size, eps] = [(step.step_size() * correction) as f32, (step.eps * correction) as f32];
+    let [step_size, eps] = step.numbers().map(|number| number as f32);
     tiles.for_each(|((parameter, gradient), (first, second))| {
         vectorised(
             #[inline(always)]

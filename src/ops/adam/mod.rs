@@ -2,6 +2,8 @@
 
 mod cpu;
 
+#[cfg(feature = "cuda")]
+use super::optimizer::{AdamSlot, StepNumbers, adam_steps};
 use super::storage::{are_apart, is_fused, modify, read};
 use candle_core::{Result, Tensor, Var, bail};
 
@@ -19,6 +21,13 @@ pub struct AdamStep {
 }
 
 impl AdamStep {
+    /// What changes from step to step, a and b: step_size * m / (sqrt(v) / c + eps) with c the root's correction is
+    /// a * m / (sqrt(v) + b), a division less for each value.
+    pub(super) fn numbers(&self) -> [f64; 2] {
+        let correction = self.root_correction();
+        [self.step_size() * correction, self.eps * correction]
+    }
+
     /// lr / (1 - beta1^t): the step size, the first moment's bias taken out.
     fn step_size(&self) -> f64 {
         self.lr / (1.0 - libm::pow(self.beta1, self.step as f64))
@@ -45,6 +54,12 @@ pub fn adam_step(
     if tensors.iter().any(|tensor| tensor.dims() != parameter.dims()) {
         let found: Vec<_> = tensors.iter().map(|tensor| tensor.dims()).collect();
         bail!("adam: expected a parameter, its gradient and its moments of one shape, found {found:?}")
+    }
+    #[cfg(feature = "cuda")]
+    if parameter.device().is_cuda() && is_fused(&tensors) {
+        let numbers = StepNumbers::new(parameter.device())?;
+        numbers.set_adam(step)?;
+        return adam_steps(&[AdamSlot { parameter, gradient, first_moment, second_moment }], step, &numbers);
     }
     if !is_fused(&tensors) {
         return naive(parameter, gradient, first_moment, second_moment, step);

@@ -1,10 +1,16 @@
 //! The end of a residual block: the sum of its two branches, then ReLU.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use super::activation::{self, Activation};
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu, lend};
 use super::storage::{Array, is_fused, read, tensor};
 use super::tape;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// max(x + y, 0) for two tensors of one shape. The gradient at 0 is 0, as PyTorch's; NaN stays NaN.
@@ -12,7 +18,7 @@ pub fn add_relu(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if x.dims() != y.dims() {
         bail!("add_relu: expected two tensors of one shape, found {:?} and {:?}", x.dims(), y.dims())
     }
-    if !is_fused(&[x, y]) {
+    if !is_fused(&[x, y]) || x.dtype() != y.dtype() {
         return naive(x, y);
     }
     tape::apply_op2(&x.contiguous()?, &y.contiguous()?, AddRelu)
@@ -41,6 +47,12 @@ impl CustomOp2 for AddRelu {
         Ok((CpuStorage::F32(cpu::forward(x.values, y.values)), Shape::from(x.dims)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, lx: &Layout, y: &CudaStorage, ly: &Layout) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&x.device)?;
+        Ok(cuda::forward(&gpu, CudaArray::new(x, lx)?, CudaArray::new(y, ly)?)?.into_storage())
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -48,6 +60,14 @@ impl CustomOp2 for AddRelu {
         output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            let given = lend(&gradient.contiguous()?, |gpu, gradient| {
+                lend(output, |_, output| activation::cuda::gradient(gpu, gradient, output, Activation::Relu))
+            });
+            let given = given?.into_tensor();
+            return Ok((x.track_op().then(|| given.clone()), y.track_op().then_some(given)));
+        }
         let gradient = read(gradient, |gradient| {
             read(output, |output| {
                 activation::cpu::backward(gradient, output, 1, Activation::Relu, false).0.into_owned()

@@ -1,11 +1,19 @@
 //! Batch normalisation over the last dimension, then an activation (Ioffe & Szegedy, arXiv 1502.03167).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod track;
 
 use super::activation::{self, Activation};
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 use super::storage::{Array, is_fused, read, tensor};
 use super::tape;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
+pub use track::track_statistics;
 
 /// What [`batch_norm_train`] gives; from the statistics a layer updates its running ones.
 #[derive(Clone, Debug)]
@@ -36,8 +44,16 @@ pub fn batch_norm_train(
         return naive_train(x, weight, bias, eps, activation);
     }
     let x = x.contiguous()?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let [mean, variance, coefficients] = lend(&x, |gpu, x| cuda::moments(gpu, x, eps))?;
+        let op = BatchNorm { statistics: Statistics::Cuda(coefficients), trains: true, activation };
+        let output = tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
+        return Ok(BatchNormOutput { output, mean: mean.into_tensor(), variance: variance.into_tensor() });
+    }
     let (mean, variance) = read(&x, |values| cpu::moments(values, channels))?;
-    let op = BatchNorm { scale: inverse_deviation(&variance, eps), mean: mean.clone(), trains: true, activation };
+    let statistics = Statistics::Host { mean: mean.clone(), scale: inverse_deviation(&variance, eps) };
+    let op = BatchNorm { statistics, trains: true, activation };
     Ok(BatchNormOutput {
         output: tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?,
         mean: tensor(mean, &[channels])?,
@@ -60,8 +76,8 @@ pub fn batch_norm_eval(
     if !is_fused(&[x, running_mean, running_variance, weight, bias]) {
         return naive_eval(x, running_mean, running_variance, weight, bias, eps, activation);
     }
-    let scale = read(running_variance, |variance| inverse_deviation(variance, eps))?;
-    let op = BatchNorm { scale, mean: read(running_mean, <[f32]>::to_vec)?, trains: false, activation };
+    let statistics = running_statistics(running_mean, running_variance, eps)?;
+    let op = BatchNorm { statistics, trains: false, activation };
     tape::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
 }
 
@@ -122,10 +138,50 @@ fn inverse_deviation(variance: &[f32], eps: f64) -> Vec<f32> {
     variance.iter().map(|variance| (1.0 / (f64::from(*variance) + eps).sqrt()) as f32).collect()
 }
 
+/// Each channel's mean and one over its standard deviation.
+enum Statistics {
+    Host {
+        mean: Vec<f32>,
+        scale: Vec<f32>,
+    },
+    /// (2, C)
+    #[cfg(feature = "cuda")]
+    Cuda(Fresh),
+}
+
+impl Statistics {
+    fn on_host(&self) -> Result<cpu::Statistics<'_>> {
+        match self {
+            Statistics::Host { mean, scale } => Ok(cpu::Statistics { mean, scale }),
+            #[cfg(feature = "cuda")]
+            Statistics::Cuda(_) => bail!("batch_norm: the statistics are on a GPU, the input is not"),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn on_cuda(&self) -> Result<CudaArray<'_>> {
+        match self {
+            Statistics::Cuda(coefficients) => Ok(coefficients.array()),
+            Statistics::Host { .. } => bail!("batch_norm: the input is on a GPU, the statistics are not"),
+        }
+    }
+}
+
+fn running_statistics(mean: &Tensor, variance: &Tensor, eps: f64) -> Result<Statistics> {
+    #[cfg(feature = "cuda")]
+    if mean.device().is_cuda() {
+        let (mean, variance) = (mean.contiguous()?, variance.contiguous()?);
+        let of = |gpu: &std::sync::Arc<Gpu>, mean: CudaArray| {
+            lend(&variance, |_, variance| cuda::running_coefficients(gpu, mean, variance, eps))
+        };
+        return Ok(Statistics::Cuda(lend(&mean, of)?));
+    }
+    let scale = read(variance, |variance| inverse_deviation(variance, eps))?;
+    Ok(Statistics::Host { mean: read(mean, <[f32]>::to_vec)?, scale })
+}
+
 struct BatchNorm {
-    mean: Vec<f32>,
-    /// One over the standard deviation.
-    scale: Vec<f32>,
+    statistics: Statistics,
     /// Whether the statistics are this batch's, so that the gradient goes through them.
     trains: bool,
     activation: Activation,
@@ -152,20 +208,32 @@ impl CustomOp3 for BatchNorm {
         lb: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (x, weight, bias) = (Array::new(x, lx)?, Array::new(weight, lw)?, Array::new(bias, lb)?);
-        let statistics = cpu::Statistics { mean: &self.mean, scale: &self.scale };
+        let statistics = self.statistics.on_host()?;
         let output = cpu::Affine::new(statistics, weight.values, bias.values, self.activation).forward(x.values);
         Ok((CpuStorage::F32(output), lx.shape().clone()))
     }
 
-    fn bwd(
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
         &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let statistics = cpu::Statistics { mean: &self.mean, scale: &self.scale };
+        x: &CudaStorage,
+        lx: &Layout,
+        weight: &CudaStorage,
+        lw: &Layout,
+        bias: &CudaStorage,
+        lb: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&x.device)?;
+        let [x, weight, bias] = [CudaArray::new(x, lx)?, CudaArray::new(weight, lw)?, CudaArray::new(bias, lb)?];
+        Ok(self.on_cuda(x, weight, bias)?.forward(&gpu)?.into_storage())
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Gradients> {
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            return self.cuda_backward(x, weight, bias, gradient);
+        }
+        let statistics = self.statistics.on_host()?;
         let [of_weight, of_bias] = [read(weight, <[f32]>::to_vec)?, read(bias, <[f32]>::to_vec)?];
         let affine = cpu::Affine::new(statistics, &of_weight, &of_bias, self.activation);
         read(x, |values| {
@@ -182,5 +250,42 @@ impl CustomOp3 for BatchNorm {
                 Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
             })
         })??
+    }
+}
+
+type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+#[cfg(feature = "cuda")]
+impl BatchNorm {
+    fn on_cuda<'a>(
+        &'a self,
+        x: CudaArray<'a>,
+        weight: CudaArray<'a>,
+        bias: CudaArray<'a>,
+    ) -> Result<cuda::Normalisation<'a>> {
+        let coefficients = self.statistics.on_cuda()?;
+        Ok(cuda::Normalisation { x, coefficients, weight, bias, activation: self.activation })
+    }
+
+    fn cuda_backward(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, gradient: &Tensor) -> Result<Gradients> {
+        let gradient = gradient.contiguous()?;
+        let [of_x, of_weight, of_bias] = [x, weight, bias].map(|tensor| lend(tensor, |_, array| Ok(array.pointer)));
+        lend(&gradient, |gpu, gradient| {
+            let array = |pointer, tensor: &'_ Tensor| CudaArray { pointer, dims: &[], dtype: tensor.dtype() };
+            let [of_weight, of_bias] = [array(of_weight?, weight), array(of_bias?, bias)];
+            let of_x = CudaArray { pointer: of_x?, dims: x.dims(), dtype: x.dtype() };
+            let normalisation = self.on_cuda(of_x, of_weight, of_bias)?;
+            let needed = weight.track_op() || bias.track_op() || (self.trains && x.track_op());
+            let sums = needed.then(|| normalisation.parameter_gradients(gpu, gradient)).transpose()?;
+            let for_x = x.track_op().then(|| {
+                let through = sums.as_ref().filter(|_| self.trains);
+                let through = through.map(|(weight, bias)| [weight.array(), bias.array()]);
+                normalisation.input_gradient(gpu, gradient, through)
+            });
+            let for_x = for_x.transpose()?.map(Fresh::into_tensor);
+            let Some((for_weight, for_bias)) = sums else { return Ok((for_x, None, None)) };
+            let for_weight = weight.track_op().then(|| for_weight.into_tensor());
+            Ok((for_x, for_weight, bias.track_op().then(|| for_bias.into_tensor())))
+        })
     }
 }

@@ -7,6 +7,14 @@ use super::precision::Precision;
 use super::storage::{Array, is_fused};
 use super::window::Window;
 use super::winograd;
+#[cfg(feature = "cuda")]
+use super::{
+    affine::On,
+    cuda::{Array as CudaArray, Fresh},
+    window::cuda::{Finish, Products},
+};
+#[cfg(feature = "cuda")]
+use candle_core::DType;
 use candle_core::{Result, Tensor, bail};
 
 /// x (N, H, W, C) spread by weight (C, O, K, K), plus bias (O), then `activation`: (N, H', W', O) with
@@ -133,5 +141,29 @@ impl Product for Transposed {
             Some(products) => products.weight_gradient(gradient.values, x.values),
             None => window.weight_gradient(gradient.values, x.values, features, precision),
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_forward(&self, on: On, x: CudaArray, weight: CudaArray, finish: Finish) -> Result<Fresh> {
+        let products = Products::new(on, self.window(x.dims, weight.dims)?, weight.dims[0]);
+        products.spread(x, weight, finish)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_input_gradient(
+        &self,
+        on: On,
+        (dims, _): (&[usize], DType),
+        weight: CudaArray,
+        gradient: CudaArray,
+    ) -> Result<Fresh> {
+        let products = Products::new(on, self.window(dims, weight.dims)?, weight.dims[0]);
+        products.correlate(gradient, weight, Finish::NONE)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_weight_gradient(&self, on: On, x: CudaArray, weight_dims: &[usize], gradient: CudaArray) -> Result<Fresh> {
+        let products = Products::new(on, self.window(x.dims, weight_dims)?, weight_dims[0]);
+        products.weight_gradient(gradient, x)
     }
 }

@@ -1,9 +1,15 @@
 //! Between images with the channels last, as the ops take them, and with the channels first, as PyTorch keeps them.
 
 pub(super) mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu, lend};
 use super::storage::{is_fused, read, tensor, values};
 use super::tape;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// x (N, H, W, C) as (N, C, H, W), contiguous.
@@ -49,10 +55,22 @@ impl CustomOp1 for Transpose {
         Ok((CpuStorage::F32(output), Shape::from((count, columns, rows))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let dims = layout.shape().dims3()?;
+        Ok(cuda::transpose_each(&*Gpu::of(&x.device)?, CudaArray::new(x, layout)?, dims)?.into_storage())
+    }
+
     fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let (_, rows, columns) = output.dims3()?;
         if !x.track_op() {
             return Ok(None);
+        }
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            let dims = output.dims3()?;
+            let turned = lend(&gradient.contiguous()?, |gpu, gradient| cuda::transpose_each(gpu, gradient, dims));
+            return Ok(Some(turned?.reshaped(x.dims()).into_tensor()));
         }
         let gradient = read(gradient, |gradient| cpu::transpose_each(gradient, rows, columns))?;
         Ok(Some(tensor(gradient, x.dims())?))

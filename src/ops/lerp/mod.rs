@@ -1,5 +1,7 @@
 //! Moving averages in place.
 
+#[cfg(feature = "cuda")]
+use super::optimizer::{StepNumbers, lerp_all};
 use super::parallel::TILE;
 use super::simd::vectorised;
 use super::storage::{are_apart, is_fused, modify, read};
@@ -11,6 +13,12 @@ use rayon::prelude::*;
 pub fn lerp_in_place(average: &Var, value: &Tensor, weight: f64) -> Result<()> {
     if average.dims() != value.dims() {
         bail!("lerp: expected two tensors of one shape, found {:?} and {:?}", average.dims(), value.dims())
+    }
+    #[cfg(feature = "cuda")]
+    if average.device().is_cuda() && is_fused(&[average, value]) {
+        let numbers = StepNumbers::new(average.device())?;
+        numbers.set_lerp(weight)?;
+        return lerp_all(&[(average, value)], weight, &numbers);
     }
     if !is_fused(&[average, value]) {
         let old = average.as_detached_tensor();

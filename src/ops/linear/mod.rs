@@ -1,11 +1,21 @@
 //! The linear layer: x Wᵀ + b, then an activation.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
 use super::precision::Precision;
 use super::storage::{Array, is_fused};
+#[cfg(feature = "cuda")]
+use super::{
+    affine::On,
+    cuda::{Array as CudaArray, Fresh},
+    window::cuda::Finish,
+};
+#[cfg(feature = "cuda")]
+use candle_core::DType;
 use candle_core::{Result, Tensor, bail};
 
 /// x (N, I) times weight (O, I) transposed, plus bias (O), then `activation`: (N, O). As `torch.nn.functional.linear`.
@@ -52,5 +62,28 @@ impl Product for Linear {
 
     fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array, precision: Precision) -> Result<Vec<f32>> {
         Ok(cpu::weight_gradient(x, gradient, precision))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_forward(&self, on: On, x: CudaArray, weight: CudaArray, finish: Finish) -> Result<Fresh> {
+        let output = cuda::forward(on.gpu, x, weight, on.precision)?;
+        activation::cuda::finish(on.gpu, output.array(), finish.bias, finish.activation)?;
+        Ok(output)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_input_gradient(
+        &self,
+        on: On,
+        (_, dtype): (&[usize], DType),
+        weight: CudaArray,
+        gradient: CudaArray,
+    ) -> Result<Fresh> {
+        cuda::input_gradient(on.gpu, dtype, weight, gradient, on.precision)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_weight_gradient(&self, on: On, x: CudaArray, _: &[usize], gradient: CudaArray) -> Result<Fresh> {
+        cuda::weight_gradient(on.gpu, x, gradient, on.precision)
     }
 }

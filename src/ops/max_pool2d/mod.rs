@@ -1,9 +1,15 @@
 //! Max pooling over images with the channels last. candle's own has a wrong gradient: a k²-th of the truth.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 use super::storage::{is_fused, read, tensor, values};
 use super::tape;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use std::sync::OnceLock;
 
@@ -15,7 +21,15 @@ pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
     if !is_fused(&[x]) {
         return naive(x, size);
     }
-    tape::apply_op1(&x.contiguous()?, MaxPool { size, winners: OnceLock::new() })
+    tape::apply_op1(
+        &x.contiguous()?,
+        MaxPool {
+            size,
+            winners: OnceLock::new(),
+            #[cfg(feature = "cuda")]
+            winners_on_cuda: OnceLock::new(),
+        },
+    )
 }
 
 /// [`max_pool2d`] in candle's ops.
@@ -49,6 +63,8 @@ struct MaxPool {
     size: usize,
     /// The position in its window of each maximum, row after row; written by the forward pass.
     winners: OnceLock<Vec<u32>>,
+    #[cfg(feature = "cuda")]
+    winners_on_cuda: OnceLock<Fresh>,
 }
 
 impl tape::Saves for MaxPool {
@@ -69,7 +85,23 @@ impl CustomOp1 for MaxPool {
         Ok((CpuStorage::F32(output), Shape::from((dims.0, dims.1 / self.size, dims.2 / self.size, dims.3))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&x.device)?;
+        let (output, winners) = cuda::forward(&gpu, CudaArray::new(x, layout)?, layout.shape().dims4()?, self.size)?;
+        self.winners_on_cuda.get_or_init(|| winners);
+        Ok(output.into_storage())
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if let (true, Some(winners)) = (x.track_op(), self.winners_on_cuda.get()) {
+            let dims = x.dims4()?;
+            let given = lend(&gradient.contiguous()?, |gpu, gradient| {
+                cuda::backward(gpu, gradient, winners.array(), dims, self.size)
+            });
+            return Ok(Some(given?.into_tensor()));
+        }
         let (true, Some(winners)) = (x.track_op(), self.winners.get()) else { return Ok(None) };
         let dims = x.dims4()?;
         let gradient = read(gradient, |gradient| cpu::backward(gradient, winners, dims, self.size))?;

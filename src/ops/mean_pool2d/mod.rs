@@ -1,9 +1,15 @@
 //! The mean over an image's places: what a ResNet ends in.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu, lend};
 use super::storage::{is_fused, read, tensor, values};
 use super::tape;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// The mean over height and width of x (N, H, W, C): (N, C). As `torch.nn.AdaptiveAvgPool2d(1)`, flattened.
@@ -47,9 +53,22 @@ impl CustomOp1 for MeanPool {
         Ok((CpuStorage::F32(output), Shape::from((count, channels))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (count, height, width, channels) = layout.shape().dims4()?;
+        let dims = (count, height * width, channels);
+        Ok(cuda::forward(&*Gpu::of(&x.device)?, CudaArray::new(x, layout)?, dims)?.into_storage())
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !x.track_op() {
             return Ok(None);
+        }
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            let given =
+                lend(&gradient.contiguous()?, |gpu, gradient| cuda::backward(gpu, gradient, x.dims(), x.dtype()));
+            return Ok(Some(given?.into_tensor()));
         }
         let (_, places, channels) = check(x)?;
         let gradient = read(gradient, |gradient| cpu::backward(gradient, places, channels))?;

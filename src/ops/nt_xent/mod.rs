@@ -1,10 +1,16 @@
 //! SimCLR's contrastive loss, from the embeddings to a scalar.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 use super::storage::{Array, is_fused, read, tensor};
 use super::tape;
-use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor, bail};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -21,10 +27,16 @@ const EPS: f64 = 1e-24;
 /// before the exponential.
 pub fn nt_xent(left: &Tensor, right: &Tensor, temperature: f64) -> Result<Tensor> {
     check(left, right, temperature)?;
-    if !is_fused(&[left, right]) {
+    if !is_fused(&[left, right]) || left.dtype() != DType::F32 {
         return naive(left, right, temperature);
     }
-    tape::apply_op2(&left.contiguous()?, &right.contiguous()?, NtXent { temperature, views: OnceLock::new() })
+    let op = NtXent {
+        temperature,
+        views: OnceLock::new(),
+        #[cfg(feature = "cuda")]
+        views_on_cuda: OnceLock::new(),
+    };
+    tape::apply_op2(&left.contiguous()?, &right.contiguous()?, op)
 }
 
 /// [`nt_xent`] in candle's ops.
@@ -67,6 +79,8 @@ struct NtXent {
     temperature: f64,
     /// Written by the forward pass.
     views: OnceLock<cpu::Views>,
+    #[cfg(feature = "cuda")]
+    views_on_cuda: OnceLock<cuda::Views>,
 }
 
 impl tape::Saves for NtXent {
@@ -87,6 +101,21 @@ impl CustomOp2 for NtXent {
         Ok((CpuStorage::F32(vec![loss]), Shape::from(())))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        left: &CudaStorage,
+        ll: &Layout,
+        right: &CudaStorage,
+        lr: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&left.device)?;
+        let (left, right) = (CudaArray::new(left, ll)?, CudaArray::new(right, lr)?);
+        let (loss, views) = cuda::forward(&gpu, left, right, self.temperature)?;
+        self.views_on_cuda.get_or_init(|| views);
+        Ok(loss.into_storage())
+    }
+
     fn bwd(
         &self,
         left: &Tensor,
@@ -94,6 +123,18 @@ impl CustomOp2 for NtXent {
         _: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if let Some(views) = self.views_on_cuda.get() {
+            let (count, _) = left.dims2()?;
+            return lend(&gradient.contiguous()?, |gpu, gradient| {
+                let of_directions = views.of_directions(gpu)?;
+                let of = |side: &Tensor, rows: Range<usize>| {
+                    let given = || views.gradient(gpu, of_directions.array(), rows, self.temperature, gradient);
+                    side.track_op().then(given).transpose().map(|given| given.map(Fresh::into_tensor))
+                };
+                Ok((of(left, 0..count)?, of(right, count..2 * count)?))
+            });
+        }
         let Some(views) = self.views.get() else { return Ok((None, None)) };
         let (count, _) = left.dims2()?;
         let factor = f64::from(read(gradient, |gradient| gradient[0])?);

@@ -1,16 +1,22 @@
 //! Losses of scores that all have the same target: an adversarial game's.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu, lend};
 use super::storage::{is_fused, read, tensor, values};
 use super::tape;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 /// mean(-t log σ(s) - (1 - t) log(1 - σ(s))) over scores s of any shape and a target t in [0, 1], as a scalar, in the
 /// form max(s, 0) - s t + log(1 + exp(-|s|)), which is finite for any finite score. PyTorch's
 /// `binary_cross_entropy_with_logits`.
 pub fn bce_with_logits(scores: &Tensor, target: f64) -> Result<Tensor> {
-    if !is_fused(&[scores]) {
+    if !is_fused(&[scores]) || scores.dtype() != DType::F32 {
         return naive_bce_with_logits(scores, target);
     }
     tape::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::CrossEntropy, target })
@@ -18,7 +24,7 @@ pub fn bce_with_logits(scores: &Tensor, target: f64) -> Result<Tensor> {
 
 /// mean((s - t)²) / 2 over scores s of any shape and a target t, as a scalar.
 pub fn half_mean_square(scores: &Tensor, target: f64) -> Result<Tensor> {
-    if !is_fused(&[scores]) {
+    if !is_fused(&[scores]) || scores.dtype() != DType::F32 {
         return naive_half_mean_square(scores, target);
     }
     tape::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::HalfSquare, target })
@@ -63,9 +69,22 @@ impl CustomOp1 for ScoreLoss {
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, scores: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&scores.device)?;
+        Ok(cuda::mean(&gpu, self.rule, CudaArray::new(scores, layout)?, self.target)?.into_storage())
+    }
+
     fn bwd(&self, scores: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !scores.track_op() {
             return Ok(None);
+        }
+        #[cfg(feature = "cuda")]
+        if gradient.device().is_cuda() {
+            let given = lend(&gradient.contiguous()?, |gpu, gradient| {
+                lend(scores, |_, scores| cuda::gradient(gpu, self.rule, scores, self.target, gradient))
+            });
+            return Ok(Some(given?.into_tensor()));
         }
         let factor = f64::from(read(gradient, |gradient| gradient[0])?);
         let gradient = read(scores, |scores| cpu::gradient(self.rule, scores, self.target, factor))?;

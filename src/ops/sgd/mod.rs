@@ -2,6 +2,8 @@
 
 mod cpu;
 
+#[cfg(feature = "cuda")]
+use super::optimizer::{SgdSlot, StepNumbers, sgd_steps};
 use super::storage::{are_apart, is_fused, modify, read};
 use candle_core::{DType, Result, Tensor, Var, bail};
 
@@ -34,6 +36,12 @@ pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: &Var, step: &SgdSt
     if tensors.iter().any(|tensor| tensor.dims() != parameter.dims()) {
         let found: Vec<_> = tensors.iter().map(|tensor| tensor.dims()).collect();
         bail!("sgd: expected a parameter, its gradient and its velocity of one shape, found {found:?}")
+    }
+    #[cfg(feature = "cuda")]
+    if parameter.device().is_cuda() && is_fused(&tensors) {
+        let numbers = StepNumbers::new(parameter.device())?;
+        numbers.set_sgd(step)?;
+        return sgd_steps(&[SgdSlot { parameter, gradient, velocity, step: *step }], &numbers);
     }
     if !is_fused(&tensors) {
         return naive(parameter, gradient, velocity, step);

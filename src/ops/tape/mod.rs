@@ -1,39 +1,47 @@
 //! Training steps: gradients that go from op to op, past candle's sums.
 //!
 //! candle adds each gradient that an op gives for an argument into a tensor of zeros. For activations and weights that
-//! is two passes of writing and two of reading a gradient more than it takes, on one thread: a tenth of a step. Within
-//! [`training_step`] the ops hand their gradients to each other instead.
+//! is two passes of writing and two of reading a gradient more than it takes, and on a GPU three launches. Within
+//! [`training_step`] the ops hand their gradients to each other instead: each op is a node on the tape, with a slot for
+//! the gradient of its output, and [`backward`] goes through the nodes from the last to the first.
 //!
-//! candle still keeps the graph and finds the order. In its graph an op's output hangs on a token, a scalar that stands
-//! for the op; the tokens of its arguments are what the op depends on, so that what candle adds up are scalars. The
-//! gradients themselves are on the tape, by token. An output that goes into one of candle's own ops gets its gradient
-//! from candle and passes it on to the tape. Outside of a training step an op is a plain node of candle's graph.
+//! candle's own ops may stand between: an output is also in candle's graph, as a leaf of it that gives what candle's
+//! backward pass brings to the slot; and where an argument was made by candle, its gradient starts a backward pass of
+//! candle's. Outside of a training step an op is a plain node of candle's graph.
 //!
 //! Memory is held as long as it will be read, and no longer: an op keeps of its arguments and output what its backward
 //! pass reads ([`Saved`]), and lets go of it in that pass. candle's graph would keep all of it to the end of the step.
 
 mod node;
 mod saved;
+mod slot;
 
-use super::parallel::sum_of;
 use super::precision::Precision;
-use super::storage::{read, tensor};
 use candle_core::backprop::GradStore;
-use candle_core::{CustomOp1, CustomOp2, CustomOp3, Result, Shape, Tensor, TensorId};
-use node::{One, Reshape, Three, Two, record};
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor, TensorId, Var};
+use node::{Node, One, Op, Reshape, Reveal, Rows, Step, Sum, Three, Two, compute};
 pub use saved::{Saved, Saves};
+use slot::{Slot, added};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::Mutex;
 
-/// What a training step keeps beside candle's graph.
+/// The ops of a training step.
 #[derive(Default)]
 struct Tape {
-    /// The token of each output, by the output.
-    tokens: HashMap<TensorId, Tensor>,
-    /// Gradients that wait for their op, by its token.
-    gradients: HashMap<TensorId, Tensor>,
-    /// Variables and their gradients.
-    variables: HashMap<TensorId, (Tensor, Tensor)>,
+    /// In the order in which they were computed.
+    nodes: Vec<Box<dyn Step>>,
+    /// The slots of their outputs, by the output.
+    slots: HashMap<TensorId, Slot>,
+    /// What outputs hang on in candle's graph.
+    root: Option<Var>,
+}
+
+impl Drop for Tape {
+    /// Gradients that come after the step would be lost: they are errors.
+    fn drop(&mut self) {
+        self.nodes.iter().for_each(|node| node.close());
+    }
 }
 
 thread_local! {
@@ -77,16 +85,26 @@ pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 
 /// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`.
 pub fn backward(loss: &Tensor) -> Result<GradStore> {
-    let mut gradients = loss.backward()?;
-    let tape = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)).unwrap_or_default();
-    for (variable, gradient) in tape.variables.into_values() {
-        let gradient = match gradients.remove(&variable) {
-            Some(other) => (other + gradient)?,
-            None => gradient,
-        };
-        gradients.insert(&variable, gradient);
+    let Some(mut tape) = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)) else { return loss.backward() };
+    let mut gradients = GradStore::default();
+    match tape.slots.get(&loss.id()) {
+        Some(slot) => slot.give(loss.ones_like()?)?,
+        None => gradients = loss.backward()?,
+    }
+    while let Some(node) = tape.nodes.pop() {
+        node.backward(&mut gradients)?;
     }
     Ok(gradients)
+}
+
+/// Adds to the gradient of a variable.
+fn give_variable(gradients: &mut GradStore, variable: &Tensor, gradient: Tensor) -> Result<()> {
+    let sum = match gradients.remove(variable) {
+        Some(other) => added(&other, &gradient)?,
+        None => gradient,
+    };
+    gradients.insert(variable, sum);
+    Ok(())
 }
 
 /// `Tensor::apply_op1`, on the tape if there is one.
@@ -122,42 +140,59 @@ pub fn apply_op3<C: CustomOp3 + Saves + Send + Sync + 'static>(
 pub fn reshape(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
     let reshaped = x.reshape(shape.into())?;
     if reshaped.id() != x.id() && is_recorded(&[x]) {
-        let token = node::token([x], Reshape, Default::default())?;
-        TAPE.with_borrow_mut(|tape| tape.as_mut().map(|tape| tape.tokens.insert(reshaped.id(), token)));
+        keep(Reshape, [x], &reshaped, Slot::default())?;
     }
     Ok(reshaped)
 }
 
+/// The rows from `start` on, `len` of them (`Tensor::narrow`), on the tape if there is one.
+pub fn rows(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+    let rows = x.narrow(0, start, len)?;
+    if rows.id() != x.id() && is_recorded(&[x]) {
+        keep(Rows { start, len }, [x], &rows, Slot::default())?;
+    }
+    Ok(rows)
+}
+
+/// The sum of two tensors of one shape, on the tape if there is one.
+pub fn sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let sum = (x + y)?;
+    if is_recorded(&[x, y]) {
+        keep(Sum, [x, y], &sum, Slot::default())?;
+    }
+    Ok(sum)
+}
+
 fn is_recorded(arguments: &[&Tensor]) -> bool {
     TAPE.with_borrow(Option::is_some)
-        && arguments.iter().all(|argument| argument.device().is_cpu())
+        && arguments.iter().all(|argument| argument.device().is_cpu() || argument.device().is_cuda())
         && arguments.iter().any(|argument| argument.track_op())
 }
 
-impl Tape {
-    /// Takes a gradient in for the op of this token, or adds it to what is there.
-    fn give(&mut self, token: &Tensor, gradient: Tensor) -> Result<()> {
-        let sum = match self.gradients.remove(&token.id()) {
-            Some(other) => added(&other, &gradient)?,
-            None => gradient,
-        };
-        self.gradients.insert(token.id(), sum);
-        Ok(())
-    }
-
-    fn give_variable(&mut self, variable: &Tensor, gradient: Tensor) -> Result<()> {
-        let sum = match self.variables.remove(&variable.id()) {
-            Some((_, other)) => added(&other, &gradient)?,
-            None => gradient,
-        };
-        self.variables.insert(variable.id(), (variable.clone(), sum));
-        Ok(())
-    }
+/// Computes an op, with its place on the tape and in candle's graph.
+fn record<const N: usize>(arguments: [&Tensor; N], op: impl Op<N>) -> Result<Tensor> {
+    let computed = Mutex::new(Some(compute(arguments, &op)?));
+    let root = TAPE.with_borrow(|tape| tape.as_ref().and_then(|tape| tape.root.clone()));
+    let root = match root {
+        Some(root) => root,
+        None => Var::zeros((), DType::F32, arguments[0].device())?,
+    };
+    let slot = Slot::default();
+    let output = root.apply_op1(Reveal { computed, slot: slot.clone() })?;
+    TAPE.with_borrow_mut(|tape| tape.as_mut().map(|tape| tape.root = Some(root)));
+    keep(op, arguments, &output, slot)?;
+    Ok(output)
 }
 
-/// The sum as a new tensor: either may be in use elsewhere.
-fn added(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    tensor(read(x, |x| read(y, |y| sum_of(x, y)))??, x.dims())
+/// Puts an op whose output is there on the tape.
+fn keep<const N: usize>(op: impl Op<N>, arguments: [&Tensor; N], output: &Tensor, slot: Slot) -> Result<()> {
+    TAPE.with_borrow_mut(|tape| {
+        let Some(tape) = tape else { return Ok(()) };
+        let slots = arguments.map(|argument| tape.slots.get(&argument.id()).cloned());
+        tape.slots.insert(output.id(), slot.clone());
+        tape.nodes.push(Box::new(Node::new(op, arguments, slots, output, slot)?));
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What of a forward pass the backward pass reads.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 
 /// The values that an op's backward pass reads. Of the others it gets the shape alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,11 +26,11 @@ pub trait Saves {
     fn saved(&self) -> Saved;
 }
 
-/// A tensor's shape, and whether gradients go through it, in the memory of one value.
+/// A tensor's shape and type, and whether gradients go through it, in the memory of one value.
 pub fn stand_in(tensor: &Tensor) -> Result<Tensor> {
     let value = match tensor.track_op() {
-        true => Var::zeros((), DType::F32, &Device::Cpu)?.into_inner(),
-        false => Tensor::zeros((), DType::F32, &Device::Cpu)?,
+        true => Var::zeros((), tensor.dtype(), &Device::Cpu)?.into_inner(),
+        false => Tensor::zeros((), tensor.dtype(), &Device::Cpu)?,
     };
     value.broadcast_as(tensor.dims())
 }

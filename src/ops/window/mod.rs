@@ -4,10 +4,12 @@
 //! sees there, (K, K, C) flattened, with zeros outside of the image.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod patches;
 
 /// Where a window of `size` comes to lie on images, `padding` zeros around them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     pub images: usize,
     pub height: usize,

@@ -1,0 +1,26 @@
+//! What the ops' CUDA paths share: the device with its libraries, arrays on it, and launches.
+//!
+//! Each op's `cuda.rs` computes on [`Array`]s with the kernels of its `kernel.cu`, which NVRTC compiles when they are
+//! first used; products of matrices are cuBLAS's, and convolutions cuDNN's where the binary has it. Everything of a
+//! device runs on one stream, in order, and the host waits for none of it. Sums run in an order that follows from the
+//! shapes alone, without atomics, so that a run repeated on the same card has the same bits.
+
+mod array;
+mod blas;
+mod convert;
+#[cfg(feature = "cudnn")]
+mod dnn;
+mod gpu;
+mod kernel;
+mod launch;
+mod recording;
+
+pub use array::{Array, Fresh, lend};
+pub use blas::{Operand, multiply};
+pub use convert::{Factor, converted, factors};
+#[cfg(feature = "cudnn")]
+pub use dnn::{Convolution, Operands, Pass};
+pub use gpu::Gpu;
+pub use kernel::Source;
+pub use launch::{Argument, Columns, Grid, aligned};
+pub use recording::Recorder;
