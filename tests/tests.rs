@@ -3,9 +3,13 @@
 // Helpers of tests may unwrap as the tests do; clippy's own exception covers functions marked #[test] only.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+// Where the tests compute.
+mod device;
 // What the tests of the real program share.
 mod support;
 
+// An accelerator against the CPU; skipped where there is none.
+mod accelerator;
 // Every row of the table of exit codes; damaged and hostile files.
 mod bad_input;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.

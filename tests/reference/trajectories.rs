@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use clap::{Args, Command, FromArgMatches};
 use gan::params::Parameters;
 use gan::train::adversaries::Adversaries;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::rule::{fill, real_images, symmetric};
 use super::vectors::{Trained, assert_all, read, values};
+use crate::device::device;
 
 /// What the losses must agree to, relative, at every step.
 const TOLERANCE: f64 = 1e-4;
@@ -62,7 +63,7 @@ fn tensors(parameters: &Parameters) -> BTreeMap<String, Tensor> {
 fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, tolerance: fn(f64) -> f64) {
     let record = read::<BTreeMap<String, Record>>("trajectories").remove(name).unwrap();
     let config = config(&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"]);
-    let mut adversaries = Adversaries::new(&config, &Device::Cpu).unwrap();
+    let mut adversaries = Adversaries::new(&config, &device()).unwrap();
     for (part, parameters) in
         [("discriminator", adversaries.discriminator_parameters()), ("generator", adversaries.generator_parameters())]
     {
