@@ -76,6 +76,12 @@ impl DeviceChoice {
     }
 }
 
+/// Whether a device keeps the images that it trains on and makes batches of them itself. A CPU has them anyway, and makes
+/// batches on a thread of their own, ahead of training; for Metal there is no kernel.
+pub fn keeps_images(device: &Device) -> bool {
+    device.is_cuda()
+}
+
 /// The name of an opened device, as `--device` takes it.
 pub fn name(device: &Device) -> String {
     match device.location() {

@@ -24,6 +24,8 @@ mod digits;
 mod encoders;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
+// The sources of the CUDA kernels.
+mod kernels;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
 // Ops: parity with their twins, gradients, threads, NaN.

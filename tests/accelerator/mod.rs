@@ -7,6 +7,7 @@
 mod samples;
 mod seeds;
 mod steps;
+mod views;
 
 use std::collections::BTreeMap;
 
