@@ -13,14 +13,20 @@ const TYPES: [&str; 2] = ["float", "bfloat16"];
 
 type Program = *mut c_void;
 
+type Create =
+    unsafe extern "C" fn(*mut Program, *const c_char, *const c_char, c_int, *const c_void, *const c_void) -> c_int;
+type Compile = unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int;
+type LogSize = unsafe extern "C" fn(Program, *mut usize) -> c_int;
+type Log = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
+type Destroy = unsafe extern "C" fn(*mut Program) -> c_int;
+
 /// The functions of NVRTC that this needs; <https://docs.nvidia.com/cuda/nvrtc> has their signatures.
 struct Nvrtc {
-    create:
-        unsafe extern "C" fn(*mut Program, *const c_char, *const c_char, c_int, *const c_void, *const c_void) -> c_int,
-    compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_int,
-    log_size: unsafe extern "C" fn(Program, *mut usize) -> c_int,
-    log: unsafe extern "C" fn(Program, *mut c_char) -> c_int,
-    destroy: unsafe extern "C" fn(*mut Program) -> c_int,
+    create: Create,
+    compile: Compile,
+    log_size: LogSize,
+    log: Log,
+    destroy: Destroy,
 }
 
 impl Nvrtc {
@@ -41,11 +47,11 @@ impl Nvrtc {
         // SAFETY: the functions of these names have these signatures.
         unsafe {
             Some(Self {
-                create: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcCreateProgram")),
-                compile: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcCompileProgram")),
-                log_size: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcGetProgramLogSize")),
-                log: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcGetProgramLog")),
-                destroy: std::mem::transmute::<*mut c_void, _>(symbol(c"nvrtcDestroyProgram")),
+                create: std::mem::transmute::<*mut c_void, Create>(symbol(c"nvrtcCreateProgram")),
+                compile: std::mem::transmute::<*mut c_void, Compile>(symbol(c"nvrtcCompileProgram")),
+                log_size: std::mem::transmute::<*mut c_void, LogSize>(symbol(c"nvrtcGetProgramLogSize")),
+                log: std::mem::transmute::<*mut c_void, Log>(symbol(c"nvrtcGetProgramLog")),
+                destroy: std::mem::transmute::<*mut c_void, Destroy>(symbol(c"nvrtcDestroyProgram")),
             })
         }
     }

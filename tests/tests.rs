@@ -1,7 +1,7 @@
 //! The one integration binary: every module here drives the library or the real `gan` program.
 
-// Helpers of tests may unwrap as the tests do; clippy's own exception covers functions marked #[test] only.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// Helpers of tests may unwrap and print as the tests do; clippy's own exception covers functions marked #[test] only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 // Where the tests compute.
 mod device;

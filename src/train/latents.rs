@@ -27,10 +27,6 @@ impl StepLatents {
     }
 
     /// The next step's: for D's fakes and for G's, (N, Z) each.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "endless and fallible: `?` reads better than an iterator's Option"
-    )]
     pub fn next(&mut self) -> Result<[Tensor; 2]> {
         let [of_discriminator, of_generator] = self.drawn.take()?;
         let place = |values| Tensor::from_vec(values, self.size, &self.device);

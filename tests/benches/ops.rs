@@ -250,7 +250,7 @@ fn augmentation(group: &mut Group) -> Result<()> {
     let augmentation = Augmentation::default();
     let mut step = 0;
     // Two of each image, drawn by one thread, as a step of SimCLR takes them.
-    let mut views = || {
+    let mut views = || -> Result<Tensor> {
         step += 1;
         let of = |branch, image| (image, augmentation.view(0, step, image, branch, images.shape()));
         let drawn: Vec<_> = (0..2).flat_map(|branch| (0..VIEWS as u32).map(move |image| of(branch, image))).collect();
