@@ -74,7 +74,7 @@ def parse():
     add("--ops", type=Path, help="the bench `ops`, built already: measures our views a second")
     add("--python", default="python3", help="a Python that has PyTorch [default: python3]")
     add("--json", type=Path, metavar="FILE", help="write every single measurement")
-    add("--tiny", action="store_true", help="small batches for PyTorch, to try the script on a CPU")
+    add("--tiny", action="store_true", help="small batches for PyTorch and short draws, to try the script on a CPU")
     return parser.parse_args()
 
 
@@ -153,7 +153,7 @@ class Ours:
             return self.gan(*raw, stdout=subprocess.DEVNULL).end()[0]
 
         seconds(64)  # compiles kernels where the driver keeps them
-        few, more = 16384, 65536
+        few, more = (256, 1024) if self.options.tiny else (16384, 65536)
         short, long = seconds(few), seconds(more)
         # Until they are apart by what was asked for.
         while long - short < self.options.seconds / 2 and more < 2**23:
