@@ -59,7 +59,12 @@ impl DeviceChoice {
                 "--device {self}: this binary was built without {name}\n\
                  build it with `cargo build --release --features {name}`, or use --device auto"
             ),
-            (true, Err(error)) => anyhow::bail!("--device {self}: no such device can be opened: {error}"),
+            (true, Err(error)) => {
+                // candle's error may go on with a backtrace.
+                let error = error.to_string();
+                let what = error.lines().next().unwrap_or_default();
+                anyhow::bail!("--device {self}: no such device can be opened: {what}")
+            }
             (true, Ok(device)) => Ok(device),
         };
         match self {
@@ -74,6 +79,12 @@ impl DeviceChoice {
             }
         }
     }
+}
+
+/// Whether a device keeps the images that it trains on and makes batches of them itself. A CPU has them anyway, and makes
+/// batches on a thread of their own, ahead of training; for Metal there is no kernel.
+pub fn keeps_images(device: &Device) -> bool {
+    device.is_cuda()
 }
 
 /// The name of an opened device, as `--device` takes it.

@@ -24,17 +24,17 @@ impl Workplace {
         self.directory.path().join(name)
     }
 
-    /// The program, to be run here.
+    /// The program, to be run here, on the device of the tests.
     pub fn gan(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gan"));
-        command.current_dir(self.directory.path()).env_remove("NO_COLOR").args(arguments);
+        let mut command = Command::new(program());
+        command.current_dir(self.directory.path()).env_remove("NO_COLOR").args(placed(arguments));
         command
     }
 
     /// As [`Self::gan`], to be spawned and signalled.
     pub fn spawn(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gan"));
-        command.current_dir(self.directory.path()).args(arguments);
+        let mut command = std::process::Command::new(program());
+        command.current_dir(self.directory.path()).args(placed(arguments));
         command
     }
 
@@ -57,6 +57,26 @@ impl Workplace {
         let text = String::from_utf8(self.read(&format!("weights/{run}/metrics.jsonl"))).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// The directory of this repository: not where the tests were compiled, but where they run. cargo and gpu.sh say it.
+pub fn repository() -> String {
+    std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_string())
+}
+
+/// The program: the one that cargo has built, or `GAN`.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("GAN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gan").into())
+}
+
+/// The arguments, with the device of the tests where one is named, and they name none and are of a command that has one.
+fn placed(arguments: &[&str]) -> Vec<String> {
+    let mut placed: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    let computes = ["train-gan", "sample", "pretrain-simclr", "finetune"].contains(arguments.first().unwrap_or(&""));
+    if let Some(name) = crate::device::named().filter(|_| computes && !arguments.contains(&"--device")) {
+        placed.extend(["--device".to_string(), name]);
+    }
+    placed
 }
 
 /// PNG files of three classes: `train/` with `train` a class and `test/` with `test`. Bars, discs and crosses in colours

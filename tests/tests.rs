@@ -1,11 +1,15 @@
 //! The one integration binary: every module here drives the library or the real `gan` program.
 
-// Helpers of tests may unwrap as the tests do; clippy's own exception covers functions marked #[test] only.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+// Helpers of tests may unwrap and print as the tests do; clippy's own exception covers functions marked #[test] only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+// Where the tests compute.
+mod device;
 // What the tests of the real program share.
 mod support;
 
+// An accelerator against the CPU; skipped where there is none.
+mod accelerator;
 // Every row of the table of exit codes; damaged and hostile files.
 mod bad_input;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
@@ -20,6 +24,8 @@ mod digits;
 mod encoders;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
+// The sources of the CUDA kernels.
+mod kernels;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
 // The kernels of CUDA, run on a CPU.

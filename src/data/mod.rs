@@ -11,6 +11,7 @@ pub mod idx;
 pub mod named;
 pub mod parquet;
 pub mod picture;
+pub mod placed;
 pub mod shapes;
 pub mod supply;
 pub mod views;

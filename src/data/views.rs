@@ -49,12 +49,7 @@ impl Views {
     /// [`Failure::Input`] where a batch is larger than the set or the images are grey, [`Failure::Usage`] where a batch
     /// is empty.
     pub fn start(images: Arc<Images>, plan: ViewPlan) -> Result<Self> {
-        if images.channels != 3 {
-            bail!(Failure::Input(format!(
-                "--data: images of {} channel(s), where views are taken of red, green and blue; convert them first",
-                images.channels
-            )));
-        }
+        Self::check(&images)?;
         let mut order = Order::new(&images, plan.batch_size, plan.shuffle.then_some(plan.seed))?;
         let ViewPlan { branches, seed, augmentation, .. } = plan;
         let (shape, stride) = (images.shape(), images.stride());
@@ -69,6 +64,17 @@ impl Views {
             ViewBatch { step, epoch, indices: indices.to_vec(), pixels }
         };
         Ok(Self(Supply::start("views", plan.first_step, make)?))
+    }
+
+    /// [`Failure::Input`] where the images are grey.
+    pub(super) fn check(images: &Images) -> Result<()> {
+        if images.channels != 3 {
+            bail!(Failure::Input(format!(
+                "--data: images of {} channel(s), where views are taken of red, green and blue; convert them first",
+                images.channels
+            )));
+        }
+        Ok(())
     }
 
     /// The next step's views; waits for them if training is ahead. An error means that the thread has died.

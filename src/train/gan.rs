@@ -11,16 +11,18 @@ use super::adversaries::{Adversaries, StepOutcome};
 use super::gan_config::GanConfig;
 use super::health::{HealthWatch, Vitals, variety};
 use super::images;
+use super::latents::StepLatents;
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
 use crate::checkpoint::RunDirectory;
-use crate::data::batches::{BatchPlan, Batches};
+use crate::data::batches::BatchPlan;
+use crate::data::placed::PlacedBatches;
+use crate::data::supply::steps_per_epoch;
 use crate::data::{self, ImageShape};
 use crate::device::check_precision;
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
 use crate::report::{Console, Figure, GanRecord, RunLog, TrainingStatus};
-use crate::rng::Stream;
 
 /// What the networks take: 28x28 grey.
 const SHAPE: ImageShape = ImageShape { height: IMAGE_SIZE, width: IMAGE_SIZE, channels: 1 };
@@ -69,7 +71,8 @@ pub fn train(
 pub(super) struct Training<'a> {
     pub(super) run: Run<GanConfig>,
     pub(super) adversaries: Adversaries,
-    pub(super) batches: Batches,
+    pub(super) batches: PlacedBatches,
+    latents: StepLatents,
     pub(super) data_name: String,
     pub(super) steps_per_epoch: u64,
     /// Steps done, and when to stop.
@@ -93,7 +96,7 @@ impl<'a> Training<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let steps_per_epoch = Batches::steps_per_epoch(&images, config.batch_size);
+        let steps_per_epoch = steps_per_epoch(&images, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
         let mut adversaries = Adversaries::new(config, device)?;
         let (mut step, mut seconds_before) = (0, 0.0);
@@ -116,7 +119,8 @@ impl<'a> Training<'a> {
             seed: config.seed,
             first_step: step,
         };
-        let batches = Batches::start(images.clone(), plan)?;
+        let batches = PlacedBatches::start(images.clone(), plan, device)?;
+        let latents = StepLatents::start(config.seed, config.batch_size, config.latent_dim, step, device)?;
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
         let log_every = config.log_every;
         let on_beat = |at: u64| at.is_multiple_of(log_every) || at + 1 == last_step;
@@ -141,6 +145,7 @@ impl<'a> Training<'a> {
             health: HealthWatch::new(config.loss()),
             adversaries,
             batches,
+            latents,
             data_name: data_name.to_string(),
             steps_per_epoch,
             step,
@@ -158,7 +163,6 @@ impl<'a> Training<'a> {
     fn run_steps(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
         let first_step = self.step;
         let config = self.run.config.clone();
-        let latents = Stream::new(config.seed, "latents");
         let progress = self.console.training(first_step, self.last_step);
         let (mut logged_at, mut logged_step) = (Instant::now(), first_step);
         loop {
@@ -180,16 +184,8 @@ impl<'a> Training<'a> {
                 return Ok(());
             }
 
-            let batch = self.batches.next()?;
-            let size = (config.batch_size, IMAGE_SIZE, IMAGE_SIZE, 1);
-            let real = Tensor::from_vec(batch.pixels, size, &self.device)?; // (N, 28, 28, 1)
-            let mut generator = latents.at(self.step);
-            let mut draw = || {
-                let values: Vec<f32> =
-                    (0..config.batch_size * config.latent_dim).map(|_| generator.symmetric()).collect();
-                Tensor::from_vec(values, (config.batch_size, config.latent_dim), &self.device)
-            };
-            let (d_latents, g_latents) = (draw()?, draw()?); // (N, Z) each
+            let real = self.batches.next()?; // (N, 28, 28, 1)
+            let [d_latents, g_latents] = self.latents.next()?; // (N, Z) each
             let outcome = self.adversaries.step(&real, &d_latents, &g_latents)?;
             let step = self.step;
             // From here on the networks are those after this step, whatever stops the loop.

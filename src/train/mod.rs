@@ -14,6 +14,7 @@ mod gan_files;
 pub mod health;
 mod images;
 pub mod labels;
+mod latents;
 pub mod probe;
 mod probe_batches;
 pub mod run;

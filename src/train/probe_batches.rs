@@ -6,11 +6,11 @@ use candle_core::{Device, Tensor};
 
 use super::finetune_config::FinetuneConfig;
 use super::probe::Probe;
-use super::simclr::SHAPE;
 use crate::data::Images;
 use crate::data::augment::Augmentation;
+use crate::data::placed::PlacedViews;
 use crate::data::supply::Order;
-use crate::data::views::{ViewPlan, Views};
+use crate::data::views::ViewPlan;
 
 /// The batches of a row of the table; shuffled anew every epoch.
 pub struct ProbeBatches {
@@ -21,7 +21,7 @@ pub struct ProbeBatches {
 
 enum Source {
     /// One view of each image, as SimCLR sees it: the course's.
-    Views(Views),
+    Views(PlacedViews),
     /// Features (M, D) of all images.
     Features(Tensor, Order),
 }
@@ -42,7 +42,7 @@ impl ProbeBatches {
             first_step,
             augmentation: Augmentation::default(),
         };
-        let source = Source::Views(Views::start(labelled.clone(), plan)?);
+        let source = Source::Views(PlacedViews::start(labelled.clone(), plan, device)?);
         Ok(Self { labelled, source, device: device.clone() })
     }
 
@@ -63,9 +63,7 @@ impl ProbeBatches {
         Ok(match &mut self.source {
             Source::Views(views) => {
                 let batch = views.next()?;
-                let size = (batch.indices.len(), SHAPE.height, SHAPE.width, SHAPE.channels);
-                let pictures = Tensor::from_vec(batch.pixels, size, &self.device)?; // (N, 32, 32, 3)
-                probe.step(&pictures, &labels(&batch.indices)?)?
+                probe.step(&batch.views, &labels(&batch.indices)?)? // (N, 32, 32, 3)
             }
             Source::Features(features, order) => {
                 let (_, indices) = order.batch(step);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use super::collapse::{CollapseWatch, Vitals};
 use super::contrastive::{Contrastive, StepOutcome};
@@ -15,7 +15,9 @@ use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::SimclrConfig;
 use crate::checkpoint::RunDirectory;
-use crate::data::views::{ViewPlan, Views};
+use crate::data::placed::PlacedViews;
+use crate::data::supply::steps_per_epoch;
+use crate::data::views::ViewPlan;
 use crate::data::{Dataset, ImageShape, Images};
 use crate::device::check_precision;
 use crate::error::Failure;
@@ -71,7 +73,7 @@ pub fn pretrain(
 pub(super) struct Training<'a> {
     pub(super) run: Run<SimclrConfig>,
     pub(super) networks: Contrastive,
-    views: Views,
+    views: PlacedViews,
     pub(super) data_name: String,
     pub(super) train: Arc<Images>,
     test: Images,
@@ -102,7 +104,7 @@ impl<'a> Training<'a> {
         let config = &run.config;
         let Dataset { name: data_name, classes, train, test } = dataset;
         let train = Arc::new(train);
-        let steps_per_epoch = Views::steps_per_epoch(&train, config.batch_size);
+        let steps_per_epoch = steps_per_epoch(&train, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
         let mut networks = Contrastive::new(config, device)?;
         let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
@@ -130,7 +132,7 @@ impl<'a> Training<'a> {
             first_step: step,
             augmentation: config.augmentation(),
         };
-        let views = Views::start(train.clone(), plan)?;
+        let views = PlacedViews::start(train.clone(), plan, device)?;
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
         let (log_every, pending_step) = (config.log_every, pending.as_ref().map(|record: &SimclrRecord| record.step));
         let measures = config.knn_every.saturating_mul(steps_per_epoch);
@@ -214,9 +216,7 @@ impl<'a> Training<'a> {
                 return Ok(());
             }
 
-            let batch = self.views.next()?;
-            let size = (2 * config.batch_size, SHAPE.height, SHAPE.width, SHAPE.channels);
-            let views = Tensor::from_vec(batch.pixels, size, &self.device)?; // (2N, 32, 32, 3)
+            let views = self.views.next()?.views; // (2N, 32, 32, 3)
             let lr = self.schedule.rate(self.step);
             let outcome = self.networks.step(&views, lr)?;
             let step = self.step;

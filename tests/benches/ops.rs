@@ -8,10 +8,11 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::measurement::WallTime;
-use criterion::{Bencher, BenchmarkGroup, Criterion, Throughput};
-use gan::data::augment::Augmentation;
+use criterion::{BatchSize, Bencher, BenchmarkGroup, Criterion, Throughput};
+use gan::data::augment::{self, Augmentation};
 use gan::data::shapes::{self, Part};
 use gan::data::views::SIDE;
+use gan::device::DeviceChoice;
 use gan::losses::adversarial::AdversarialLoss;
 use gan::losses::nt_xent::nt_xent;
 use gan::ops::{self, Activation, AdamStep, Precision, SgdRule, SgdStep};
@@ -42,7 +43,7 @@ fn main() -> Result<()> {
     layout(&mut criterion.benchmark_group("layout"))?;
     losses(&mut criterion.benchmark_group("loss"))?;
     optimizers(&mut criterion.benchmark_group("optimizer"))?;
-    augmentation(&mut criterion.benchmark_group("augment"));
+    augmentation(&mut criterion.benchmark_group("augment"))?;
     criterion.final_summary();
     Ok(())
 }
@@ -225,7 +226,8 @@ fn optimizers(group: &mut Group) -> Result<()> {
 }
 
 /// Views of the four augmentations, drawn and made on one thread: "elem/s" are views a second a core.
-fn augmentation(group: &mut Group) {
+/// Where `GAN_TEST_DEVICE` names a device, the same made there.
+fn augmentation(group: &mut Group) -> Result<()> {
     const VIEWS: usize = 512;
     group.throughput(Throughput::Elements(VIEWS as u64));
     group.bench_function("views", |bencher| {
@@ -241,6 +243,28 @@ fn augmentation(group: &mut Group) {
             view[0]
         });
     });
+    let Ok(name) = std::env::var("GAN_TEST_DEVICE") else { return Ok(()) };
+    let device = name.parse::<DeviceChoice>().ok().and_then(|choice| choice.open().ok());
+    let Some(device) = device else { candle_core::bail!("GAN_TEST_DEVICE={name} cannot be opened") };
+    let images = shapes::first(Part::Train, VIEWS);
+    let kept = Tensor::from_slice(&images.pixels, (VIEWS, images.height, images.width, images.channels), &device)?;
+    let augmentation = Augmentation::default();
+    let mut step = 0;
+    // Two of each image, drawn by one thread, as a step of SimCLR takes them.
+    let mut views = || -> Result<Tensor> {
+        step += 1;
+        let of = |branch, image| (image, augmentation.view(0, step, image, branch, images.shape()));
+        let drawn: Vec<_> = (0..2).flat_map(|branch| (0..VIEWS as u32).map(move |image| of(branch, image))).collect();
+        let views = augment::views(&kept, &drawn)?;
+        device.synchronize()?;
+        Ok(views)
+    };
+    group.throughput(Throughput::Elements(2 * VIEWS as u64));
+    fallible(group, "device", |bencher| {
+        views()?;
+        bencher.iter(&mut views);
+        Ok(())
+    })
 }
 
 type Op<'a> = &'a (dyn Fn(&[Tensor]) -> Result<Tensor> + Sync);

@@ -1,10 +1,10 @@
 //! Batch normalisation, in training and in evaluation.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan::ops::{self, Activation};
 use gan::rng::Generator;
 
-use super::{ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, generator, random, values};
+use super::{ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, generator, in_dtype, random, values};
 
 pub fn batch_norm_inputs(generator: &mut Generator, dims: &[usize]) -> Vec<Tensor> {
     let channels = [*dims.last().unwrap()];
@@ -27,7 +27,7 @@ fn batch_norm_agrees_with_its_twin() {
             let mean = random(&mut generator, &[dims[dims.len() - 1]]);
             let variance = mean.sqr().unwrap();
             let eval = |x: &[Tensor]| {
-                let (mean, variance) = (mean.to_dtype(x[0].dtype())?, variance.to_dtype(x[0].dtype())?);
+                let [mean, variance] = [&mean, &variance].map(|statistic| in_dtype(statistic, x[0].dtype()));
                 ops::batch_norm_eval(&x[0], &mean, &variance, &x[1], &x[2], 0.1, activation)
             };
             assert_parity(&eval, &tensors, &format!("eval {dims:?} {activation:?}"));
@@ -40,9 +40,9 @@ fn batch_norm_gives_the_moments_of_each_channel() {
     let x = random(&mut generator("moments"), &[900, 70]);
     // Mean 1000, deviation 0.1 / sqrt(3): the square of the mean is 3e8 times the variance.
     let x = ((x * 0.1).unwrap() + 1000.0).unwrap();
-    let (ones, zeros) = (Tensor::ones(70, DType::F32, &Device::Cpu), Tensor::zeros(70, DType::F32, &Device::Cpu));
+    let (ones, zeros) = (Tensor::ones(70, DType::F32, x.device()), Tensor::zeros(70, DType::F32, x.device()));
     let found = ops::batch_norm_train(&x, &ones.unwrap(), &zeros.unwrap(), 1e-5, Activation::Identity).unwrap();
-    let columns = x.t().unwrap().to_dtype(DType::F64).unwrap().to_vec2::<f64>().unwrap();
+    let columns = in_dtype(&x.t().unwrap(), DType::F64).to_vec2::<f64>().unwrap();
     let normal = found.output.t().unwrap().to_vec2::<f32>().unwrap();
     for (channel, column) in columns.iter().enumerate() {
         let mean = column.iter().sum::<f64>() / 900.0;

@@ -1,16 +1,17 @@
 //! Activations, and the order of the channels.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan::ops::{self, Activation};
 
 use super::{ACTIVATIONS, assert_parity, bits, evaluate, generator, random, values};
+use crate::device::device;
 
 #[test]
 fn activations_agree_with_their_twins_and_pytorch_at_zero() {
     let x = random(&mut generator("activate"), &[7, 5, 33]);
     for activation in ACTIVATIONS {
         assert_parity(&|x| ops::activate(&x[0], activation), std::slice::from_ref(&x), &format!("{activation:?}"));
-        let zero = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
+        let zero = Tensor::zeros(1, DType::F32, &device()).unwrap();
         let slope = match activation {
             Activation::Identity | Activation::Tanh => 1.0,
             Activation::Relu => 0.0,

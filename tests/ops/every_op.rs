@@ -1,13 +1,14 @@
 //! What holds for all ops alike: threads, NaN, tracked arguments, strides, wrong shapes, empty batches.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Result, Tensor, Var};
 use gan::ops::{self, Activation};
 
 use super::batch_norm::batch_norm_inputs;
 use super::convolutions::{convolution_inputs, transposed_inputs};
 use super::linear::linear_inputs;
 use super::optimizer_steps::{RULES, adam_trajectory, sgd_trajectory};
-use super::{ACTIVATIONS, assert_parity, bits, evaluate, generator, random, values};
+use super::{ACTIVATIONS, assert_parity, assert_same, bits, evaluate, generator, in_dtype, random, values};
+use crate::device::device;
 
 type NamedOp = (&'static str, Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Sync>, Vec<Tensor>);
 
@@ -56,7 +57,7 @@ fn every_op() -> Vec<NamedOp> {
         (
             "batch_norm_eval",
             Box::new(move |x: &[Tensor]| {
-                let ones = Tensor::ones(64, DType::F32, &Device::Cpu)?;
+                let ones = Tensor::ones(64, DType::F32, x[0].device())?;
                 ops::batch_norm_eval(&x[0], &ones, &ones, &x[1], &x[2], 1e-5, tanh)
             }),
             batch_norm_inputs(generator, &[40, 14, 14, 64]),
@@ -109,12 +110,12 @@ fn nan_propagates_through_every_op() {
     for (name, op, mut inputs) in every_op() {
         let mut x = inputs[0].flatten_all().unwrap().to_vec1::<f32>().unwrap();
         x[0] = f32::NAN;
-        inputs[0] = Tensor::from_vec(x, inputs[0].dims(), &Device::Cpu).unwrap();
+        inputs[0] = Tensor::from_vec(x, inputs[0].dims(), &device()).unwrap();
         let found = values(&op(&inputs).unwrap());
         assert!(found[0].is_nan(), "{name}");
         assert!(found.iter().any(|value| !value.is_nan()), "{name}");
     }
-    let x = Tensor::new(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY], &device()).unwrap();
     for (activation, expected) in ACTIVATIONS.into_iter().zip([
         [f64::INFINITY, f64::NEG_INFINITY],
         [f64::INFINITY, 0.0],
@@ -122,7 +123,7 @@ fn nan_propagates_through_every_op() {
         [1.0, -1.0],
     ]) {
         for dtype in [DType::F32, DType::F64] {
-            let found = values(&ops::activate(&x.to_dtype(dtype).unwrap(), activation).unwrap());
+            let found = values(&ops::activate(&in_dtype(&x, dtype), activation).unwrap());
             assert!(found[0].is_nan(), "{activation:?} {dtype:?}");
             for (found, expected) in found[1..].iter().zip(expected) {
                 assert!(*found == expected || (found - expected).abs() < 1e-6, "{activation:?}: {found}");
@@ -132,9 +133,9 @@ fn nan_propagates_through_every_op() {
     for position in 0..4 {
         let mut window = [3f32, 1.0, 2.0, 5.0];
         window[position] = f32::NAN;
-        let x = Tensor::from_slice(&window, (1, 2, 2, 1), &Device::Cpu).unwrap();
+        let x = Tensor::from_slice(&window, (1, 2, 2, 1), &device()).unwrap();
         for dtype in [DType::F32, DType::F64] {
-            assert!(values(&ops::max_pool2d(&x.to_dtype(dtype).unwrap(), 2).unwrap())[0].is_nan());
+            assert!(values(&ops::max_pool2d(&in_dtype(&x, dtype), 2).unwrap())[0].is_nan());
         }
     }
 }
@@ -150,7 +151,10 @@ fn gradients_are_computed_for_tracked_arguments_only() {
             let gradients = op(&mixed).unwrap().sin().unwrap().sum_all().unwrap().backward().unwrap();
             for (index, input) in mixed.iter().enumerate() {
                 match gradients.get(input) {
-                    Some(gradient) => assert!(index == tracked && bits(gradient) == bits(&all[index + 1]), "{name}"),
+                    Some(gradient) => {
+                        assert_eq!(index, tracked, "{name}");
+                        assert_same(gradient, &all[index + 1], name);
+                    }
                     None => assert!(index != tracked, "{name}: no gradient of input {index}"),
                 }
             }
@@ -175,7 +179,7 @@ fn arguments_need_not_be_contiguous() {
         if inputs.len() > 1 && inputs[1].rank() > 1 {
             strided[1] = turned(&inputs[1], 0, 1);
         }
-        assert_eq!(bits(&op(&strided).unwrap()), bits(&op(&inputs).unwrap()), "{name}");
+        assert_same(&op(&strided).unwrap(), &op(&inputs).unwrap(), name);
     }
     // A gradient that is not contiguous, as the transposed output's is.
     let tensors = linear_inputs(generator, 5, 4, 3);
@@ -184,7 +188,7 @@ fn arguments_need_not_be_contiguous() {
 
 #[test]
 fn wrong_shapes_are_errors_that_say_the_shapes() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
     let none = Activation::Identity;
     let (image, kernel) = (zeros(&[2, 8, 8, 3]), zeros(&[4, 3, 3, 3]));
     let errors = [
@@ -224,7 +228,7 @@ fn wrong_shapes_are_errors_that_say_the_shapes() {
 
 #[test]
 fn an_empty_batch_gives_an_empty_output() {
-    let zeros = |dims: &[usize]| Var::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let zeros = |dims: &[usize]| Var::zeros(dims, DType::F32, &device()).unwrap();
     let tanh = Activation::Tanh;
     let (image, kernel, bias) = (zeros(&[0, 8, 8, 3]), zeros(&[3, 3, 3, 3]), zeros(&[3]));
     let outputs = [

@@ -3,13 +3,16 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan::ops;
 
-use super::{Op, assert_finite_differences, assert_parity, bits, evaluate, generator, random, values};
+use super::{
+    Op, assert_finite_differences, assert_parity, assert_same, bits, evaluate, generator, in_dtype, random, values,
+};
+use crate::device::device;
 
 type NamedLoss = (String, Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Sync>, Vec<Tensor>);
 
-fn labels(count: usize, classes: usize) -> Tensor {
+fn labels(count: usize, classes: usize, device: &Device) -> Tensor {
     let labels: Vec<u32> = (0..count).map(|row| (row * 7 % classes) as u32).collect();
-    Tensor::new(labels, &Device::Cpu).unwrap()
+    Tensor::new(labels, device).unwrap()
 }
 
 fn pair(purpose: &str, dims: &[usize]) -> Vec<Tensor> {
@@ -31,7 +34,7 @@ fn every_loss() -> Vec<NamedLoss> {
     }
     for (count, classes) in [(1, 1), (1, 10), (6, 17), (130, 3), (301, 257)] {
         let scores = vec![(random(&mut generator("scores"), &[count, classes]) * 6.0).unwrap()];
-        let loss = move |x: &[Tensor]| ops::cross_entropy(&x[0], &labels(count, classes));
+        let loss = move |x: &[Tensor]| ops::cross_entropy(&x[0], &labels(count, classes, x[0].device()));
         losses.push((format!("cross_entropy of {count} x {classes}"), Box::new(loss), scores));
     }
     for (count, dim) in [(1, 1), (1, 4), (2, 3), (9, 33), (17, 5), (64, 128), (131, 40)] {
@@ -46,7 +49,7 @@ fn every_loss() -> Vec<NamedLoss> {
 
 /// The loss, and its gradient in each input.
 fn loss_and_gradients(op: Op, inputs: &[Tensor], dtype: DType) -> Vec<Tensor> {
-    let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&x.to_dtype(dtype).unwrap()).unwrap()).collect();
+    let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&in_dtype(x, dtype)).unwrap()).collect();
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
     let loss = op(&tensors).unwrap();
     let gradients = loss.backward().unwrap();
@@ -92,7 +95,7 @@ fn losses_do_not_depend_on_threads_or_strides_or_on_what_else_is_tracked() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| evaluate(&*op, inputs, DType::F32)).iter().map(bits).collect()
         };
-        let expected = on(1, &inputs);
+        let (results, expected) = (evaluate(&*op, &inputs, DType::F32), on(1, &inputs));
         for threads in [2, 3, 5] {
             assert!(on(threads, &inputs) == expected, "{name} with {threads} threads");
         }
@@ -106,9 +109,9 @@ fn losses_do_not_depend_on_threads_or_strides_or_on_what_else_is_tracked() {
             let var = Var::from_tensor(&inputs[tracked]).unwrap();
             mixed[tracked] = var.as_tensor().clone();
             let loss = op(&mixed).unwrap();
-            assert_eq!(bits(&loss), expected[0], "{name}");
+            assert_same(&loss, &results[0], &name);
             let gradients = loss.sin().unwrap().backward().unwrap();
-            assert_eq!(bits(gradients.get(&var).unwrap()), expected[tracked + 1], "{name}");
+            assert_same(gradients.get(&var).unwrap(), &results[tracked + 1], &name);
             assert_eq!(mixed.iter().filter(|x| gradients.get(x).is_some()).count(), 1, "{name}");
         }
     }
@@ -126,13 +129,13 @@ fn a_loss_and_its_gradient_show_nan_and_infinity() {
             let mut x = inputs[side].flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let place = x.len() / 2;
             x[place] = bad;
-            spoilt[side] = Tensor::from_vec(x, inputs[side].dims(), &Device::Cpu).unwrap();
+            spoilt[side] = Tensor::from_vec(x, inputs[side].dims(), &device()).unwrap();
             let found = evaluate(&*op, &spoilt, DType::F32);
             assert!(values(&found[0])[0].is_nan(), "{name} with {bad}");
             assert!(values(&found[side + 1])[place].is_nan(), "{name} with {bad}");
         }
     }
-    let scores = Tensor::new(&[1f32, f32::INFINITY], &Device::Cpu).unwrap();
+    let scores = Tensor::new(&[1f32, f32::INFINITY], &device()).unwrap();
     assert_eq!(values(&ops::half_mean_square(&scores, 1.0).unwrap()), [f64::INFINITY]);
 }
 
@@ -140,7 +143,7 @@ fn a_loss_and_its_gradient_show_nan_and_infinity() {
 fn scores_of_any_size_give_the_twins_losses() {
     let sizes = [0.0, 1e-30, 1e-3, 1.0, 16.0, 17.5, 87.0, 89.0, 103.0, 1e4, 1e18, 1e30];
     for size in sizes.into_iter().flat_map(|size: f32| [size, -size]) {
-        let scores = [Tensor::new(&[[size, 1.0, -2.0], [1.0, size, size], [-size, size, 0.0]], &Device::Cpu).unwrap()];
+        let scores = [Tensor::new(&[[size, 1.0, -2.0], [1.0, size, size], [-size, size, 0.0]], &device()).unwrap()];
         for target in [0.0, 1.0] {
             let bce: Op = &|x| ops::bce_with_logits(&x[0], target);
             assert_close_to_twin(bce, &scores, 1e-6, 1e-3, &format!("bce of {size} to {target}"));
@@ -150,8 +153,8 @@ fn scores_of_any_size_give_the_twins_losses() {
             }
         }
         for class in 0..3u32 {
-            let labels = Tensor::new(&[class, 0, 2], &Device::Cpu).unwrap();
-            let loss: Op = &|x| ops::cross_entropy(&x[0], &labels);
+            let labels = Tensor::new(&[class, 0, 2], &device()).unwrap();
+            let loss: Op = &|x| ops::cross_entropy(&x[0], &labels.to_device(x[0].device())?);
             assert_close_to_twin(loss, &scores, 1e-6, 1e-3, &format!("cross_entropy of {size}"));
         }
     }
@@ -182,7 +185,7 @@ fn nt_xent_is_finite_at_any_temperature_and_length_and_blind_to_the_length() {
 #[test]
 fn nt_xent_has_a_gradient_where_the_pairs_are_nearly_decided() {
     let axes: Vec<f32> = (0..64).map(|place| if place % 9 == 0 { 1.0 } else { 0.001 * place as f32 }).collect();
-    let left = Tensor::from_vec(axes, (8, 8), &Device::Cpu).unwrap();
+    let left = Tensor::from_vec(axes, (8, 8), &device()).unwrap();
     let right = (&left + &(random(&mut generator("nearly"), &[8, 8]) * 0.05).unwrap()).unwrap();
     let op: Op = &|x| ops::nt_xent(&x[0], &x[1], 0.05);
     let views = [left, right];
@@ -193,18 +196,18 @@ fn nt_xent_has_a_gradient_where_the_pairs_are_nearly_decided() {
 
 #[test]
 fn losses_of_what_cannot_be_meant_are_errors() {
-    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
+    let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device()).unwrap();
     let errors = [
         ops::nt_xent(&zeros(&[4, 3]), &zeros(&[2, 3]), 0.5),
         ops::nt_xent(&zeros(&[4, 3]), &zeros(&[4, 2]), 0.5),
         ops::nt_xent(&zeros(&[0, 3]), &zeros(&[0, 3]), 0.5),
         ops::nt_xent(&zeros(&[4, 0]), &zeros(&[4, 0]), 0.5),
         ops::nt_xent(&zeros(&[12]), &zeros(&[12]), 0.5),
-        ops::cross_entropy(&zeros(&[4, 3]), &labels(3, 3)),
-        ops::cross_entropy(&zeros(&[0, 3]), &labels(0, 3)),
-        ops::cross_entropy(&zeros(&[4, 0]), &labels(4, 1)),
-        ops::cross_entropy(&zeros(&[12]), &labels(12, 1)),
-        ops::cross_entropy(&zeros(&[5, 3]), &labels(5, 4)),
+        ops::cross_entropy(&zeros(&[4, 3]), &labels(3, 3, &device())),
+        ops::cross_entropy(&zeros(&[0, 3]), &labels(0, 3, &device())),
+        ops::cross_entropy(&zeros(&[4, 0]), &labels(4, 1, &device())),
+        ops::cross_entropy(&zeros(&[12]), &labels(12, 1, &device())),
+        ops::cross_entropy(&zeros(&[5, 3]), &labels(5, 4, &device())),
     ];
     for (index, error) in errors.into_iter().enumerate() {
         let message = error.err().unwrap_or_else(|| panic!("case {index} is no error")).to_string();
@@ -214,6 +217,6 @@ fn losses_of_what_cannot_be_meant_are_errors() {
     for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(ops::nt_xent(&x, &x, temperature).unwrap_err().to_string().contains("temperature"));
     }
-    assert!(ops::nt_xent(&x, &x.to_dtype(DType::F64).unwrap(), 0.5).is_err());
+    assert!(ops::nt_xent(&x, &in_dtype(&x, DType::F64), 0.5).is_err());
     assert!(ops::cross_entropy(&x, &zeros(&[4])).is_err(), "labels are integers");
 }

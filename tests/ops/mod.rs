@@ -1,8 +1,9 @@
 //! The ops against their naive twins, finite differences, other numbers of threads, and bad input: the checks that every
 //! op is held to here, a file for each group of them, and `every_op` for what holds for all.
 //!
-//! In f64 the public functions compute their twins, so most tests run one closure twice: in f32 on the kernels, and in
-//! f64 as the reference.
+//! In f64 the public functions compute their twins, so most tests run one closure twice: in f32 on the kernels of the
+//! device that is tested, and in f64 on the CPU as the reference. The tolerances are the same on every device: an f32
+//! kernel may add up in any order, and none that rounds its products further (TF32, bf16) is asked for here.
 
 mod batch_norm;
 mod convolutions;
@@ -15,6 +16,7 @@ mod pooling;
 mod precision;
 mod residual;
 
+use crate::device::device;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan::ops::Activation;
 use gan::rng::{Generator, Stream};
@@ -30,11 +32,21 @@ pub fn generator(purpose: &str) -> Generator {
 
 pub fn random(generator: &mut Generator, dims: &[usize]) -> Tensor {
     let values: Vec<f32> = (0..dims.iter().product()).map(|_| generator.symmetric()).collect();
-    Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
+    Tensor::from_vec(values, dims, &device()).unwrap()
+}
+
+/// Where tensors of `dtype` are: the references, in f64, always on the CPU.
+pub fn place_of(dtype: DType) -> Device {
+    if dtype == DType::F64 { Device::Cpu } else { device() }
+}
+
+/// `tensor` in `dtype`, where tensors of that are.
+pub fn in_dtype(tensor: &Tensor, dtype: DType) -> Tensor {
+    tensor.to_device(&place_of(dtype)).unwrap().to_dtype(dtype).unwrap()
 }
 
 pub fn values(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    in_dtype(tensor, DType::F64).flatten_all().unwrap().to_vec1().unwrap()
 }
 
 pub fn bits(tensor: &Tensor) -> Vec<u32> {
@@ -43,7 +55,7 @@ pub fn bits(tensor: &Tensor) -> Vec<u32> {
 
 /// The output of `op`, and the gradient of each input of the sum of the output's sines.
 pub fn evaluate(op: Op, inputs: &[Tensor], dtype: DType) -> Vec<Tensor> {
-    let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&x.to_dtype(dtype).unwrap()).unwrap()).collect();
+    let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&in_dtype(x, dtype)).unwrap()).collect();
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
     let output = op(&tensors).unwrap();
     let gradients = output.sin().unwrap().sum_all().unwrap().backward().unwrap();
@@ -60,6 +72,15 @@ pub fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f64, what: &st
     }
 }
 
+/// That two ways to one result are the same: to the bit on a CPU; to rounding elsewhere, where a library may take another
+/// kernel for another layout.
+pub fn assert_same(found: &Tensor, expected: &Tensor, what: &str) {
+    match found.device().is_cpu() {
+        true => assert!(bits(found) == bits(expected), "{what}"),
+        false => assert_close(found, expected, 1e-5, what),
+    }
+}
+
 /// Output and gradients of the kernels against those of the twin in f64.
 pub fn assert_parity(op: Op, inputs: &[Tensor], what: &str) {
     let (found, expected) = (evaluate(op, inputs, DType::F32), evaluate(op, inputs, DType::F64));
@@ -72,9 +93,9 @@ pub fn assert_parity(op: Op, inputs: &[Tensor], what: &str) {
 pub fn assert_finite_differences(op: Op, inputs: &[Tensor], what: &str) {
     let mut generator = generator("directions");
     let found = evaluate(op, inputs, DType::F32);
-    let inputs: Vec<Tensor> = inputs.iter().map(|x| x.to_dtype(DType::F64).unwrap()).collect();
+    let inputs: Vec<Tensor> = inputs.iter().map(|x| in_dtype(x, DType::F64)).collect();
     for index in 0..inputs.len() {
-        let direction = random(&mut generator, inputs[index].dims()).to_dtype(DType::F64).unwrap();
+        let direction = in_dtype(&random(&mut generator, inputs[index].dims()), DType::F64);
         let loss = |distance: f64| {
             let mut moved = inputs.clone();
             moved[index] = (&inputs[index] + (&direction * distance).unwrap()).unwrap();

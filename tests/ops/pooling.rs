@@ -1,9 +1,10 @@
 //! Maxima of windows, and the mean of an image.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan::ops;
 
 use super::{assert_finite_differences, assert_parity, evaluate, generator, random, values};
+use crate::device::device;
 
 #[test]
 fn max_pool_agrees_with_its_twin() {
@@ -22,13 +23,13 @@ fn max_pool_gradient_agrees_with_finite_differences() {
     let dims = [2, 5, 4, 3];
     let order = generator("max_pool2d").permutation(120);
     let x: Vec<f32> = order.iter().map(|place| *place as f32 * 0.05).collect();
-    let x = Tensor::from_vec(x, &dims, &Device::Cpu).unwrap();
+    let x = Tensor::from_vec(x, &dims, &device()).unwrap();
     let gradient = values(&evaluate(&|x| ops::max_pool2d(&x[0], 2), std::slice::from_ref(&x), DType::F32)[1]);
     for (index, gradient) in gradient.into_iter().enumerate() {
         let loss = |distance: f64| {
             let mut moved = values(&x);
             moved[index] += distance;
-            let moved = Tensor::from_vec(moved, &dims, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
+            let moved = Tensor::from_vec(moved, &dims, &device()).unwrap().to_dtype(DType::F32).unwrap();
             values(&ops::max_pool2d(&moved, 2).unwrap()).into_iter().map(f64::sin).sum::<f64>()
         };
         let expected = (loss(0.01) - loss(-0.01)) / 0.02;
@@ -39,7 +40,7 @@ fn max_pool_gradient_agrees_with_finite_differences() {
 #[test]
 fn the_first_of_equal_maxima_takes_the_gradient() {
     for dtype in [DType::F32, DType::F64] {
-        let x = Tensor::ones((1, 2, 2, 1), DType::F32, &Device::Cpu).unwrap();
+        let x = Tensor::ones((1, 2, 2, 1), DType::F32, &device()).unwrap();
         let found = evaluate(&|x| ops::max_pool2d(&x[0], 2), &[x], dtype);
         let gradient = values(&found[1]);
         assert!((gradient[0] - 1f64.cos()).abs() < 1e-6 && gradient[1..] == [0.0; 3], "{gradient:?}");
@@ -59,7 +60,7 @@ fn mean_pool_agrees_with_its_twin_and_finite_differences() {
 
 #[test]
 fn mean_pool_is_the_mean_of_the_places_of_each_channel() {
-    let x = Tensor::new(&[1f32, 10.0, 2.0, 20.0, 3.0, 30.0, 6.0, 60.0], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[1f32, 10.0, 2.0, 20.0, 3.0, 30.0, 6.0, 60.0], &device()).unwrap();
     let x = x.reshape((1, 2, 2, 2)).unwrap();
     assert_eq!(values(&ops::mean_pool2d(&x).unwrap()), [3.0, 30.0]);
     assert_eq!(values(&ops::naive::mean_pool2d(&x).unwrap()), [3.0, 30.0]);

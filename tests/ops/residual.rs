@@ -1,9 +1,10 @@
 //! The end of a residual block.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan::ops;
 
-use super::{assert_finite_differences, assert_parity, evaluate, generator, random, values};
+use super::{assert_finite_differences, assert_parity, evaluate, generator, in_dtype, random, values};
+use crate::device::device;
 
 fn add_relu(x: &[Tensor]) -> candle_core::Result<Tensor> {
     ops::add_relu(&x[0], &x[1])
@@ -31,10 +32,10 @@ fn add_relu_gradient_agrees_with_finite_differences() {
 /// As `torch.relu`: nothing passes at 0, and a NaN of either branch stays one.
 #[test]
 fn add_relu_at_zero_and_beyond_numbers_is_pytorchs() {
-    let x = Tensor::new(&[1f32, -1.0, f32::NAN, 2.0, f32::INFINITY, f32::NEG_INFINITY], &Device::Cpu).unwrap();
-    let y = Tensor::new(&[-1f32, 0.5, 1.0, f32::NAN, 1.0, 1.0], &Device::Cpu).unwrap();
+    let x = Tensor::new(&[1f32, -1.0, f32::NAN, 2.0, f32::INFINITY, f32::NEG_INFINITY], &device()).unwrap();
+    let y = Tensor::new(&[-1f32, 0.5, 1.0, f32::NAN, 1.0, 1.0], &device()).unwrap();
     for dtype in [DType::F32, DType::F64] {
-        let found = values(&add_relu(&[x.to_dtype(dtype).unwrap(), y.to_dtype(dtype).unwrap()]).unwrap());
+        let found = values(&add_relu(&[in_dtype(&x, dtype), in_dtype(&y, dtype)]).unwrap());
         assert_eq!((found[0], found[1], found[4], found[5]), (0.0, 0.0, f64::INFINITY, 0.0), "{dtype:?}");
         assert!(found[2].is_nan() && found[3].is_nan(), "{dtype:?}: {found:?}");
         let (x, y) = (x.narrow(0, 0, 2).unwrap(), y.narrow(0, 0, 2).unwrap());

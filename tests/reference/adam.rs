@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Device;
 use candle_nn::Init;
 use gan::optim::{Adam, AdamConfig};
 use gan::params::Parameters;
@@ -10,6 +9,7 @@ use serde::Deserialize;
 
 use super::rule::{symmetric, symmetric_values};
 use super::vectors::{Whole, read, values};
+use crate::device::device;
 
 const COUNT: usize = 12;
 
@@ -32,13 +32,13 @@ struct Settings {
 fn gradient(step: usize) -> candle_core::Tensor {
     let drawn = symmetric_values(&format!("adam.gradient.{step}"), COUNT);
     let scaled: Vec<f32> = drawn.iter().enumerate().map(|(index, u)| u * 16f32.powi(-(index as i32 % 6))).collect();
-    candle_core::Tensor::from_vec(scaled, COUNT, &Device::Cpu).unwrap()
+    candle_core::Tensor::from_vec(scaled, COUNT, &device()).unwrap()
 }
 
 #[test]
 fn adam_is_pytorchs_with_and_without_weight_decay() {
     for (case, Record { settings, after }) in read::<BTreeMap<String, Record>>("adam") {
-        let parameters = Parameters::new(0, "reference", &Device::Cpu);
+        let parameters = Parameters::new(0, "reference", &device());
         parameters.builder().get_with_hints(COUNT, "parameter", Init::Const(0.0)).unwrap();
         parameters.load(&[("parameter".to_string(), symmetric("adam.parameter", &[COUNT]))].into()).unwrap();
         let [beta1, beta2] = settings.betas;

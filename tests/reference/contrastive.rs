@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use clap::{Args, Command, FromArgMatches};
 use gan::ops::Precision;
 use gan::train::contrastive::Contrastive;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::rule::{fill, views};
 use super::vectors::{Trained, assert_all, read_part, values};
+use crate::device::device;
 
 /// What the losses must agree to, relative, at every step; and how many times further than PyTorch's own f32, run from
 /// weights perturbed by some units in the last place, they may be where that spreads beyond it.
@@ -45,7 +46,7 @@ pub fn config(flags: &[&str]) -> SimclrConfig {
 
 /// Encoder and head with the weights that `generate_simclr.py` calls `name`.
 pub fn filled(name: &str, config: &SimclrConfig) -> Contrastive {
-    let contrastive = Contrastive::new(config, &Device::Cpu).unwrap();
+    let contrastive = Contrastive::new(config, &device()).unwrap();
     let bottlenecks = contrastive.encoder_parameters().tensors().contains_key("f.3.0.bn3.weight");
     let last_norm = if bottlenecks { ".bn3" } else { ".bn2" };
     let gain = |layer: &str| if layer.ends_with(last_norm) { BRANCH_GAIN } else { 1.0 };
@@ -116,7 +117,7 @@ const BF16_TOLERANCE: f64 = 0.02;
 
 #[test]
 fn five_steps_in_bf16_stay_near_pytorchs_f64() {
-    if Precision::Bf16.missing(&Device::Cpu).is_some() {
+    if Precision::Bf16.missing(&device()).is_some() {
         return;
     }
     for name in ["adam", "sgd", "lars"] {

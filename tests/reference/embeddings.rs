@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use gan::losses::classification::cross_entropy;
 use gan::losses::nt_xent::nt_xent;
 use serde::Deserialize;
 
 use super::rule::symmetric;
 use super::vectors::{Whole, read_part, values};
+use crate::device::device;
 
 #[derive(Deserialize)]
 struct Contrast {
@@ -49,7 +50,7 @@ fn nt_xent_and_its_gradients_are_pytorchs_from_0_01_to_100() {
 
 #[test]
 fn cross_entropy_and_its_gradient_are_pytorchs() {
-    let labels = Tensor::new(&[3u32, 1, 4, 1, 5, 9], &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[3u32, 1, 4, 1, 5, 9], &device()).unwrap();
     for (name, want) in read_part::<BTreeMap<String, Classification>>("simclr", "cross_entropies") {
         let scores = variable("cross_entropy.scores", &[6, 10], want.scale);
         let loss = cross_entropy(&scores, &labels).unwrap();

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use clap::ValueEnum;
 use gan::losses::adversarial::AdversarialLoss;
 use serde::Deserialize;
 
 use super::vectors::{Whole, read, values};
+use crate::device::device;
 
 #[derive(Deserialize)]
 struct Record {
@@ -28,7 +29,7 @@ struct Loss {
 
 fn variable(scores: &[f64]) -> Var {
     let scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
-    Var::from_tensor(&Tensor::from_vec(scores.clone(), (scores.len(), 1), &Device::Cpu).unwrap()).unwrap()
+    Var::from_tensor(&Tensor::from_vec(scores.clone(), (scores.len(), 1), &device()).unwrap()).unwrap()
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, ModuleT, Tensor, Var};
+use candle_core::{ModuleT, Tensor, Var};
 use gan::models::{Architecture, Discriminator, Generator};
 use gan::params::{Parameters, is_buffer};
 use serde::Deserialize;
 
 use super::rule::{fill, symmetric};
 use super::vectors::{Output, Summary, assert_all, read};
+use crate::device::device;
 
 const BATCH: usize = 8;
 const LATENTS: [usize; 2] = [BATCH, 96];
@@ -27,7 +28,7 @@ struct Record {
 
 fn check(name: &str, inputs: &[usize], build: impl Fn(&Parameters) -> Box<dyn ModuleT>) {
     let record = read::<BTreeMap<String, Record>>("networks").remove(name).unwrap();
-    let parameters = Parameters::new(0, "reference", &Device::Cpu);
+    let parameters = Parameters::new(0, "reference", &device());
     let network = build(&parameters);
     fill(name, &parameters, |_| 1.0);
     assert_eq!(parameters.count(), record.parameters, "{name}");

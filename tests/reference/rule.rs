@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use gan::params::Parameters;
+
+use crate::device::device;
 
 const PIXELS: usize = 784;
 const SIDE: i64 = 28;
@@ -28,7 +30,7 @@ pub fn symmetric_values(name: &str, count: usize) -> Vec<f32> {
 }
 
 pub fn symmetric(name: &str, shape: &[usize]) -> Tensor {
-    Tensor::from_vec(symmetric_values(name, shape.iter().product()), shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(symmetric_values(name, shape.iter().product()), shape, &device()).unwrap()
 }
 
 /// Images `first..first + count`, (count, 28, 28, 1): half a few paraboloids, half noise.
@@ -51,7 +53,7 @@ pub fn real_images(first: usize, count: usize) -> Tensor {
             values.push((2 * value) as f32 / 255.0 - 1.0);
         }
     }
-    Tensor::from_vec(values, (count, 28, 28, 1), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (count, 28, 28, 1), &device()).unwrap()
 }
 
 /// Views (2N, side, side, 3) of N images: the images, then as many of which half is the same.
@@ -72,7 +74,7 @@ pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) 
         let drawn = || symmetric_values(&format!("{network}.{name}"), shape.iter().product());
         let is_batch_norm = shapes.contains_key(&format!("{layer}.running_mean"));
         let values: Vec<f32> = match tensor {
-            "num_batches_tracked" => return (name.clone(), Tensor::zeros((), DType::I64, &Device::Cpu).unwrap()),
+            "num_batches_tracked" => return (name.clone(), Tensor::zeros((), DType::I64, &device()).unwrap()),
             "running_mean" => vec![0.0; shape[0]],
             "running_var" => vec![1.0; shape[0]],
             "weight" if is_batch_norm => drawn().iter().map(|u| gain(layer) as f32 * (1.0 + 0.1 * u)).collect(),
@@ -83,7 +85,7 @@ pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) 
                 drawn().iter().map(|u| u * bound).collect()
             }
         };
-        (name.clone(), Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap())
+        (name.clone(), Tensor::from_vec(values, shape.as_slice(), &device()).unwrap())
     });
     parameters.load(&tensors.collect()).unwrap();
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::Device;
 use candle_nn::Init;
 use gan::optim::{Decay, Schedule, Sgd, SgdConfig};
 use gan::params::Parameters;
@@ -10,6 +9,7 @@ use serde::Deserialize;
 
 use super::rule::symmetric;
 use super::vectors::{Whole, read_part, values};
+use crate::device::device;
 
 #[derive(Deserialize)]
 struct Record {
@@ -33,7 +33,7 @@ fn sgd_is_pytorchs_and_lars_simclrs() {
     for (case, Record { shape, rates, momentum, weight_decay, trust, after }) in
         read_part::<BTreeMap<String, Record>>("simclr", "sgds")
     {
-        let parameters = Parameters::new(0, "reference", &Device::Cpu);
+        let parameters = Parameters::new(0, "reference", &device());
         parameters.builder().get_with_hints(shape.as_slice(), "parameter", Init::Const(0.0)).unwrap();
         parameters.load(&[("parameter".to_string(), symmetric("sgd.parameter", &shape))].into()).unwrap();
         let mut sgd = Sgd::new(parameters.trainable(), SgdConfig { momentum, weight_decay, trust }).unwrap();

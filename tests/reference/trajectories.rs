@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use clap::{Args, Command, FromArgMatches};
 use gan::ops::Precision;
 use gan::params::Parameters;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::rule::{fill, real_images, symmetric};
 use super::vectors::{Trained, assert_all, read, values};
+use crate::device::device;
 
 /// What the losses must agree to, relative, at every step.
 const TOLERANCE: f64 = 1e-4;
@@ -69,7 +70,7 @@ fn train(
 ) -> (Adversaries, [Vec<f64>; 2]) {
     let mut config = config(&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"]);
     config.precision = precision;
-    let mut adversaries = Adversaries::new(&config, &Device::Cpu).unwrap();
+    let mut adversaries = Adversaries::new(&config, &device()).unwrap();
     for (part, parameters) in
         [("discriminator", adversaries.discriminator_parameters()), ("generator", adversaries.generator_parameters())]
     {
@@ -154,7 +155,7 @@ const BF16_TOLERANCE: f64 = 0.02;
 
 #[test]
 fn ten_steps_in_bf16_stay_near_pytorchs_f64() {
-    if Precision::Bf16.missing(&Device::Cpu).is_some() {
+    if Precision::Bf16.missing(&device()).is_some() {
         return;
     }
     type Case = (&'static str, &'static str, &'static str, fn(&str, &str) -> f64);

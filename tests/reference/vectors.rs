@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -23,7 +23,7 @@ const NORM_TOLERANCE: f64 = 1e-4;
 const NORM_ALLOWANCE: f64 = 5.0;
 
 pub fn read<T: DeserializeOwned>(name: &str) -> T {
-    let path = format!("{}/tests/reference/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/reference/{name}.json", crate::support::repository());
     serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -34,7 +34,7 @@ pub fn read_part<T: DeserializeOwned>(name: &str, part: &str) -> T {
 }
 
 pub fn values(tensor: &Tensor) -> Vec<f64> {
-    tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+    tensor.to_device(&Device::Cpu).unwrap().flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
 }
 
 fn root_mean_square(values: &[f64]) -> f64 {

@@ -4,9 +4,13 @@
 
 mod colour;
 mod crop;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod hue;
 mod jitter;
 mod normalise;
+mod op;
+mod packed;
 mod resize;
 mod view;
 
@@ -18,6 +22,7 @@ use crate::rng::{Generator, Stream};
 pub use crop::Crop;
 pub use jitter::{Jitter, Part};
 pub use normalise::{MEAN, STD, denormalise, normalise};
+pub use op::views;
 pub use view::ViewParameters;
 
 /// From which distributions the parameters of a view are drawn.

@@ -1,0 +1,28 @@
+//! Views by `kernel.cu`.
+
+use candle_core::{CudaStorage, DType, Layout, Result, Shape};
+
+use crate::data::views::SIDE;
+use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Source};
+
+const SOURCE: Source = Source { name: "views", text: include_str!("kernel.cu") };
+
+/// Of a block: `kernel.cu`'s.
+const THREADS: u32 = 256;
+
+/// Views of images (M, height, width, 3) as records (V, 8) say, which must name images and crops that are there.
+pub fn views(
+    (images, images_layout): (&CudaStorage, &Layout),
+    (drawn, drawn_layout): (&CudaStorage, &Layout),
+) -> Result<(CudaStorage, Shape)> {
+    let gpu = Gpu::of(&images.device)?;
+    let (images, drawn) = (Array::new(images, images_layout)?, Array::new(drawn, drawn_layout)?);
+    let (count, height, width) = (drawn.dims[0], images.dims[1] as i32, images.dims[2] as i32);
+    let views = Fresh::new(&gpu, &[count, SIDE, SIDE, 3], DType::F32)?;
+    if count > 0 {
+        let arguments = [views.array().into(), images.into(), drawn.into(), height.into(), width.into()];
+        // SAFETY: a block writes one view and reads one record, and the pixels of a crop within an image that is there.
+        unsafe { gpu.launch(SOURCE, DType::F32, "views", Grid::rows(count, THREADS), &arguments)? };
+    }
+    Ok(views.into_storage())
+}

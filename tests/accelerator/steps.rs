@@ -1,0 +1,124 @@
+//! One step of training of every network: its losses, the gradient of every parameter, every statistic.
+
+use candle_core::{Device, Tensor};
+use gan::models::Architecture;
+use gan::ops::Precision;
+use gan::train::state::Tensors;
+
+use super::{adversaries, assert_near, contrastive, random, values};
+use crate::device::accelerator;
+use crate::support::bytes_of;
+
+/// Of the L2 norm of a tensor. Two orders of summation in f32 differ by some 1e-6 of it; what lies between is the input
+/// of a ReLU that one rounding has on the one side of 0 and the other on the other, which in networks of this depth
+/// happens to a few inputs of a million and changes the gradients of all before it. Wrong gradients are wrong by more:
+/// candle's own of a pooling by 0.75, of a padding that was forgotten by some 0.1.
+const SHALLOW: f64 = 1e-4;
+const DEEP: f64 = 1e-2;
+
+/// Of a loss, relative.
+const LOSS: f64 = 1e-5;
+
+/// The same for products whose factors are rounded to 10 bits behind the point (TF32) and to 7 (bf16): 2^-11 and 2^-8 each,
+/// at random, which the layers' signs and ReLUs turn into some twenty times as much of a gradient.
+const ROUNDED: [(Precision, f64, f64); 2] = [(Precision::Tf32, 3e-3, 0.05), (Precision::Bf16, 2e-2, 0.4)];
+
+/// Losses and state after one step.
+type Outcome = (Vec<Tensor>, Tensors);
+
+fn one_step_of_a_gan(model: Architecture, precision: Precision, device: &Device) -> Outcome {
+    let mut adversaries = adversaries(model, precision, device);
+    let latents = |of| random(of, &[33, 96], device);
+    let real = random("real", &[33, 28, 28, 1], device);
+    let outcome = adversaries.step(&real, &latents("discriminator"), &latents("generator")).unwrap();
+    (vec![outcome.d_loss, outcome.g_loss], adversaries.state())
+}
+
+fn one_step_of_simclr(encoder: &str, side: usize, precision: Precision, device: &Device) -> Outcome {
+    let mut contrastive = contrastive(encoder, precision, device);
+    let outcome = contrastive.step(&random("views", &[14, side, side, 3], device), 0.0).unwrap();
+    (vec![outcome.loss], contrastive.state())
+}
+
+fn assert_same_step(what: &str, found: Outcome, expected: Outcome, of_loss: f64, of_tensors: f64) {
+    for (found, expected) in found.0.iter().zip(&expected.0) {
+        let (found, expected) = (values(found)[0], values(expected)[0]);
+        assert!((found - expected).abs() <= of_loss * expected.abs(), "{what}: a loss of {found} for {expected}");
+    }
+    assert_near(what, &found.1, &expected.1, of_tensors);
+}
+
+#[test]
+fn one_step_of_each_gan_is_the_cpus() {
+    let Some(device) = accelerator() else { return };
+    for model in Architecture::ALL {
+        let step = |device: &Device| one_step_of_a_gan(model, Precision::F32, device);
+        assert_same_step(model.name(), step(&device), step(&Device::Cpu), LOSS, SHALLOW);
+    }
+}
+
+fn check_simclr(encoder: &str, side: usize) {
+    let Some(device) = accelerator() else { return };
+    let step = |device: &Device| one_step_of_simclr(encoder, side, Precision::F32, device);
+    assert_same_step(encoder, step(&device), step(&Device::Cpu), LOSS, DEEP);
+}
+
+#[test]
+fn one_step_of_resnet9_is_the_cpus() {
+    check_simclr("resnet9", 32);
+}
+
+#[test]
+fn one_step_of_resnet18_is_the_cpus() {
+    check_simclr("resnet18", 27);
+}
+
+#[test]
+fn one_step_of_resnet50_is_the_cpus() {
+    check_simclr("resnet50", 17);
+}
+
+#[test]
+fn steps_in_other_precisions_are_near() {
+    let Some(device) = accelerator() else { return };
+    for (precision, of_loss, of_tensors) in ROUNDED {
+        if let Some(what) = precision.missing(&device) {
+            println!("{}: {what}", precision.name());
+            continue;
+        }
+        let what = |network: &str| format!("{network} in {}", precision.name());
+        let gan = |precision, device: &Device| one_step_of_a_gan(Architecture::Dcgan, precision, device);
+        let (found, expected) = (gan(precision, &device), gan(Precision::F32, &Device::Cpu));
+        assert_same_step(&what("dcgan"), found, expected, of_loss, of_tensors);
+        let simclr = |precision, device: &Device| one_step_of_simclr("resnet9", 32, precision, device);
+        let (found, expected) = (simclr(precision, &device), simclr(Precision::F32, &Device::Cpu));
+        assert_same_step(&what("resnet9"), found, expected, of_loss, of_tensors);
+    }
+}
+
+/// Whether the kernels add up in one order always: resuming to the same bytes hangs on it. The same for steps after the
+/// first, which a device may replay.
+#[test]
+fn steps_are_the_same_bits_every_time() {
+    let Some(device) = accelerator() else { return };
+    let gan = || {
+        let mut adversaries = adversaries(Architecture::Dcgan, Precision::F32, &device);
+        for step in 0..4 {
+            let latents = |of| random(&format!("{of}.{step}"), &[64, 96], &device);
+            let real = random(&format!("real.{step}"), &[64, 28, 28, 1], &device);
+            adversaries.step(&real, &latents("discriminator"), &latents("generator")).unwrap();
+        }
+        bytes_of(&adversaries.state())
+    };
+    let simclr = || {
+        let mut contrastive = contrastive("resnet9", Precision::F32, &device);
+        for step in 0..4 {
+            contrastive.step(&random(&format!("views.{step}"), &[32, 32, 32, 3], &device), 0.0).unwrap();
+        }
+        bytes_of(&contrastive.state())
+    };
+    for (what, first, second) in [("DCGAN", gan(), gan()), ("ResNet-9", simclr(), simclr())] {
+        let differ: Vec<&String> = first.keys().filter(|name| first[*name] != second[*name]).collect();
+        assert!(differ.is_empty(), "{what}: {} of {} tensors differ: {differ:?}", differ.len(), first.len());
+    }
+}
