@@ -8,7 +8,7 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::measurement::WallTime;
-use criterion::{BatchSize, Bencher, BenchmarkGroup, Criterion, Throughput};
+use criterion::{Bencher, BenchmarkGroup, Criterion, Throughput};
 use gan::data::augment::{self, Augmentation};
 use gan::data::shapes::{self, Part};
 use gan::data::views::SIDE;
