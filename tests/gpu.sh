@@ -95,7 +95,7 @@ failures=0
 row() { rows+=("$(printf '%-10s %7s %7s %8s %8s' "$@")"); }
 
 check() {
-    local name=$1 log=$logs/$1.log tool=() limit=() status began result passed failed skipped
+    local name=$1 log=$logs/$1.log tool=() limit=() threads=() status began result passed failed skipped
     if [ -n "$unopened" ]; then
         row "$name" 0 0 all -
         return
@@ -111,10 +111,11 @@ check() {
     esac
     command -v timeout > /dev/null && limit=(timeout "$seconds_each")
     began=$(date +%s)
-    # One thread under the sanitizer, which watches one process and one card.
+    # One thread on an accelerator: steps are recorded from a stream that all threads of a process share.
+    [ "$device" = cpu ] || threads=(--test-threads=1)
     # shellcheck disable=SC2046
     ${limit[@]+"${limit[@]}"} ${tool[@]+"${tool[@]}"} "$GAN_TESTS" $(filters "$name") --show-output \
-        ${tool[@]+--test-threads=1} > "$log" 2>&1 < /dev/null
+        ${threads[@]+"${threads[@]}"} > "$log" 2>&1 < /dev/null
     status=$?
     result=$(grep '^test result:' "$log" | tail -1)
     passed=$(sed -n 's/.* \([0-9]*\) passed;.*/\1/p' <<< "$result")

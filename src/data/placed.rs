@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::augment::{self, ViewParameters};
 use super::batches::{BatchPlan, Batches, normalised};
@@ -74,7 +74,9 @@ impl PlacedBatches {
                 let (_, indices) = order.batch(*step);
                 *step += 1;
                 let pixels = images.index_select(&Tensor::new(indices, images.device())?, 0)?; // (N, H, W, C)
-                Ok(shades.index_select(&pixels.flatten_all()?, 0)?.reshape(pixels.dims())?)
+                // As u32: to candle's CUDA kernel the largest index of a type, here 255, means no index, and a zero.
+                let shade = pixels.flatten_all()?.to_dtype(DType::U32)?;
+                Ok(shades.index_select(&shade, 0)?.reshape(pixels.dims())?)
             }
         }
     }
