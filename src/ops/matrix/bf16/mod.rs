@@ -15,14 +15,11 @@ mod instructions;
 pub use instructions::are_there;
 use instructions::{pairs_across, pairs_along};
 
-use super::Matrix;
 use super::kernel::PANEL;
+use super::{DEPTH, Matrix};
 use crate::ops::layout::cpu::transpose_strided;
 use crate::ops::parallel::{scratch, tile};
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
-
-/// Terms of a sum at a time: a panel of so many rows takes 64 KiB, as in f32.
-pub const DEPTH: usize = 1024;
 
 /// `product` (rows, columns) = `left` (rows, depth) times `right` (depth, PANEL) in its first columns, the depth in
 /// pairs; added to it if `accumulate`. An element is summed in the same order whatever rows it is computed with.
