@@ -192,3 +192,23 @@ fn sgd_refuses_what_it_cannot_update_and_nan_shows() {
         ops::sgd_step(&var(&[0]), &var(&[0]).as_detached_tensor(), &var(&[0]), &step).unwrap();
     }
 }
+
+/// What decays towards zero ends there: a subnormal number that stays would slow every step to come.
+#[test]
+fn moments_of_what_no_gradient_reaches_end_at_zero() {
+    if !device().is_cpu() {
+        return; // others compute with subnormal numbers as fast as with any
+    }
+    let var = |value: f32| Var::from_tensor(&Tensor::full(value, 100, &device()).unwrap()).unwrap();
+    let (parameter, first, second, velocity) = (var(1.0), var(1e-37), var(1e-37), var(1e-37));
+    let gradient = Tensor::zeros(100, DType::F32, &device()).unwrap();
+    for step in 1..=10 {
+        let adam = AdamStep { beta2: 0.5, step, ..STEP };
+        ops::adam_step(&parameter, &gradient, &first, &second, &adam).unwrap();
+        let sgd = SgdStep { lr: 1e-2, momentum: 0.5, weight_decay: 0.0, rule: SgdRule::Sgd };
+        ops::sgd_step(&parameter, &gradient, &velocity, &sgd).unwrap();
+    }
+    for kept in [first, second, velocity] {
+        assert!(values(&kept).iter().all(|value| *value == 0.0));
+    }
+}

@@ -1,6 +1,6 @@
 use super::AdamStep;
 use crate::ops::parallel::TILE;
-use crate::ops::simd::vectorised;
+use crate::ops::simd::{normal_or_zero, vectorised};
 use rayon::prelude::*;
 
 /// One pass over the parameter, its gradient and its moments.
@@ -18,8 +18,8 @@ pub fn step(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: 
                 let moments = first.iter_mut().zip(second);
                 for ((parameter, gradient), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
                     let gradient = gradient + decay * *parameter;
-                    *first += share1 * (gradient - *first);
-                    *second = beta2 * *second + share2 * gradient * gradient;
+                    *first = normal_or_zero(*first + share1 * (gradient - *first));
+                    *second = normal_or_zero(beta2 * *second + share2 * gradient * gradient);
                     *parameter -= step_size * (*first / (second.sqrt() + eps));
                 }
             },

@@ -1,6 +1,6 @@
 use super::{SgdRule, SgdStep};
 use crate::ops::parallel::{self, TILE, tile};
-use crate::ops::simd::vectorised;
+use crate::ops::simd::{normal_or_zero, vectorised};
 use rayon::prelude::*;
 
 /// One pass over the parameter, its gradient and its velocity; with trust, one before it for the two norms.
@@ -21,7 +21,7 @@ pub fn step(parameter: &mut [f32], gradient: &[f32], velocity: &mut [f32], step:
             || {
                 for ((parameter, gradient), velocity) in parameter.iter_mut().zip(gradient).zip(velocity) {
                     let direction = gradient + decay * *parameter;
-                    *velocity = momentum * *velocity + entering * direction;
+                    *velocity = normal_or_zero(momentum * *velocity + entering * direction);
                     *parameter -= leaving * *velocity;
                 }
             },
