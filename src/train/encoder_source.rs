@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use candle_core::Device;
 
-use super::run::CONFIG;
+use super::run::{CONFIG, saved_text};
 use super::state::Tensors;
 use crate::checkpoint::{self, Signature};
 use crate::error::Failure;
@@ -13,7 +13,7 @@ use crate::models::{Encoder, EncoderArchitecture};
 use crate::params::Parameters;
 
 /// The file of a run that holds its encoder.
-const ENCODER: &str = "encoder.safetensors";
+pub const ENCODER: &str = "encoder.safetensors";
 
 /// Counters that the profiler thop leaves in state dicts, the course's pretrained one among them.
 const PROFILED: [&str; 2] = ["total_ops", "total_params"];
@@ -57,7 +57,7 @@ pub fn find(
     let signature = signature(architecture)?;
     let what = format!("{}: the {} encoder", path.display(), architecture.name());
     let tensors = checkpoint::conform(&tensors, &signature, &what)?;
-    let data = archive.metadata.get(CONFIG).and_then(|config| data_of(config));
+    let data = archive.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
     Ok(EncoderSource { architecture, name: name_of(&path), path, tensors, data })
 }
 
@@ -65,7 +65,7 @@ fn newest_run(wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> anyhow
     for run in checkpoint::runs(weights_dir) {
         let file = run.weights.join(ENCODER);
         let config = std::fs::read_to_string(run.weights.join("config.json")).unwrap_or_default();
-        let is_wanted = wanted.is_none_or(|wanted| field(&config, "encoder").as_deref() == Some(wanted.name()));
+        let is_wanted = wanted.is_none_or(|wanted| saved_text(&config, "encoder").as_deref() == Some(wanted.name()));
         if is_wanted && file.is_file() {
             return Ok(file);
         }
@@ -76,16 +76,6 @@ fn newest_run(wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> anyhow
         wanted.map(|wanted| format!("{} ", wanted.name())).unwrap_or_default(),
         weights_dir.display(),
     )))
-}
-
-/// A text field of a saved configuration.
-fn field(config: &str, name: &str) -> Option<String> {
-    let config: serde_json::Value = serde_json::from_str(config).ok()?;
-    config.get(name)?.as_str().map(str::to_string)
-}
-
-fn data_of(config: &str) -> Option<String> {
-    field(config, "data")
 }
 
 /// `weights/NAME/encoder.safetensors` is of the run NAME; any other file is called after itself.

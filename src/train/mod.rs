@@ -3,6 +3,7 @@
 pub mod adversaries;
 pub mod collapse;
 pub mod contrastive;
+pub mod digit_classifier;
 pub mod encoder_source;
 pub mod features;
 pub mod finetune;
@@ -16,7 +17,7 @@ mod images;
 pub mod labels;
 mod latents;
 pub mod probe;
-mod probe_batches;
+pub mod probe_batches;
 pub mod run;
 pub mod signals;
 pub mod simclr;

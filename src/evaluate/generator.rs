@@ -1,0 +1,81 @@
+//! The scores of a generator, seed after seed.
+
+use candle_core::Device;
+
+use super::nearest::NearestImages;
+use super::subject::Samples;
+use super::{Classifier, DEFAULT_DATA, EvaluateConfig, Judge, SHAPE};
+use crate::report::{Console, GeneratorRow, scores_table, summary};
+
+/// A classifier that is right of less than this part of the reference images knows nothing of them.
+const KNOWS: f64 = 0.9;
+
+pub fn evaluate(
+    config: &EvaluateConfig,
+    samples: &Samples,
+    device: &Device,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<()> {
+    let count = samples.count(config.n)?;
+    let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
+    console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
+    let classifier = Classifier::find(config.classifier.as_deref(), device)?;
+    let dataset = super::open(data, SHAPE, config, console)?;
+    let judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
+    if let Some(accuracy) = judge.accuracy.filter(|accuracy| *accuracy < KNOWS) {
+        console.warning(&format!(
+            "{} is right of {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that does with \
+             `gan evaluate --train-classifier --data {data} -o FILE.safetensors`, and name it with --classifier",
+            judge.classifier().description,
+            100.0 * accuracy
+        ));
+    }
+
+    let mut rows = Vec::new();
+    let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
+    let progress = console.items("samples", count as u64 * config.seeds);
+    for (index, &seed) in seeds.iter().enumerate() {
+        let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count);
+        let judged = judge.classifier().judge(count, device, |first, some| {
+            let images = samples.draw(seed, first, some, device)?;
+            nearest.take(&images);
+            progress.set((index * count + first + some) as u64);
+            Ok(images)
+        })?;
+        let distances = nearest.finish(&dataset, &config.reference)?;
+        let measured = judge.measure(&judged, seed)?;
+        let row = GeneratorRow {
+            weights: samples.name(),
+            data: dataset.name.clone(),
+            reference: config.reference.words(),
+            classifier: judge.classifier().description.clone(),
+            classifier_accuracy: judge.accuracy,
+            seed,
+            n: count as u64,
+            reference_images: judge.reference_images() as u64,
+            floor_images: judge.floor_images as u64,
+            compared: judge.compared() as u64,
+            frechet_ratio: measured.scores.frechet / measured.scores.frechet_floor,
+            scores: measured.scores,
+            kid_spread: measured.kid_spread,
+            histogram: measured.histogram,
+            nearest_train: distances.map(|(of_samples, _)| of_samples),
+            nearest_train_reference: distances.map(|(_, of_reference)| of_reference),
+            classifier_score_reference: judge.reference_score()?,
+            training_images: *judge.floor(),
+        };
+        if json {
+            console.data_line(&serde_json::to_string(&row)?)?;
+        }
+        rows.push(row);
+    }
+    if let Some(path) = &config.output {
+        console.note(&format!("{}: samples, each beside the training image nearest to it", path.display()));
+    }
+    match json {
+        false => console.data_line(&scores_table(&rows)),
+        true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
+        true => Ok(()),
+    }
+}

@@ -1,0 +1,159 @@
+//! Scores of samples against real images, of which everything is computed once.
+
+use anyhow::bail;
+use candle_core::Device;
+
+use super::{Classifier, Judged, Reference};
+use crate::data::{Dataset, Images};
+use crate::error::Failure;
+use crate::eval::prdc::NEIGHBOURS;
+use crate::eval::{
+    self, Gaussian, KidPlan, Nearest, Points, class_divergence, classes_above, classifier_score, frechet_distance, kid,
+    neighbourhoods, top_k,
+};
+use crate::models::CLASSES;
+use crate::report::Scores;
+
+/// A class holds its own when it has more than this part of the samples.
+const PART_OF_A_CLASS: f64 = 0.03;
+
+/// A classifier, the real images that samples are held against, and what training images get for it.
+pub struct Judge {
+    classifier: Classifier,
+    device: Device,
+    real: Real,
+    floor: Measured,
+    pub floor_images: usize,
+    /// Top-1 of the classifier on the reference images, where they are labelled.
+    pub accuracy: Option<f64>,
+}
+
+/// All that is measured of one set of samples.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    pub scores: Scores,
+    /// The standard deviation of KID between its subsets.
+    pub kid_spread: f64,
+    /// Samples taken for each class.
+    pub histogram: Vec<u64>,
+}
+
+/// What the classifier makes of the reference images.
+struct Real {
+    judged: Judged,
+    gaussian: Gaussian,
+    histogram: Vec<u64>,
+    /// As many of them as are compared with as many samples.
+    points: Points,
+    nearest: Nearest,
+}
+
+impl Judge {
+    /// Looks at the reference images of `dataset` and at as many training images as there will be samples, `count`.
+    /// [`Failure::Input`] where there are too few.
+    pub fn prepare(
+        classifier: Classifier,
+        dataset: &Dataset,
+        reference: &Reference,
+        count: usize,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let (real, training) = reference.choose(dataset, count)?;
+        let compared = count.min(real.len()).min(training.len());
+        if compared <= NEIGHBOURS {
+            bail!(Failure::Input(format!(
+                "--data {}: {} reference images and {} training images beside them; expected more than {NEIGHBOURS} of each",
+                dataset.name,
+                real.len(),
+                training.len()
+            )));
+        }
+        let judged = classifier.judge_images(&real, device)?;
+        let accuracy = match is_labelled(&real) {
+            true => Some(top_k(&judged.scores, &real.labels, 1)?),
+            false => None,
+        };
+        let real = Real::new(judged, compared)?;
+        let floor = real.measure(&classifier.judge_images(&training, device)?, 0, None)?;
+        Ok(Self { classifier, device: device.clone(), real, floor, floor_images: training.len(), accuracy })
+    }
+
+    pub fn classifier(&self) -> &Classifier {
+        &self.classifier
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The scores of the training images.
+    pub fn floor(&self) -> &Scores {
+        &self.floor.scores
+    }
+
+    /// How many samples and real images the neighbourhoods compare.
+    pub fn compared(&self) -> usize {
+        self.real.points.len()
+    }
+
+    pub fn reference_images(&self) -> usize {
+        self.real.count()
+    }
+
+    /// The classifier score of the reference images.
+    pub fn reference_score(&self) -> anyhow::Result<f64> {
+        Ok(classifier_score(&self.real.judged.scores)?)
+    }
+
+    /// Measures samples, of which there must be at least [`compared`](Self::compared). `seed` draws KID's subsets.
+    pub fn measure(&self, samples: &Judged, seed: u64) -> anyhow::Result<Measured> {
+        self.real.measure(samples, seed, Some(self.floor.scores.frechet))
+    }
+}
+
+impl Real {
+    fn new(judged: Judged, compared: usize) -> anyhow::Result<Self> {
+        let gaussian = Gaussian::of(&judged.features)?;
+        let points = Points::new(&judged.first(compared)?.features, gaussian.mean())?;
+        Ok(Self {
+            histogram: eval::histogram(&judged.scores)?,
+            nearest: points.nearest(NEIGHBOURS)?,
+            judged,
+            gaussian,
+            points,
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.histogram.iter().sum::<u64>() as usize
+    }
+
+    /// `floor` is the Fréchet distance of the training images; `None` where they are what is measured.
+    fn measure(&self, samples: &Judged, seed: u64, floor: Option<f64>) -> anyhow::Result<Measured> {
+        let count = samples.features.dim(0)?;
+        let frechet = frechet_distance(&Gaussian::of(&samples.features)?, &self.gaussian)?;
+        let kid = kid(&samples.features, &self.judged.features, KidPlan::new(seed, count, self.count()))?;
+        let points = Points::new(&samples.features.narrow(0, 0, self.points.len())?, self.gaussian.mean())?;
+        let nearest = points.nearest(NEIGHBOURS)?;
+        let near = neighbourhoods((&self.points, &self.nearest), (&points, &nearest), NEIGHBOURS)?;
+        let histogram = eval::histogram(&samples.scores)?;
+        let scores = Scores {
+            frechet,
+            frechet_floor: floor.unwrap_or(frechet),
+            kid: kid.mean,
+            precision: near.precision,
+            recall: near.recall,
+            density: near.density,
+            coverage: near.coverage,
+            classifier_score: classifier_score(&samples.scores)?,
+            class_divergence: class_divergence(&histogram, &self.histogram)?,
+            classes_above_3_percent: classes_above(&histogram, PART_OF_A_CLASS),
+            two_sample_1nn: near.two_sample,
+        };
+        Ok(Measured { scores, kid_spread: kid.spread, histogram })
+    }
+}
+
+fn is_labelled(images: &Images) -> bool {
+    images.labels.len() == images.len() && images.labels.iter().all(|label| usize::from(*label) < CLASSES)
+}
