@@ -58,17 +58,18 @@ impl Classifier {
         Ok(Self { network: DigitClassifier::new(parameters.frozen())?, description: what.to_string() })
     }
 
-    /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, 28, 28) in [-1, 1].
+    /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, 28, 28) in [-1, 1];
+    /// where it gives none, that is the end (`None`).
     pub fn judge(
         &self,
         count: usize,
         device: &Device,
-        mut images: impl FnMut(usize, usize) -> anyhow::Result<Vec<f32>>,
-    ) -> anyhow::Result<Judged> {
+        mut images: impl FnMut(usize, usize) -> anyhow::Result<Option<Vec<f32>>>,
+    ) -> anyhow::Result<Option<Judged>> {
         let (mut features, mut scores) = (Vec::new(), Vec::new());
         for first in (0..count).step_by(TILE) {
             let some = TILE.min(count - first);
-            let mut pixels = images(first, some)?;
+            let Some(mut pixels) = images(first, some)? else { return Ok(None) };
             // Other devices than a CPU choose kernels by the size of a batch: an image is judged alike in all of them.
             if !device.is_cpu() {
                 pixels.resize(TILE * PIXELS, -1.0);
@@ -82,12 +83,13 @@ impl Classifier {
             features.push(of_tile.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
             scores.push(their_scores.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
         }
-        Ok(Judged { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? })
+        Ok(Some(Judged { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? }))
     }
 
     /// Judges all of `images`, which must be 28x28 and grey.
     pub fn judge_images(&self, images: &Images, device: &Device) -> anyhow::Result<Judged> {
-        self.judge(images.len(), device, |first, count| Ok(pixels(images, first, count)))
+        let judged = self.judge(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
+        judged.context("not all images were judged")
     }
 }
 

@@ -10,7 +10,7 @@ use crate::train::digit_classifier::ClassifierConfig;
 use crate::train::labels::Labels;
 
 /// More samples than this take more memory than their scores are worth.
-const MOST_SAMPLES: usize = 100_000;
+pub const MOST_SAMPLES: usize = 100_000;
 
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! The scores of a generator, seed after seed.
 
+use anyhow::Context;
 use candle_core::Device;
 
 use super::nearest::NearestImages;
@@ -37,14 +38,17 @@ pub fn evaluate(
     let progress = console.items("samples", count as u64 * config.seeds);
     for (index, &seed) in seeds.iter().enumerate() {
         let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count);
-        let judged = judge.classifier().judge(count, device, |first, some| {
+        let draw = |first, some| {
             let images = samples.draw(seed, first, some, device)?;
             nearest.take(&images);
-            progress.set((index * count + first + some) as u64);
             Ok(images)
+        };
+        let measured = judge.measure(count, seed, draw, |done| {
+            progress.set((index * count + done) as u64);
+            true
         })?;
+        let measured = measured.context("not all samples were measured")?;
         let distances = nearest.finish(&dataset, &config.reference)?;
-        let measured = judge.measure(&judged, seed)?;
         let row = GeneratorRow {
             weights: samples.name(),
             data: dataset.name.clone(),

@@ -1,6 +1,6 @@
 //! Scores of samples against real images, of which everything is computed once.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use candle_core::Device;
 
 use super::{Classifier, Judged, Reference};
@@ -74,16 +74,13 @@ impl Judge {
             false => None,
         };
         let real = Real::new(judged, compared)?;
-        let floor = real.measure(&classifier.judge_images(&training, device)?, 0, None)?;
+        let training_images = classifier.judge_images(&training, device)?;
+        let floor = real.measure(&training_images, 0, None, &mut || true)?.context("not all was measured")?;
         Ok(Self { classifier, device: device.clone(), real, floor, floor_images: training.len(), accuracy })
     }
 
     pub fn classifier(&self) -> &Classifier {
         &self.classifier
-    }
-
-    pub fn device(&self) -> &Device {
-        &self.device
     }
 
     /// The scores of the training images.
@@ -105,9 +102,22 @@ impl Judge {
         Ok(classifier_score(&self.real.judged.scores)?)
     }
 
-    /// Measures samples, of which there must be at least [`compared`](Self::compared). `seed` draws KID's subsets.
-    pub fn measure(&self, samples: &Judged, seed: u64) -> anyhow::Result<Measured> {
-        self.real.measure(samples, seed, Some(self.floor.scores.frechet))
+    /// Measures `count` samples, at least as many as are [`compared`](Self::compared), which `draw` gives tile by tile:
+    /// from the first number on so many, (n, 28, 28) in [-1, 1]. `seed` draws KID's subsets. `proceed` is asked now and
+    /// then, with the number of samples judged, and ends the work (`None`) where it says no.
+    pub fn measure(
+        &self,
+        count: usize,
+        seed: u64,
+        mut draw: impl FnMut(usize, usize) -> anyhow::Result<Vec<f32>>,
+        mut proceed: impl FnMut(usize) -> bool,
+    ) -> anyhow::Result<Option<Measured>> {
+        let judged = self.classifier.judge(count, &self.device, |first, some| match proceed(first) {
+            true => draw(first, some).map(Some),
+            false => Ok(None),
+        })?;
+        let Some(judged) = judged else { return Ok(None) };
+        self.real.measure(&judged, seed, Some(self.floor.scores.frechet), &mut || proceed(count))
     }
 }
 
@@ -129,12 +139,27 @@ impl Real {
     }
 
     /// `floor` is the Fréchet distance of the training images; `None` where they are what is measured.
-    fn measure(&self, samples: &Judged, seed: u64, floor: Option<f64>) -> anyhow::Result<Measured> {
+    fn measure(
+        &self,
+        samples: &Judged,
+        seed: u64,
+        floor: Option<f64>,
+        proceed: &mut dyn FnMut() -> bool,
+    ) -> anyhow::Result<Option<Measured>> {
         let count = samples.features.dim(0)?;
         let frechet = frechet_distance(&Gaussian::of(&samples.features)?, &self.gaussian)?;
+        if !proceed() {
+            return Ok(None);
+        }
         let kid = kid(&samples.features, &self.judged.features, KidPlan::new(seed, count, self.count()))?;
+        if !proceed() {
+            return Ok(None);
+        }
         let points = Points::new(&samples.features.narrow(0, 0, self.points.len())?, self.gaussian.mean())?;
         let nearest = points.nearest(NEIGHBOURS)?;
+        if !proceed() {
+            return Ok(None);
+        }
         let near = neighbourhoods((&self.points, &self.nearest), (&points, &nearest), NEIGHBOURS)?;
         let histogram = eval::histogram(&samples.scores)?;
         let scores = Scores {
@@ -150,7 +175,7 @@ impl Real {
             classes_above_3_percent: classes_above(&histogram, PART_OF_A_CLASS),
             two_sample_1nn: near.two_sample,
         };
-        Ok(Measured { scores, kid_spread: kid.spread, histogram })
+        Ok(Some(Measured { scores, kid_spread: kid.spread, histogram }))
     }
 }
 

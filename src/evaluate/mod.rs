@@ -21,7 +21,7 @@ use crate::report::Console;
 use crate::train::digit_classifier;
 
 pub use classifier::{Classifier, Judged};
-pub use config::EvaluateConfig;
+pub use config::{EvaluateConfig, MOST_SAMPLES};
 pub use judge::{Judge, Measured};
 pub use reference::Reference;
 use subject::Subject;

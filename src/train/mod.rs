@@ -12,6 +12,7 @@ mod finetune_files;
 pub mod gan;
 pub mod gan_config;
 mod gan_files;
+mod gan_scores;
 pub mod health;
 mod images;
 pub mod labels;
