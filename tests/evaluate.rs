@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::Device;
+use gan::checkpoint::Bundled;
 use gan::data::Dataset;
 use gan::evaluate::{Classifier, Judge, Reference};
 use gan::report::{Scores, npy_header};
@@ -54,11 +55,17 @@ fn a_generator_is_scored_under_the_names_that_are_promised() {
         [50, 0, 40, 50, 40]
     );
     assert_eq!(row["histogram"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum::<u64>(), 50);
-    assert_eq!((row["weights"].as_str(), row["data"].as_str()), (Some("weights/vanilla/generator_ema.safetensors"), Some("data")));
+    assert_eq!(
+        (row["weights"].as_str(), row["data"].as_str()),
+        (Some("weights/vanilla/generator_ema.safetensors"), Some("data"))
+    );
     let picture = gan::report::read_png(&work.path("nearest.png")).unwrap();
     assert_eq!((picture.width, picture.height), (8 * 112 + 7 * 8, 7 * 56 + 6 * 8), "fifty pairs, eight a row");
     // the same again, by another way to name it, on any number of threads
-    let again = json(&work, &[&["--n", "50", "-o", "nearest.png", "--run", "vanilla", "--threads", "1"][..], &REFERENCE].concat());
+    let again = json(
+        &work,
+        &[&["--n", "50", "-o", "nearest.png", "--run", "vanilla", "--threads", "1"][..], &REFERENCE].concat(),
+    );
     assert_eq!(rows, again);
 }
 
@@ -166,7 +173,10 @@ fn a_classifier_is_trained_saved_and_used() {
     }
     let train = |output: &str, threads: &str| {
         let flags = ["--train-classifier", "--data", "data", "--steps", "3", "--batch-size", "8", "-o", output];
-        work.gan(&[&["evaluate", "--threads", threads], &flags[..]].concat()).assert().success().stdout(format!("{output}\n"));
+        work.gan(&[&["evaluate", "--threads", threads], &flags[..]].concat())
+            .assert()
+            .success()
+            .stdout(format!("{output}\n"));
     };
     train("one.safetensors", "1");
     train("two.safetensors", "3");
@@ -237,4 +247,20 @@ fn a_run_is_scored_as_it_trains_and_trains_as_if_it_were_not() {
     };
     assert_eq!(without_clock("stopped"), without_clock("scored"));
     assert!(tensors("plain") == tensors("stopped"));
+}
+
+#[test]
+fn bundled_weights_say_how_they_were_made() {
+    let bundled = Bundled::ALL.into_iter().filter_map(|bundled| Some((bundled, bundled.read()?.unwrap())));
+    let found: Vec<Bundled> = bundled
+        .map(|(bundled, archive)| {
+            let made: Value = serde_json::from_str(&archive.metadata["gan.made"]).unwrap();
+            assert!(made["command"].as_str().unwrap().starts_with("gan "), "{bundled:?}: {made}");
+            assert!(made["data"].is_string() && made["seed"].is_number(), "{bundled:?}: {made}");
+            let is_half = |tensor: &candle_core::Tensor| tensor.dtype() != candle_core::DType::F32;
+            assert!(archive.tensors.values().all(is_half), "{bundled:?}");
+            bundled
+        })
+        .collect();
+    assert!(found.contains(&Bundled::DigitClassifier), "{found:?}");
 }

@@ -3,7 +3,7 @@
 
 use super::format::{self, Archive};
 
-/// A file of `weights/`. To add one: its variant in [`Bundled::bytes`].
+/// A file of `weights/`. To add one: `Some(include_bytes!(…))` in [`Bundled::bytes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bundled {
     DigitClassifier,
@@ -32,7 +32,7 @@ impl Bundled {
     /// The file; `None` where this build has none.
     fn bytes(self) -> Option<&'static [u8]> {
         match self {
-            Self::DigitClassifier => None,
+            Self::DigitClassifier => Some(include_bytes!("../../weights/digit_classifier.safetensors")),
             Self::VanillaGenerator => None,
             Self::LsganGenerator => None,
             Self::DcganGenerator => None,
