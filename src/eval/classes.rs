@@ -24,7 +24,8 @@ pub fn classifier_score(scores: &Tensor) -> Result<f64> {
         let terms = log.iter().zip(&marginal).filter(|(log, _)| log.exp() > 0.0);
         terms.map(|(log, marginal)| log.exp() * (log - marginal.ln())).sum()
     };
-    Ok((logs.iter().map(divergence).sum::<f64>() / count as f64).exp())
+    // Rounding must not make it less than 1.
+    Ok((logs.iter().map(divergence).sum::<f64>() / count as f64).max(0.0).exp())
 }
 
 fn log_softmax(scores: &[f32]) -> Vec<f64> {

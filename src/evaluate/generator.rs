@@ -8,9 +8,6 @@ use super::subject::Samples;
 use super::{Classifier, DEFAULT_DATA, EvaluateConfig, Judge, SHAPE};
 use crate::report::{Console, GeneratorRow, scores_table, summary};
 
-/// A classifier that is right of less than this part of the reference images knows nothing of them.
-const KNOWS: f64 = 0.9;
-
 pub fn evaluate(
     config: &EvaluateConfig,
     samples: &Samples,
@@ -24,13 +21,8 @@ pub fn evaluate(
     let classifier = Classifier::find(config.classifier.as_deref(), device)?;
     let dataset = super::open(data, SHAPE, config, console)?;
     let judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
-    if let Some(accuracy) = judge.accuracy.filter(|accuracy| *accuracy < KNOWS) {
-        console.warning(&format!(
-            "{} is right of {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that does with \
-             `gan evaluate --train-classifier --data {data} -o FILE.safetensors`, and name it with --classifier",
-            judge.classifier().description,
-            100.0 * accuracy
-        ));
+    if let Some(doubt) = judge.doubt() {
+        console.warning(&doubt);
     }
 
     let mut rows = Vec::new();

@@ -14,6 +14,9 @@ use crate::eval::{
 use crate::models::CLASSES;
 use crate::report::Scores;
 
+/// A classifier that is right of less than this part of the reference images knows little of them.
+const KNOWS: f64 = 0.9;
+
 /// A class holds its own when it has more than this part of the samples.
 const PART_OF_A_CLASS: f64 = 0.03;
 
@@ -26,6 +29,7 @@ pub struct Judge {
     pub floor_images: usize,
     /// Top-1 of the classifier on the reference images, where they are labelled.
     pub accuracy: Option<f64>,
+    data: String,
 }
 
 /// All that is measured of one set of samples.
@@ -76,11 +80,24 @@ impl Judge {
         let real = Real::new(judged, compared)?;
         let training_images = classifier.judge_images(&training, device)?;
         let floor = real.measure(&training_images, 0, None, &mut || true)?.context("not all was measured")?;
-        Ok(Self { classifier, device: device.clone(), real, floor, floor_images: training.len(), accuracy })
+        let (device, data) = (device.clone(), dataset.name.clone());
+        Ok(Self { classifier, device, real, floor, floor_images: training.len(), accuracy, data })
     }
 
     pub fn classifier(&self) -> &Classifier {
         &self.classifier
+    }
+
+    /// What is to be said of a classifier that does not know the data set.
+    pub fn doubt(&self) -> Option<String> {
+        let (accuracy, data) = (self.accuracy.filter(|accuracy| *accuracy < KNOWS)?, &self.data);
+        Some(format!(
+            "{} is right of {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that does with `gan \
+             evaluate --train-classifier --data {data} -o FILE.safetensors`, and name it with --classifier or \
+             --evaluate-classifier",
+            self.classifier.description,
+            100.0 * accuracy
+        ))
     }
 
     /// The scores of the training images.

@@ -153,8 +153,8 @@ pub fn scores_table(rows: &[GeneratorRow]) -> String {
 fn explanation(row: &GeneratorRow) -> String {
     let accuracy = row.classifier_accuracy.map(|part| format!(", right of {:.2} % of them", 100.0 * part));
     format!(
-        "{} samples and {} training images, each against {} real images of {} ({}), by {}{}.\nThese are not Inception \
-         figures (no FID, no Inception score): they compare with figures of this same classifier alone.",
+        "{} samples and {} training images, each against {} real images of {} ({});\nfeatures and classes by {}{}.\nThese \
+         are not Inception figures (no FID, no Inception score): compare them only with those of this classifier.",
         grouped(row.n as f64),
         grouped(row.floor_images as f64),
         grouped(row.reference_images as f64),

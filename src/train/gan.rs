@@ -51,7 +51,7 @@ pub fn train(
     config.validate()?;
     check_precision(config.precision, device)?;
     let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
-    let judge = gan_scores::judge(config, &dataset, device)?;
+    let judge = gan_scores::judge(config, &dataset, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.batch_size)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;

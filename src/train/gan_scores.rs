@@ -11,19 +11,28 @@ use crate::checkpoint::Archive;
 use crate::data::Dataset;
 use crate::error::Failure;
 use crate::evaluate::{Classifier, Judge};
-use crate::report::{GanRecord, Scores};
+use crate::report::{Console, GanRecord, Scores};
 use crate::sample;
 
 /// The header entry of a record that waits for its scores.
 pub(super) const PENDING: &str = "gan.pending";
 
 /// What evaluates the run: a classifier, and the real images of the whole `dataset`; `None` where nothing does.
-pub(super) fn judge(config: &GanConfig, dataset: &Dataset, device: &Device) -> anyhow::Result<Option<Judge>> {
+pub(super) fn judge(
+    config: &GanConfig,
+    dataset: &Dataset,
+    device: &Device,
+    console: &Console,
+) -> anyhow::Result<Option<Judge>> {
     if config.evaluate_every == 0 {
         return Ok(None);
     }
     let classifier = Classifier::find(config.evaluate_classifier.as_deref(), device)?;
-    Judge::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device).map(Some)
+    let judge = Judge::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
+    if let Some(doubt) = judge.doubt() {
+        console.warning(&doubt);
+    }
+    Ok(Some(judge))
 }
 
 impl Training<'_> {
