@@ -1,10 +1,13 @@
 //! Everything that decides what a GAN run computes: the flags of `train-gan`, the saved configuration and the
 //! defaults are this one struct.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
+use crate::evaluate::{MOST_SAMPLES, Reference};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::ops::Precision;
@@ -103,6 +106,31 @@ pub struct GanConfig {
     /// Checkpoints that are kept
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub keep: usize,
+
+    /// Steps between two evaluations as `gan evaluate` makes them, into metrics.jsonl; the last step is evaluated too; 0:
+    /// none
+    #[arg(long, value_name = "STEPS", default_value_t = 0, help_heading = "Evaluation")]
+    #[serde(default)] // runs from before it had none
+    pub evaluate_every: u64,
+
+    /// Samples of an evaluation
+    #[arg(long, value_name = "N", default_value_t = evaluated_samples(), help_heading = "Evaluation")]
+    #[serde(default = "evaluated_samples")]
+    pub evaluate_samples: usize,
+
+    /// The real images of an evaluation: `test`, or the training images A..B
+    #[arg(long, value_name = "test|A..B", default_value = "test", help_heading = "Evaluation")]
+    #[serde(default)]
+    pub evaluate_reference: Reference,
+
+    /// The digit classifier of an evaluation [default: the bundled one, MNIST's]
+    #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
+    #[serde(default)]
+    pub evaluate_classifier: Option<PathBuf>,
+}
+
+fn evaluated_samples() -> usize {
+    10_000
 }
 
 impl GanConfig {
@@ -127,6 +155,10 @@ impl GanConfig {
         }
         if self.batch_size > 65_536 || self.latent_dim > 65_536 {
             bail!(Failure::Usage("--batch-size and --latent-dim end at 65536".into()));
+        }
+        if !(10..=MOST_SAMPLES).contains(&self.evaluate_samples) {
+            let found = self.evaluate_samples;
+            bail!(Failure::Usage(format!("--evaluate-samples {found}: expected 10 to {MOST_SAMPLES} samples")));
         }
         let rates = [("--lr", self.lr), ("--discriminator-lr", self.discriminator_lr()), ("--eps", self.eps)];
         for (flag, value) in rates {
