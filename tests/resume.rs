@@ -88,6 +88,22 @@ fn dcgan_resumes_with_its_running_statistics() {
 }
 
 #[test]
+fn runs_with_every_flag_against_a_discriminator_resume_too() {
+    let work = Workplace::new();
+    let flags = ["--schedule", "cosine", "--label-smoothing", "0.1", "--r1", "1", "--r1-every", "3"];
+    let flags = [&flags[..], &["--diffaugment", "translation,cutout", "--discriminator-lr", "2e-4"]].concat();
+    work.train("whole", STEPS, &flags);
+    work.train("other", STEPS, &["--schedule", "cosine"]);
+    let begin = [TINY, &["--run", "run", "--steps", STEPS], &flags].concat();
+    stop_after(&work, &begin, 5, libc::SIGKILL);
+    stop_after(&work, &["train-gan", "--resume", "run", "--threads", "1"], 3, libc::SIGINT);
+    work.gan(&["train-gan", "--resume", "run", "--threads", "3"]).assert().success();
+    assert_same_run(&work, "run", "whole");
+    let generator = |run: &str| work.read(&format!("weights/{run}/generator.safetensors"));
+    assert!(generator("other") != generator("whole"));
+}
+
+#[test]
 fn a_raised_limit_goes_on_as_if_it_had_always_been_there() {
     let work = Workplace::new();
     work.train("whole", STEPS, &["--log-every", "5"]);

@@ -3,6 +3,7 @@
 pub mod adversaries;
 pub mod collapse;
 pub mod contrastive;
+pub mod diffaugment;
 pub mod encoder_source;
 pub mod features;
 pub mod finetune;
@@ -17,6 +18,7 @@ pub mod labels;
 mod latents;
 pub mod probe;
 mod probe_batches;
+pub mod recipe;
 pub mod run;
 pub mod signals;
 pub mod simclr;
