@@ -77,7 +77,7 @@ fn every_op() -> Vec<NamedOp> {
         ),
         (
             "diffaugment",
-            Box::new(|x: &[Tensor]| ops::diffaugment(&x[0], &draws(90, 24)?, 9, -1.0)),
+            Box::new(|x: &[Tensor]| ops::diffaugment(&x[0], &draws(90, 12)?, 9, -1.0)),
             vec![random(generator, &[90, 24, 20, 3])],
         ),
         ("activate", Box::new(move |x: &[Tensor]| ops::activate(&x[0], tanh)), vec![random(generator, &[100_001])]),

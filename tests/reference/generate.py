@@ -357,11 +357,16 @@ def augmented(images, name):
     return torch.stack(moved).flatten(1)
 
 
+DISTANCE = 0.1
+
+
 def mean_squared_slope(discriminator, real):
-    """E |grad D|^2, whose own gradient PyTorch takes (R1: 1801.04406, equation 9)."""
-    real = real.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
-    return gradient.square().flatten(1).sum(1).mean()
+    """E |grad D|^2 (R1: 1801.04406, equation 9) by central differences along the gradient, which has no graph."""
+    pixels = real.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(pixels).sum(), pixels)
+    step = DISTANCE * F.normalize(gradient.flatten(1)).view_as(gradient)
+    slopes = (discriminator(real + step) - discriminator(real - step)) / (2 * DISTANCE)
+    return slopes.square().mean()
 
 
 def train(kind, loss, lr, gains, dtype, perturbation=None, flags={}):

@@ -171,9 +171,6 @@ fn ten_fast_steps_are_as_near_as_pytorchs_own() {
     check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance);
 }
 
-/// Of the losses where D's steps have the penalty R1, whose gradient PyTorch has exactly, and we from central differences.
-const OF_DIFFERENCES: f64 = 1e-3;
-
 /// Smoothed labels, the penalty every other step, augmented images and falling rates, all at once.
 #[test]
 fn ten_steps_with_every_flag_are_pytorchs() {
@@ -181,15 +178,15 @@ fn ten_steps_with_every_flag_are_pytorchs() {
     let flags = ["--schedule", "linear", "--label-smoothing", "0.1", "--r1", "2", "--r1-every", "2"];
     let flags = [&flags[..], &["--diffaugment", "translation,cutout"]].concat();
     let (_, [d_losses, g_losses]) = train(&record, "vanilla", "mlp", mlp_gain, &flags);
-    record.d_loss.assert("d_loss", &d_losses, |_| OF_DIFFERENCES);
-    record.g_loss.assert("g_loss", &g_losses, |_| OF_DIFFERENCES);
+    record.d_loss.assert("d_loss", &d_losses, |_| TOLERANCE);
+    record.g_loss.assert("g_loss", &g_losses, |_| TOLERANCE);
     // Without one of them the losses are others.
     for left_out in ["--schedule", "--label-smoothing", "--r1", "--diffaugment"] {
         let kept: Vec<&str> =
             flags.chunks(2).filter(|flag| flag[0] != left_out).flat_map(|flag| flag.iter().copied()).collect();
         let (_, [d_losses, _]) = train(&record, "vanilla", "mlp", mlp_gain, &kept);
         let (found, want) = (d_losses[9], record.d_loss.want[9]);
-        assert!((found / want - 1.0).abs() > 3.0 * OF_DIFFERENCES, "without {left_out}: {found}, as with it");
+        assert!((found / want - 1.0).abs() > 10.0 * TOLERANCE, "without {left_out}: {found}, as with it");
     }
 }
 
