@@ -78,12 +78,12 @@ fn a_recipe_is_saved_as_its_values() {
             .any(|field| field == name);
         assert!(is_of_a_recipe || best[name] == *value, "{name}");
     }
-    assert_ne!(best["schedule"], course["schedule"]);
+    assert_ne!(best["discriminator_lr"], course["discriminator_lr"]);
     assert_eq!(
         (&typed["lr"], &typed["ema_decay"], &typed["schedule"]),
         (&0.001.into(), &0.5.into(), &"constant".into())
     );
-    assert_eq!(typed["r1"], best["r1"]);
+    assert_eq!(typed["discriminator_lr"], best["discriminator_lr"]);
 
     work.gan(&["train-gan", "--resume", "best", "--recipe", "best", "--steps", "4"]).assert().success();
     assert_eq!(work.metrics("best").len(), 4);

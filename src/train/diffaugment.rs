@@ -113,7 +113,7 @@ impl StepDraws {
     }
 
     /// The next step's, (3N, 4): for the real images, for D's fakes and for G's.
-    pub fn next(&mut self) -> Result<Tensor> {
+    pub fn take(&mut self) -> Result<Tensor> {
         Ok(Tensor::from_vec(self.drawn.take()?, (3 * self.batch_size, DRAWN), &self.device)?)
     }
 }

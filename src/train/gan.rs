@@ -147,6 +147,7 @@ impl<'a> Training<'a> {
             rayon::current_num_threads(),
         ));
         console.detail(&format!("{steps_per_epoch} steps an epoch; run {}", run.directory.weights.display()));
+        console.detail(&format!("recipe {}", config.recipe_text()));
         for note in &run.notes {
             console.warning(note);
         }
@@ -197,7 +198,7 @@ impl<'a> Training<'a> {
 
             let real = self.batches.next()?; // (N, 28, 28, 1)
             let latents = self.latents.next()?; // (N, Z) each
-            let draws = self.draws.as_mut().map(StepDraws::next).transpose()?; // (3N, 4)
+            let draws = self.draws.as_mut().map(StepDraws::take).transpose()?; // (3N, 4)
             let inputs = StepInputs { real, latents, draws, rate: self.schedule.rate(self.step) };
             let outcome = self.adversaries.step_on(&inputs)?;
             let step = self.step;

@@ -220,6 +220,18 @@ impl GanConfig {
         self.steps.unwrap_or_else(|| self.epochs.unwrap_or(course).saturating_mul(steps_per_epoch))
     }
 
+    /// The recipe and what it comes to, for a line of the console.
+    pub fn recipe_text(&self) -> String {
+        let (recipe, schedule) =
+            (format!("{:?}", self.recipe).to_lowercase(), format!("{:?}", self.schedule).to_lowercase());
+        let (d, g) = (self.discriminator_lr(), self.lr);
+        let Self { ema_decay, label_smoothing, r1, r1_every, diffaugment, .. } = self;
+        format!(
+            "{recipe}: lr {d} of D, {g} of G, {schedule}; ema {ema_decay}, smoothing {label_smoothing}, R1 {r1} every \
+             {r1_every}, diffaugment {diffaugment}"
+        )
+    }
+
     /// By what the learning rates of a run of `steps` steps are multiplied.
     pub fn schedule(&self, steps: u64) -> Schedule {
         Schedule { peak: 1.0, warmup_steps: 0, steps, decay: self.schedule }

@@ -39,13 +39,13 @@ impl Recipe {
 fn best_of(config: &mut GanConfig) {
     match config.model {
         Architecture::Vanilla | Architecture::Lsgan => {
-            config.lr = 2e-4;
-            config.schedule = Decay::Linear;
-            config.r1 = 1.0;
+            config.discriminator_lr = Some(2e-3);
+            config.label_smoothing = 0.1;
         }
         Architecture::Dcgan => {
-            config.lr = 5e-4;
             config.schedule = Decay::Linear;
+            config.r1 = 1.0;
+            config.r1_every = 4;
         }
     }
 }
