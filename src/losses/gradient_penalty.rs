@@ -6,11 +6,12 @@
 //! alone: u can be held fast. So the penalty here is γ/2 times the mean square of (D(x + hu) - D(x - hu)) / 2h, of which a
 //! plain backward pass has the gradient (compare Pearlmutter, "Fast exact multiplication by the Hessian", 1994).
 //!
-//! Where D is smooth, that is R1 up to O(h²), and so is its gradient. The discriminators here are piecewise linear. There
-//! the slope jumps where a unit of D turns on or off. Automatic differentiation takes each image's piece as it is and
-//! leaves out that weights move the jumps over images; a difference over 2h sees those that are within h. The penalties
-//! themselves agree (to 2 % at h = 0.1, for the discriminator of tests/reference), while of one batch the two gradients
-//! differ by as much as they are long.
+//! Where D is smooth, that is R1 up to O(h²), and so is its gradient. The discriminators here are piecewise linear: the
+//! slope jumps where a unit turns on or off. Automatic differentiation of a gradient takes each image's piece as it is and
+//! leaves out that a change of the weights moves the jumps over images; a difference over 2h has its share of them. In
+//! a trained discriminator of a vanilla GAN, over 25,600 images of MNIST, along the direction in which the two gradients
+//! of the mean penalty differ most, the penalty itself changes by 0.33 (by central differences of the weights); automatic
+//! differentiation says 0.005, this form 0.35. It is noisier for it, the more so the smaller h.
 
 use candle_core::{Result, Tensor};
 

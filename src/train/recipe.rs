@@ -40,7 +40,7 @@ fn best_of(config: &mut GanConfig) {
     match config.model {
         Architecture::Vanilla | Architecture::Lsgan => {
             config.discriminator_lr = Some(2e-3);
-            config.label_smoothing = 0.1;
+            config.r1 = if config.model == Architecture::Lsgan { 0.1 } else { 1.0 };
         }
         Architecture::Dcgan => {
             config.schedule = Decay::Linear;
