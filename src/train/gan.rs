@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
-use super::adversaries::{Adversaries, StepOutcome};
+use super::adversaries::{Adversaries, StepInputs, StepOutcome};
+use super::diffaugment::StepDraws;
 use super::gan_config::GanConfig;
 use super::gan_scores;
 use super::health::{HealthWatch, Vitals, variety};
@@ -24,6 +25,7 @@ use crate::device::check_precision;
 use crate::error::Failure;
 use crate::evaluate::Judge;
 use crate::models::IMAGE_SIZE;
+use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord, RunLog, TrainingStatus};
 
 /// What the networks take: 28x28 grey.
@@ -39,6 +41,7 @@ pub fn train(
     json: bool,
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
+    let config = config.recipe.resolve(config.clone(), typed);
     let name = options.run.as_deref().unwrap_or(config.model.name());
     let resumed = match &options.resume {
         Some(target) => Some(run::resume(target, &config, typed, options)?),
@@ -77,6 +80,8 @@ pub(super) struct Training<'a> {
     pub(super) adversaries: Adversaries,
     pub(super) batches: PlacedBatches,
     latents: StepLatents,
+    draws: Option<StepDraws>,
+    schedule: Schedule,
     pub(super) data_name: String,
     pub(super) steps_per_epoch: u64,
     /// Steps done, and when to stop.
@@ -130,6 +135,10 @@ impl<'a> Training<'a> {
         };
         let batches = PlacedBatches::start(images.clone(), plan, device)?;
         let latents = StepLatents::start(config.seed, config.batch_size, config.latent_dim, step, device)?;
+        let draws = match config.diffaugment.is_on() {
+            true => Some(StepDraws::start(config.diffaugment, config.seed, config.batch_size, step, device)?),
+            false => None,
+        };
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
         let (log_every, evaluate_every) = (config.log_every, config.evaluate_every);
         let pending_step = pending.as_ref().map(|record: &GanRecord| record.step);
@@ -153,14 +162,17 @@ impl<'a> Training<'a> {
             rayon::current_num_threads(),
         ));
         console.detail(&format!("{steps_per_epoch} steps an epoch; run {}", run.directory.weights.display()));
+        console.detail(&format!("recipe {}", config.recipe_text()));
         for note in &run.notes {
             console.warning(note);
         }
         Ok(Self {
-            health: HealthWatch::new(config.loss()),
+            health: HealthWatch::new(config.loss(), config.label_smoothing),
             adversaries,
             batches,
             latents,
+            draws,
+            schedule: config.schedule(last_step),
             data_name: data_name.to_string(),
             steps_per_epoch,
             step,
@@ -210,8 +222,10 @@ impl<'a> Training<'a> {
             }
 
             let real = self.batches.next()?; // (N, 28, 28, 1)
-            let [d_latents, g_latents] = self.latents.next()?; // (N, Z) each
-            let outcome = self.adversaries.step(&real, &d_latents, &g_latents)?;
+            let latents = self.latents.next()?; // (N, Z) each
+            let draws = self.draws.as_mut().map(StepDraws::take).transpose()?; // (3N, 4)
+            let inputs = StepInputs { real, latents, draws, rate: self.schedule.rate(self.step) };
+            let outcome = self.adversaries.step_on(&inputs)?;
             let step = self.step;
             // From here on the networks are those after this step, whatever stops the loop.
             self.step += 1;
@@ -223,7 +237,7 @@ impl<'a> Training<'a> {
                 let images = (self.step - logged_step) * config.batch_size as u64;
                 let rate = images as f64 / logged_at.elapsed().as_secs_f64();
                 (logged_at, logged_step) = (Instant::now(), self.step);
-                let record = self.record(step, &outcome, &real, rate)?;
+                let record = self.record(step, &outcome, &inputs.real, rate)?;
                 progress.report(&TrainingStatus {
                     step: self.step,
                     epoch: record.epoch + 1,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::diffaugment;
 use super::gan::Training;
 use super::gan_scores::PENDING;
 use super::run::Position;
@@ -27,7 +28,10 @@ impl Training<'_> {
         }
         self.log.sync()?;
         let epoch = self.step / self.steps_per_epoch;
-        let streams = [("shuffle", epoch), ("latents", self.step)];
+        let mut streams = vec![("shuffle", epoch), ("latents", self.step)];
+        if self.run.config.diffaugment.is_on() {
+            streams.push((diffaugment::STREAM, self.step));
+        }
         let position = Position::new(self.step, self.steps_per_epoch, self.seconds(), &streams);
         let mut networks = vec![
             ("discriminator", self.adversaries.discriminator_parameters().tensors()),

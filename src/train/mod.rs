@@ -3,6 +3,7 @@
 pub mod adversaries;
 pub mod collapse;
 pub mod contrastive;
+pub mod diffaugment;
 pub mod digit_classifier;
 pub mod encoder_source;
 pub mod features;
@@ -19,6 +20,7 @@ pub mod labels;
 mod latents;
 pub mod probe;
 pub mod probe_batches;
+pub mod recipe;
 pub mod run;
 pub mod signals;
 pub mod simclr;
