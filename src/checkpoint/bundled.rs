@@ -35,7 +35,7 @@ impl Bundled {
             Self::DigitClassifier => Some(include_bytes!("../../weights/digit_classifier.safetensors")),
             Self::VanillaGenerator => None,
             Self::LsganGenerator => None,
-            Self::DcganGenerator => None,
+            Self::DcganGenerator => Some(include_bytes!("../../weights/generator-dcgan.safetensors")),
             Self::Encoder => None,
         }
     }
