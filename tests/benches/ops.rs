@@ -146,7 +146,13 @@ fn elementwise(group: &mut Group) -> Result<()> {
     }
     let dims = [BATCH, 784];
     let op = |x: &[Tensor]| ops::activate(&x[0], Activation::Tanh);
-    measure(group, &format!("tanh {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 3))
+    measure(group, &format!("tanh {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 3))?;
+    measure(group, &format!("to_length {dims:?}"), &|x| ops::to_length(&x[0], 0.1), &[&dims], 1, passes(&dims, 2, 2))?;
+    let dims = [BATCH, 28, 28, 1];
+    let draws: Vec<i64> = (0..BATCH as i64 * 4).map(|place| place % 9 - 4).collect();
+    let draws = Tensor::from_vec(draws, (BATCH, 4), &Device::Cpu)?;
+    let op = |x: &[Tensor]| ops::diffaugment(&x[0], &draws, 14, -1.0);
+    measure(group, &format!("diffaugment {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 2))
 }
 
 fn pooling(group: &mut Group) -> Result<()> {
