@@ -21,7 +21,7 @@ pub enum Failure {
     /// The reader of stdout has gone: nothing is wrong, and nothing more is said. Exit code 0.
     #[error("stdout was closed")]
     ClosedPipe,
-    /// Stopped by a signal after saving. Exit code 128 + signal: 130 or 143.
+    /// Stopped by a signal after saving. Exit code 128 + signal: 130 or 143, or 129 where the terminal has gone.
     #[error("stopped by signal {0}")]
     Stopped(i32),
 }

@@ -3,6 +3,7 @@
 //! - [`mod@format`]: [`Archive`], tensors by name with metadata; `read`, `describe`, `write`.
 //! - [`atomic`]: replace a file in one step, so that no crash leaves half of one.
 //! - [`names`]: does what a file holds fit what a model needs.
+//! - [`room`]: does the disk have room for a run.
 //! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process.
 //!
 //! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,
@@ -15,6 +16,7 @@ pub mod names;
 mod objects;
 mod pickle;
 mod pytorch;
+pub mod room;
 pub mod run;
 mod safetensors;
 mod zip;

@@ -12,8 +12,10 @@ use super::gan_config::GanConfig;
 use super::health::{HealthWatch, Vitals, variety};
 use super::images;
 use super::latents::StepLatents;
+use super::room::{self, Saves};
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
+use super::state::suspects;
 use crate::checkpoint::RunDirectory;
 use crate::data::batches::BatchPlan;
 use crate::data::placed::PlacedBatches;
@@ -49,13 +51,24 @@ pub fn train(
     config.validate()?;
     check_precision(config.precision, device)?;
     let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
+    let adversaries = Adversaries::new(config, device)?;
+    let saves = Saves {
+        first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),
+        last_step: config.last_step(steps_per_epoch(&dataset.train, config.batch_size)),
+        every: config.checkpoint_every,
+        keep: config.keep,
+    };
+    match &resumed {
+        Some(run) => room::check_resumed(&adversaries.state(), &saves, &run.directory)?,
+        None => room::check_new(&adversaries.state(), &saves, name, options)?,
+    }
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {
         Some(run) => run,
         None => run::create(config.clone(), name, options)?,
     };
-    let mut training = Training::prepare(run, &dataset.name, Arc::new(dataset.train), device, console)?;
+    let mut training = Training::prepare(run, adversaries, &dataset.name, Arc::new(dataset.train), device, console)?;
     if let Err(error) = training.run_steps(json, &stop) {
         // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
         if let Some(Failure::ClosedPipe) = error.downcast_ref() {
@@ -90,6 +103,7 @@ pub(super) struct Training<'a> {
 impl<'a> Training<'a> {
     fn prepare(
         mut run: Run<GanConfig>,
+        mut adversaries: Adversaries,
         data_name: &str,
         images: Arc<data::Images>,
         device: &Device,
@@ -98,7 +112,6 @@ impl<'a> Training<'a> {
         let config = &run.config;
         let steps_per_epoch = steps_per_epoch(&images, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
-        let mut adversaries = Adversaries::new(config, device)?;
         let (mut step, mut seconds_before) = (0, 0.0);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
@@ -234,7 +247,8 @@ impl<'a> Training<'a> {
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {
             if !loss.is_finite() {
-                return Err(self.run.diverged(self.step, &format!("{name} is {loss}")));
+                let suspects = suspects(&self.adversaries.state())?;
+                return Err(self.run.diverged(self.step, &format!("{name} is {loss}; {suspects}")));
             }
         }
         let variety_of = |images: &Tensor| -> candle_core::Result<f32> {

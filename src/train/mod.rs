@@ -17,6 +17,7 @@ pub mod labels;
 mod latents;
 pub mod probe;
 mod probe_batches;
+pub mod room;
 pub mod run;
 pub mod signals;
 pub mod simclr;

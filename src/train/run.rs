@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::Tensors;
+use super::state::{Tensors, first_non_finite};
 use crate::checkpoint::{self, Archive, RunDirectory};
 use crate::error::Failure;
 
@@ -86,6 +86,13 @@ pub struct Run<C> {
     pub notes: Vec<String>,
 }
 
+impl<C> Run<C> {
+    /// The steps done, of a run that goes on from a checkpoint.
+    pub fn step(&self) -> Option<u64> {
+        self.checkpoint.as_ref().map(|(position, _)| position.step)
+    }
+}
+
 impl<C: Serialize> Run<C> {
     /// Writes the checkpoint of `position`, with `notes` as further header entries, and the `networks` for use, each
     /// under its name, with the configuration in the header.
@@ -151,6 +158,7 @@ where
         Some(path) => {
             let archive = checkpoint::read(&path)?;
             let position = Position::of(&archive, &path)?;
+            refuse_non_finite(&archive, &path, &directory)?;
             directory.forget_after(position.step)?;
             Some((position, archive))
         }
@@ -161,12 +169,27 @@ where
         None => {
             let newest = directory.newest_readable()?;
             notes.extend(newest.notes);
-            Some((Position::of(&newest.archive, &directory.checkpoint_path(newest.step))?, newest.archive))
+            let path = directory.checkpoint_path(newest.step);
+            let position = Position::of(&newest.archive, &path)?;
+            refuse_non_finite(&newest.archive, &path, &directory)?;
+            Some((position, newest.archive))
         }
     };
     let run = Run { directory, config, checkpoint, notes };
     save_config(&run)?;
     Ok(run)
+}
+
+/// No checkpoint is written with a NaN in it: one that has some was changed, and training on it leads nowhere.
+fn refuse_non_finite(archive: &Archive, path: &Path, directory: &RunDirectory) -> anyhow::Result<()> {
+    let Some(name) = first_non_finite(&archive.tensors)? else { return Ok(()) };
+    let this = path.file_name();
+    let before = directory.checkpoints()?.into_iter().map(|step| directory.checkpoint_path(step));
+    let advice = match before.take_while(|path| path.file_name() != this).last() {
+        Some(path) => format!("the checkpoint before it goes on with --resume {}", path.display()),
+        None => "there is no checkpoint before it; --force begins anew".into(),
+    };
+    bail!(Failure::Diverged(format!("{}: {name} holds a NaN or an infinity\n{advice}", path.display())))
 }
 
 fn save_config<C: Serialize>(run: &Run<C>) -> anyhow::Result<()> {

@@ -47,13 +47,37 @@ pub fn misfit() -> Failure {
     Failure::Input("the checkpoint does not fit the run's configuration".into())
 }
 
+/// Where to look when a loss is not finite: the tensors that are not, or, where all are, the largest number.
+pub fn suspects(state: &Tensors) -> Result<String> {
+    let (mut spoilt, mut largest) = (Vec::new(), (0.0, ""));
+    for (name, tensor) in state.iter().filter(|(_, tensor)| tensor.dtype() == DType::F32) {
+        let size = tensor.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+        if !is_finite(tensor)? {
+            spoilt.push(name);
+        } else if size > largest.0 {
+            largest = (size, name);
+        }
+    }
+    // The networks' own tensors before the optimizer's.
+    let is_network = |name: &&&String| !name.starts_with("adam.") && !name.starts_with("optimizer.");
+    match (spoilt.iter().find(is_network).or(spoilt.first()), spoilt.len()) {
+        (None, _) => Ok(format!("all weights are finite, the largest number is {:.1e} in {}", largest.0, largest.1)),
+        (Some(name), 1) => Ok(format!("{name} holds a NaN or an infinity")),
+        (Some(name), count) => Ok(format!("{name} and {} more tensors hold a NaN or an infinity", count - 1)),
+    }
+}
+
 /// The first tensor that holds a NaN or an infinity, if one does. Reads all of them.
 pub fn first_non_finite(state: &Tensors) -> Result<Option<&str>> {
     for (name, tensor) in state {
-        // 0 x is 0 for every finite x and NaN for every other, so one sum tells.
-        if tensor.dtype() == DType::F32 && (tensor * 0.0)?.sum_all()?.to_scalar::<f32>()? != 0.0 {
+        if tensor.dtype() == DType::F32 && !is_finite(tensor)? {
             return Ok(Some(name));
         }
     }
     Ok(None)
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // 0 x is 0 for every finite x and NaN for every other, so one sum tells.
+    Ok((tensor * 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0)
 }
