@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::error::Failure;
+use crate::error::{Failure, legible};
 use crate::rng::Stream;
 
 /// Latents of samples `first` to `first + count` under `seed`: (count, `latent_dim`), uniform in (-1, 1). Each sample's
@@ -39,8 +39,8 @@ impl Latents {
         let damaged = |what: String| Failure::reading(path, what);
         let file = File::open(path).map_err(|error| damaged(error.to_string()))?;
         let bytes = file.metadata().map_err(|error| damaged(error.to_string()))?.len();
-        let npy =
-            npyz::NpyFile::new(BufReader::new(file)).map_err(|error| damaged(format!("not a .npy file: {error}")))?;
+        let npy = npyz::NpyFile::new(BufReader::new(file))
+            .map_err(|error| damaged(format!("not a .npy file: {}", legible(&error.to_string()))))?;
         let shape = npy.shape().to_vec();
         if shape.len() != 2 || shape[1] != latent_dim as u64 {
             bail!(damaged(format!("latents of shape {shape:?}; this generator needs (N, {latent_dim})")));

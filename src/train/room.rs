@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::run::RunOptions;
-use super::state::Tensors;
+use super::state::{Tensors, is_network};
 use crate::checkpoint::RunDirectory;
 use crate::checkpoint::room::{self, Need};
 
@@ -44,7 +44,6 @@ pub fn check_resumed(state: &Tensors, saves: &Saves, run: &RunDirectory) -> anyh
 
 fn need(state: &Tensors, saves: &Saves, present: u64) -> Need {
     let bytes = |tensor: &Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
-    let is_network = |name: &str| !name.starts_with("adam.") && !name.starts_with("optimizer.");
     let networks = state.iter().filter(|(name, _)| is_network(name)).map(|(_, tensor)| bytes(tensor)).sum();
     let checkpoint = state.values().map(bytes).sum::<u64>() + HEADER;
     Need { checkpoint, checkpoints: saves.more(present), networks }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::{Tensors, first_non_finite};
+use super::state::{Tensors, first_non_finite, largest};
 use crate::checkpoint::{self, Archive, RunDirectory};
 use crate::error::Failure;
 
@@ -118,12 +118,22 @@ impl<C: Serialize> Run<C> {
     /// The error of a run that met a NaN or an infinity at `step`; names the last good checkpoint. Exit code 4.
     pub fn diverged(&self, step: u64, what: &str) -> anyhow::Error {
         let last_good = match self.directory.checkpoints().unwrap_or_default().last() {
-            Some(&step) => format!("the last good checkpoint is {}", self.directory.checkpoint_path(step).display()),
+            Some(&step) => {
+                let path = self.directory.checkpoint_path(step);
+                format!("the last good checkpoint is {}{}", path.display(), largest_in(&path).unwrap_or_default())
+            }
             None => "no checkpoint had been written yet".into(),
         };
         let text = format!("training diverged at step {step}: {what}\n{last_good}\na lower --lr may help");
         Failure::Diverged(text).into()
     }
+}
+
+/// What in a checkpoint may be why training went wrong after it.
+fn largest_in(path: &Path) -> Option<String> {
+    let archive = checkpoint::read(path).ok()?;
+    let (size, name) = largest(&archive.tensors).ok()??;
+    Some(format!("; the largest weight in it is {size:.1e}, in {name}"))
 }
 
 /// Begins a run anew. Nothing is written before this, so that a run that cannot begin leaves no trace.

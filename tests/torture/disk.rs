@@ -48,7 +48,7 @@ pub fn inside(directory: &Path) {
     let refused = end_of(&mut run(&["--keep", "5"]));
     refused.expect(5, "a run that cannot fit");
     let text = refused.stderr.trim().to_string();
-    assert!(text.contains("6 checkpoints of 25") && text.contains("free") && text.contains("--keep"), "{text}");
+    assert!(text.contains("6 checkpoints of 24") && text.contains("free") && text.contains("--keep"), "{text}");
     assert!(!Path::new(&weights).exists(), "a run that cannot begin left a trace");
 
     // Full in the middle: another's file grows while it trains.

@@ -35,14 +35,14 @@ pub fn run(times: u64) -> String {
             let slots = slots(target);
             let slot = &slots[dice.below(slots.len())];
             let good = fs::read(target).unwrap();
-            if trial % 5 == 4 && !slot.name.contains("exp_avg") {
+            if trial % 5 == 4 && !slot.name.contains("exp_avg") && !slot.name.contains("running") {
                 overwrite(target, slot, 0..slot.count, 3e38);
                 let more: &[&str] = if kind == Kind::Full { &[] } else { &["--steps", "9"] };
                 let ended = end_of(&mut place.resume(kind, target.to_str().unwrap(), more));
                 // A bias may be huge and harmless: then the run comes to its end.
                 if ended.code() != Some(0) {
                     ended.expect(4, &slot.name);
-                    assert!(names_a_layer(&ended.stderr), "{}: {}", slot.name, ended.stderr);
+                    assert!(ended.stderr.contains(&slot.name), "{}: {}", slot.name, ended.stderr);
                     overflowed += 1;
                 }
                 // The program has taken away what came after the checkpoint, as it says.
@@ -66,13 +66,9 @@ pub fn run(times: u64) -> String {
         place.remove("run");
     }
     format!(
-        "{found} single values found where they were, {overflowed} runs with huge weights stopped; exit code 4, a layer \
+        "{found} single values found where they were, {overflowed} runs with huge weights stopped; exit code 4, the layer \
          named, every checkpoint kept"
     )
-}
-
-fn names_a_layer(stderr: &str) -> bool {
-    stderr.contains("hold") && (stderr.contains(".weight") || stderr.contains(".bias")) || stderr.contains("largest")
 }
 
 fn slots(path: &Path) -> Vec<Slot> {

@@ -181,7 +181,8 @@ impl Place {
 
     pub fn assert_same(&self, run: &str, left: &BTreeMap<String, u64>) {
         let found = self.left(run);
-        let different: Vec<_> = left.keys().chain(found.keys()).filter(|name| left.get(*name) != found.get(*name));
+        let names = left.keys().chain(found.keys());
+        let different: Vec<_> = names.filter(|name| left.get(*name) != found.get(*name)).collect();
         assert!(different.is_empty(), "{run}: not as uninterrupted: {different:?}");
     }
 }

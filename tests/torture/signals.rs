@@ -8,31 +8,38 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Dice, Running, end_of};
 use crate::runs::{Kind, Place};
-use crate::support::write_idx;
+use crate::support::{write_idx, write_pictures};
 
 /// A GAN leaves within so long, an encoder within a step and so long.
 const PROMISED: Duration = Duration::from_secs(2);
+/// That is a matter of speed, to be measured on a machine with nothing else to do: where there are few trials, as in
+/// `cargo test`, or with `--busy`, only what hangs fails.
+const FEW: u64 = 20;
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn run(trials: u64) -> String {
     let place = Place::new().with_encoder();
     fs::create_dir(place.work.path("many")).unwrap();
     write_idx(&place.work.path("many"), 256);
+    let is_busy = trials < FEW || std::env::args().any(|flag| flag == "--busy");
+    let promised = if is_busy { PATIENCE } else { PROMISED };
     let mut figures = Vec::new();
     for model in ["vanilla", "dcgan"] {
         // The course's own batch.
         let flags = ["train-gan", "--model", model, "--data", "many", "--steps", "1000000", "--checkpoint-every", "20"];
         let latencies = latencies(&place, &flags, trials / 2, Duration::from_millis(600));
-        assert!(percentile(&latencies, 0.99) < PROMISED, "{model}: {latencies:?}");
+        assert!(percentile(&latencies, 0.99) < promised, "{model}: {latencies:?}");
         figures.push(summary(model, &latencies));
     }
-    let flags = ["pretrain-simclr", "--data", "shapes", "--train-images", "256", "--encoder", "resnet9", "--knn-every"];
+    write_pictures(&place.work.path("more"), 86, 4);
+    let flags = ["pretrain-simclr", "--data", "more", "--encoder", "resnet9", "--knn-every"];
     let encoder = [&flags[..], &["1", "--steps", "1000000", "--checkpoint-every", "5"]].concat();
     let (latencies, step) = with_step(&place, &encoder, trials / 10 + 1);
-    assert!(percentile(&latencies, 0.99) < PROMISED + step, "resnet9: {latencies:?} beside a step of {step:?}");
+    assert!(percentile(&latencies, 0.99) < promised + step, "resnet9: {latencies:?} beside a step of {step:?}");
     figures.push(format!("{}, a step {:.2} s", summary("resnet9", &latencies), step.as_secs_f64()));
 
     for trial in 0..trials / 20 + 1 {
-        second_signal(&place, trial);
+        second_signal(&place, trial, promised / 4);
     }
     hang_up(&place);
     paused(&place);
@@ -53,7 +60,8 @@ fn latencies(place: &Place, flags: &[&str], trials: u64, longest: Duration) -> V
         child.wait().expect(code, "a signal");
         latencies.push(began.elapsed());
         drain.join().unwrap();
-        place.assert_whole("run");
+        let newest = place.checkpoints("run").pop().expect("a checkpoint");
+        gan::checkpoint::read(&newest).unwrap();
     }
     latencies.sort();
     latencies
@@ -92,7 +100,7 @@ fn summary(what: &str, latencies: &[Duration]) -> String {
 }
 
 /// The second leaves at once, whatever is being written, and nothing is lost by it.
-fn second_signal(place: &Place, trial: u64) {
+fn second_signal(place: &Place, trial: u64, promised: Duration) {
     let run = format!("second{trial}");
     let (child, drain) = started(place.begin(Kind::Dcgan, &run, &["--json", "--steps", "1000000"]));
     child.signal(libc::SIGINT);
@@ -100,7 +108,7 @@ fn second_signal(place: &Place, trial: u64) {
     child.signal(libc::SIGINT);
     let began = Instant::now();
     child.wait().expect(130, "a second signal");
-    assert!(began.elapsed() < Duration::from_millis(500), "the second took {:?}", began.elapsed());
+    assert!(began.elapsed() < promised, "the second took {:?}", began.elapsed());
     drain.join().unwrap();
     place.assert_whole(&run);
     place.remove(&run);

@@ -211,7 +211,8 @@ fn terminals(place: &Place) -> u64 {
         place.remove("screen");
         place.begin(Kind::Vanilla, "screen", &["--steps", "30"])
     };
-    let colour = |text: &str| text.split('\x1b').skip(1).any(|code| code.trim_end_matches(|c| c != 'm').ends_with('m'));
+    let is_colour = |code: &str| code.chars().find(char::is_ascii_alphabetic) == Some('m');
+    let colour = |text: &str| text.split('\x1b').skip(1).any(is_colour);
 
     let shown = Screen::run(begin(), &Settings::default());
     shown.expect(0, "a terminal");

@@ -271,7 +271,7 @@ fn repacked_pth(bytes: &[u8], dice: &mut Dice) -> Bytes {
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for index in 0..source.len() {
         let mut entry = source.by_index(index).unwrap();
-        let (name, mut content) = (entry.name().to_string(), Vec::new());
+        let (name, mut content) = (entry.name().unwrap().into_owned(), Vec::new());
         entry.read_to_end(&mut content).unwrap();
         if name.ends_with("data.pkl") || dice.below(8) == 0 {
             content = mutate(&content, dice);
