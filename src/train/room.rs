@@ -1,5 +1,7 @@
 //! What a run will write, and whether the disk has room for it.
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 
 use super::run::RunOptions;
@@ -37,16 +39,35 @@ pub fn check_new(state: &Tensors, saves: &Saves, name: &str, options: &RunOption
     room::check(&options.weights_dir.join(name), &need(state, saves, 0), reclaimed)
 }
 
-/// The same of a run that goes on beside the checkpoints that it has.
+/// The same of a run that goes on beside the checkpoints and the networks that it has, which are replaced one by one.
 pub fn check_resumed(state: &Tensors, saves: &Saves, run: &RunDirectory) -> anyhow::Result<()> {
-    room::check(&run.weights, &need(state, saves, run.checkpoints()?.len() as u64), 0)
+    let present = run.checkpoints()?.len() as u64;
+    let mut need = need(state, saves, present);
+    if present > 0 {
+        need.networks = networks(state).into_values().max().unwrap_or(0);
+    }
+    room::check(&run.weights, &need, 0)
 }
 
 fn need(state: &Tensors, saves: &Saves, present: u64) -> Need {
-    let bytes = |tensor: &Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
-    let networks = state.iter().filter(|(name, _)| is_network(name)).map(|(_, tensor)| bytes(tensor)).sum();
-    let checkpoint = state.values().map(bytes).sum::<u64>() + HEADER;
-    Need { checkpoint, checkpoints: saves.more(present), networks }
+    Need {
+        checkpoint: state.values().map(bytes).sum::<u64>() + HEADER,
+        checkpoints: saves.more(present),
+        networks: networks(state).into_values().sum(),
+    }
+}
+
+/// Bytes of each network, by the first part of its tensors' names.
+fn networks(state: &Tensors) -> BTreeMap<&str, u64> {
+    let mut networks = BTreeMap::new();
+    for (name, tensor) in state.iter().filter(|(name, _)| is_network(name)) {
+        *networks.entry(name.split('.').next().unwrap_or(name)).or_default() += bytes(tensor);
+    }
+    networks
+}
+
+fn bytes(tensor: &Tensor) -> u64 {
+    (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ pub fn inside(directory: &Path) {
     // While it is full nothing begins; and then it goes on.
     let resume = || place.resume(Kind::Vanilla, "run", &small);
     end_of(&mut resume()).expect(5, "a disk that is full");
+    drop(filler);
     fs::remove_file(directory.join("filler")).unwrap();
     end_of(&mut resume()).expect(0, "a disk with room again");
     let last = "step-00000040.safetensors";

@@ -72,12 +72,18 @@ fn kill_until_done(
     tried: &mut Tried,
     dice: &mut Dice,
 ) -> u64 {
+    // On a busy machine the first step may come later than any pause: then they grow, so that every run gets somewhere.
+    let (mut kills, mut patience) = (0, 1.0);
     while tried.kills < trials {
+        kills += 1;
+        if kills > 20 {
+            patience *= 1.1;
+        }
         let mut child = Running::start_silent(&mut place.go_on(kind, run, flags, &[]));
         if tried.kills.is_multiple_of(2) {
-            sleep(dice.pause(whole.mul_f64(0.8)));
+            sleep(dice.pause(whole.mul_f64(0.8 * patience)));
         } else {
-            wait_for_a_save(place, run, &mut child, Duration::from_millis(15), dice);
+            wait_for_a_save(place, run, &mut child, Duration::from_millis(15).mul_f64(patience), dice);
         }
         if tried.kills.is_multiple_of(20) && is_saving(place, run) && !child.is_over() {
             let second = end_of(&mut place.resume(kind, run, &[]));
@@ -95,6 +101,9 @@ fn kill_until_done(
             return 1;
         }
         tried.kills += 1;
+        if tried.kills.is_multiple_of(100) {
+            eprintln!("{} kills, {} inside the write of a checkpoint", tried.kills, tried.inside);
+        }
         let temporaries = place.temporaries(run);
         if temporaries.iter().any(|name| name.starts_with(".step-") && name.contains(".safetensors")) {
             tried.inside += 1;

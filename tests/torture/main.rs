@@ -55,14 +55,14 @@ struct Part {
 }
 
 const PARTS: &[Part] = &[
-    Part { name: "resume", short: 2, full: 20, run: resume::run },
-    Part { name: "kill", short: 20, full: 1000, run: kill::run },
-    Part { name: "calls", short: 12, full: u64::MAX, run: calls::run },
+    Part { name: "resume", short: 1, full: 20, run: resume::run },
+    Part { name: "kill", short: 10, full: 1000, run: kill::run },
+    Part { name: "calls", short: 1, full: u64::MAX, run: calls::run },
     Part { name: "disk", short: 1, full: 10, run: disk::run },
-    Part { name: "hostile", short: 300, full: 10_000, run: hostile::run },
-    Part { name: "signals", short: 6, full: 200, run: signals::run },
-    Part { name: "terminal", short: 1, full: 1, run: terminal::run },
-    Part { name: "same", short: 2, full: 16, run: same::run },
+    Part { name: "hostile", short: 100, full: 10_000, run: hostile::run },
+    Part { name: "signals", short: 4, full: 200, run: signals::run },
+    Part { name: "terminal", short: 2, full: 10, run: terminal::run },
+    Part { name: "same", short: 0, full: 16, run: same::run },
     Part { name: "diverge", short: 4, full: 50, run: diverge::run },
     Part { name: "long", short: 0, full: 3600, run: long::run },
 ];

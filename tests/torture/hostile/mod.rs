@@ -12,14 +12,14 @@ mod mutations;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::process::Dice;
 
 /// What a file may take beside twice its own size.
 const SPARE: usize = 64 << 20;
-/// Reading one of these files takes milliseconds.
-const HANGS: u64 = 30;
+/// Reading one of these files takes milliseconds; this is seconds of the process's time.
+const HANGS: f64 = 10.0;
 
 /// The system's allocator, counted.
 pub struct Counting;
@@ -61,22 +61,31 @@ fn grow(bytes: usize) {
     PEAK.fetch_max(live, Ordering::Relaxed);
 }
 
-/// The trial in progress and when it began, in milliseconds: for the watch.
-static TRIAL: AtomicU64 = AtomicU64::new(0);
+/// The processor time at which the trial in progress began, in milliseconds; 0 between trials.
 static BEGAN: AtomicU64 = AtomicU64::new(0);
 
-pub fn run(times: u64) -> String {
-    let start = Instant::now();
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(Duration::from_secs(1));
-            let (now, began) = (start.elapsed().as_secs(), BEGAN.load(Ordering::Relaxed));
-            if began > 0 && now > began / 1000 + HANGS {
-                eprintln!("trial {} hangs", TRIAL.load(Ordering::Relaxed));
-                std::process::exit(101);
-            }
+/// Processor time of this process in seconds, which a busy machine does not stretch.
+fn processor() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the struct is there to be written to.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) }, 0);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Ends the process where a trial hangs; its file is still in its directory.
+fn watch() {
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+        let began = BEGAN.load(Ordering::Relaxed);
+        if began > 0 && processor() > began as f64 / 1000.0 + HANGS {
+            eprintln!("a trial hangs");
+            std::process::exit(101);
         }
-    });
+    }
+}
+
+pub fn run(times: u64) -> String {
+    std::thread::spawn(watch);
     let mut figures = Vec::new();
     for kind in kinds::all() {
         let times = times * kind.weight;
@@ -86,20 +95,19 @@ pub fn run(times: u64) -> String {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         }
-        let (mut taken, mut largest, mut longest) = (0u64, 0, Duration::ZERO);
+        let (mut taken, mut largest, mut longest) = (0u64, 0, 0.0);
         for trial in 0..times {
             let mut dice = Dice(trial.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ kind.name.len() as u64);
             let seed = &kind.seeds[dice.below(kind.seeds.len())];
             let bytes = if trial == 0 { seed.clone() } else { (kind.mutate)(seed, &mut dice) };
             let path = directory.path().join(kind.file);
             std::fs::write(&path, &bytes).unwrap();
-            TRIAL.store(trial, Ordering::Relaxed);
-            BEGAN.store(start.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
-            let (began, live) = (Instant::now(), LIVE.load(Ordering::Relaxed));
+            BEGAN.store((processor() * 1000.0) as u64 + 1, Ordering::Relaxed);
+            let (began, live) = (processor(), LIVE.load(Ordering::Relaxed));
             PEAK.store(live, Ordering::Relaxed);
             let outcome = catch_unwind(AssertUnwindSafe(|| (kind.read)(directory.path(), &path)));
             let grown = PEAK.load(Ordering::Relaxed).saturating_sub(live);
-            longest = longest.max(began.elapsed());
+            longest = f64::max(longest, processor() - began);
             BEGAN.store(0, Ordering::Relaxed);
             largest = largest.max(grown.saturating_sub(2 * bytes.len()));
             let keep = |what: &str| {
@@ -125,8 +133,9 @@ pub fn run(times: u64) -> String {
                 keep("the undamaged file is refused");
             }
         }
-        let (largest, longest) = (largest as f64 / f64::from(1 << 20), longest.as_millis());
-        figures.push(format!("{} {times} ({taken} taken, {largest:.1} MiB, {longest} ms)", kind.name));
+        let (largest, longest) = (largest as f64 / f64::from(1 << 20), longest * 1000.0);
+        eprintln!("{} done", kind.name);
+        figures.push(format!("{} {times} ({taken} taken, {largest:.1} MiB, {longest:.0} ms)", kind.name));
     }
     let bombs = bombs::run();
     format!("mutated files (beside twice the file at most so much memory, so long): {}; {bombs}", figures.join(", "))
