@@ -263,7 +263,7 @@ fn simclr_and_finetune_refuse_what_cannot_be_meant() {
     }
 }
 
-/// Found by mutation: npyz's parser takes twice the time for each further bracket.
+/// Found by mutation: a parser of Python's literals took twice the time for each further bracket.
 #[test]
 fn a_nested_npy_header_is_refused_at_once() {
     let work = Workplace::new();

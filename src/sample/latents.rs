@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
+use super::npy::{self, Header};
 use crate::error::{Failure, legible};
 use crate::rng::Stream;
 
@@ -39,30 +40,27 @@ impl Latents {
         let damaged = |what: String| Failure::reading(path, what);
         let file = File::open(path).map_err(|error| damaged(error.to_string()))?;
         let bytes = file.metadata().map_err(|error| damaged(error.to_string()))?.len();
-        if !has_plain_header(path).map_err(|error| damaged(error.to_string()))? {
-            bail!(damaged("not a .npy file of plain numbers: its header is none of theirs".into()));
-        }
-        let npy = npyz::NpyFile::new(BufReader::new(file))
-            .map_err(|error| damaged(format!("not a .npy file: {}", legible(&error.to_string()))))?;
-        let shape = npy.shape().to_vec();
+        let mut input = BufReader::new(file);
+        let header = npy::read_header(&mut input).map_err(|error| damaged(format!("not a .npy file: {error}")))?;
+        let header = header.ok_or_else(|| damaged("not a .npy file of plain numbers".into()))?;
+        let Header { descr, fortran_order, shape } = header;
         if shape.len() != 2 || shape[1] != latent_dim as u64 {
             bail!(damaged(format!("latents of shape {shape:?}; this generator needs (N, {latent_dim})")));
         }
         // A header may claim any shape: nothing is allocated for rows that the file has no bytes for.
-        if shape[0].checked_mul(shape[1]).and_then(|count| count.checked_mul(4)).is_none_or(|need| need > bytes) {
+        let width = if descr.ends_with("f8") { 8 } else { 4 };
+        let need = shape[0].checked_mul(shape[1]).and_then(|count| count.checked_mul(width));
+        let Some(need) = need.filter(|need| *need <= bytes) else {
             bail!(damaged(format!("its header claims {shape:?}, more than its {bytes} bytes hold")));
-        }
-        if npy.order() == npyz::Order::Fortran && shape[0] > 1 {
+        };
+        if fortran_order && shape[0] > 1 {
             bail!(damaged("stored column by column; save it with numpy.ascontiguousarray".into()));
         }
-        let values = match npy.try_data::<f32>() {
-            Ok(values) => values.collect::<Result<Vec<f32>, _>>(),
-            Err(npy) => match npy.try_data::<f64>() {
-                Ok(values) => values.map(|value| value.map(|value| value as f32)).collect(),
-                Err(npy) => bail!(damaged(format!("holds {}; expected f32 or f64", npy.dtype().descr()))),
-            },
+        let mut data = vec![0; need as usize];
+        input.read_exact(&mut data).map_err(|error| damaged(format!("its data is damaged: {error}")))?;
+        let Some(values) = npy::floats(&descr, &data) else {
+            bail!(damaged(format!("holds {}; expected f32 or f64", legible(&descr))));
         };
-        let values = values.map_err(|error| damaged(format!("its data is damaged: {error}")))?;
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             bail!(damaged(format!("holds {value}; expected finite numbers")));
         }
@@ -93,21 +91,4 @@ impl Latents {
             }
         }
     }
-}
-
-/// Whether the header of a .npy file has one dict, and in it one tuple, as those of plain numbers have. For each further
-/// bracket that is opened in another npyz's parser takes twice the time: 300 bytes would take it for ever.
-fn has_plain_header(path: &Path) -> std::io::Result<bool> {
-    // The length, of two bytes or of four, stands behind the magic and the version.
-    const LONGEST: u64 = 12 + u16::MAX as u64;
-    let mut start = Vec::new();
-    File::open(path)?.take(LONGEST).read_to_end(&mut start)?;
-    let length = match start.get(6..12) {
-        Some(&[1, _, low, high, ..]) => 10 + usize::from(u16::from_le_bytes([low, high])),
-        Some(&[_, _, a, b, c, d]) => (u32::from_le_bytes([a, b, c, d]) as usize).saturating_add(12),
-        _ => return Ok(false),
-    };
-    let Some(header) = start.get(10..length) else { return Ok(false) };
-    let count = |bracket| header.iter().filter(|byte| **byte == bracket).count();
-    Ok(count(b'{') == 1 && count(b'(') == 1 && count(b'[') == 0)
 }

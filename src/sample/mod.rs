@@ -2,6 +2,7 @@
 
 mod config;
 mod latents;
+mod npy;
 mod output;
 mod source;
 mod walk;

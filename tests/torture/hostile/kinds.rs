@@ -191,7 +191,7 @@ fn read_config(_: &Path, path: &Path) -> anyhow::Result<()> {
         config.last_step(781);
         return config.validate();
     }
-    Ok(serde_json::from_slice::<FinetuneConfig>(&bytes).map_err(refused)?.validate()?)
+    serde_json::from_slice::<FinetuneConfig>(&bytes).map_err(refused)?.validate()
 }
 
 const METRICS: &str = r#"{"step":0,"epoch":0,"seconds":0.1,"images_per_second":10.0,"d_loss":1.5,"g_loss":0.7,"real_score":0.5,"fake_score":0.5}
