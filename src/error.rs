@@ -21,7 +21,7 @@ pub enum Failure {
     /// The reader of stdout has gone: nothing is wrong, and nothing more is said. Exit code 0.
     #[error("stdout was closed")]
     ClosedPipe,
-    /// Stopped by a signal after saving. Exit code 128 + signal: 130 or 143.
+    /// Stopped by a signal after saving. Exit code 128 + signal: 130 or 143, or 129 where the terminal has gone.
     #[error("stopped by signal {0}")]
     Stopped(i32),
 }
@@ -63,7 +63,25 @@ pub fn text(error: &anyhow::Error) -> String {
     };
     let mut causes: Vec<String> = error.chain().map(cause).collect();
     causes.dedup();
-    causes.join(": ")
+    // They may quote a hostile file or a name: nothing of that steers a terminal.
+    causes.join(": ").chars().map(|character| if character == '\n' { "\n".into() } else { plain(character) }).collect()
+}
+
+fn plain(character: char) -> String {
+    match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    }
+}
+
+/// Text that may quote a hostile file, as one line that a terminal can bear.
+pub fn legible(text: &str) -> String {
+    const LONGEST: usize = 500;
+    let mut line: String = text.chars().take(LONGEST).collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    line.chars().map(plain).collect()
 }
 
 fn without_backtrace(error: &candle_core::Error) -> &candle_core::Error {

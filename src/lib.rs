@@ -1,5 +1,8 @@
 //! Train GANs (vanilla, least-squares, DCGAN) and SimCLR, sample from them and fine-tune on them, on candle.
 
+// The kernels (`ops`, and the one of `data::augment` on CUDA) and what a process asks of its system (`startup`) allow it.
+#![deny(unsafe_code)]
+
 pub mod checkpoint;
 pub mod data;
 pub mod device;

@@ -1,5 +1,7 @@
 //! The `gan` program: parse, run, print the error once, leave with its exit code.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -1,7 +1,12 @@
-//! What a process sets once, before anything else runs in it.
+//! What a process sets and asks of the system, for all of itself.
+
+#![allow(unsafe_code)]
 
 use mimalloc as _; // links it
+#[cfg(unix)]
+use std::ffi::CString;
 use std::ffi::{c_int, c_long};
+use std::path::Path;
 
 unsafe extern "C" {
     /// mimalloc's; its Rust binding has no name for the option.
@@ -34,4 +39,40 @@ pub fn use_small_pages() {
     unsafe {
         libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
     }
+}
+
+/// Whether the process was started with `signal` ignored, which a well-behaved program leaves so.
+#[cfg(unix)]
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: all-zero is a valid value of this plain C struct; the call asks only, and writes into it.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+#[cfg(not(unix))]
+pub fn is_ignored(_: i32) -> bool {
+    false
+}
+
+/// Bytes that this user may still write to the file system of `path`; `None` where the system does not say.
+#[cfg(unix)]
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: all-zero is a valid value of this plain C struct; the text ends in a zero, and the call writes into the
+    // struct alone.
+    let found = unsafe {
+        let mut found: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(path.as_ptr(), &mut found) == 0).then_some(found)
+    }?;
+    // Some file systems of the system's own have no size. The widths of the fields are the system's.
+    #[allow(clippy::unnecessary_cast)]
+    (found.f_blocks > 0).then(|| (found.f_bavail as u64).saturating_mul(found.f_frsize as u64))
+}
+
+#[cfg(not(unix))]
+pub fn free_bytes(_: &Path) -> Option<u64> {
+    None
 }

@@ -262,3 +262,39 @@ fn simclr_and_finetune_refuse_what_cannot_be_meant() {
         assert!(!work.path("weights/a").exists() && !work.path("weights/probe").exists(), "{arguments:?} left a run");
     }
 }
+
+/// Found by mutation: a parser of Python's literals took twice the time for each further bracket.
+#[test]
+fn a_nested_npy_header_is_refused_at_once() {
+    let work = Workplace::new();
+    work.train("vanilla", "1", &[]);
+    let header = format!("{{'descr': '<f4', {}}}\n", "{".repeat(200));
+    let file = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat();
+    std::fs::write(work.path("deep.npy"), file).unwrap();
+    fails(&work, &["sample", "--latents", "deep.npy", "-o", "x.png"], 3);
+}
+
+/// Found by mutation: serde quotes what a file says.
+#[test]
+fn a_hostile_file_does_not_steer_the_terminal() {
+    let work = Workplace::new();
+    work.train("run", "1", &[]);
+    std::fs::write(work.path("weights/run/config.json"), "{\"\\u001b[2Jmodel\": 1}").unwrap();
+    let stderr = fails(&work, &["train-gan", "--resume", "run"], 3);
+    assert!(!stderr.contains('\u{1b}') && stderr.contains("[2Jmodel"), "{stderr}");
+}
+
+/// A checkpoint whose tensors were changed behind the program's back is not trained on.
+#[test]
+fn a_checkpoint_with_a_nan_is_named_and_so_is_the_one_before() {
+    let work = Workplace::new();
+    work.train("run", "8", &[]);
+    let path = work.path("weights/run/step-00000008.safetensors");
+    let mut archive = checkpoint::read(&path).unwrap();
+    let spoilt = (&archive.tensors["adam.generator.2.weight.exp_avg"] * f64::NAN).unwrap();
+    archive.tensors.insert("adam.generator.2.weight.exp_avg".into(), spoilt);
+    checkpoint::write(&path, &archive).unwrap();
+    let stderr = fails(&work, &["train-gan", "--resume", "run", "--steps", "9"], 4);
+    assert!(stderr.contains("generator.2.weight") && stderr.contains("step-00000004.safetensors"), "{stderr}");
+    assert!(path.is_file());
+}

@@ -35,6 +35,7 @@ impl Workplace {
     pub fn spawn(&self, arguments: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(program());
         command.current_dir(self.directory.path()).args(placed(arguments));
+        heed_signals(&mut command);
         command
     }
 
@@ -57,6 +58,21 @@ impl Workplace {
         let text = String::from_utf8(self.read(&format!("weights/{run}/metrics.jsonl"))).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// Has the child heed signals though the tests may be told to ignore them, as in the background of a script: the program
+/// leaves an ignored signal ignored.
+fn heed_signals(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: signal may be called between fork and exec, and changes the child alone.
+    unsafe {
+        command.pre_exec(|| {
+            [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].iter().for_each(|signal| {
+                libc::signal(*signal, libc::SIG_DFL);
+            });
+            Ok(())
+        })
+    };
 }
 
 /// The directory of this repository: not where the tests were compiled, but where they run. cargo and gpu.sh say it.

@@ -50,5 +50,7 @@ mod sample;
 mod simclr;
 // The built-in shapes: the same bytes everywhere, balanced, told apart by form alone.
 mod shapes;
+// Licences and sources of what the program is made of; where code is unsafe.
+mod supply;
 // `gan train-gan`: files, streams, divergence, health.
 mod train;

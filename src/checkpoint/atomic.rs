@@ -43,10 +43,21 @@ fn replace(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
     body(&mut out)?;
     out.flush()?;
     out.get_ref().sync_all()?;
-    fs::rename(&temporary.path, &target)?;
+    uninterrupted(|| fs::rename(&temporary.path, &target))?;
     temporary.renamed = true;
     // The rename itself is durable only when the directory is.
     sync_directory(directory)
+}
+
+/// Asks again where a signal came in between. The standard library does so for all other calls here; some network file
+/// systems interrupt this one too.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => return other,
+        }
+    }
 }
 
 /// A temporary file that is removed unless it was renamed. While it is being written it is locked, which is how

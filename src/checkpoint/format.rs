@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 
 use super::pytorch::{self, StateDict};
 use super::{atomic, safetensors, zip};
-use crate::error::Failure;
+use crate::error::{Failure, legible};
 
 /// The shape and the dtype of each tensor, in the order of their names.
 pub type Signature = BTreeMap<String, (Vec<usize>, DType)>;
@@ -132,20 +132,6 @@ struct Opened {
 fn in_file<T>(path: &Path, read: impl FnOnce(Opened) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let named = |error: anyhow::Error| Failure::reading(path, legible(&format!("{error:#}"))).into();
     open(path).and_then(read).map_err(named)
-}
-
-/// Text that may quote a hostile file, as one line that a terminal can bear.
-pub(super) fn legible(text: &str) -> String {
-    const LONGEST: usize = 500;
-    let mut line: String = text.chars().take(LONGEST).collect();
-    if line.len() < text.len() {
-        line.push('…');
-    }
-    let escape = |character: char| match character.is_control() {
-        true => character.escape_default().to_string(),
-        false => character.to_string(),
-    };
-    line.chars().map(escape).collect()
 }
 
 fn open(path: &Path) -> anyhow::Result<Opened> {

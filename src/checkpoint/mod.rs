@@ -4,6 +4,7 @@
 //! - [`atomic`]: replace a file in one step, so that no crash leaves half of one.
 //! - [`bundled`]: the pretrained weights that are part of the binary.
 //! - [`names`]: does what a file holds fit what a model needs.
+//! - [`room`]: does the disk have room for a run.
 //! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process.
 //!
 //! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,
@@ -17,6 +18,7 @@ pub mod names;
 mod objects;
 mod pickle;
 mod pytorch;
+pub mod room;
 pub mod run;
 mod safetensors;
 mod zip;

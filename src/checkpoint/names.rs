@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 
-use super::format::{Signature, legible};
-use crate::error::Failure;
+use super::format::Signature;
+use crate::error::{Failure, legible};
 
 /// Names that an error lists of each kind; it counts the rest.
 const LISTED: usize = 3;

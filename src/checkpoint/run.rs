@@ -110,6 +110,13 @@ impl RunDirectory {
         Ok(Self { name: name.to_owned(), weights, samples, named: AtomicU64::new(NONE), _lock: lock })
     }
 
+    /// Bytes of the files that [`RunDirectory::create`] removes of a run of that name when it is forced.
+    pub fn reclaimable(name: &str, weights_dir: &Path) -> u64 {
+        let weights = weights_dir.join(name);
+        let names = file_names(&weights).unwrap_or_default().into_iter().filter(|name| is_run_file(name));
+        names.filter_map(|name| fs::metadata(weights.join(name)).ok()).map(|found| found.len()).sum()
+    }
+
     /// `weights/NAME/step-00000500.safetensors`
     pub fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.named.store(step, Ordering::Relaxed);

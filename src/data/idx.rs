@@ -18,7 +18,11 @@ use crate::error::Failure;
 /// The element type u8, the only one here.
 const TYPE_U8: u8 = 8;
 /// Reserved before any element is read, at most; beyond it the buffer grows with what really arrives.
-const FIRST_RESERVE: u64 = 64 << 20;
+const FIRST_RESERVE: u64 = 32 << 20;
+/// Of a gzip file, so many bytes may come out whatever went in, ...
+const FREE_EXPANSION: u64 = 32 << 20;
+/// ... and beyond them so many for one. MNIST's files have 5, sparse drawings 100; zeros have 230 to 1030.
+const MOST_EXPANSION: u64 = 150;
 
 /// The content of an IDX file of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,20 +55,66 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Opens `path` and takes off gzip, which is known by its first two bytes, not by the file's name.
+/// Opens `path` and takes off gzip, which is known by its first two bytes, not by the file's name. A file that unpacks to
+/// more than [`MOST_EXPANSION`] times its size, beyond [`FREE_EXPANSION`], is refused where it does.
 pub fn unpacked(path: &Path) -> std::io::Result<Box<dyn Read>> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        Ok(Box::new(MultiGzDecoder::new(file)))
+        Ok(Box::new(Unpacking { content: MultiGzDecoder::new(Packed { file, bytes: 0 }), bytes: 0 }))
     } else {
         Ok(Box::new(file))
+    }
+}
+
+/// A gzip stream in the taking off.
+struct Unpacking {
+    content: MultiGzDecoder<Packed>,
+    bytes: u64,
+}
+
+impl Read for Unpacking {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.content.read(buffer)?;
+        self.bytes += read as u64;
+        let packed = self.content.get_ref().bytes;
+        if self.bytes > FREE_EXPANSION && self.bytes / MOST_EXPANSION > packed {
+            let unpacked = self.bytes >> 20;
+            let text = format!("its first {packed} bytes unpack to {unpacked} MiB, which no set of images does");
+            return Err(std::io::Error::other(text));
+        }
+        Ok(read)
+    }
+}
+
+/// Counts what is used of a file.
+struct Packed {
+    file: BufReader<File>,
+    bytes: u64,
+}
+
+impl Read for Packed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+impl BufRead for Packed {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.file.fill_buf()
+    }
+
+    fn consume(&mut self, used: usize) {
+        self.bytes += used as u64;
+        self.file.consume(used);
     }
 }
 
 /// Reads an IDX file of bytes with one of the numbers of dimensions in `ranks`.
 ///
 /// [`Failure::Input`] where the header is not that, claims more than [`MAX_PIXELS`], or disagrees with the number of
-/// bytes that follow it. Never holds more than the file really has (and 64 MiB).
+/// bytes that follow it. Never holds more than the file really has (and 32 MiB).
 pub fn read(path: &Path, ranks: &[usize]) -> Result<Idx> {
     let fail = |text: String| Failure::Input(format!("{}: {text}", path.display()));
     let cut_short = |error: std::io::Error, what: &str| match error.kind() {

@@ -12,6 +12,9 @@ use super::ImageShape;
 pub const MAX_SIDE: u32 = 16_384;
 /// The most memory that one decoded picture may take, and the longest file that is read for one: 256 MiB.
 pub const MAX_BYTES: u64 = 256 << 20;
+/// No picture takes more than so many times the bytes of its file: deflate makes at most 1032 bytes of one, and a pixel
+/// of one bit may become four bytes. A JPEG's blocks of 64 pixels take a bit each at least.
+const MOST_EXPANSION: u64 = 1032 * 32;
 
 /// Decodes a PNG or JPEG, told apart by its content, and turns it upright where its EXIF data say so.
 ///
@@ -30,6 +33,12 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
     limits.reserve(decoder.total_bytes())?;
+    let (width, height) = decoder.dimensions();
+    ensure!(
+        decoder.total_bytes() / MOST_EXPANSION <= bytes.len() as u64,
+        "its header claims {width}x{height} pixels, more than its {} bytes can hold",
+        bytes.len()
+    );
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);

@@ -11,6 +11,8 @@
 //! alone, and sums are added in the order of the tiles (see `parallel`). NaN and infinity propagate, so that
 //! divergence shows. Gradients of gradients are not supported.
 
+#![allow(unsafe_code)]
+
 mod activation;
 mod adam;
 mod add_relu;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::checkpoint::atomic;
 use crate::error::Failure;
 
 /// A log open for appending records of type `R`.
@@ -39,7 +40,7 @@ impl<R: Serialize + DeserializeOwned> RunLog<R> {
                 }
             }
             if kept.as_bytes() != text {
-                replace(path, kept.as_bytes()).map_err(|error| Failure::writing(path, error))?;
+                atomic::write(path, |out| out.write_all(kept.as_bytes()))?;
             }
         }
         let opened = OpenOptions::new().create(true).append(true).open(path);
@@ -101,13 +102,4 @@ fn parse<'a, R: DeserializeOwned>(path: &Path, text: &'a [u8]) -> Result<Vec<(&'
         }
     }
     Ok(records)
-}
-
-/// Puts `text` in the place of the file at `path` in one step.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("jsonl.tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }

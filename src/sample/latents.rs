@@ -1,10 +1,6 @@
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
-use anyhow::bail;
-
-use crate::error::Failure;
+use super::npy;
 use crate::rng::Stream;
 
 /// Latents of samples `first` to `first + count` under `seed`: (count, `latent_dim`), uniform in (-1, 1). Each sample's
@@ -34,35 +30,13 @@ pub enum Latents {
 }
 
 impl Latents {
-    /// Reads a .npy of shape (N, `latent_dim`), f32 or f64. Anything else is [`Failure::Input`].
+    /// Reads a .npy of shape (N, `latent_dim`), f32 or f64. Anything else is [`Failure::Input`](crate::error::Failure::Input).
     pub fn read(path: &Path, latent_dim: usize) -> anyhow::Result<Self> {
-        let damaged = |what: String| Failure::reading(path, what);
-        let file = File::open(path).map_err(|error| damaged(error.to_string()))?;
-        let bytes = file.metadata().map_err(|error| damaged(error.to_string()))?.len();
-        let npy =
-            npyz::NpyFile::new(BufReader::new(file)).map_err(|error| damaged(format!("not a .npy file: {error}")))?;
-        let shape = npy.shape().to_vec();
-        if shape.len() != 2 || shape[1] != latent_dim as u64 {
-            bail!(damaged(format!("latents of shape {shape:?}; this generator needs (N, {latent_dim})")));
-        }
-        // A header may claim any shape: nothing is allocated for rows that the file has no bytes for.
-        if shape[0].checked_mul(shape[1]).and_then(|count| count.checked_mul(4)).is_none_or(|need| need > bytes) {
-            bail!(damaged(format!("its header claims {shape:?}, more than its {bytes} bytes hold")));
-        }
-        if npy.order() == npyz::Order::Fortran && shape[0] > 1 {
-            bail!(damaged("stored column by column; save it with numpy.ascontiguousarray".into()));
-        }
-        let values = match npy.try_data::<f32>() {
-            Ok(values) => values.collect::<Result<Vec<f32>, _>>(),
-            Err(npy) => match npy.try_data::<f64>() {
-                Ok(values) => values.map(|value| value.map(|value| value as f32)).collect(),
-                Err(npy) => bail!(damaged(format!("holds {}; expected f32 or f64", npy.dtype().descr()))),
-            },
+        let check = |shape: &[u64]| match shape {
+            [_, width] if *width == latent_dim as u64 => Ok(()),
+            _ => Err(format!("latents of shape {shape:?}; this generator needs (N, {latent_dim})")),
         };
-        let values = values.map_err(|error| damaged(format!("its data is damaged: {error}")))?;
-        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            bail!(damaged(format!("holds {value}; expected finite numbers")));
-        }
+        let values = npy::read(path, check)?;
         Ok(Self::Given { values, latent_dim })
     }
 

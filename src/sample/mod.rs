@@ -3,6 +3,7 @@
 mod config;
 mod images;
 mod latents;
+mod npy;
 mod output;
 mod source;
 mod walk;

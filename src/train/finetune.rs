@@ -15,10 +15,11 @@ use super::finetune_files::write_embeddings;
 use super::images;
 use super::probe::Probe;
 use super::probe_batches::ProbeBatches;
+use super::room::{self, Saves};
 use super::run::{self, Position, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr::SHAPE;
-use super::state::{Tensors, first_non_finite};
+use super::state::{Tensors, first_non_finite, suspects};
 use crate::checkpoint::RunDirectory;
 use crate::data::supply::steps_per_epoch;
 use crate::data::{Dataset, Images};
@@ -216,6 +217,9 @@ impl<'a> Tuning<'a> {
         let (adam, precision) = (config.adam(), config.precision);
         let mut probe = Probe::new(self.source.architecture, parameters, classes, config.seed, full, adam, precision)?;
         let hash = probe.encoder_hash()?;
+        let saves =
+            Saves { first_step: 0, last_step: self.steps_a_row, every: config.checkpoint_every, keep: config.keep };
+        room::check_resumed(&probe.state(), &saves, &self.run.directory)?;
         let mut step = 0;
         if let Some((at, state)) = self.stopped_at.take() {
             step = at;
@@ -243,7 +247,9 @@ impl<'a> Tuning<'a> {
                 // The only place of the loop where the host waits for the device.
                 let loss = loss.to_scalar::<f32>()?;
                 if !loss.is_finite() {
-                    return Err(self.run.diverged(self.position(step), &format!("{what}: the loss is {loss}")));
+                    let suspects = suspects(&probe.state())?;
+                    let text = format!("{what}: the loss is {loss}; {suspects}");
+                    return Err(self.run.diverged(self.position(step), &text));
                 }
                 let images = (step - logged_step) * config.batch_size as u64;
                 progress.report(&TrainingStatus {

@@ -14,8 +14,10 @@ use super::gan_scores;
 use super::health::{HealthWatch, Vitals, variety};
 use super::images;
 use super::latents::StepLatents;
+use super::room::{self, Saves};
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
+use super::state::suspects;
 use crate::checkpoint::RunDirectory;
 use crate::data::batches::BatchPlan;
 use crate::data::placed::PlacedBatches;
@@ -56,13 +58,25 @@ pub fn train(
     let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
     let judge = gan_scores::judge(config, &dataset, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.batch_size)?;
+    let adversaries = Adversaries::new(config, device)?;
+    let saves = Saves {
+        first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),
+        last_step: config.last_step(steps_per_epoch(&dataset.train, config.batch_size)),
+        every: config.checkpoint_every,
+        keep: config.keep,
+    };
+    match &resumed {
+        Some(run) => room::check_resumed(&adversaries.state(), &saves, &run.directory)?,
+        None => room::check_new(&adversaries.state(), &saves, name, options)?,
+    }
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {
         Some(run) => run,
         None => run::create(config.clone(), name, options)?,
     };
-    let mut training = Training::prepare(run, &dataset.name, Arc::new(dataset.train), judge, device, console)?;
+    let images = Arc::new(dataset.train);
+    let mut training = Training::prepare(run, adversaries, &dataset.name, images, judge, device, console)?;
     if let Err(error) = training.run_steps(json, &stop) {
         // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
         if let Some(Failure::ClosedPipe) = error.downcast_ref() {
@@ -103,6 +117,7 @@ pub(super) struct Training<'a> {
 impl<'a> Training<'a> {
     fn prepare(
         mut run: Run<GanConfig>,
+        mut adversaries: Adversaries,
         data_name: &str,
         images: Arc<data::Images>,
         judge: Option<Judge>,
@@ -112,7 +127,6 @@ impl<'a> Training<'a> {
         let config = &run.config;
         let steps_per_epoch = steps_per_epoch(&images, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
-        let mut adversaries = Adversaries::new(config, device)?;
         let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
@@ -283,7 +297,8 @@ impl<'a> Training<'a> {
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {
             if !loss.is_finite() {
-                return Err(self.run.diverged(self.step, &format!("{name} is {loss}")));
+                let suspects = suspects(&self.adversaries.state())?;
+                return Err(self.run.diverged(self.step, &format!("{name} is {loss}; {suspects}")));
             }
         }
         let variety_of = |images: &Tensor| -> candle_core::Result<f32> {

@@ -21,6 +21,7 @@ mod latents;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;
+pub mod room;
 pub mod run;
 pub mod signals;
 pub mod simclr;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::Tensors;
+use super::state::{Tensors, first_non_finite, largest};
 use crate::checkpoint::{self, Archive, RunDirectory};
 use crate::error::Failure;
 
@@ -92,6 +92,13 @@ pub struct Run<C> {
     pub notes: Vec<String>,
 }
 
+impl<C> Run<C> {
+    /// The steps done, of a run that goes on from a checkpoint.
+    pub fn step(&self) -> Option<u64> {
+        self.checkpoint.as_ref().map(|(position, _)| position.step)
+    }
+}
+
 impl<C: Serialize> Run<C> {
     /// Writes the checkpoint of `position`, with `notes` as further header entries, and the `networks` for use, each
     /// under its name, with the configuration in the header.
@@ -117,12 +124,22 @@ impl<C: Serialize> Run<C> {
     /// The error of a run that met a NaN or an infinity at `step`; names the last good checkpoint. Exit code 4.
     pub fn diverged(&self, step: u64, what: &str) -> anyhow::Error {
         let last_good = match self.directory.checkpoints().unwrap_or_default().last() {
-            Some(&step) => format!("the last good checkpoint is {}", self.directory.checkpoint_path(step).display()),
+            Some(&step) => {
+                let path = self.directory.checkpoint_path(step);
+                format!("the last good checkpoint is {}{}", path.display(), largest_in(&path).unwrap_or_default())
+            }
             None => "no checkpoint had been written yet".into(),
         };
         let text = format!("training diverged at step {step}: {what}\n{last_good}\na lower --lr may help");
         Failure::Diverged(text).into()
     }
+}
+
+/// What in a checkpoint may be why training went wrong after it.
+fn largest_in(path: &Path) -> Option<String> {
+    let archive = checkpoint::read(path).ok()?;
+    let (size, name) = largest(&archive.tensors).ok()??;
+    Some(format!("; the largest weight in it is {size:.1e}, in {name}"))
 }
 
 /// Begins a run anew. Nothing is written before this, so that a run that cannot begin leaves no trace.
@@ -157,6 +174,7 @@ where
         Some(path) => {
             let archive = checkpoint::read(&path)?;
             let position = Position::of(&archive, &path)?;
+            refuse_non_finite(&archive, &path, &directory)?;
             directory.forget_after(position.step)?;
             Some((position, archive))
         }
@@ -167,12 +185,27 @@ where
         None => {
             let newest = directory.newest_readable()?;
             notes.extend(newest.notes);
-            Some((Position::of(&newest.archive, &directory.checkpoint_path(newest.step))?, newest.archive))
+            let path = directory.checkpoint_path(newest.step);
+            let position = Position::of(&newest.archive, &path)?;
+            refuse_non_finite(&newest.archive, &path, &directory)?;
+            Some((position, newest.archive))
         }
     };
     let run = Run { directory, config, checkpoint, notes };
     save_config(&run)?;
     Ok(run)
+}
+
+/// No checkpoint is written with a NaN in it: one that has some was changed, and training on it leads nowhere.
+fn refuse_non_finite(archive: &Archive, path: &Path, directory: &RunDirectory) -> anyhow::Result<()> {
+    let Some(name) = first_non_finite(&archive.tensors)? else { return Ok(()) };
+    let this = path.file_name();
+    let before = directory.checkpoints()?.into_iter().map(|step| directory.checkpoint_path(step));
+    let advice = match before.take_while(|path| path.file_name() != this).last() {
+        Some(path) => format!("the checkpoint before it goes on with --resume {}", path.display()),
+        None => "there is no checkpoint before it; --force begins anew".into(),
+    };
+    bail!(Failure::Diverged(format!("{}: {name} holds a NaN or an infinity\n{advice}", path.display())))
 }
 
 fn save_config<C: Serialize>(run: &Run<C>) -> anyhow::Result<()> {

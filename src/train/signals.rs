@@ -1,10 +1,17 @@
-//! Ctrl-C and SIGTERM: the first asks the loop to save and leave, the second leaves at once.
+//! Ctrl-C, SIGTERM and a terminal that goes away: the first asks the loop to save and leave, the second leaves at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::startup::is_ignored;
+
+#[cfg(unix)]
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+#[cfg(not(unix))]
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
 /// Whether a signal has asked the program to stop.
 #[derive(Clone, Debug, Default)]
@@ -14,10 +21,11 @@ pub struct StopRequest {
 }
 
 impl StopRequest {
-    /// Takes over SIGINT and SIGTERM for the rest of the process.
+    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process, but those that it was started to ignore: by
+    /// `nohup`, or in the background of a script.
     pub fn listen() -> std::io::Result<Self> {
         let request = Self::default();
-        for signal in [SIGINT, SIGTERM] {
+        for signal in SIGNALS.into_iter().filter(|&signal| !is_ignored(signal)) {
             // In this order, so that the first signal sets the flag and only a second one finds it set.
             flag::register_conditional_shutdown(signal, 128 + signal, request.asked.clone())?;
             flag::register_usize(signal, request.signal.clone(), signal as usize)?;

@@ -11,9 +11,11 @@ use super::collapse::{CollapseWatch, Vitals};
 use super::contrastive::{Contrastive, StepOutcome};
 use super::features::{Labelled, features, knn_top1};
 use super::images;
+use super::room::{self, Saves};
 use super::run::{self, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::SimclrConfig;
+use super::state::suspects;
 use crate::checkpoint::RunDirectory;
 use crate::data::placed::PlacedViews;
 use crate::data::supply::steps_per_epoch;
@@ -51,13 +53,24 @@ pub fn pretrain(
     config.validate()?;
     check_precision(config.precision, device)?;
     let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
+    let networks = Contrastive::new(config, device)?;
+    let saves = Saves {
+        first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),
+        last_step: config.last_step(steps_per_epoch(&dataset.train, config.batch_size)),
+        every: config.checkpoint_every,
+        keep: config.keep,
+    };
+    match &resumed {
+        Some(run) => room::check_resumed(&networks.state(), &saves, &run.directory)?,
+        None => room::check_new(&networks.state(), &saves, name, options)?,
+    }
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {
         Some(run) => run,
         None => run::create(config.clone(), name, options)?,
     };
-    let mut training = Training::prepare(run, dataset, device, console)?;
+    let mut training = Training::prepare(run, networks, dataset, device, console)?;
     if let Err(error) = training.run_steps(json, &stop) {
         // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
         if let Some(Failure::ClosedPipe) = error.downcast_ref() {
@@ -97,6 +110,7 @@ pub(super) struct Training<'a> {
 impl<'a> Training<'a> {
     fn prepare(
         mut run: Run<SimclrConfig>,
+        mut networks: Contrastive,
         dataset: Dataset,
         device: &Device,
         console: &'a Console,
@@ -106,7 +120,6 @@ impl<'a> Training<'a> {
         let train = Arc::new(train);
         let steps_per_epoch = steps_per_epoch(&train, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
-        let mut networks = Contrastive::new(config, device)?;
         let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
@@ -259,7 +272,8 @@ impl<'a> Training<'a> {
         images_per_second: f64,
     ) -> anyhow::Result<SimclrRecord> {
         if !loss.is_finite() {
-            return Err(self.run.diverged(self.step, &format!("the loss is {loss}")));
+            let suspects = suspects(&self.networks.state())?;
+            return Err(self.run.diverged(self.step, &format!("the loss is {loss}; {suspects}")));
         }
         let (left, right) = (&outcome.left, &outcome.right);
         let record = SimclrRecord {

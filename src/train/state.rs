@@ -6,6 +6,7 @@ use anyhow::bail;
 use candle_core::{DType, Result, Tensor};
 
 use crate::error::Failure;
+use crate::params::is_buffer;
 
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
@@ -47,13 +48,50 @@ pub fn misfit() -> Failure {
     Failure::Input("the checkpoint does not fit the run's configuration".into())
 }
 
+/// Which tensors are not finite, where a loss is not: once it is NaN, all that are updated by it.
+pub fn suspects(state: &Tensors) -> Result<String> {
+    let mut spoilt = Vec::new();
+    for (name, tensor) in state {
+        if tensor.dtype() == DType::F32 && !is_finite(tensor)? {
+            spoilt.push(name);
+        }
+    }
+    Ok(match (spoilt.iter().find(|name| is_network(name)).or(spoilt.first()), spoilt.len()) {
+        (None, _) => "all weights are finite".into(),
+        (Some(name), 1) => format!("{name} holds a NaN or an infinity"),
+        (Some(name), count) => format!("{name} and {} more tensors hold a NaN or an infinity", count - 1),
+    })
+}
+
+/// The parameter with the largest number in it: where a run that diverges from this state most likely begins to.
+pub fn largest(state: &Tensors) -> Result<Option<(f32, &str)>> {
+    let mut largest: Option<(f32, &str)> = None;
+    let parameters = state.iter().filter(|(name, _)| is_network(name) && !is_buffer(name));
+    for (name, tensor) in parameters.filter(|(_, tensor)| tensor.dtype() == DType::F32 && tensor.elem_count() > 0) {
+        let size = tensor.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+        if largest.is_none_or(|(most, _)| size > most) {
+            largest = Some((size, name));
+        }
+    }
+    Ok(largest)
+}
+
+/// Whether a tensor of a checkpoint is a network's and not its optimizer's.
+pub fn is_network(name: &str) -> bool {
+    !name.starts_with("adam.") && !name.starts_with("optimizer.")
+}
+
 /// The first tensor that holds a NaN or an infinity, if one does. Reads all of them.
 pub fn first_non_finite(state: &Tensors) -> Result<Option<&str>> {
     for (name, tensor) in state {
-        // 0 x is 0 for every finite x and NaN for every other, so one sum tells.
-        if tensor.dtype() == DType::F32 && (tensor * 0.0)?.sum_all()?.to_scalar::<f32>()? != 0.0 {
+        if tensor.dtype() == DType::F32 && !is_finite(tensor)? {
             return Ok(Some(name));
         }
     }
     Ok(None)
+}
+
+fn is_finite(tensor: &Tensor) -> Result<bool> {
+    // 0 x is 0 for every finite x and NaN for every other, so one sum tells.
+    Ok((tensor * 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0)
 }

@@ -1,5 +1,7 @@
 //! Views by `kernel.cu`.
 
+#![allow(unsafe_code)]
+
 use candle_core::{CudaStorage, DType, Layout, Result, Shape};
 
 use crate::data::views::SIDE;

@@ -1,0 +1,144 @@
+//! Files that burst when they are opened, given to the real program: refused within a second of processor time and
+//! 100 MB. And files that would do something else than be read: nothing is run, nothing is written elsewhere.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::kinds::{claiming, gzip};
+use crate::process::{Spent, spent};
+use crate::runs::{Kind, Place, listing};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MOST_MEMORY: u64 = 100_000_000;
+
+pub fn run() -> String {
+    let place = Place::new();
+    crate::process::end_of(&mut place.begin(Kind::Vanilla, "run", &["--steps", "1"])).expect(0, "run");
+    let (mut slowest, mut largest, mut count) = (Duration::ZERO, 0, 0);
+    let mut refuse = |what: &str, arguments: &[&str]| {
+        let Spent { ended, processor, memory } = spent(&mut place.gan(arguments));
+        ended.expect(3, what);
+        assert!(processor < SECOND, "{what}: {processor:?}: {}", ended.stderr);
+        assert!(memory < MOST_MEMORY, "{what}: {memory} bytes: {}", ended.stderr);
+        (slowest, largest, count) = (slowest.max(processor), largest.max(memory), count + 1);
+    };
+    let write = |name: &str, bytes: &[u8]| {
+        let path = place.work.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+
+    // 10 GB of zeros in 10 MB, as images and as a batch in an archive.
+    let zeros = gzip(&vec![0; 64 << 20]).repeat(160);
+    let images = [&[0, 0, 8, 3][..], &3_000_000u32.to_be_bytes(), &28u32.to_be_bytes(), &28u32.to_be_bytes()].concat();
+    write("gz/train-images-idx3-ubyte.gz", &[gzip(&images), zeros.clone()].concat());
+    write("gz/train-labels-idx1-ubyte.gz", &gzip(&[&[0, 0, 8, 1], &3_000_000u32.to_be_bytes()[..]].concat()));
+    refuse("a .gz of 10 GB", &["train-gan", "--data", "gz"]);
+    let mut header = tar::Header::new_gnu();
+    header.set_path("data_batch_1.bin").unwrap();
+    header.set_size(8 << 30);
+    header.set_cksum();
+    write("bomb.tar.gz", &[gzip(header.as_bytes()), zeros.clone()].concat());
+    refuse("a .tar.gz of 10 GB", &["train-gan", "--data", "bomb.tar.gz"]);
+    header.set_path("other.bin").unwrap();
+    header.set_cksum();
+    write("other.tar.gz", &[gzip(header.as_bytes()), zeros].concat());
+    refuse("a .tar.gz of 10 GB of something else", &["train-gan", "--data", "other.tar.gz"]);
+
+    // Pictures that claim to be large.
+    for (name, side) in [("huge", 60_000u32), ("large", 16_000)] {
+        write(&format!("{name}/x.png"), &png_header(side));
+        refuse("a PNG of 60,000 pixels a side", &["train-gan", "--data", name]);
+        write(&format!("{name}-jpeg/x.jpg"), &jpeg_header(side as u16));
+        refuse("a JPEG of 60,000 pixels a side", &["train-gan", "--data", &format!("{name}-jpeg")]);
+    }
+
+    // Headers that claim 2^32 items and more.
+    write("idx/train-images-idx3-ubyte", &[0u8, 0, 8, 3].into_iter().chain([0xff; 12]).collect::<Vec<u8>>());
+    write("idx/train-labels-idx1-ubyte", &[0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff, 1]);
+    refuse("2^32 images", &["train-gan", "--data", "idx"]);
+    for (shape, end) in [("[4294967296]", "17179869184"), ("[4294967296,4294967296,4]", "0"), ("[1099511627776]", "8")]
+    {
+        write("x.safetensors", &claiming(shape, end));
+        refuse("2^32 numbers", &["sample", "--weights", "x.safetensors", "-o", "x.png"]);
+    }
+    write("x.safetensors", &[&(1u64 << 32).to_le_bytes()[..], b"{}"].concat());
+    refuse("a header of 4 GiB", &["inspect", "x.safetensors"]);
+    let npy = b"\x93NUMPY\x01\x00\x3d\x00{'descr':'<f4','fortran_order':False,'shape':(4294967296,8)}\n";
+    write("x.npy", npy);
+    refuse("2^32 latents", &["sample", "--latents", "x.npy", "-o", "x.png"]);
+
+    // Deep JSON.
+    let deep = |open: &str| open.repeat(1_000_000 / open.len());
+    for open in ["[", "{\"a\":", "{\"__metadata__\":"] {
+        let json = format!("{{\"w\":{}", deep(open));
+        write("x.safetensors", &[&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat());
+        refuse("a deep header", &["inspect", "x.safetensors"]);
+        let config = fs::read(place.work.path("weights/run/config.json")).unwrap();
+        write("weights/run/config.json", deep(open).as_bytes());
+        refuse("a deep configuration", &["train-gan", "--resume", "run", "--steps", "2"]);
+        write("weights/run/config.json", &config);
+    }
+
+    harmless(&place);
+    format!(
+        "{count} bombs refused in {:.2} s of processor time and {} MB at most; no code run, no file elsewhere",
+        slowest.as_secs_f64(),
+        largest / 1_000_000
+    )
+}
+
+/// A .pth that calls a shell, and an archive whose paths lead out of it.
+fn harmless(place: &Place) {
+    let before = listing(&place.work.path(""));
+    let hostile = Path::new(&crate::support::repository()).join("tests/fixtures/hostile.pth");
+    let refused = crate::process::end_of(&mut place.gan(&["inspect", hostile.to_str().unwrap()]));
+    assert!(refused.expect(3, "code in a .pth").stderr.contains("nothing of it was run"), "{}", refused.stderr);
+
+    let mut archive = tar::Builder::new(Vec::new());
+    for name in ["../outside/data_batch_1.bin", "/outside/data_batch_2.bin", "../../evil", "/evil"] {
+        let mut header = tar::Header::new_gnu();
+        // set_path itself refuses such names.
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(3073);
+        header.set_cksum();
+        archive.append(&header, &[0u8; 3073][..]).unwrap();
+    }
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_path("data_batch_3.bin").unwrap();
+    link.set_link_name("/etc/passwd").unwrap();
+    link.set_size(0);
+    link.set_cksum();
+    archive.append(&link, &[][..]).unwrap();
+    fs::write(place.work.path("paths.tar"), archive.into_inner().unwrap()).unwrap();
+    crate::process::end_of(&mut place.gan(&["train-gan", "--data", "paths.tar", "--run", "paths"])).expect(3, "paths");
+    let mut after = listing(&place.work.path(""));
+    after.retain(|name| name != "paths.tar");
+    assert_eq!(before, after);
+    assert!(!Path::new("/evil").exists() && !Path::new("/outside").exists());
+    assert!(!place.work.path("../outside").exists() && !place.work.path("../../evil").exists());
+}
+
+fn png_header(side: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend([side.to_be_bytes(), side.to_be_bytes()].concat());
+    chunk.extend([8, 2, 0, 0, 0]); // RGB
+    let mut crc = flate2::Crc::new();
+    crc.update(&chunk);
+    let data = b"\x00\x00\x00\x02IDAT\x78\x9c\x00\x00\x00\x00";
+    [&b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"[..], &chunk, &crc.sum().to_be_bytes(), data].concat()
+}
+
+fn jpeg_header(side: u16) -> Vec<u8> {
+    let picture = image::DynamicImage::from(image::RgbImage::new(8, 8));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+    let mut bytes = bytes.into_inner();
+    // The frame header: marker, length, precision, height, width.
+    let frame = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    bytes[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+    bytes[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+    bytes
+}
