@@ -33,8 +33,8 @@ impl Bundled {
     fn bytes(self) -> Option<&'static [u8]> {
         match self {
             Self::DigitClassifier => Some(include_bytes!("../../weights/digit_classifier.safetensors")),
-            Self::VanillaGenerator => None,
-            Self::LsganGenerator => None,
+            Self::VanillaGenerator => Some(include_bytes!("../../weights/generator-vanilla.safetensors")),
+            Self::LsganGenerator => Some(include_bytes!("../../weights/generator-lsgan.safetensors")),
             Self::DcganGenerator => Some(include_bytes!("../../weights/generator-dcgan.safetensors")),
             Self::Encoder => None,
         }
