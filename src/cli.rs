@@ -9,6 +9,7 @@ use clap::{ArgMatches, CommandFactory, Parser, Subcommand};
 use gan::checkpoint;
 use gan::device::DeviceChoice;
 use gan::error::Failure;
+use gan::evaluate::EvaluateConfig;
 use gan::report::{Console, ConsoleOptions};
 use gan::sample::{self, SampleConfig};
 use gan::train::finetune_config::FinetuneConfig;
@@ -85,6 +86,9 @@ enum Command {
     /// Draw from a trained generator
     #[command(args_override_self = true)]
     Sample(SampleConfig),
+    /// Score a generator against real images, or an encoder by its features
+    #[command(args_override_self = true)]
+    Evaluate(EvaluateConfig),
     /// Show what a checkpoint holds
     Inspect {
         /// .safetensors or .pth
@@ -143,7 +147,7 @@ impl Cli {
                     bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));
                 }
                 config.format()?;
-                let source = sample::find(&config, &device)?;
+                let source = sample::find(&config.wanted(), &device)?;
                 console.note(&format!("drawing from {} on {}", source.description, gan::device::name(&device)));
                 let produced = sample::produce(&config, &source, &device, console)?;
                 match (json, config.to_stdout()) {
@@ -152,6 +156,7 @@ impl Cli {
                     (false, false) => console.data_line(&produced.path),
                 }
             }
+            Command::Evaluate(config) => gan::evaluate::evaluate(&config, &device.open()?, json, console),
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

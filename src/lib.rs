@@ -8,6 +8,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod eval;
+pub mod evaluate;
 pub mod layers;
 pub mod losses;
 pub mod models;

@@ -241,6 +241,7 @@ fn record(step: u64) -> GanRecord {
         g_loss: std::f32::consts::LN_2,
         real_score: 0.5,
         fake_score: 0.5,
+        scores: None,
     }
 }
 

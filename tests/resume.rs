@@ -88,6 +88,58 @@ fn dcgan_resumes_with_its_running_statistics() {
 }
 
 #[test]
+fn runs_with_every_flag_against_a_discriminator_resume_too() {
+    let work = Workplace::new();
+    let flags = ["--schedule", "cosine", "--label-smoothing", "0.1", "--r1", "1", "--r1-every", "3"];
+    let flags = [&flags[..], &["--diffaugment", "translation,cutout", "--discriminator-lr", "2e-4"]].concat();
+    work.train("whole", STEPS, &flags);
+    work.train("other", STEPS, &["--schedule", "cosine"]);
+    let begin = [TINY, &["--run", "run", "--steps", STEPS], &flags].concat();
+    stop_after(&work, &begin, 5, libc::SIGKILL);
+    stop_after(&work, &["train-gan", "--resume", "run", "--threads", "1"], 3, libc::SIGINT);
+    work.gan(&["train-gan", "--resume", "run", "--threads", "3"]).assert().success();
+    assert_same_run(&work, "run", "whole");
+    let generator = |run: &str| work.read(&format!("weights/{run}/generator.safetensors"));
+    assert!(generator("other") != generator("whole"));
+}
+
+/// Runs from before these flags have none of them in their configuration.
+#[test]
+fn older_runs_resume_without_the_newer_flags() {
+    let work = Workplace::new();
+    work.train("whole", "8", &[]);
+    work.train("run", "4", &[]);
+    let path = work.path("weights/run/config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for field in ["recipe", "schedule", "label_smoothing", "r1", "r1_every", "diffaugment"] {
+        assert!(config.as_object_mut().unwrap().remove(field).is_some(), "{field}");
+    }
+    std::fs::write(&path, config.to_string()).unwrap();
+    work.gan(&["train-gan", "--resume", "run", "--steps", "8"]).assert().success();
+    let bytes = |run: &str| work.read(&format!("weights/{run}/generator.safetensors"));
+    assert!(bytes("run") == bytes("whole"));
+    let refused = work.gan(&["train-gan", "--resume", "run", "--r1", "1"]).assert().code(2);
+    assert!(String::from_utf8_lossy(&refused.get_output().stderr).contains("--r1 1"));
+}
+
+/// The rates follow the length that the run has while they are used: a run that was raised half-way has had the shorter
+/// one's until then, and goes on with the longer one's.
+#[test]
+fn a_schedule_follows_a_raised_limit() {
+    let work = Workplace::new();
+    let flags = ["--schedule", "linear", "--checkpoint-every", "4"];
+    work.train("whole", "8", &flags);
+    work.train("raised", "4", &flags);
+    work.gan(&["train-gan", "--resume", "raised", "--steps", "8"]).assert().success();
+    let losses = |run: &str| work.metrics(run).iter().map(|record| record["d_loss"].to_string()).collect::<Vec<_>>();
+    let (whole, raised) = (losses("whole"), losses("raised"));
+    assert_eq!(whole.len(), raised.len());
+    // The first step's loss is from before any rate was used; from the third on the shorter run went another way.
+    assert_eq!(whole[0], raised[0]);
+    assert_ne!(whole[3..], raised[3..]);
+}
+
+#[test]
 fn a_raised_limit_goes_on_as_if_it_had_always_been_there() {
     let work = Workplace::new();
     work.train("whole", STEPS, &["--log-every", "5"]);

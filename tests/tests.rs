@@ -22,6 +22,8 @@ mod finetune;
 mod digits;
 // Encoders and their projection head: sizes, names, initial weights.
 mod encoders;
+// `gan evaluate`, and scores during training.
+mod evaluate;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
 // The sources of the CUDA kernels.

@@ -60,6 +60,57 @@ fn a_name_in_use_needs_resume_or_force() {
     assert!(!work.path("weights/run/step-00000002.safetensors").exists(), "force left a checkpoint of the old run");
 }
 
+/// The saved configuration has the values, so that what a later program calls best changes nothing; what was typed wins.
+#[test]
+fn a_recipe_is_saved_as_its_values() {
+    let work = Workplace::new();
+    let config = |run: &str, flags: &[&str]| -> serde_json::Value {
+        work.train(run, "2", flags);
+        serde_json::from_slice(&work.read(&format!("weights/{run}/config.json"))).unwrap()
+    };
+    let (course, best) = (config("course", &[]), config("best", &["--recipe", "best"]));
+    let typed = config("typed", &["--recipe", "best", "--lr", "0.001", "--ema-decay", "0.5", "--schedule", "constant"]);
+    assert_eq!((course["recipe"].as_str(), best["recipe"].as_str()), (Some("course"), Some("best")));
+    for (name, value) in course.as_object().unwrap() {
+        let is_of_a_recipe = ["recipe", "lr", "discriminator_lr", "beta1", "beta2", "schedule", "ema_decay"]
+            .into_iter()
+            .chain(["label_smoothing", "r1", "r1_every", "diffaugment"])
+            .any(|field| field == name);
+        assert!(is_of_a_recipe || best[name] == *value, "{name}");
+    }
+    assert_ne!(best["discriminator_lr"], course["discriminator_lr"]);
+    assert_eq!(
+        (&typed["lr"], &typed["ema_decay"], &typed["schedule"]),
+        (&0.001.into(), &0.5.into(), &"constant".into())
+    );
+    assert_eq!(typed["discriminator_lr"], best["discriminator_lr"]);
+
+    work.gan(&["train-gan", "--resume", "best", "--recipe", "best", "--steps", "4"]).assert().success();
+    assert_eq!(work.metrics("best").len(), 4);
+    let refused = work.gan(&["train-gan", "--resume", "best", "--recipe", "course"]).assert().code(2);
+    assert!(String::from_utf8_lossy(&refused.get_output().stderr).contains("--recipe"));
+}
+
+#[test]
+fn flags_that_cannot_be_meant_are_refused() {
+    let work = Workplace::new();
+    for (flag, value) in [
+        ("--label-smoothing", "1"),
+        ("--label-smoothing", "-0.1"),
+        ("--r1", "-1"),
+        ("--r1", "nan"),
+        ("--r1-every", "0"),
+        ("--diffaugment", "colour"),
+        ("--diffaugment", "none,cutout"),
+        ("--schedule", "steps"),
+    ] {
+        let refused = work.gan(&[TINY, &[&format!("{flag}={value}")]].concat()).assert().code(2);
+        let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        assert!(stderr.contains(flag), "{stderr}");
+    }
+    assert!(!work.path("weights").exists());
+}
+
 #[test]
 fn a_run_that_cannot_begin_leaves_no_trace() {
     let work = Workplace::new();

@@ -69,6 +69,19 @@ pub fn read(path: &Path) -> anyhow::Result<Archive> {
     })
 }
 
+/// Reads a safetensors file that is in memory; `what` names it in errors.
+///
+/// # Errors
+/// [`Failure::Input`] where it is damaged.
+pub fn from_bytes(bytes: &[u8], what: &str) -> anyhow::Result<Archive> {
+    let read = |mut input: &[u8]| {
+        let header = safetensors::read_header(&mut input, bytes.len() as u64)?;
+        let tensors = safetensors::read_tensors(&mut input, &header)?;
+        Ok(Archive { tensors, metadata: header.metadata })
+    };
+    read(bytes).map_err(|error: anyhow::Error| Failure::reading(Path::new(what), format!("{error:#}")).into())
+}
+
 /// Names, shapes, dtypes and metadata, without reading the tensors. A file that this takes may still be refused by
 /// [`read`] where a storage in a `.pth` is damaged.
 ///

@@ -2,6 +2,7 @@
 //!
 //! - [`mod@format`]: [`Archive`], tensors by name with metadata; `read`, `describe`, `write`.
 //! - [`atomic`]: replace a file in one step, so that no crash leaves half of one.
+//! - [`bundled`]: the pretrained weights that are part of the binary.
 //! - [`names`]: does what a file holds fit what a model needs.
 //! - [`room`]: does the disk have room for a run.
 //! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process.
@@ -10,6 +11,7 @@
 //! `objects` and `zip` (state dicts from `torch.save`, read without running any code).
 
 pub mod atomic;
+pub mod bundled;
 mod elements;
 pub mod format;
 pub mod names;
@@ -21,6 +23,7 @@ pub mod run;
 mod safetensors;
 mod zip;
 
-pub use format::{Archive, Container, Description, Signature, describe, read, to_bytes, write};
+pub use bundled::Bundled;
+pub use format::{Archive, Container, Description, Signature, describe, from_bytes, read, to_bytes, write};
 pub use names::{check_names, conform};
 pub use run::{Newest, Run, RunDirectory, runs};

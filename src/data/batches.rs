@@ -72,6 +72,6 @@ impl Batches {
 }
 
 /// 2 * pixel / 255 - 1 for every value of a pixel.
-pub(super) fn normalised() -> [f32; 256] {
+pub fn normalised() -> [f32; 256] {
     std::array::from_fn(|pixel| 2.0 * pixel as f32 / 255.0 - 1.0)
 }

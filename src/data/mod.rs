@@ -16,6 +16,7 @@ pub mod shapes;
 pub mod supply;
 pub mod views;
 pub mod vision;
+pub mod warp;
 
 use std::path::Path;
 

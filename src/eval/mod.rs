@@ -3,14 +3,24 @@
 //! Nothing here depends on the number of threads: rows are independent, and sums over them are added in their order.
 
 pub mod accuracy;
+pub mod classes;
+pub mod distances;
 pub mod embedding;
+pub mod frechet;
+pub mod kid;
 pub mod knn;
+pub mod prdc;
 pub mod projection;
 pub mod tsne;
 
 pub use accuracy::{confusion, predictions, top_k};
+pub use classes::{class_divergence, classes_above, classifier_score, histogram};
+pub use distances::{Nearest, Points, nearest_rows};
 pub use embedding::{alignment, uniformity, unit_rows};
+pub use frechet::{Gaussian, frechet_distance};
+pub use kid::{Kid, KidPlan, kid};
 pub use knn::Knn;
+pub use prdc::{Neighbourhoods, neighbourhoods};
 pub use projection::{Pca, pca};
 pub use tsne::tsne;
 

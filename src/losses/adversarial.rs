@@ -18,13 +18,16 @@ pub enum AdversarialLoss {
 }
 
 impl AdversarialLoss {
-    /// What D minimises, from its scores on real images and on fakes, (N, 1) each. A scalar.
-    pub fn discriminator(self, real_scores: &Tensor, fake_scores: &Tensor) -> Result<Tensor> {
+    /// What D minimises, from its scores on real images and on fakes, (N, 1) each. A scalar. D's target on real images is
+    /// 1 - `smoothing`, on fakes 0: one-sided label smoothing (Salimans et al., 1606.03498, section 3.4). For
+    /// cross-entropy the target is a probability, for least squares a score; G's target stays 1.
+    pub fn discriminator(self, real_scores: &Tensor, fake_scores: &Tensor, smoothing: f64) -> Result<Tensor> {
+        let target = 1.0 - smoothing;
         match self {
             Self::Bce | Self::Minimax => {
-                ops::sum(&bce_with_logits(real_scores, 1.0)?, &bce_with_logits(fake_scores, 0.0)?)
+                ops::sum(&bce_with_logits(real_scores, target)?, &bce_with_logits(fake_scores, 0.0)?)
             }
-            Self::Ls => ops::sum(&half_mean_square(real_scores, 1.0)?, &half_mean_square(fake_scores, 0.0)?),
+            Self::Ls => ops::sum(&half_mean_square(real_scores, target)?, &half_mean_square(fake_scores, 0.0)?),
         }
     }
 
@@ -34,6 +37,15 @@ impl AdversarialLoss {
             Self::Bce => bce_with_logits(fake_scores, 1.0),
             Self::Ls => half_mean_square(fake_scores, 1.0),
             Self::Minimax => bce_with_logits(fake_scores, 0.0)?.neg(),
+        }
+    }
+
+    /// The loss of a discriminator that knows every image, the least there is: the entropy of its targets.
+    pub fn least(self, smoothing: f64) -> f64 {
+        let of = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+        match self {
+            Self::Bce | Self::Minimax => of(smoothing) + of(1.0 - smoothing),
+            Self::Ls => 0.0,
         }
     }
 
@@ -91,10 +103,31 @@ mod tests {
     #[test]
     fn the_assignments_values_come_out() {
         let (real, fake) = (scores(&REAL), scores(&FAKE));
-        assert_close(AdversarialLoss::Bce.discriminator(&real, &fake).unwrap(), 1.84239839);
+        assert_close(AdversarialLoss::Bce.discriminator(&real, &fake, 0.0).unwrap(), 1.84239839);
         assert_close(AdversarialLoss::Bce.generator(&fake).unwrap(), 0.7712862);
-        assert_close(AdversarialLoss::Ls.discriminator(&real, &fake).unwrap(), 1.87702936);
+        assert_close(AdversarialLoss::Ls.discriminator(&real, &fake, 0.0).unwrap(), 1.87702936);
         assert_close(AdversarialLoss::Ls.generator(&fake).unwrap(), 0.81695479);
+    }
+
+    /// Smoothed targets, from the definitions in f64.
+    #[test]
+    fn smoothing_moves_the_target_of_real_images_alone() {
+        let (real, fake) = (scores(&REAL), scores(&FAKE));
+        let mean = |scores: &[f64], of: &dyn Fn(f64) -> f64| scores.iter().map(|&s| of(s)).sum::<f64>() / 10.0;
+        let log_sigmoid = |s: f64| -(1.0 + (-s).exp()).ln();
+        for smoothing in [0.0, 0.1, 0.3] {
+            let target = 1.0 - smoothing;
+            let bce = -mean(&REAL, &|s| target * log_sigmoid(s) + smoothing * log_sigmoid(-s))
+                - mean(&FAKE, &|s| log_sigmoid(-s));
+            assert_close(AdversarialLoss::Bce.discriminator(&real, &fake, smoothing).unwrap(), bce);
+            let ls = mean(&REAL, &|s| (s - target).powi(2) / 2.0) + mean(&FAKE, &|s| s * s / 2.0);
+            assert_close(AdversarialLoss::Ls.discriminator(&real, &fake, smoothing).unwrap(), ls);
+        }
+        // Nothing is less than what the best score has.
+        let best = scores(&[(0.9f64 / 0.1).ln()]);
+        let sure = scores(&[-1e4]);
+        assert_close(AdversarialLoss::Bce.discriminator(&best, &sure, 0.1).unwrap(), AdversarialLoss::Bce.least(0.1));
+        assert_eq!(AdversarialLoss::Bce.least(0.0), 0.0);
     }
 
     /// The original generator loss in f64: mean(log(1 - σ(s))).
@@ -125,7 +158,7 @@ mod tests {
         for loss in [AdversarialLoss::Bce, AdversarialLoss::Ls, AdversarialLoss::Minimax] {
             let real = Var::from_tensor(&scores(&[-1e4, 1e4])).unwrap();
             let fake = Var::from_tensor(&scores(&[1e4, -1e4])).unwrap();
-            for value in [loss.discriminator(&real, &fake).unwrap(), loss.generator(&fake).unwrap()] {
+            for value in [loss.discriminator(&real, &fake, 0.0).unwrap(), loss.generator(&fake).unwrap()] {
                 assert!(value.to_scalar::<f32>().unwrap().is_finite(), "{loss:?}");
                 let gradients = value.backward().unwrap();
                 for scores in [&real, &fake].into_iter().filter_map(|scores| gradients.get(scores)) {

@@ -2,4 +2,5 @@
 
 pub mod adversarial;
 pub mod classification;
+pub mod gradient_penalty;
 pub mod nt_xent;

@@ -2,8 +2,10 @@
 //! `nn.Sequential` lists. Models know no loss and no data.
 //!
 //! Those of the GANs take images (N, 28, 28, 1) in [-1, 1] and latents (N, Z), those of SimCLR pictures (N, 32, 32, 3).
+//! The digit classifier, which is of no assignment, judges generators.
 
 mod dcgan;
+mod digit_classifier;
 mod mlp;
 mod resnet;
 mod simclr;
@@ -13,6 +15,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 pub use dcgan::{DcganDiscriminator, DcganGenerator};
+pub use digit_classifier::{CLASSES, DigitClassifier, FEATURES};
 pub use mlp::{MlpDiscriminator, MlpGenerator};
 pub use resnet::{Encoder, EncoderArchitecture};
 pub use simclr::{EMBEDDING, ProjectionHead, linear_classifier};

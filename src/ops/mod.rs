@@ -23,6 +23,7 @@ mod conv_transpose2d;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
+mod diffaugment;
 mod layout;
 mod lerp;
 mod linear;
@@ -39,6 +40,7 @@ mod sgd;
 mod simd;
 mod storage;
 mod tape;
+mod to_length;
 mod window;
 mod winograd;
 
@@ -49,6 +51,7 @@ pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, track_s
 pub use conv_transpose2d::conv_transpose2d;
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
+pub use diffaugment::{DRAWN, Draw, diffaugment};
 pub use layout::{channels_first, channels_last};
 pub use lerp::lerp_in_place;
 pub use linear::linear;
@@ -61,6 +64,7 @@ pub use repeated::Repeated;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
 pub use tape::{backward, inference, precision, reshape, rows, sum, training_step};
+pub use to_length::to_length;
 // For kernels on plain memory elsewhere: the augmentation's.
 pub(crate) use parallel::scratch;
 pub(crate) use simd::vectorised;
@@ -86,10 +90,12 @@ pub mod naive {
     pub use super::conv_transpose2d::naive as conv_transpose2d;
     pub use super::conv2d::naive as conv2d;
     pub use super::cross_entropy::naive as cross_entropy;
+    pub use super::diffaugment::naive as diffaugment;
     pub use super::linear::naive as linear;
     pub use super::max_pool2d::naive as max_pool2d;
     pub use super::mean_pool2d::naive as mean_pool2d;
     pub use super::nt_xent::{naive as nt_xent, normalised};
     pub use super::score_loss::{naive_bce_with_logits as bce_with_logits, naive_half_mean_square as half_mean_square};
     pub use super::sgd::naive as sgd_step;
+    pub use super::to_length::naive as to_length;
 }

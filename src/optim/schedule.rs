@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub enum Decay {
     /// Down to 0 along half a cosine (Loshchilov and Hutter, 1608.03983, without restarts)
     Cosine,
+    /// Down to 0 along a line
+    Linear,
     /// Stays
     Constant,
 }
@@ -32,7 +34,8 @@ impl Schedule {
         let (done, all) = (step - self.warmup_steps, self.steps.saturating_sub(self.warmup_steps).max(1));
         match self.decay {
             Decay::Constant => self.peak,
-            Decay::Cosine if done >= all => 0.0,
+            Decay::Cosine | Decay::Linear if done >= all => 0.0,
+            Decay::Linear => self.peak * ((all - done) as f64 / all as f64),
             // libm's cosine has the same bits on every machine, and so have the weights that it leads to.
             Decay::Cosine => 0.5 * self.peak * (1.0 + libm::cos(std::f64::consts::PI * done as f64 / all as f64)),
         }
@@ -56,6 +59,12 @@ mod tests {
         assert_eq!(schedule.rate(12), 0.0);
         let constant = Schedule { decay: Decay::Constant, ..schedule };
         assert_eq!((constant.rate(3), constant.rate(11), constant.rate(100)), (0.4, 0.4, 0.4));
+        // torch.optim.lr_scheduler.LinearLR(start_factor=1, end_factor=0, total_iters=8)
+        let linear = Schedule { decay: Decay::Linear, ..schedule };
+        let expected = [0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.0];
+        for (done, expected) in (4..).zip(expected) {
+            assert!((linear.rate(done) - expected).abs() < 1e-12, "step {done}: {}", linear.rate(done));
+        }
         let short = Schedule { warmup_steps: 100, ..schedule };
         assert!(short.rate(11) < 0.05, "a run shorter than its warm-up never gets to the peak");
     }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::scores::Scores;
+
 /// A logged step of GAN training.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct GanRecord {
@@ -26,6 +28,9 @@ pub struct GanRecord {
     /// The same on fakes.
     #[serde(deserialize_with = "number_or_null")]
     pub fake_score: f32,
+    /// At steps that were evaluated.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
 }
 
 /// A logged step of SimCLR pretraining.

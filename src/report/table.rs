@@ -5,9 +5,9 @@ use super::records::ProbeRow;
 
 /// The rows under their names, aligned: words to the left, numbers to the right. No line break at the end.
 pub fn probe_table(rows: &[ProbeRow]) -> String {
-    let mut table = vec![["encoder", "mode", "labels", "top-1", "top-5", "kNN", "seconds"].map(String::from)];
+    let mut table = vec![["encoder", "mode", "labels", "top-1", "top-5", "kNN", "seconds"].map(String::from).to_vec()];
     table.extend(rows.iter().map(|row| {
-        [
+        vec![
             row.encoder.clone(),
             row.mode.clone(),
             grouped(row.labels as f64),
@@ -21,10 +21,13 @@ pub fn probe_table(rows: &[ProbeRow]) -> String {
 }
 
 /// Lines of cells two spaces apart, the first `words` columns to the left, the others to the right.
-fn aligned<const COLUMNS: usize>(table: &[[String; COLUMNS]], words: usize) -> String {
-    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
-    let line = |row: &[String; COLUMNS]| {
+pub(super) fn aligned(table: &[Vec<String>], words: usize) -> String {
+    let columns = table.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        table.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column < words {
             true => format!("{cell:<width$}"),
             false => format!("{cell:>width$}"),

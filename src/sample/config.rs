@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::Wanted;
 use crate::error::Failure;
 use crate::models::Architecture;
 
@@ -31,12 +32,13 @@ pub enum Format {
 /// Which generator, which latents, what to write.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SampleConfig {
-    /// The model; without --weights, the newest run of this model is taken, or of any
+    /// The model; without --weights, the newest run of this model is taken, or of any, and where there is none the bundled
+    /// generator
     #[arg(long, value_enum)]
     pub model: Option<Architecture>,
 
-    /// A generator, a checkpoint or a run's directory, .safetensors or .pth
-    #[arg(long, value_name = "FILE|DIR")]
+    /// A generator, a checkpoint or a run's directory, .safetensors or .pth; or `bundled`, the weights that come with gan
+    #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
     /// Where runs keep their weights
@@ -120,6 +122,11 @@ impl SampleConfig {
             ))),
             _ => Ok(named),
         }
+    }
+
+    /// Which generator.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted { model: self.model, weights: self.weights.as_deref(), weights_dir: &self.weights_dir, raw: self.raw }
     }
 
     pub fn to_stdout(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Pictures from a generator: what `gan sample` does, and the grids of a training run.
 
 mod config;
+mod images;
 mod latents;
 mod npy;
 mod output;
@@ -13,9 +14,10 @@ use crate::models::{Generator, IMAGE_SIZE};
 use crate::ops;
 
 pub use config::{Format, Interpolation, SampleConfig};
+pub use images::read_images;
 pub use latents::{Latents, latents};
 pub use output::{Produced, produce};
-pub use source::{Source, find};
+pub use source::{BUNDLED, Source, Wanted, find};
 
 /// Values an image.
 const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;

@@ -3,7 +3,13 @@
 //! The header is a Python literal of three entries. Parsers of such literals take exponential time over nested brackets
 //! and overflow over shapes; this one knows the three entries and nothing else.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use anyhow::bail;
+
+use crate::error::{Failure, legible};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy itself refuses longer ones by default (10,000).
@@ -11,15 +17,46 @@ const LONGEST_HEADER: usize = 1 << 16;
 
 /// What a file says of itself before the data.
 #[derive(Debug, PartialEq)]
-pub struct Header {
+struct Header {
     /// As it stands there: `<f4`.
-    pub descr: String,
-    pub fortran_order: bool,
-    pub shape: Vec<u64>,
+    descr: String,
+    fortran_order: bool,
+    shape: Vec<u64>,
+}
+
+/// Reads a .npy of f32 or f64, row after row. `check` says what is wrong with a shape; it is asked before
+/// anything is read. A file that is damaged or of another kind, or that holds NaN or infinity, is [`Failure::Input`].
+pub fn read(path: &Path, check: impl Fn(&[u64]) -> Result<(), String>) -> anyhow::Result<Vec<f32>> {
+    let damaged = |what: String| Failure::reading(path, what);
+    let file = File::open(path).map_err(|error| damaged(error.to_string()))?;
+    let bytes = file.metadata().map_err(|error| damaged(error.to_string()))?.len();
+    let mut input = BufReader::new(file);
+    let header = read_header(&mut input).map_err(|error| damaged(format!("not a .npy file: {error}")))?;
+    let header = header.ok_or_else(|| damaged("not a .npy file of plain numbers".into()))?;
+    let Header { descr, fortran_order, shape } = header;
+    check(&shape).map_err(damaged)?;
+    // A header may claim any shape: nothing is allocated for numbers that the file has no bytes for.
+    let width = if descr.ends_with("f8") { 8 } else { 4 };
+    let need = shape.iter().try_fold(width, |need: u64, size| need.checked_mul(*size));
+    let Some(need) = need.filter(|need| *need <= bytes) else {
+        bail!(damaged(format!("its header claims {shape:?}, more than its {bytes} bytes hold")));
+    };
+    if fortran_order && shape.iter().filter(|size| **size > 1).count() > 1 {
+        bail!(damaged("stored column by column; save it with numpy.ascontiguousarray".into()));
+    }
+    let mut data = vec![0; need as usize];
+    input.read_exact(&mut data).map_err(|error| damaged(format!("its data is damaged: {error}")))?;
+    let Some(values) = floats(&descr, &data) else {
+        bail!(damaged(format!("holds {}; expected f32 or f64", legible(&descr))));
+    };
+    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        bail!(damaged(format!("holds {value}; expected finite numbers")));
+    }
+    Ok(values)
 }
 
 /// Reads the header; `None` where there is none of an array of plain numbers. `input` is left at the first byte of data.
-pub fn read_header(input: &mut impl Read) -> io::Result<Option<Header>> {
+fn read_header(input: &mut impl Read) -> io::Result<Option<Header>> {
     let mut start = [0; 8];
     input.read_exact(&mut start)?;
     if !start.starts_with(MAGIC) {
@@ -47,7 +84,7 @@ pub fn read_header(input: &mut impl Read) -> io::Result<Option<Header>> {
 }
 
 /// Numbers of type `descr`, as f32; `None` where that is neither f32 nor f64.
-pub fn floats(descr: &str, bytes: &[u8]) -> Option<Vec<f32>> {
+fn floats(descr: &str, bytes: &[u8]) -> Option<Vec<f32>> {
     let (order, kind) = descr.split_at_checked(1)?;
     let is_big = match order {
         "<" => false,
@@ -126,7 +163,7 @@ mod tests {
         let header = parse("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }          \n").unwrap();
         assert_eq!(header, Header { descr: "<f4".into(), fortran_order: false, shape: vec![2, 3] });
         assert_eq!(parse("{'shape': (7,), 'fortran_order': True, 'descr': '>f8'}").unwrap().shape, [7]);
-        assert_eq!(parse("{'descr': '<f4', 'fortran_order': False, 'shape': ()}").unwrap().shape, []);
+        assert_eq!(parse("{'descr': '<f4', 'fortran_order': False, 'shape': ()}").unwrap().shape, [0u64; 0]);
     }
 
     #[test]

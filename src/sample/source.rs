@@ -4,34 +4,49 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
-use super::SampleConfig;
-use crate::checkpoint;
+use crate::checkpoint::{self, Archive, Bundled};
 use crate::error::Failure;
 use crate::models::{Architecture, Generator};
 use crate::params::Parameters;
+use crate::train::run::{CONFIG, saved_text};
 
 /// A generator ready to draw, and where it came from.
 #[derive(Debug)]
 pub struct Source {
     pub generator: Generator,
     pub latent_dim: usize,
+    /// Its file; of bundled weights, their name.
     pub path: PathBuf,
+    /// The data set that it was trained on, where the file says so.
+    pub data: Option<String>,
     /// What the file is, in words for stderr.
     pub description: String,
 }
 
-/// Finds the generator: `--weights`, else the newest run of the model under the weights directory.
-pub fn find(config: &SampleConfig, device: &Device) -> anyhow::Result<Source> {
-    let path = match &config.weights {
-        Some(path) if path.is_dir() => in_directory(path, config.raw)?.ok_or_else(|| {
-            Failure::reading(path, "holds no generator; expected generator_ema.safetensors or generator.safetensors")
-        })?,
-        Some(path) => path.clone(),
-        None => newest_run(config)?,
-    };
-    let tensors = generator_tensors(checkpoint::read(&path)?.tensors, config.raw);
+/// Which generator is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Of whichever model, if none is named.
+    pub model: Option<Architecture>,
+    /// A file, the directory of a run, or [`BUNDLED`].
+    pub weights: Option<&'a Path>,
+    /// Where runs are looked for.
+    pub weights_dir: &'a Path,
+    /// As it was trained, not its average.
+    pub raw: bool,
+}
+
+/// What `--weights` says to have the pretrained weights although there are runs; a file of that name is `./bundled`.
+pub const BUNDLED: &str = "bundled";
+
+/// Finds the generator: the named weights, else the newest run of the model under the weights directory, else the
+/// pretrained weights that come with the program.
+pub fn find(wanted: &Wanted, device: &Device) -> anyhow::Result<Source> {
+    let (path, archive) = read(wanted)?;
+    let data = archive.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
+    let tensors = generator_tensors(archive.tensors, wanted.raw);
     let (architecture, latent_dim) = recognise(&tensors, &path)?;
-    if let Some(model) = config.model {
+    if let Some(model) = wanted.model {
         let same_networks = matches!(architecture, Architecture::Dcgan) == matches!(model, Architecture::Dcgan);
         if !same_networks {
             bail!(Failure::reading(
@@ -47,7 +62,37 @@ pub fn find(config: &SampleConfig, device: &Device) -> anyhow::Result<Source> {
     parameters.load(&tensors).with_context(|| what.clone())?;
     // Frozen, so that drawing keeps no graph.
     let generator = Generator::new(architecture, latent_dim, parameters.frozen())?;
-    Ok(Source { generator, latent_dim, description: what, path })
+    Ok(Source { generator, latent_dim, description: what, path, data })
+}
+
+fn read(wanted: &Wanted) -> anyhow::Result<(PathBuf, Archive)> {
+    let path = match wanted.weights {
+        Some(path) if path == Path::new(BUNDLED) => None,
+        Some(path) if path.is_dir() => Some(in_directory(path, wanted.raw).ok_or_else(|| {
+            Failure::reading(path, "holds no generator; expected generator_ema.safetensors or generator.safetensors")
+        })?),
+        Some(path) => Some(path.to_path_buf()),
+        None => newest_run(wanted),
+    };
+    if let Some(path) = path {
+        let archive = checkpoint::read(&path)?;
+        return Ok((path, archive));
+    }
+    let model = wanted.model.unwrap_or(Architecture::Dcgan);
+    let bundled = match model {
+        Architecture::Vanilla => Bundled::VanillaGenerator,
+        Architecture::Lsgan => Bundled::LsganGenerator,
+        Architecture::Dcgan => Bundled::DcganGenerator,
+    };
+    match bundled.read() {
+        Some(archive) => Ok((bundled.name().into(), archive?)),
+        None => bail!(Failure::Input(format!(
+            "no trained {}generator under {}\ntrain one with `gan train-gan --model {}`, or name a file with --weights",
+            wanted.model.map_or(String::new(), |model| format!("{} ", model.name())),
+            wanted.weights_dir.display(),
+            model.name(),
+        ))),
+    }
 }
 
 fn family(architecture: Architecture) -> &'static str {
@@ -58,26 +103,18 @@ fn family(architecture: Architecture) -> &'static str {
 }
 
 /// The generator's file in the directory of a run, best first.
-fn in_directory(directory: &Path, raw: bool) -> anyhow::Result<Option<PathBuf>> {
+fn in_directory(directory: &Path, raw: bool) -> Option<PathBuf> {
     let names: &[&str] =
         if raw { &["generator.safetensors"] } else { &["generator_ema.safetensors", "generator.safetensors"] };
-    Ok(names.iter().map(|name| directory.join(name)).find(|path| path.is_file()))
+    names.iter().map(|name| directory.join(name)).find(|path| path.is_file())
 }
 
-fn newest_run(config: &SampleConfig) -> anyhow::Result<PathBuf> {
-    for run in checkpoint::runs(&config.weights_dir) {
-        let model = model_of(&run.weights);
-        let wanted = model.is_some() && config.model.is_none_or(|wanted| model == Some(wanted));
-        if let (true, Some(path)) = (wanted, in_directory(&run.weights, config.raw)?) {
-            return Ok(path);
-        }
-    }
-    let model = config.model.map_or("dcgan", Architecture::name);
-    bail!(Failure::Input(format!(
-        "no trained {}generator under {}\ntrain one with `gan train-gan --model {model}`, or name a file with --weights",
-        config.model.map_or(String::new(), |model| format!("{} ", model.name())),
-        config.weights_dir.display(),
-    )))
+fn newest_run(wanted: &Wanted) -> Option<PathBuf> {
+    checkpoint::runs(wanted.weights_dir).into_iter().find_map(|run| {
+        let model = model_of(&run.weights)?;
+        let fits = wanted.model.is_none_or(|wanted| wanted == model);
+        in_directory(&run.weights, wanted.raw).filter(|_| fits)
+    })
 }
 
 /// The model that a run's saved configuration names.

@@ -1,11 +1,13 @@
 //! The two networks with everything that a step changes: weights, moments, batch-norm statistics, averages.
 
 use anyhow::Context;
-use candle_core::{Device, ModuleT, Result, Tensor, bail};
+use candle_core::{Device, ModuleT, Result, Tensor, Var, bail};
 
+use super::diffaugment::DiffAugment;
 use super::gan_config::GanConfig;
 use super::state::{Parts, Tensors, joined, misfit};
 use crate::losses::adversarial::AdversarialLoss;
+use crate::losses::gradient_penalty::{mean_square_slope, steepest_steps};
 use crate::models::{Discriminator, Generator};
 use crate::ops::{self, Precision};
 use crate::optim::{Adam, WeightAverage};
@@ -24,16 +26,49 @@ pub struct Adversaries {
     average: Option<WeightAverage>,
     discriminator_adam: Adam,
     generator_adam: Adam,
+    /// The configured learning rates of the two.
+    rates: [f64; 2],
     loss: AdversarialLoss,
-    steps: ops::Repeated<StepOutcome>,
+    label_smoothing: f64,
+    penalty: Penalty,
+    diffaugment: DiffAugment,
+    /// Without the penalty and with it.
+    steps: [ops::Repeated<StepOutcome>; 2],
     precision: Precision,
+}
+
+/// R1: its weight in a step that has it, and how often that is.
+#[derive(Clone, Copy, Debug)]
+struct Penalty {
+    weight: f64,
+    every: u64,
+}
+
+impl Penalty {
+    /// Whether the step after `steps` others has it.
+    fn is_due(&self, steps: u64) -> bool {
+        self.weight > 0.0 && steps.is_multiple_of(self.every)
+    }
+}
+
+/// What a step is made of.
+#[derive(Clone, Debug)]
+pub struct StepInputs {
+    /// The real batch, (N, 28, 28, 1).
+    pub real: Tensor,
+    /// For D's fakes and for G's, (N, Z) each.
+    pub latents: [Tensor; 2],
+    /// How D sees the real images, its fakes and G's, (3N, 4) in i64, where the configuration asks for that.
+    pub draws: Option<Tensor>,
+    /// By what the learning rates are multiplied.
+    pub rate: f64,
 }
 
 /// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step, and
 /// before the next step, which on CUDA overwrites it.
 #[derive(Clone, Debug)]
 pub struct StepOutcome {
-    /// D's loss before its update. A scalar.
+    /// D's loss before its update, without a penalty. A scalar.
     pub d_loss: Tensor,
     /// G's loss before its update. A scalar.
     pub g_loss: Tensor,
@@ -41,7 +76,7 @@ pub struct StepOutcome {
     pub real_scores: Tensor,
     /// D's scores of the fakes it was trained on, (N, 1).
     pub fake_scores: Tensor,
-    /// Those fakes, (N, 28, 28, 1).
+    /// Those fakes, (N, 28, 28, 1), as they were drawn.
     pub fakes: Tensor,
 }
 
@@ -63,6 +98,7 @@ impl Adversaries {
         Ok(Self {
             discriminator_adam: Adam::new(discriminator_parameters.trainable(), config.discriminator_adam())?,
             generator_adam: Adam::new(generator_parameters.trainable(), config.generator_adam())?,
+            rates: [config.discriminator_adam().lr, config.generator_adam().lr],
             discriminator,
             critic,
             generator,
@@ -71,43 +107,80 @@ impl Adversaries {
             generator_parameters,
             average,
             loss: config.loss(),
-            steps: ops::Repeated::default(),
+            label_smoothing: config.label_smoothing,
+            penalty: Penalty { weight: config.r1 * config.r1_every as f64, every: config.r1_every },
+            diffaugment: config.diffaugment,
+            steps: Default::default(),
             precision: config.precision,
         })
     }
 
-    /// One step: D on a real batch (N, 28, 28, 1) and a detached fake batch, then G on a fresh fake batch. Latents are
-    /// (N, Z) each.
+    /// One step at the configured learning rates on a real batch (N, 28, 28, 1), with latents (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
-        self.discriminator_adam.prepare()?;
-        self.generator_adam.prepare()?;
+        let latents = [d_latents, g_latents].map(Tensor::clone);
+        self.step_on(&StepInputs { real: real.clone(), latents, draws: None, rate: 1.0 })
+    }
+
+    /// One step: D on a real batch and a detached fake batch, then G on a fresh fake batch.
+    pub fn step_on(&mut self, inputs: &StepInputs) -> Result<StepOutcome> {
+        let StepInputs { real, latents: [d_latents, g_latents], draws, rate } = inputs;
+        let is_penalised = self.penalty.is_due(self.generator_adam.steps());
+        self.discriminator_adam.prepare_at(self.rates[0] * rate)?;
+        self.generator_adam.prepare_at(self.rates[1] * rate)?;
         if let Some(average) = &mut self.average {
             average.prepare(self.generator_adam.steps())?;
         }
-        let mut steps = std::mem::take(&mut self.steps);
-        let inputs = [real, d_latents, g_latents].map(Tensor::clone);
+        let mut inputs = vec![real.clone(), d_latents.clone(), g_latents.clone()];
+        match (self.diffaugment.is_on(), draws) {
+            (true, Some(draws)) => inputs.push(draws.clone()),
+            (false, None) => {}
+            _ => bail!("draws of an augmentation come with {:?} and only then", self.diffaugment),
+        }
+        let mut steps = std::mem::take(&mut self.steps[usize::from(is_penalised)]);
         let outcome = steps.run(&inputs, |inputs| match inputs {
-            [real, d_latents, g_latents] => self.compute(real, d_latents, g_latents),
-            _ => bail!("a step has three inputs"),
+            [real, d_latents, g_latents, draws @ ..] => {
+                self.compute(real, [d_latents, g_latents], draws.first(), is_penalised)
+            }
+            _ => bail!("a step has three inputs or four"),
         });
-        self.steps = steps;
+        self.steps[usize::from(is_penalised)] = steps;
         outcome
     }
 
     /// What the device does in a step.
-    fn compute(&self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
+    fn compute(
+        &self,
+        real: &Tensor,
+        [d_latents, g_latents]: [&Tensor; 2],
+        draws: Option<&Tensor>,
+        is_penalised: bool,
+    ) -> Result<StepOutcome> {
         ops::training_step(self.precision, || {
             let count = real.dim(0)?;
+            let seen = |images: &Tensor, part: usize| match draws {
+                Some(draws) => self.diffaugment.apply(images, &draws.narrow(0, part * count, count)?),
+                None => Ok(images.clone()),
+            };
+            let real = seen(real, 0)?; // (N, 28, 28, 1)
             let fakes = ops::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
-            // One pass for both: no layer of a discriminator looks across the images of a batch.
-            let both = Tensor::cat(&[real, &fakes], 0)?; // (2N, 28, 28, 1)
-            let scores = self.discriminator.forward_t(&both, true)?; // (2N, 1)
-            let (real_scores, fake_scores) = (ops::rows(&scores, 0, count)?, ops::rows(&scores, count, count)?); // (N, 1) each
-            let d_loss = self.loss.discriminator(&real_scores, &fake_scores)?;
-            self.discriminator_adam.apply(&ops::backward(&d_loss)?)?;
+            // One pass for all: no layer of a discriminator looks across the images of a batch.
+            let mut images = vec![real.clone(), seen(&fakes, 1)?];
+            if is_penalised {
+                let steps = steepest_steps(&self.slopes(&real)?)?; // (N, 28, 28, 1)
+                images.extend([(&real + &steps)?, (&real - &steps)?]);
+            }
+            let scores = self.discriminator.forward_t(&Tensor::cat(&images, 0)?, true)?; // (2N, 1) or (4N, 1)
+            let of = |part: usize| ops::rows(&scores, part * count, count); // (N, 1)
+            let (real_scores, fake_scores) = (of(0)?, of(1)?);
+            let d_loss = self.loss.discriminator(&real_scores, &fake_scores, self.label_smoothing)?;
+            let minimised = match is_penalised {
+                true => ops::sum(&d_loss, &mean_square_slope(&of(2)?, &of(3)?, self.penalty.weight)?)?,
+                false => d_loss.clone(),
+            };
+            self.discriminator_adam.apply(&ops::backward(&minimised)?)?;
 
             let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
-            let g_loss = self.loss.generator(&self.critic.forward_t(&fresh_fakes, true)?)?;
+            let g_loss = self.loss.generator(&self.critic.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
             self.generator_adam.apply(&ops::backward(&g_loss)?)?;
 
             if let Some(average) = &self.average {
@@ -121,6 +194,17 @@ impl Adversaries {
                 fakes,
             })
         })
+    }
+
+    /// The gradient of each image's score in its pixels, (N, 28, 28, 1) as the images.
+    fn slopes(&self, images: &Tensor) -> Result<Tensor> {
+        let images = Var::from_tensor(images)?;
+        let scores = self.critic.forward_t(&images, true)?; // (N, 1)
+        // From a gradient of ones for each of the scores, the gradient of their sum.
+        match ops::backward(&scores)?.remove(&images) {
+            Some(slopes) => Ok(slopes),
+            None => bail!("D's scores do not depend on its images"),
+        }
     }
 
     /// The generator to look at and to sample from: the averaged one where it is kept.

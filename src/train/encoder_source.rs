@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use candle_core::Device;
 
-use super::run::CONFIG;
+use super::run::{CONFIG, saved_text};
 use super::state::Tensors;
-use crate::checkpoint::{self, Signature};
+use crate::checkpoint::{self, Archive, Bundled, Signature};
 use crate::error::Failure;
 use crate::models::{Encoder, EncoderArchitecture};
 use crate::params::Parameters;
+use crate::sample::BUNDLED;
 
 /// The file of a run that holds its encoder.
-const ENCODER: &str = "encoder.safetensors";
+pub const ENCODER: &str = "encoder.safetensors";
 
 /// Counters that the profiler thop leaves in state dicts, the course's pretrained one among them.
 const PROFILED: [&str; 2] = ["total_ops", "total_params"];
@@ -37,38 +38,45 @@ pub fn fresh(architecture: EncoderArchitecture, seed: u64, device: &Device) -> c
     Ok(parameters)
 }
 
-/// Finds the encoder: `weights` (a file, or the directory of a run), else the newest run under `weights_dir` that has one,
-/// of `wanted` where that is given. [`Failure::Input`] where there is none or it is something else.
+/// Finds the encoder: `weights` (a file, the directory of a run, or [`BUNDLED`]), else the newest run under `weights_dir`
+/// that has one, of `wanted` where that is given, else the pretrained one that comes with the program. [`Failure::Input`] where there is none or it is something else.
 pub fn find(
     weights: Option<&Path>,
     wanted: Option<EncoderArchitecture>,
     weights_dir: &Path,
 ) -> anyhow::Result<EncoderSource> {
-    let path = match weights {
-        Some(path) if path.is_dir() => Some(path.join(ENCODER))
-            .filter(|file| file.is_file())
-            .ok_or_else(|| Failure::reading(path, format!("holds no encoder; expected {ENCODER}")))?,
-        Some(path) => path.to_path_buf(),
-        None => newest_run(wanted, weights_dir)?,
-    };
-    let archive = checkpoint::read(&path)?;
+    let (path, archive) = read(weights, wanted, weights_dir)?;
     let tensors = encoder_tensors(archive.tensors);
     let architecture = recognise(&tensors, wanted, &path)?;
     let signature = signature(architecture)?;
     let what = format!("{}: the {} encoder", path.display(), architecture.name());
     let tensors = checkpoint::conform(&tensors, &signature, &what)?;
-    let data = archive.metadata.get(CONFIG).and_then(|config| data_of(config));
+    let data = archive.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
     Ok(EncoderSource { architecture, name: name_of(&path), path, tensors, data })
 }
 
-fn newest_run(wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> anyhow::Result<PathBuf> {
-    for run in checkpoint::runs(weights_dir) {
-        let file = run.weights.join(ENCODER);
-        let config = std::fs::read_to_string(run.weights.join("config.json")).unwrap_or_default();
-        let is_wanted = wanted.is_none_or(|wanted| field(&config, "encoder").as_deref() == Some(wanted.name()));
-        if is_wanted && file.is_file() {
-            return Ok(file);
-        }
+fn read(
+    weights: Option<&Path>,
+    wanted: Option<EncoderArchitecture>,
+    weights_dir: &Path,
+) -> anyhow::Result<(PathBuf, Archive)> {
+    let path = match weights {
+        Some(path) if path == Path::new(BUNDLED) => None,
+        Some(path) if path.is_dir() => Some(
+            Some(path.join(ENCODER))
+                .filter(|file| file.is_file())
+                .ok_or_else(|| Failure::reading(path, format!("holds no encoder; expected {ENCODER}")))?,
+        ),
+        Some(path) => Some(path.to_path_buf()),
+        None => newest_run(wanted, weights_dir),
+    };
+    if let Some(path) = path {
+        let archive = checkpoint::read(&path)?;
+        return Ok((path, archive));
+    }
+    let is_bundled = wanted.is_none_or(|wanted| wanted == EncoderArchitecture::Resnet9);
+    if let Some(archive) = Bundled::Encoder.read().filter(|_| is_bundled) {
+        return Ok((BUNDLED.into(), archive?));
     }
     let flag = wanted.map(|wanted| format!(" --encoder {}", wanted.name())).unwrap_or_default();
     bail!(Failure::Input(format!(
@@ -78,14 +86,12 @@ fn newest_run(wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> anyhow
     )))
 }
 
-/// A text field of a saved configuration.
-fn field(config: &str, name: &str) -> Option<String> {
-    let config: serde_json::Value = serde_json::from_str(config).ok()?;
-    config.get(name)?.as_str().map(str::to_string)
-}
-
-fn data_of(config: &str) -> Option<String> {
-    field(config, "data")
+fn newest_run(wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> Option<PathBuf> {
+    checkpoint::runs(weights_dir).into_iter().map(|run| run.weights).find_map(|weights| {
+        let config = std::fs::read_to_string(weights.join("config.json")).unwrap_or_default();
+        let is_wanted = wanted.is_none_or(|wanted| saved_text(&config, "encoder").as_deref() == Some(wanted.name()));
+        Some(weights.join(ENCODER)).filter(|file| is_wanted && file.is_file())
+    })
 }
 
 /// `weights/NAME/encoder.safetensors` is of the run NAME; any other file is called after itself.

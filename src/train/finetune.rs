@@ -303,7 +303,7 @@ impl<'a> Tuning<'a> {
             return Ok(Some(ProbeBatches::views(labelled, config, step, &self.device)?));
         }
         let Some(features) = self.features(probe, &labelled, stop)? else { return Ok(None) };
-        Ok(Some(ProbeBatches::features(labelled, config, features)?))
+        Ok(Some(ProbeBatches::features(labelled, config.batch_size, config.seed, features)?))
     }
 
     /// h and scores of the test images, and the kNN accuracy asked of the labelled images; `None` where a signal came.

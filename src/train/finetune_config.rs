@@ -28,9 +28,9 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// The pretrained encoder: a file (ours, or PyTorch's .pth), a checkpoint or the directory of a run [default: that of
-    /// the newest run]
-    #[arg(long, value_name = "FILE|DIR")]
+    /// The pretrained encoder: a file (ours, or PyTorch's .pth), a checkpoint, the directory of a run, or `bundled`, the
+    /// one that comes with gan [default: that of the newest run, else bundled]
+    #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
     /// The encoder that is expected there [default: any]

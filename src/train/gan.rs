@@ -7,8 +7,10 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
-use super::adversaries::{Adversaries, StepOutcome};
+use super::adversaries::{Adversaries, StepInputs, StepOutcome};
+use super::diffaugment::StepDraws;
 use super::gan_config::GanConfig;
+use super::gan_scores;
 use super::health::{HealthWatch, Vitals, variety};
 use super::images;
 use super::latents::StepLatents;
@@ -23,7 +25,9 @@ use crate::data::supply::steps_per_epoch;
 use crate::data::{self, ImageShape};
 use crate::device::check_precision;
 use crate::error::Failure;
+use crate::evaluate::Judge;
 use crate::models::IMAGE_SIZE;
+use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord, RunLog, TrainingStatus};
 
 /// What the networks take: 28x28 grey.
@@ -39,6 +43,7 @@ pub fn train(
     json: bool,
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
+    let config = config.recipe.resolve(config.clone(), typed);
     let name = options.run.as_deref().unwrap_or(config.model.name());
     let resumed = match &options.resume {
         Some(target) => Some(run::resume(target, &config, typed, options)?),
@@ -50,7 +55,9 @@ pub fn train(
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
     check_precision(config.precision, device)?;
-    let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
+    let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
+    let judge = gan_scores::judge(config, &dataset, device, console)?;
+    let dataset = images::cut(dataset, config.train_images, config.batch_size)?;
     let adversaries = Adversaries::new(config, device)?;
     let saves = Saves {
         first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),
@@ -68,7 +75,8 @@ pub fn train(
         Some(run) => run,
         None => run::create(config.clone(), name, options)?,
     };
-    let mut training = Training::prepare(run, adversaries, &dataset.name, Arc::new(dataset.train), device, console)?;
+    let images = Arc::new(dataset.train);
+    let mut training = Training::prepare(run, adversaries, &dataset.name, images, judge, device, console)?;
     if let Err(error) = training.run_steps(json, &stop) {
         // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
         if let Some(Failure::ClosedPipe) = error.downcast_ref() {
@@ -86,12 +94,18 @@ pub(super) struct Training<'a> {
     pub(super) adversaries: Adversaries,
     pub(super) batches: PlacedBatches,
     latents: StepLatents,
+    draws: Option<StepDraws>,
+    schedule: Schedule,
     pub(super) data_name: String,
     pub(super) steps_per_epoch: u64,
     /// Steps done, and when to stop.
     pub(super) step: u64,
     pub(super) last_step: u64,
     pub(super) log: RunLog<GanRecord>,
+    /// What evaluates the generator, if anything does.
+    pub(super) judge: Option<Judge>,
+    /// The record of the last step, which waits for its scores.
+    pub(super) pending: Option<GanRecord>,
     pub(super) health: HealthWatch,
     pub(super) device: Device,
     pub(super) console: &'a Console,
@@ -106,18 +120,19 @@ impl<'a> Training<'a> {
         mut adversaries: Adversaries,
         data_name: &str,
         images: Arc<data::Images>,
+        judge: Option<Judge>,
         device: &Device,
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
         let steps_per_epoch = steps_per_epoch(&images, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
-        let (mut step, mut seconds_before) = (0, 0.0);
+        let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
-            adversaries
-                .restore(&archive.tensors, step)
-                .with_context(|| run.directory.checkpoint_path(step).display().to_string())?;
+            let path = run.directory.checkpoint_path(step);
+            adversaries.restore(&archive.tensors, step).with_context(|| path.display().to_string())?;
+            pending = Self::pending_record(&archive, &path)?;
         }
         let config = &run.config;
         if step > last_step {
@@ -134,11 +149,21 @@ impl<'a> Training<'a> {
         };
         let batches = PlacedBatches::start(images.clone(), plan, device)?;
         let latents = StepLatents::start(config.seed, config.batch_size, config.latent_dim, step, device)?;
+        let draws = match config.diffaugment.is_on() {
+            true => Some(StepDraws::start(config.diffaugment, config.seed, config.batch_size, step, device)?),
+            false => None,
+        };
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
-        let log_every = config.log_every;
-        let on_beat = |at: u64| at.is_multiple_of(log_every) || at + 1 == last_step;
+        let (log_every, evaluate_every) = (config.log_every, config.evaluate_every);
+        let pending_step = pending.as_ref().map(|record: &GanRecord| record.step);
+        let on_beat = |at: u64| {
+            let evaluated = evaluate_every > 0 && (at + 1).is_multiple_of(evaluate_every);
+            at.is_multiple_of(log_every) || evaluated || at + 1 == last_step
+        };
         let log_path = run.directory.weights.join("metrics.jsonl");
-        let log = RunLog::open(&log_path, |record: &GanRecord| record.step < step && on_beat(record.step))?;
+        let log = RunLog::open(&log_path, |record: &GanRecord| {
+            record.step < step && on_beat(record.step) && Some(record.step) != pending_step
+        })?;
 
         let span = if step == 0 { format!("{last_step} steps") } else { format!("steps {step} to {last_step}") };
         console.note(&format!(
@@ -151,19 +176,24 @@ impl<'a> Training<'a> {
             rayon::current_num_threads(),
         ));
         console.detail(&format!("{steps_per_epoch} steps an epoch; run {}", run.directory.weights.display()));
+        console.detail(&format!("recipe {}", config.recipe_text()));
         for note in &run.notes {
             console.warning(note);
         }
         Ok(Self {
-            health: HealthWatch::new(config.loss()),
+            health: HealthWatch::new(config.loss(), config.label_smoothing),
             adversaries,
             batches,
             latents,
+            draws,
+            schedule: config.schedule(last_step),
             data_name: data_name.to_string(),
             steps_per_epoch,
             step,
             last_step,
             log,
+            judge,
+            pending,
             device: device.clone(),
             console,
             began: Instant::now(),
@@ -176,9 +206,17 @@ impl<'a> Training<'a> {
     fn run_steps(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
         let first_step = self.step;
         let config = self.run.config.clone();
-        let progress = self.console.training(first_step, self.last_step);
+        let mut progress = self.console.training(first_step, self.last_step);
         let (mut logged_at, mut logged_step) = (Instant::now(), first_step);
         loop {
+            if let Some(mut record) = self.pending.take() {
+                record.scores = self.evaluate(stop)?;
+                progress.show_again(self.step);
+                match record.scores.is_none() && stop.signal().is_some() {
+                    true => self.pending = Some(record), // evaluated when the run goes on
+                    false => self.write(&record, json)?,
+                }
+            }
             if self.step.is_multiple_of(config.sample_every) || self.step == self.last_step {
                 self.draw_grid()?;
             }
@@ -198,19 +236,22 @@ impl<'a> Training<'a> {
             }
 
             let real = self.batches.next()?; // (N, 28, 28, 1)
-            let [d_latents, g_latents] = self.latents.next()?; // (N, Z) each
-            let outcome = self.adversaries.step(&real, &d_latents, &g_latents)?;
+            let latents = self.latents.next()?; // (N, Z) each
+            let draws = self.draws.as_mut().map(StepDraws::take).transpose()?; // (3N, 4)
+            let inputs = StepInputs { real, latents, draws, rate: self.schedule.rate(self.step) };
+            let outcome = self.adversaries.step_on(&inputs)?;
             let step = self.step;
             // From here on the networks are those after this step, whatever stops the loop.
             self.step += 1;
             progress.tick(self.step);
 
-            if step.is_multiple_of(config.log_every) || self.step == self.last_step {
+            let evaluates = self.evaluates_after(self.step);
+            if step.is_multiple_of(config.log_every) || evaluates || self.step == self.last_step {
                 // The only place of the loop where the host waits for the device.
                 let images = (self.step - logged_step) * config.batch_size as u64;
                 let rate = images as f64 / logged_at.elapsed().as_secs_f64();
                 (logged_at, logged_step) = (Instant::now(), self.step);
-                let record = self.record(step, &outcome, &real, rate)?;
+                let record = self.record(step, &outcome, &inputs.real, rate)?;
                 progress.report(&TrainingStatus {
                     step: self.step,
                     epoch: record.epoch + 1,
@@ -218,11 +259,19 @@ impl<'a> Training<'a> {
                     figures: vec![Figure::Plain("D", record.d_loss.into()), Figure::Plain("G", record.g_loss.into())],
                     images_per_second: record.images_per_second,
                 });
-                let line = self.log.append(&record)?;
-                if json {
-                    self.console.data_line(&line)?;
+                match evaluates {
+                    true => self.pending = Some(record),
+                    false => self.write(&record, json)?,
                 }
             }
+        }
+    }
+
+    fn write(&mut self, record: &GanRecord, json: bool) -> anyhow::Result<()> {
+        let line = self.log.append(record)?;
+        match json {
+            true => self.console.data_line(&line),
+            false => Ok(()),
         }
     }
 
@@ -244,6 +293,7 @@ impl<'a> Training<'a> {
             g_loss: outcome.g_loss.to_scalar()?,
             real_score: mean_sigmoid(&outcome.real_scores)?,
             fake_score: mean_sigmoid(&outcome.fake_scores)?,
+            scores: None,
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {
             if !loss.is_finite() {

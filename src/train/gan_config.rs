@@ -1,14 +1,19 @@
 //! Everything that decides what a GAN run computes: the flags of `train-gan`, the saved configuration and the
 //! defaults are this one struct.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
+use super::diffaugment::DiffAugment;
+use super::recipe::Recipe;
 use crate::error::Failure;
+use crate::evaluate::{MOST_SAMPLES, Reference};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::ops::Precision;
-use crate::optim::AdamConfig;
+use crate::optim::{AdamConfig, Decay, Schedule};
 
 /// What to train, on what, how long, and how often to write what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -17,6 +22,11 @@ pub struct GanConfig {
     /// The pair of networks
     #[arg(long, value_enum, default_value_t = Architecture::Dcgan)]
     pub model: Architecture,
+
+    /// Where the defaults of the flags come from that are not given
+    #[arg(long, value_enum, default_value_t = Recipe::Course)]
+    #[serde(default)]
+    pub recipe: Recipe,
 
     /// The loss [default: ls for lsgan, bce for the others]
     #[arg(long, value_enum)]
@@ -58,6 +68,12 @@ pub struct GanConfig {
     #[arg(long, value_name = "RATE")]
     pub discriminator_lr: Option<f64>,
 
+    /// How both learning rates go from there to the end of the run. Of a run that goes on with more steps, the rest
+    /// follows the longer course
+    #[arg(long, value_enum, default_value_t = Decay::Constant)]
+    #[serde(default = "constant")]
+    pub schedule: Decay,
+
     /// Adam's decay of the first moment
     #[arg(long, value_name = "B", default_value_t = 0.5)]
     pub beta1: f64,
@@ -77,6 +93,31 @@ pub struct GanConfig {
     /// Keep no averaged generator
     #[arg(long)]
     pub no_ema: bool,
+
+    /// One-sided label smoothing: D's target on real images is 1 - S
+    #[arg(long, value_name = "S", default_value_t = 0.0, help_heading = "Against a discriminator that is too good")]
+    #[serde(default)]
+    pub label_smoothing: f64,
+
+    /// Weight of the penalty R1 on D's slope at real images, GAMMA / 2 times the mean squared norm of its gradient
+    #[arg(
+        long,
+        value_name = "GAMMA",
+        default_value_t = 0.0,
+        help_heading = "Against a discriminator that is too good"
+    )]
+    #[serde(default)]
+    pub r1: f64,
+
+    /// Take the penalty R1 every K steps only, K times as heavy
+    #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Against a discriminator that is too good")]
+    #[serde(default = "one")]
+    pub r1_every: u64,
+
+    /// What D sees of real images and fakes is changed at random: none, translation, cutout or translation,cutout
+    #[arg(long, value_name = "WHAT", default_value_t = DiffAugment::default(), help_heading = "Against a discriminator that is too good")]
+    #[serde(default)]
+    pub diffaugment: DiffAugment,
 
     /// Precision of the factors of products of matrices and convolutions, where the device has it; weights, moments
     /// and sums are f32
@@ -103,6 +144,40 @@ pub struct GanConfig {
     /// Checkpoints that are kept
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub keep: usize,
+
+    /// Steps between two evaluations as `gan evaluate` makes them, into metrics.jsonl; the last step is evaluated too; 0:
+    /// none
+    #[arg(long, value_name = "STEPS", default_value_t = 0, help_heading = "Evaluation")]
+    #[serde(default)] // runs from before it had none
+    pub evaluate_every: u64,
+
+    /// Samples of an evaluation
+    #[arg(long, value_name = "N", default_value_t = evaluated_samples(), help_heading = "Evaluation")]
+    #[serde(default = "evaluated_samples")]
+    pub evaluate_samples: usize,
+
+    /// The real images of an evaluation: `test`, or the training images A..B
+    #[arg(long, value_name = "test|A..B", default_value = "test", help_heading = "Evaluation")]
+    #[serde(default)]
+    pub evaluate_reference: Reference,
+
+    /// The digit classifier of an evaluation [default: the bundled one, MNIST's]
+    #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
+    #[serde(default)]
+    pub evaluate_classifier: Option<PathBuf>,
+}
+
+fn evaluated_samples() -> usize {
+    10_000
+}
+
+/// Of runs from before there was another.
+fn constant() -> Decay {
+    Decay::Constant
+}
+
+fn one() -> u64 {
+    1
 }
 
 impl GanConfig {
@@ -115,6 +190,7 @@ impl GanConfig {
             ("--sample-every", self.sample_every),
             ("--log-every", self.log_every),
             ("--keep", self.keep as u64),
+            ("--r1-every", self.r1_every),
             ("--train-images", self.train_images.map_or(1, |images| images as u64)),
         ];
         for (flag, value) in positive {
@@ -128,8 +204,17 @@ impl GanConfig {
         if self.batch_size > 65_536 || self.latent_dim > 65_536 {
             bail!(Failure::Usage("--batch-size and --latent-dim end at 65536".into()));
         }
-        let rates = [("--lr", self.lr), ("--discriminator-lr", self.discriminator_lr()), ("--eps", self.eps)];
-        for (flag, value) in rates {
+        if !(10..=MOST_SAMPLES).contains(&self.evaluate_samples) {
+            let found = self.evaluate_samples;
+            bail!(Failure::Usage(format!("--evaluate-samples {found}: expected 10 to {MOST_SAMPLES} samples")));
+        }
+        let not_negative = [
+            ("--lr", self.lr),
+            ("--discriminator-lr", self.discriminator_lr()),
+            ("--eps", self.eps),
+            ("--r1", self.r1),
+        ];
+        for (flag, value) in not_negative {
             if !(value.is_finite() && value >= 0.0) {
                 bail!(Failure::Usage(format!("{flag} {value}: expected a number of 0 or more")));
             }
@@ -138,6 +223,10 @@ impl GanConfig {
             if !(0.0..1.0).contains(&value) {
                 bail!(Failure::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
             }
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            let found = self.label_smoothing;
+            bail!(Failure::Usage(format!("--label-smoothing {found}: expected a number from 0 to below 1")));
         }
         Ok(())
     }
@@ -161,6 +250,23 @@ impl GanConfig {
             Architecture::Dcgan => 5,
         };
         self.steps.unwrap_or_else(|| self.epochs.unwrap_or(course).saturating_mul(steps_per_epoch))
+    }
+
+    /// The recipe and what it comes to, for a line of the console.
+    pub fn recipe_text(&self) -> String {
+        let (recipe, schedule) =
+            (format!("{:?}", self.recipe).to_lowercase(), format!("{:?}", self.schedule).to_lowercase());
+        let (d, g) = (self.discriminator_lr(), self.lr);
+        let Self { ema_decay, label_smoothing, r1, r1_every, diffaugment, .. } = self;
+        format!(
+            "{recipe}: lr {d} of D, {g} of G, {schedule}; ema {ema_decay}, smoothing {label_smoothing}, R1 {r1} every \
+             {r1_every}, diffaugment {diffaugment}"
+        )
+    }
+
+    /// By what the learning rates of a run of `steps` steps are multiplied.
+    pub fn schedule(&self, steps: u64) -> Schedule {
+        Schedule { peak: 1.0, warmup_steps: 0, steps, decay: self.schedule }
     }
 
     pub fn discriminator_adam(&self) -> AdamConfig {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::diffaugment;
 use super::gan::Training;
+use super::gan_scores::PENDING;
 use super::run::Position;
 use super::state::first_non_finite;
 use crate::checkpoint;
 use crate::error;
 use crate::models::IMAGE_SIZE;
-use crate::report::{self, Chart, Curve, GanRecord, Grid, RunLog};
+use crate::report::{self, GanRecord, Grid, RunLog};
 use crate::sample;
 
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
@@ -26,14 +28,21 @@ impl Training<'_> {
         }
         self.log.sync()?;
         let epoch = self.step / self.steps_per_epoch;
-        let streams = [("shuffle", epoch), ("latents", self.step)];
+        let mut streams = vec![("shuffle", epoch), ("latents", self.step)];
+        if self.run.config.diffaugment.is_on() {
+            streams.push((diffaugment::STREAM, self.step));
+        }
         let position = Position::new(self.step, self.steps_per_epoch, self.seconds(), &streams);
         let mut networks = vec![
             ("discriminator", self.adversaries.discriminator_parameters().tensors()),
             ("generator", self.adversaries.generator_parameters().tensors()),
         ];
         networks.extend(self.adversaries.averaged_parameters().map(|average| ("generator_ema", average.tensors())));
-        self.run.save(&position, state, BTreeMap::new(), networks)?;
+        let mut notes = BTreeMap::new();
+        if let Some(record) = &self.pending {
+            notes.insert(PENDING.to_string(), serde_json::to_string(record)?);
+        }
+        self.run.save(&position, state, notes, networks)?;
         self.run.directory.prune(self.run.config.keep)?;
         self.saved_step = Some(self.step);
         Ok(())
@@ -54,17 +63,8 @@ impl Training<'_> {
         self.save()?;
         let directory = &self.run.directory;
         let records: Vec<GanRecord> = RunLog::records(&directory.weights.join("metrics.jsonl"))?;
-        let curve = |name: &str, value: fn(&GanRecord) -> f32| Curve {
-            name: name.into(),
-            points: records.iter().map(|record| (record.step as f64, f64::from(value(record)))).collect(),
-        };
-        let chart = Chart {
-            title: format!("{} on {}", self.run.config.model.name(), self.data_name),
-            x_label: "step".into(),
-            y_label: "loss".into(),
-            curves: vec![curve("discriminator", |r| r.d_loss), curve("generator", |r| r.g_loss)],
-        };
-        let picture = chart.draw()?;
+        let title = format!("{} on {}", self.run.config.model.name(), self.data_name);
+        let picture = report::gan_curves(&records, &title)?;
         checkpoint::atomic::write(&directory.samples.join("losses.png"), |out| report::encode_png(&picture, out))?;
 
         let grids = directory.grids()?;

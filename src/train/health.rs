@@ -46,13 +46,16 @@ impl Ailment {
 #[derive(Debug)]
 pub struct HealthWatch {
     chance_level: f32,
+    /// The least loss that D can have.
+    least: f32,
     history: Vec<Vitals>,
     told: Vec<Ailment>,
 }
 
 impl HealthWatch {
-    pub fn new(loss: AdversarialLoss) -> Self {
-        Self { chance_level: loss.chance_level(), history: Vec::new(), told: Vec::new() }
+    pub fn new(loss: AdversarialLoss, label_smoothing: f64) -> Self {
+        let least = loss.least(label_smoothing) as f32;
+        Self { chance_level: loss.chance_level(), least, history: Vec::new(), told: Vec::new() }
     }
 
     /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
@@ -68,7 +71,9 @@ impl HealthWatch {
         let Some(begin) = self.history.len().checked_sub(WINDOW) else { return false };
         let recent = &self.history[begin..];
         match ailment {
-            Ailment::DiscriminatorWins => recent.iter().all(|vitals| vitals.d_loss < WON * self.chance_level),
+            Ailment::DiscriminatorWins => {
+                recent.iter().all(|vitals| vitals.d_loss - self.least < WON * self.chance_level)
+            }
             Ailment::Collapse => {
                 let sum = |half: &[Vitals]| half.iter().map(|vitals| vitals.relative_variety).sum::<f32>();
                 let (before, now) = recent.split_at(WINDOW / 2);
@@ -130,7 +135,7 @@ mod tests {
     use super::*;
 
     fn watch(loss: AdversarialLoss, history: impl Iterator<Item = (f32, f32, f32)>) -> Vec<Ailment> {
-        let mut watch = HealthWatch::new(loss);
+        let mut watch = HealthWatch::new(loss, 0.0);
         history
             .filter_map(|(d_loss, g_loss, relative_variety)| watch.observe(Vitals { d_loss, g_loss, relative_variety }))
             .map(|(ailment, _)| ailment)

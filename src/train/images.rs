@@ -17,7 +17,11 @@ pub fn open(
     options: &RunOptions,
     console: &Console,
 ) -> anyhow::Result<Dataset> {
-    let mut dataset = open_whole(data, shape, options, console)?;
+    cut(open_whole(data, shape, options, console)?, first, batch_size)
+}
+
+/// The same of a data set that is open.
+pub fn cut(mut dataset: Dataset, first: Option<usize>, batch_size: usize) -> anyhow::Result<Dataset> {
     let (name, available) = (&dataset.name, dataset.train.len());
     if let Some(first) = first {
         if first > available {

@@ -46,9 +46,9 @@ impl ProbeBatches {
         Ok(Self { labelled, source, device: device.clone() })
     }
 
-    /// The `features` (M, D) of the labelled images.
-    pub fn features(labelled: Arc<Images>, config: &FinetuneConfig, features: Tensor) -> anyhow::Result<Self> {
-        let order = Order::new(&labelled, config.batch_size, Some(config.seed))?;
+    /// The `features` (M, D) of the labelled images, `batch_size` at a time in an order drawn from `seed`.
+    pub fn features(labelled: Arc<Images>, batch_size: usize, seed: u64, features: Tensor) -> anyhow::Result<Self> {
+        let order = Order::new(&labelled, batch_size, Some(seed))?;
         let device = features.device().clone();
         Ok(Self { labelled, source: Source::Features(features, order), device })
     }

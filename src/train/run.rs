@@ -59,6 +59,12 @@ pub struct Position {
 pub const STATE: &str = "gan.state";
 pub const CONFIG: &str = "gan.config";
 
+/// A text field of a saved configuration.
+pub fn saved_text(config: &str, field: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(config).ok()?;
+    config.get(field)?.as_str().map(str::to_string)
+}
+
 impl Position {
     /// After `step` steps and `seconds`; `streams` are the next indexes of the run's random streams by name.
     pub fn new(step: u64, steps_per_epoch: u64, seconds: f64, streams: &[(&str, u64)]) -> Self {

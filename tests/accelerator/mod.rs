@@ -29,8 +29,11 @@ pub fn config<C: Args + FromArgMatches>(flags: &[&str]) -> C {
 
 pub fn adversaries(model: Architecture, precision: Precision, device: &Device) -> Adversaries {
     // At a rate of 0 nothing moves, and the first moments are the gradients times 1 - beta1.
-    let flags = ["--model", model.name(), "--lr", "0", "--precision", precision.name()];
-    Adversaries::new(&config::<GanConfig>(&flags), device).unwrap()
+    adversaries_with(model, &["--lr", "0", "--precision", precision.name()], device)
+}
+
+pub fn adversaries_with(model: Architecture, flags: &[&str], device: &Device) -> Adversaries {
+    Adversaries::new(&config::<GanConfig>(&[&["--model", model.name()], flags].concat()), device).unwrap()
 }
 
 pub fn contrastive(encoder: &str, precision: Precision, device: &Device) -> Contrastive {

@@ -3,9 +3,10 @@
 use candle_core::{Device, Tensor};
 use gan::models::Architecture;
 use gan::ops::Precision;
+use gan::train::adversaries::StepInputs;
 use gan::train::state::Tensors;
 
-use super::{adversaries, assert_near, contrastive, random, values};
+use super::{adversaries, adversaries_with, assert_near, contrastive, random, values};
 use crate::device::accelerator;
 use crate::support::bytes_of;
 
@@ -54,6 +55,36 @@ fn one_step_of_each_gan_is_the_cpus() {
     for model in Architecture::ALL {
         let step = |device: &Device| one_step_of_a_gan(model, Precision::F32, device);
         assert_same_step(model.name(), step(&device), step(&Device::Cpu), LOSS, SHALLOW);
+    }
+}
+
+/// What the flags against a discriminator that is too good add to a step.
+const FLAGS: [&str; 8] =
+    ["--label-smoothing", "0.1", "--r1", "1", "--r1-every", "2", "--diffaugment", "translation,cutout"];
+
+fn inputs(step: usize, count: usize, device: &Device) -> StepInputs {
+    let latents = |of| random(&format!("{of}.{step}"), &[count, 96], device);
+    let draws = (0..12 * count as i64).map(|place| (place * 7 + step as i64) % 9 - 4).collect();
+    StepInputs {
+        real: random(&format!("real.{step}"), &[count, 28, 28, 1], device),
+        latents: ["discriminator", "generator"].map(latents),
+        draws: Some(Tensor::from_vec::<_, i64>(draws, (3 * count, 4), device).unwrap()),
+        rate: 1.0 - 0.1 * step as f64,
+    }
+}
+
+#[test]
+fn one_step_with_every_flag_is_the_cpus() {
+    let Some(device) = accelerator() else { return };
+    for model in Architecture::ALL {
+        let step = |device: &Device| {
+            let mut adversaries = adversaries_with(model, &[&["--lr", "0"], &FLAGS[..]].concat(), device);
+            let outcome = adversaries.step_on(&inputs(0, 33, device)).unwrap();
+            (vec![outcome.d_loss, outcome.g_loss], adversaries.state())
+        };
+        // Of the penalty's gradient the differences of scores are a part, whose rounding is larger.
+        let what = format!("{} with every flag", model.name());
+        assert_same_step(&what, step(&device), step(&Device::Cpu), LOSS, 10.0 * SHALLOW);
     }
 }
 
@@ -110,6 +141,12 @@ fn steps_are_the_same_bits_every_time() {
         }
         bytes_of(&adversaries.state())
     };
+    // Steps with the penalty and without are replayed from two recordings.
+    let every_flag = || {
+        let mut adversaries = adversaries_with(Architecture::Vanilla, &FLAGS, &device);
+        (0..10).for_each(|step| drop(adversaries.step_on(&inputs(step, 64, &device)).unwrap()));
+        bytes_of(&adversaries.state())
+    };
     let simclr = || {
         let mut contrastive = contrastive("resnet9", Precision::F32, &device);
         for step in 0..4 {
@@ -117,7 +154,8 @@ fn steps_are_the_same_bits_every_time() {
         }
         bytes_of(&contrastive.state())
     };
-    for (what, first, second) in [("DCGAN", gan(), gan()), ("ResNet-9", simclr(), simclr())] {
+    let pairs = [("DCGAN", gan(), gan()), ("every flag", every_flag(), every_flag()), ("ResNet-9", simclr(), simclr())];
+    for (what, first, second) in pairs {
         let differ: Vec<&String> = first.keys().filter(|name| first[*name] != second[*name]).collect();
         assert!(differ.is_empty(), "{what}: {} of {} tensors differ: {differ:?}", differ.len(), first.len());
     }

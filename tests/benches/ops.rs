@@ -146,7 +146,13 @@ fn elementwise(group: &mut Group) -> Result<()> {
     }
     let dims = [BATCH, 784];
     let op = |x: &[Tensor]| ops::activate(&x[0], Activation::Tanh);
-    measure(group, &format!("tanh {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 3))
+    measure(group, &format!("tanh {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 3))?;
+    measure(group, &format!("to_length {dims:?}"), &|x| ops::to_length(&x[0], 0.1), &[&dims], 1, passes(&dims, 2, 2))?;
+    let dims = [BATCH, 28, 28, 1];
+    let draws: Vec<i64> = (0..BATCH as i64 * 4).map(|place| place % 9 - 4).collect();
+    let draws = Tensor::from_vec(draws, (BATCH, 4), &Device::Cpu)?;
+    let op = |x: &[Tensor]| ops::diffaugment(&x[0], &draws, 14, -1.0);
+    measure(group, &format!("diffaugment {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 2))
 }
 
 fn pooling(group: &mut Group) -> Result<()> {
@@ -186,7 +192,7 @@ fn losses(group: &mut Group) -> Result<()> {
     measure(group, &format!("nt_xent {pairs:?}"), &op, &[&pairs, &pairs], 0, products(similarities, 2))?;
     let scores = [BATCH, 1];
     for loss in [AdversarialLoss::Bce, AdversarialLoss::Ls] {
-        let discriminator = |x: &[Tensor]| loss.discriminator(&x[0], &x[1]);
+        let discriminator = |x: &[Tensor]| loss.discriminator(&x[0], &x[1], 0.0);
         measure(group, &format!("{loss:?} of D"), &discriminator, &[&scores, &scores], 0, passes(&scores, 2, 2))?;
         let generator = |x: &[Tensor]| loss.generator(&x[0]);
         measure(group, &format!("{loss:?} of G"), &generator, &[&scores], 0, passes(&scores, 1, 1))?;

@@ -1,4 +1,5 @@
 namespace images {
+#include "diffaugment/kernel.cu"
 #include "layout/kernel.cu"
 #include "max_pool2d/kernel.cu"
 #include "mean_pool2d/kernel.cu"
@@ -116,7 +117,39 @@ static void check_pools(int count, int height, int width, int channels, int size
     check("transpose " + shape, to_floats(into), expected);
 }
 
+static void check_moves(int count, int height, int width, int channels, int cut) {
+    size_t pixels = (size_t)count * height * width * channels;
+    std::string shape = std::to_string(height) + " x " + std::to_string(width) + " x " + std::to_string(channels);
+    std::uniform_int_distribution<int> drawn(-9, 9);
+    std::vector<index_t> draws(count * 4);
+    for (index_t& draw : draws) draw = drawn(generator);
+    Floats x = exact(pixels), given = exact(pixels);
+    Doubles expected(pixels, -1.0), back(pixels, 0.0);
+    for (int image = 0; image < count; image++)
+        for (int y = 0; y < height; y++)
+            for (int x_of = 0; x_of < width; x_of++)
+                for (int channel = 0; channel < channels; channel++) {
+                    const index_t* draw = &draws[image * 4];
+                    int to_y = y + draw[0], to_x = x_of + draw[1];
+                    if (to_y < 0 || to_y >= height || to_x < 0 || to_x >= width) continue;
+                    if (to_y >= draw[2] && to_y < draw[2] + cut && to_x >= draw[3] && to_x < draw[3] + cut) continue;
+                    size_t from = (((size_t)image * height + y) * width + x_of) * channels + channel;
+                    size_t to = (((size_t)image * height + to_y) * width + to_x) * channels + channel;
+                    expected[to] = x[from];
+                    back[from] = given[to];
+                }
+    Values of_x = to_values(x), of_given = to_values(given), into = to_values(unwritten(pixels));
+    launch(BLOCKS, THREADS, [&] { diffaugment(into.data(), of_x.data(), draws.data(), pixels, height, width, channels, cut, -1.0f, 0); });
+    check("diffaugment " + shape, to_floats(into), expected);
+    into = to_values(unwritten(pixels));
+    launch(BLOCKS, THREADS, [&] { diffaugment(into.data(), of_given.data(), draws.data(), pixels, height, width, channels, cut, 0.0f, 1); });
+    check("diffaugment, back " + shape, to_floats(into), back);
+}
+
 static void check_all() {
+    check_moves(40, 8, 8, 1, 4);
+    check_moves(30, 9, 5, 3, 0);
+    check_moves(7, 28, 28, 1, 14);
     check_window(2, 7, 5, 3, 3, 1, 1, 4);
     check_window(2, 8, 8, 4, 3, 2, 1, 5);
     check_window(1, 9, 6, 1, 5, 1, 0, 3);

@@ -2,6 +2,7 @@ namespace losses {
 #include "cross_entropy/kernel.cu"
 #include "nt_xent/kernel.cu"
 #include "score_loss/kernel.cu"
+#include "to_length/kernel.cu"
 
 static void check_scores(int rule, double target) {
     int count = 1500;
@@ -108,7 +109,23 @@ static void check_views(double temperature) {
     check("the gradient of nt_xent", sampled, expected, 1e-3);
 }
 
+static void check_lengths(unsigned rows, int columns) {
+    Floats x = exact(rows * columns);
+    std::fill(x.begin(), x.begin() + columns, 0.0f); // a row of zeros
+    Doubles expected(rows * columns, 0.0);
+    for (unsigned row = 1; row < rows; row++) {
+        double sum = 0.0;
+        for (int at = 0; at < columns; at++) sum += (double)x[row * columns + at] * x[row * columns + at];
+        for (int at = 0; at < columns; at++) expected[row * columns + at] = x[row * columns + at] * 0.3 / std::sqrt(sum);
+    }
+    Values of_x = to_values(x), found = to_values(unwritten(rows * columns));
+    launch({rows, 1}, {128, 1}, [&] { to_length(found.data(), of_x.data(), columns, 0.3); });
+    check("to_length", to_floats(found), expected);
+}
+
 static void check_all() {
+    check_lengths(5, 784);
+    check_lengths(3, 7);
     check_scores(CROSS_ENTROPY, 1.0);
     check_scores(CROSS_ENTROPY + 1, 0.25);
     check_labels();

@@ -5,6 +5,7 @@ use gan::ops::{self, Activation};
 
 use super::batch_norm::batch_norm_inputs;
 use super::convolutions::{convolution_inputs, transposed_inputs};
+use super::diffaugment::draws;
 use super::linear::linear_inputs;
 use super::optimizer_steps::{RULES, adam_trajectory, sgd_trajectory};
 use super::{ACTIVATIONS, assert_parity, assert_same, bits, evaluate, generator, in_dtype, random, values};
@@ -73,6 +74,11 @@ fn every_op() -> Vec<NamedOp> {
             "add_relu",
             Box::new(|x: &[Tensor]| ops::add_relu(&x[0], &x[1])),
             [(); 2].map(|()| random(generator, &[30, 14, 13, 20])).to_vec(),
+        ),
+        (
+            "diffaugment",
+            Box::new(|x: &[Tensor]| ops::diffaugment(&x[0], &draws(90, 12)?, 9, -1.0)),
+            vec![random(generator, &[90, 24, 20, 3])],
         ),
         ("activate", Box::new(move |x: &[Tensor]| ops::activate(&x[0], tanh)), vec![random(generator, &[100_001])]),
     ]
@@ -212,6 +218,9 @@ fn wrong_shapes_are_errors_that_say_the_shapes() {
         ops::batch_norm_train(&image, &zeros(&[4]), &zeros(&[3]), 1e-5, none).map(|result| result.output),
         ops::batch_norm_train(&zeros(&[1, 3]), &zeros(&[3]), &zeros(&[3]), 1e-5, none).map(|result| result.output),
         ops::channels_first(&zeros(&[8, 8])),
+        ops::diffaugment(&image, &zeros(&[2, 4]), 2, 0.0),
+        ops::diffaugment(&image, &draws(3, 8).unwrap(), 2, 0.0),
+        ops::diffaugment(&zeros(&[8, 8]), &draws(8, 8).unwrap(), 2, 0.0),
         ops::add_relu(&image, &zeros(&[2, 8, 8, 1])),
         ops::add_relu(&image, &zeros(&[2, 8, 24])),
         ops::mean_pool2d(&zeros(&[8, 8])),
@@ -240,6 +249,7 @@ fn an_empty_batch_gives_an_empty_output() {
         ops::channels_first(&image).unwrap(),
         ops::add_relu(&image, &image).unwrap(),
         ops::mean_pool2d(&image).unwrap(),
+        ops::diffaugment(&image, &draws(0, 8).unwrap(), 2, 0.0).unwrap(),
     ];
     for output in outputs {
         assert_eq!(output.dim(0).unwrap(), 0);

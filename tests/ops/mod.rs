@@ -7,6 +7,7 @@
 
 mod batch_norm;
 mod convolutions;
+mod diffaugment;
 mod elementwise;
 mod every_op;
 mod linear;

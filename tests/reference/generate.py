@@ -326,9 +326,12 @@ TRAJECTORIES = {
     "vanilla": ("mlp", "bce", 2e-4, MLP_GAINS),
     "vanilla_fast": ("mlp", "bce", 1e-3, MLP_GAINS),
     "lsgan": ("mlp", "ls", 1e-3, MLP_GAINS),
+    "vanilla_flags": ("mlp", "bce", 2e-4, MLP_GAINS),
     "dcgan": ("dcgan", "bce", 2e-4, DCGAN_GAINS),
     "dcgan_fast": ("dcgan", "bce", 1e-3, DCGAN_GAINS),
 }
+# What the recipe's flags add to a step: all of them at once.
+FLAGS = {"vanilla_flags": {"schedule": "linear", "label_smoothing": 0.1, "r1": 2.0, "r1_every": 2, "diffaugment": True}}
 PERTURBED_RUNS = 6
 PERTURBATION = 3e-7
 
@@ -340,8 +343,36 @@ def perturb(model, seed):
         parameter.data *= 1 + PERTURBATION * torch.randn(parameter.shape, generator=generator)
 
 
-def train(kind, loss, lr, gains, dtype, perturbation=None):
+def augmented(images, name):
+    """Images (N, 784), each moved, its background coming in, and a square of 14 x 14 cut out of it."""
+    draws = symmetric(f"draws.{name}", len(images), 4)
+    moved = []
+    for image, draw in zip(images.unflatten(1, (1, 28, 28)), draws.tolist()):
+        down, right = (math.floor(5 * value) for value in draw[:2])  # -5 to 4
+        top, left = (math.floor(14 * value) + 7 for value in draw[2:])  # -7 to 20
+        image = F.pad(image, (5, 5, 5, 5), value=-1.0)[:, 5 - down : 33 - down, 5 - right : 33 - right]
+        seen = torch.ones_like(image)
+        seen[:, max(top, 0) : max(top + 14, 0), max(left, 0) : max(left + 14, 0)] = 0
+        moved.append(torch.where(seen > 0, image, -torch.ones_like(image)))
+    return torch.stack(moved).flatten(1)
+
+
+DISTANCE = 0.1
+
+
+def mean_squared_slope(discriminator, real):
+    """E |grad D|^2 (R1: 1801.04406, equation 9) by central differences along the gradient, which has no graph."""
+    pixels = real.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(pixels).sum(), pixels)
+    step = DISTANCE * F.normalize(gradient.flatten(1)).view_as(gradient)
+    slopes = (discriminator(real + step) - discriminator(real - step)) / (2 * DISTANCE)
+    return slopes.square().mean()
+
+
+def train(kind, loss, lr, gains, dtype, perturbation=None, flags={}):
     """Ten steps of the program's training: both losses of every step, and both networks after the last."""
+    smoothing, r1, r1_every = (flags.get(flag, 0) for flag in ("label_smoothing", "r1", "r1_every"))
+    seen = augmented if flags.get("diffaugment") else lambda images, name: images
     discriminator_loss, generator_loss = LOSSES[loss]
     discriminator = network(f"{kind}_discriminator", dtype, gains.get("discriminator"))
     generator = network(f"{kind}_generator", dtype, gains.get("generator"))
@@ -356,13 +387,21 @@ def train(kind, loss, lr, gains, dtype, perturbation=None):
     for step in range(STEPS):
         real = real_images(step * TRAINING_BATCH, TRAINING_BATCH).to(dtype)
         fake = generator(symmetric(f"latents.{step}.discriminator", TRAINING_BATCH, LATENT).to(dtype)).detach()
+        real, fake = seen(real, f"{step}.real"), seen(fake, f"{step}.discriminator")
         d_loss = discriminator_loss(discriminator(real), discriminator(fake))
+        if smoothing:
+            smoothed = torch.full_like(discriminator(real), 1 - smoothing)
+            d_loss = F.binary_cross_entropy_with_logits(discriminator(real), smoothed) + F.binary_cross_entropy_with_logits(discriminator(fake), torch.zeros_like(smoothed))
         d_optimizer.zero_grad()
-        d_loss.backward()
+        penalty = r1 * r1_every / 2 * mean_squared_slope(discriminator, real) if r1 and step % r1_every == 0 else 0
+        if flags.get("schedule") == "linear":
+            for group in (*d_optimizer.param_groups, *g_optimizer.param_groups):
+                group["lr"] = lr * (1 - step / STEPS)
+        (d_loss + penalty).backward()
         d_optimizer.step()
 
         fake = generator(symmetric(f"latents.{step}.generator", TRAINING_BATCH, LATENT).to(dtype))
-        g_loss = generator_loss(discriminator(fake))
+        g_loss = generator_loss(discriminator(seen(fake, f"{step}.generator")))
         g_optimizer.zero_grad()
         g_loss.backward()
         g_optimizer.step()
@@ -375,9 +414,10 @@ def train(kind, loss, lr, gains, dtype, perturbation=None):
 def write_trajectories():
     record = {}
     for name, (kind, loss, lr, gains) in TRAJECTORIES.items():
-        losses64, states64 = train(kind, loss, lr, gains, torch.float64)
-        losses32, states32 = train(kind, loss, lr, gains, torch.float32)
-        perturbed = [train(kind, loss, lr, gains, torch.float32, seed) for seed in range(PERTURBED_RUNS)]
+        flags = FLAGS.get(name, {})
+        losses64, states64 = train(kind, loss, lr, gains, torch.float64, None, flags)
+        losses32, states32 = train(kind, loss, lr, gains, torch.float32, None, flags)
+        perturbed = [train(kind, loss, lr, gains, torch.float32, seed, flags) for seed in range(PERTURBED_RUNS)]
         record[name] = {"batch": TRAINING_BATCH, "lr": lr}
         for part, want in losses64.items():
             spread = torch.stack([losses[part] / want - 1 for losses, _ in [(losses32, states32), *perturbed]]).abs().max(0).values

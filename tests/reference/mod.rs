@@ -9,6 +9,7 @@ mod encoders;
 mod losses;
 mod networks;
 mod rule;
+mod scores;
 mod sgd;
 mod trajectories;
 mod vectors;

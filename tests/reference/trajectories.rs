@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use clap::{Args, Command, FromArgMatches};
-use gan::ops::Precision;
+use gan::ops::{DRAWN, Precision};
 use gan::params::Parameters;
-use gan::train::adversaries::Adversaries;
+use gan::train::adversaries::{Adversaries, StepInputs};
 use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
@@ -60,16 +60,31 @@ fn tensors(parameters: &Parameters) -> BTreeMap<String, Tensor> {
     tensors
 }
 
+/// Draws for `--diffaugment` by the rule of `generate.py`: up to five rows and columns, and a square anywhere.
+fn draws(step: usize, count: usize) -> Tensor {
+    let of = |part: &str| -> Vec<i64> {
+        let drawn = values(&symmetric(&format!("draws.{step}.{part}"), &[count, DRAWN]));
+        let scaled = |(place, value): (usize, f64)| match place % DRAWN {
+            0 | 1 => (5.0 * value).floor() as i64,
+            _ => (14.0 * value).floor() as i64 + 7,
+        };
+        drawn.into_iter().enumerate().map(scaled).collect()
+    };
+    let draws = ["real", "discriminator", "generator"].map(of).concat();
+    Tensor::from_vec(draws, (3 * count, DRAWN), &device()).unwrap()
+}
+
 /// Trains as the record does, with weights whose layers `gain` scales: the networks, and the losses of D and of G.
 fn train(
     record: &Record,
     model: &str,
     networks: &str,
     gain: fn(&str, &str) -> f64,
-    precision: Precision,
+    flags: &[&str],
 ) -> (Adversaries, [Vec<f64>; 2]) {
-    let mut config = config(&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"]);
-    config.precision = precision;
+    let steps = record.d_loss.want.len();
+    let config = config(&[&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"], flags].concat());
+    let schedule = config.schedule(steps as u64);
     let mut adversaries = Adversaries::new(&config, &device()).unwrap();
     for (part, parameters) in
         [("discriminator", adversaries.discriminator_parameters()), ("generator", adversaries.generator_parameters())]
@@ -78,10 +93,16 @@ fn train(
     }
 
     let (mut d_losses, mut g_losses) = (Vec::new(), Vec::new());
-    for step in 0..record.d_loss.want.len() {
+    for step in 0..steps {
         let real = real_images(step * record.batch, record.batch);
         let latents = |of| symmetric(&format!("latents.{step}.{of}"), &[record.batch, config.latent_dim]);
-        let outcome = adversaries.step(&real, &latents("discriminator"), &latents("generator")).unwrap();
+        let inputs = StepInputs {
+            real,
+            latents: ["discriminator", "generator"].map(latents),
+            draws: config.diffaugment.is_on().then(|| draws(step, record.batch)),
+            rate: schedule.rate(step as u64),
+        };
+        let outcome = adversaries.step_on(&inputs).unwrap();
         d_losses.extend(values(&outcome.d_loss));
         g_losses.extend(values(&outcome.g_loss));
     }
@@ -94,7 +115,7 @@ fn record(name: &str) -> Record {
 
 fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, tolerance: fn(f64) -> f64) {
     let record = record(name);
-    let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, Precision::F32);
+    let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, &[]);
     record.d_loss.assert(&format!("{name}: d_loss"), &d_losses, tolerance);
     record.g_loss.assert(&format!("{name}: g_loss"), &g_losses, tolerance);
     for (part, want, found) in [
@@ -150,6 +171,26 @@ fn ten_fast_steps_are_as_near_as_pytorchs_own() {
     check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance);
 }
 
+/// Smoothed labels, the penalty every other step, augmented images and falling rates, all at once.
+#[test]
+fn ten_steps_with_every_flag_are_pytorchs() {
+    let record = record("vanilla_flags");
+    let flags = ["--schedule", "linear", "--label-smoothing", "0.1", "--r1", "2", "--r1-every", "2"];
+    let flags = [&flags[..], &["--diffaugment", "translation,cutout"]].concat();
+    let (_, [d_losses, g_losses]) = train(&record, "vanilla", "mlp", mlp_gain, &flags);
+    record.d_loss.assert("d_loss", &d_losses, |_| TOLERANCE);
+    record.g_loss.assert("g_loss", &g_losses, |_| TOLERANCE);
+    // Without one of them the losses are others.
+    for left_out in ["--schedule", "--label-smoothing", "--r1", "--diffaugment"] {
+        let kept: Vec<&str> =
+            flags.chunks(2).filter(|flag| flag[0] != left_out).flat_map(|flag| flag.iter().copied()).collect();
+        let (_, [d_losses, g_losses]) = train(&record, "vanilla", "mlp", mlp_gain, &kept);
+        let pairs = d_losses.iter().zip(&record.d_loss.want).chain(g_losses.iter().zip(&record.g_loss.want));
+        let largest = pairs.map(|(found, want)| (found / want - 1.0).abs()).fold(0.0, f64::max);
+        assert!(largest > 10.0 * TOLERANCE, "without {left_out}: at most {largest} off");
+    }
+}
+
 /// Relative, at every step: bf16 has 8 bits, and a step is a few products after each other.
 const BF16_TOLERANCE: f64 = 0.02;
 
@@ -165,7 +206,7 @@ fn steps_in_bf16_stay_near_pytorchs_f64() {
         [("vanilla", "mlp", mlp_gain, 10), ("lsgan", "mlp", mlp_gain, 2), ("dcgan", "dcgan", dcgan_gain, 10)];
     for (model, networks, gain, steps) in cases {
         let record = record(model);
-        let (_, found) = train(&record, model, networks, gain, Precision::Bf16);
+        let (_, found) = train(&record, model, networks, gain, &["--precision", "bf16"]);
         for (losses, found) in [&record.d_loss, &record.g_loss].into_iter().zip(&found) {
             let errors: Vec<f64> =
                 found.iter().zip(&losses.want).map(|(found, want)| (found / want - 1.0).abs()).collect();

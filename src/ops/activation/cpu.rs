@@ -1,5 +1,5 @@
 use super::Activation;
-use crate::ops::parallel::{self, TILE, fill_tiles, rows_of_a_tile, tile};
+use crate::ops::parallel::{self, TILE, rows_of_a_tile, tile, write_tiles};
 use crate::ops::simd::vectorised;
 use std::borrow::Cow;
 
@@ -66,7 +66,7 @@ pub fn rows_in_a_pattern(columns: usize) -> usize {
 }
 
 pub fn forward(x: &[f32], activation: Activation) -> Vec<f32> {
-    fill_tiles(x.len(), TILE, |index, output| {
+    write_tiles(x.len(), TILE, |index, output| {
         output.copy_from_slice(&x[tile(index, TILE, x.len())]);
         activate_in_place(output, activation);
     })
@@ -107,7 +107,7 @@ pub fn backward<'a>(
         let parts = parallel::map(tiles, |index| sums_of(&gradient[tile(index, size, gradient.len())]));
         (Cow::Borrowed(gradient), parts)
     } else {
-        let (before, parts) = fill_tiles(gradient.len(), size, |index, before| {
+        let (before, parts) = write_tiles(gradient.len(), size, |index, before| {
             let of_tile = tile(index, size, gradient.len());
             through_activation(&gradient[of_tile.clone()], &output[of_tile], activation, before);
             sums_of(before)

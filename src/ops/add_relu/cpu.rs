@@ -1,8 +1,8 @@
-use crate::ops::parallel::{TILE, fill_tiles, tile};
+use crate::ops::parallel::{TILE, tile, write_tiles};
 use crate::ops::simd::vectorised;
 
 pub fn forward(x: &[f32], y: &[f32]) -> Vec<f32> {
-    fill_tiles(x.len(), TILE, |index, output| {
+    write_tiles(x.len(), TILE, |index, output| {
         let range = tile(index, TILE, x.len());
         vectorised(
             #[inline(always)]

@@ -1,6 +1,6 @@
 use crate::ops::activation::Activation;
 use crate::ops::activation::cpu::{activate_in_place, rows_in_a_pattern, tanh};
-use crate::ops::parallel::{self, fill_tiles, rows_of_a_tile, tile};
+use crate::ops::parallel::{self, rows_of_a_tile, tile, write_tiles};
 use crate::ops::simd::vectorised;
 use std::ops::Range;
 
@@ -143,7 +143,7 @@ impl<'a> Affine<'a> {
         let repeated = self.repeated(x.len());
         let columns = repeated.bias.len();
         let size = rows_of_a_tile(columns) * columns;
-        fill_tiles(x.len(), size, |index, output| {
+        write_tiles(x.len(), size, |index, output| {
             let rows = x[tile(index, size, x.len())].chunks_exact(columns);
             let (mean, factor, bias) = repeated.columns(0..columns);
             vectorised(
@@ -245,7 +245,7 @@ impl<'a> Affine<'a> {
             None => (vec![0.0; columns], vec![0.0; columns]),
         };
         let size = rows_of_a_tile(columns) * columns;
-        fill_tiles(x.len(), size, |index, output| {
+        write_tiles(x.len(), size, |index, output| {
             let range = tile(index, size, x.len());
             let rows = x[range.clone()].chunks_exact(columns).zip(gradient[range].chunks_exact(columns));
             let (mean, factor, bias) = repeated.columns(0..columns);

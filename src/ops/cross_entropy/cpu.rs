@@ -1,12 +1,12 @@
 use super::row;
-use crate::ops::parallel::{TILE, fill_tiles, rows_of_a_tile, tile};
+use crate::ops::parallel::{TILE, rows_of_a_tile, tile, write_tiles};
 use crate::ops::simd::vectorised;
 
 /// The mean loss of scores (N, C), and the gradient of each row's own (N, C).
 pub fn forward(scores: &[f32], labels: &[u32]) -> (f64, Vec<f32>) {
     let classes = scores.len() / labels.len();
     let size = rows_of_a_tile(classes);
-    let (slopes, losses) = fill_tiles(scores.len(), size * classes, |index, slopes| {
+    let (slopes, losses) = write_tiles(scores.len(), size * classes, |index, slopes| {
         slopes.copy_from_slice(&scores[tile(index, size * classes, scores.len())]);
         vectorised(
             #[inline(always)]
@@ -24,7 +24,7 @@ pub fn forward(scores: &[f32], labels: &[u32]) -> (f64, Vec<f32>) {
 }
 
 pub fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
-    fill_tiles(values.len(), TILE, |index, output| {
+    write_tiles(values.len(), TILE, |index, output| {
         let values = &values[tile(index, TILE, values.len())];
         output.iter_mut().zip(values).for_each(|(output, value)| *output = value * factor);
     })

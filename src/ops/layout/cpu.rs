@@ -1,4 +1,4 @@
-use crate::ops::parallel::fill_tiles;
+use crate::ops::parallel::write_tiles;
 use crate::ops::simd::vectorised;
 
 /// The side of the blocks in which a matrix is turned: a cache line of f32.
@@ -7,7 +7,7 @@ const SIDE: usize = 16;
 /// Matrices (rows, columns), one after the other, each transposed.
 pub fn transpose_each(matrices: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let area = rows * columns;
-    fill_tiles(matrices.len(), area, |index, output| {
+    write_tiles(matrices.len(), area, |index, output| {
         transpose(&matrices[index * area..(index + 1) * area], rows, columns, output);
     })
     .0

@@ -1,7 +1,7 @@
 use crate::ops::affine::Epilogue;
 use crate::ops::layout::cpu::{transpose, transpose_strided};
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
-use crate::ops::parallel::{fill_blocks, fill_tiles, scratch, tile};
+use crate::ops::parallel::{fill_blocks, scratch, tile, write_tiles};
 use crate::ops::precision::Precision;
 use crate::ops::storage::Array;
 
@@ -43,7 +43,7 @@ pub fn input_gradient(weight: Array, gradient: Array, precision: Precision) -> V
 pub fn weight_gradient(x: Array, gradient: Array, precision: Precision) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], gradient.dims[1]);
     let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs), precision);
-    let (sums, _) = fill_tiles(outputs * inputs, SHARE * inputs, |index, sums| {
+    let (sums, _) = write_tiles(outputs * inputs, SHARE * inputs, |index, sums| {
         let of_outputs = tile(index, SHARE, outputs);
         let len = of_outputs.len();
         scratch(len * count, |turned| {

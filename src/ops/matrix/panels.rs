@@ -3,7 +3,7 @@
 use super::kernel::PANEL;
 use super::{Matrix, bf16};
 use crate::ops::layout::cpu::transpose_strided;
-use crate::ops::parallel::{fill_tiles, tile};
+use crate::ops::parallel::{tile, write_tiles};
 use crate::ops::precision::Precision;
 use std::ops::Range;
 
@@ -60,7 +60,7 @@ impl PackedMatrix {
     pub fn new(matrix: Matrix, precision: Precision) -> Self {
         let panel = panel_len(matrix.rows, precision).max(1);
         let len = Panels::len(matrix.rows, matrix.columns, precision);
-        let (values, _) = fill_tiles(len, panel, |index, panel| pack_panel(matrix, index, panel, precision));
+        let (values, _) = write_tiles(len, panel, |index, panel| pack_panel(matrix, index, panel, precision));
         Self { values, rows: matrix.rows, columns: matrix.columns, precision }
     }
 

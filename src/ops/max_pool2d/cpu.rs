@@ -1,4 +1,4 @@
-use crate::ops::parallel::{fill_tiles, tile};
+use crate::ops::parallel::{fill_tiles, tile, write_tiles};
 use crate::ops::simd::vectorised;
 
 type Dims = (usize, usize, usize, usize);
@@ -7,7 +7,7 @@ type Dims = (usize, usize, usize, usize);
 pub fn forward(x: &[f32], (count, height, width, channels): Dims, size: usize) -> (Vec<f32>, Vec<u32>) {
     let (down, across) = (height / size, width / size);
     let area = down * across * channels;
-    let (output, winners) = fill_tiles(count * area, area, |image, output| {
+    let (output, winners) = write_tiles(count * area, area, |image, output| {
         let x = &x[image * height * width * channels..];
         let mut winners = vec![0; output.len()];
         vectorised(

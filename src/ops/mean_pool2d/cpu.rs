@@ -1,4 +1,4 @@
-use crate::ops::parallel::fill_tiles;
+use crate::ops::parallel::{fill_tiles, write_tiles};
 use crate::ops::simd::vectorised;
 
 /// A tile is one image: its places are added in order.
@@ -21,7 +21,7 @@ pub fn forward(x: &[f32], places: usize, channels: usize) -> Vec<f32> {
 /// Every place of an image has the same share of its gradient.
 pub fn backward(gradient: &[f32], places: usize, channels: usize) -> Vec<f32> {
     let share = 1.0 / places as f32;
-    fill_tiles(gradient.len() * places, places * channels, |image, output| {
+    write_tiles(gradient.len() * places, places * channels, |image, output| {
         let gradient = &gradient[image * channels..][..channels];
         for place in output.chunks_exact_mut(channels) {
             place.iter_mut().zip(gradient).for_each(|(output, gradient)| *output = share * gradient);

@@ -6,7 +6,7 @@ use super::EPS;
 use crate::ops::cross_entropy::row;
 use crate::ops::layout::cpu::transpose_strided;
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply};
-use crate::ops::parallel::{fill_tiles, rows_of_a_tile, scratch, tile};
+use crate::ops::parallel::{rows_of_a_tile, scratch, tile, write_tiles};
 use crate::ops::precision::Precision;
 use crate::ops::simd::vectorised;
 use std::ops::Range;
@@ -30,7 +30,7 @@ pub fn forward(embeddings: Vec<f32>, dim: usize, temperature: f64) -> (f32, View
     let count = lengths.len();
     let all = PackedMatrix::new(Matrix::new(&directions, count, dim).transposed(), Precision::F32);
     let scale = (1.0 / temperature).min(f64::MAX);
-    let (slopes, losses) = fill_tiles(count * count, ROWS * count, |index, block| {
+    let (slopes, losses) = write_tiles(count * count, ROWS * count, |index, block| {
         let rows = tile(index, ROWS, count);
         let of_rows = &directions[rows.start * dim..rows.end * dim];
         multiply(Matrix::new(of_rows, rows.len(), dim), &all.panels(), block, false);
@@ -52,7 +52,7 @@ pub fn forward(embeddings: Vec<f32>, dim: usize, temperature: f64) -> (f32, View
 /// Each row divided by its length, and the lengths; squares of f32 neither vanish nor overflow in f64.
 fn directions(embeddings: &[f32], dim: usize) -> (Vec<f32>, Vec<f64>) {
     let size = rows_of_a_tile(dim) * dim;
-    let (directions, lengths) = fill_tiles(embeddings.len(), size, |index, directions| {
+    let (directions, lengths) = write_tiles(embeddings.len(), size, |index, directions| {
         let rows = embeddings[tile(index, size, embeddings.len())].chunks_exact(dim);
         let mut lengths = Vec::with_capacity(rows.len());
         vectorised(
@@ -102,7 +102,7 @@ impl Views {
                 },
             );
         };
-        fill_tiles(rows.len() * dim, ROWS * dim, gradient).0
+        write_tiles(rows.len() * dim, ROWS * dim, gradient).0
     }
 }
 

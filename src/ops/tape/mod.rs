@@ -83,7 +83,8 @@ pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| with(None, precision, work))
 }
 
-/// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`.
+/// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`; of several values, those of their
+/// sum.
 pub fn backward(loss: &Tensor) -> Result<GradStore> {
     let Some(mut tape) = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)) else { return loss.backward() };
     let mut gradients = GradStore::default();

@@ -4,7 +4,7 @@ use super::Window;
 use crate::ops::affine::Epilogue;
 use crate::ops::layout::cpu::transpose;
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
-use crate::ops::parallel::{self, fill_tiles, scratch, tile};
+use crate::ops::parallel::{self, fill_tiles, scratch, tile, write_tiles};
 use crate::ops::precision::Precision;
 
 /// Values of a tile of patches: 512 KiB, so that a tile stays in a core's second-level cache.
@@ -34,7 +34,7 @@ impl Window {
         let (patch, size) = (self.patch(), self.tile());
         let packed =
             PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch).transposed(), precision);
-        fill_tiles(self.places() * features, size * features, |index, output| {
+        write_tiles(self.places() * features, size * features, |index, output| {
             let places = tile(index, size, self.places());
             scratch(places.len() * patch, |memory| {
                 multiply(self.gather(images, places, memory), &packed.panels(), output, false);
@@ -121,7 +121,7 @@ impl Window {
         let mut sum = vec![0.0; patch * features];
         transpose(&parallel::add_in_order(&parts), patch, features, &mut sum);
         let area = self.size * self.size;
-        fill_tiles(sum.len(), patch, |feature, weight| {
+        write_tiles(sum.len(), patch, |feature, weight| {
             transpose(&sum[feature * patch..(feature + 1) * patch], area, self.channels, weight);
         })
         .0
@@ -130,7 +130,7 @@ impl Window {
     /// The weight (O, C, K, K) as (O, K, K, C): a row for each feature, in the order of a patch.
     fn channels_last(&self, weight: &[f32]) -> Vec<f32> {
         let (patch, area) = (self.patch(), self.size * self.size);
-        fill_tiles(weight.len(), patch, |feature, packed| {
+        write_tiles(weight.len(), patch, |feature, packed| {
             transpose(&weight[feature * patch..(feature + 1) * patch], self.channels, area, packed);
         })
         .0

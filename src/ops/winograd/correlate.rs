@@ -5,7 +5,7 @@ use super::transforms::Transforms;
 use super::{Winograd, pitch};
 use crate::ops::affine::Epilogue;
 use crate::ops::matrix::kernel::PANEL;
-use crate::ops::parallel::{fill_pieces, scratch, tile};
+use crate::ops::parallel::{scratch, tile, write_pieces};
 use crate::ops::simd::with_vectors;
 
 /// Tiles of a block: with 64 channels their planes of 6 x 6 points take 330 KiB, a third of a second-level cache; with
@@ -25,7 +25,7 @@ where
         let blocks = tiles.strips().div_ceil(strips);
         let first = |block: usize| tiles.first_place((block * strips).min(tiles.strips()));
         let sizes = (0..blocks).map(|block| (first(block + 1) - first(block)) * features);
-        fill_pieces(sizes, |block, output| {
+        write_pieces(sizes, |block, output| {
             let of_tiles = tiles.of_strips(tile(block, strips, tiles.strips()));
             let count = of_tiles.len();
             let sizes = [pitch(count, depth), pitch(count, PANEL)];

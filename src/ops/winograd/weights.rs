@@ -4,7 +4,7 @@ use super::transforms::{Transforms, both_axes};
 use super::{Winograd, pitch};
 use crate::ops::layout::cpu::transpose;
 use crate::ops::matrix::kernel::PANEL;
-use crate::ops::parallel::{fill_tiles, scratch, tile};
+use crate::ops::parallel::{scratch, tile, write_tiles};
 use crate::ops::simd::{load, load_end, store, with_vectors};
 use pulp::{Simd, WithSimd};
 
@@ -18,7 +18,7 @@ where
         let (channels, phases) = (self.tiles.window.channels, self.tiles.phases());
         let row = weight.len() / self.features;
         let panel = Self::PLANES * pitch(phases * channels, PANEL);
-        let (planes, _) = fill_tiles(self.features.div_ceil(PANEL) * panel, panel, |index, planes| {
+        let (planes, _) = write_tiles(self.features.div_ceil(PANEL) * panel, panel, |index, planes| {
             let features = tile(index, PANEL, self.features);
             scratch(features.len() * row, |kernels| {
                 transpose(&weight[features.start * row..features.end * row], features.len(), row, kernels);
@@ -45,7 +45,7 @@ where
         let area = size * size;
         let panel = Self::PLANES * pitch(self.features, PANEL);
         let panels = self.tiles.phases() * panel;
-        let (planes, _) = fill_tiles(channels.div_ceil(PANEL) * panels, panels, |index, planes| {
+        let (planes, _) = write_tiles(channels.div_ceil(PANEL) * panels, panels, |index, planes| {
             let columns = tile(index, PANEL, channels);
             let len = columns.len() * area;
             scratch(self.features * len, |kernels| {

@@ -1,0 +1,141 @@
+//! Small random turns, stretches and shifts of grey images, for training a classifier on them.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::Images;
+use super::batches::normalised;
+use super::supply::{Order, Supply};
+use crate::rng::{Generator, Stream};
+
+/// Largest turn either way, in degrees; largest stretch or shrinking, as a part; largest shift, in pixels.
+const TURN: f64 = 15.0;
+const STRETCH: f32 = 0.15;
+const SHIFT: f32 = 2.0;
+
+/// What one step trains on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WarpedBatch {
+    /// (N, height, width) in [-1, 1]
+    pub pixels: Vec<f32>,
+    /// (N)
+    pub labels: Vec<u32>,
+}
+
+/// An endless supply of warped batches, shuffled anew every epoch: a function of the images, the seed and the step alone.
+pub struct WarpedBatches(Supply<WarpedBatch>);
+
+impl WarpedBatches {
+    /// Starts making batches of `batch_size` grey images with labels.
+    /// [`Failure::Input`](crate::error::Failure::Input) where a batch is larger than the set.
+    pub fn start(images: Arc<Images>, batch_size: usize, seed: u64) -> Result<Self> {
+        let mut order = Order::new(&images, batch_size, Some(seed))?;
+        let (stream, shades) = (Stream::new(seed, "warp"), normalised());
+        let make = move |step, _| {
+            let (_, indices) = order.batch(step);
+            let stride = images.stride();
+            let mut pixels = vec![0.0; indices.len() * stride];
+            for (place, (&index, warped)) in indices.iter().zip(pixels.chunks_exact_mut(stride)).enumerate() {
+                let image = &images.pixels[index as usize * stride..][..stride];
+                let mut generator = stream.at(step * batch_size as u64 + place as u64);
+                Warp::draw(&mut generator).apply(image, images.width, &shades, warped);
+            }
+            let labels = indices.iter().map(|index| images.labels[*index as usize].into()).collect();
+            WarpedBatch { pixels, labels }
+        };
+        Ok(Self(Supply::start("warped batches", 0, make)?))
+    }
+
+    /// The next step's batch.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "endless and fallible: `?` reads better than an iterator's Option"
+    )]
+    pub fn next(&mut self) -> Result<WarpedBatch> {
+        self.0.take()
+    }
+}
+
+/// Where in the image each pixel of the warped one lies: a linear map around the middle, and a shift.
+struct Warp {
+    map: [f32; 4],
+    shift: [f32; 2],
+}
+
+impl Warp {
+    fn draw(generator: &mut Generator) -> Self {
+        let angle = TURN.to_radians() * f64::from(generator.symmetric());
+        // libm's functions have the same bits on every machine.
+        let (sine, cosine) = (libm::sin(angle) as f32, libm::cos(angle) as f32);
+        let (along, across) = (1.0 + STRETCH * generator.symmetric(), 1.0 + STRETCH * generator.symmetric());
+        let shift = [SHIFT * generator.symmetric(), SHIFT * generator.symmetric()];
+        Self { map: [along * cosine, -across * sine, along * sine, across * cosine], shift }
+    }
+
+    /// Between pixels by bilinear interpolation, beyond the edge the black of the ground.
+    fn apply(&self, image: &[u8], width: usize, shades: &[f32; 256], warped: &mut [f32]) {
+        let height = image.len() / width;
+        let shade = |x: isize, y: isize| match (0..width as isize).contains(&x) && (0..height as isize).contains(&y) {
+            true => shades[usize::from(image[y as usize * width + x as usize])],
+            false => shades[0],
+        };
+        let middle = [(width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0];
+        for (index, target) in warped.iter_mut().enumerate() {
+            let (x, y) = ((index % width) as f32 - middle[0], (index / width) as f32 - middle[1]);
+            let from_x = self.map[0] * x + self.map[1] * y + middle[0] + self.shift[0];
+            let from_y = self.map[2] * x + self.map[3] * y + middle[1] + self.shift[1];
+            let (left, top) = (from_x.floor(), from_y.floor());
+            let (right_part, lower_part) = (from_x - left, from_y - top);
+            let (left, top) = (left as isize, top as isize);
+            let upper = shade(left, top) * (1.0 - right_part) + shade(left + 1, top) * right_part;
+            let lower = shade(left, top + 1) * (1.0 - right_part) + shade(left + 1, top + 1) * right_part;
+            *target = upper * (1.0 - lower_part) + lower * lower_part;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_warp_leaves_an_image_as_it_is_and_a_shift_moves_it() {
+        let image: Vec<u8> = (0..12).map(|pixel| pixel * 20).collect(); // 4 wide, 3 high
+        let (shades, mut warped) = (normalised(), vec![0.0; 12]);
+        Warp { map: [1.0, 0.0, 0.0, 1.0], shift: [0.0, 0.0] }.apply(&image, 4, &shades, &mut warped);
+        let expected: Vec<f32> = image.iter().map(|pixel| shades[usize::from(*pixel)]).collect();
+        assert_eq!(warped, expected);
+        Warp { map: [1.0, 0.0, 0.0, 1.0], shift: [1.0, 0.0] }.apply(&image, 4, &shades, &mut warped);
+        assert_eq!(warped[..3], expected[1..4]);
+        assert_eq!(warped[3], -1.0, "what comes in from beyond the edge is the ground");
+        Warp { map: [0.0, -1.0, 1.0, 0.0], shift: [0.0, 0.0] }.apply(&image[..9], 3, &shades, &mut warped[..9]);
+        assert_eq!(warped[0], expected[2], "a quarter of a turn");
+    }
+
+    #[test]
+    fn batches_repeat_and_keep_their_labels() {
+        let images = Arc::new(Images {
+            height: 3,
+            width: 3,
+            channels: 1,
+            pixels: (0..10u8).flat_map(|image| [image * 25; 9]).collect(),
+            labels: (0..10).collect(),
+        });
+        let batches = |seed| {
+            let mut batches = WarpedBatches::start(images.clone(), 4, seed).unwrap();
+            [(); 5].map(|()| batches.next().unwrap())
+        };
+        assert_eq!(batches(3), batches(3));
+        assert_ne!(batches(3), batches(4));
+        for batch in batches(3) {
+            for (image, label) in batch.pixels.chunks_exact(9).zip(&batch.labels) {
+                let middle = normalised()[*label as usize * 25];
+                assert!(
+                    (image[4] - middle).abs() < 1e-6 || image[4] < middle,
+                    "the middle of {label} is its own shade"
+                );
+            }
+        }
+    }
+}

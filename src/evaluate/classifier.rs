@@ -1,0 +1,109 @@
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use candle_core::{Device, Tensor};
+
+use crate::checkpoint::{self, Archive, Bundled};
+use crate::data::{self, Images};
+use crate::error::Failure;
+use crate::models::{DigitClassifier, IMAGE_SIZE};
+use crate::ops;
+use crate::params::Parameters;
+
+/// Images that go through the classifier at a time.
+pub const TILE: usize = 250;
+
+/// Values an image.
+const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+
+/// A trained digit classifier.
+pub struct Classifier {
+    network: DigitClassifier,
+    /// What it is, for people.
+    pub description: String,
+}
+
+/// What the classifier makes of images, on the CPU.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// (N, 128)
+    pub features: Tensor,
+    /// (N, 10)
+    pub scores: Tensor,
+}
+
+impl Classifier {
+    /// The classifier of a file, else the bundled one.
+    pub fn find(path: Option<&Path>, device: &Device) -> anyhow::Result<Self> {
+        match (path, Bundled::DigitClassifier.read()) {
+            (Some(path), _) => {
+                let archive = checkpoint::read(path)?;
+                Self::new(&archive, &format!("the digit classifier {}", path.display()), device)
+            }
+            (None, Some(archive)) => Self::new(&archive?, "the bundled digit classifier", device),
+            (None, None) => bail!(Failure::Input(
+                "no digit classifier: this build has none bundled\ntrain one with `gan evaluate --train-classifier -o \
+                 FILE.safetensors`, and name it with --classifier"
+                    .into()
+            )),
+        }
+    }
+
+    /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
+    pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
+        let parameters = Parameters::undrawn("digit_classifier", device);
+        DigitClassifier::new(parameters.builder())?;
+        let tensors = checkpoint::conform(&archive.tensors, &parameters.signature(), what)?;
+        parameters.load(&tensors).with_context(|| what.to_string())?;
+        Ok(Self { network: DigitClassifier::new(parameters.frozen())?, description: what.to_string() })
+    }
+
+    /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, 28, 28) in [-1, 1];
+    /// where it gives none, that is the end (`None`).
+    pub fn judge(
+        &self,
+        count: usize,
+        device: &Device,
+        mut images: impl FnMut(usize, usize) -> anyhow::Result<Option<Vec<f32>>>,
+    ) -> anyhow::Result<Option<Judged>> {
+        let (mut features, mut scores) = (Vec::new(), Vec::new());
+        for first in (0..count).step_by(TILE) {
+            let some = TILE.min(count - first);
+            let Some(mut pixels) = images(first, some)? else { return Ok(None) };
+            // Other devices than a CPU choose kernels by the size of a batch: an image is judged alike in all of them.
+            if !device.is_cpu() {
+                pixels.resize(TILE * PIXELS, -1.0);
+            }
+            let tile = Tensor::from_vec(pixels, ((), IMAGE_SIZE, IMAGE_SIZE, 1), device)?; // (TILE, 28, 28, 1)
+            let (of_tile, their_scores) = ops::inference(|| {
+                let features = self.network.features(&tile, false)?;
+                let scores = self.network.scores(&features)?;
+                Ok::<_, candle_core::Error>((features.detach(), scores.detach()))
+            })?;
+            features.push(of_tile.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
+            scores.push(their_scores.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
+        }
+        Ok(Some(Judged { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? }))
+    }
+
+    /// Judges all of `images`, which must be 28x28 and grey.
+    pub fn judge_images(&self, images: &Images, device: &Device) -> anyhow::Result<Judged> {
+        let judged = self.judge(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
+        judged.context("not all images were judged")
+    }
+}
+
+/// Images from number `first` on as values in [-1, 1].
+pub fn pixels(images: &Images, first: usize, count: usize) -> Vec<f32> {
+    let shades = data::batches::normalised();
+    let stride = images.stride();
+    images.pixels[first * stride..(first + count) * stride].iter().map(|pixel| shades[usize::from(*pixel)]).collect()
+}
+
+impl Judged {
+    /// The first `count` images, or all where there are fewer.
+    pub fn first(&self, count: usize) -> candle_core::Result<Judged> {
+        let count = count.min(self.features.dim(0)?);
+        Ok(Judged { features: self.features.narrow(0, 0, count)?, scores: self.scores.narrow(0, 0, count)? })
+    }
+}

@@ -1,0 +1,102 @@
+//! What an encoder's features tell: kNN, and a linear layer on features that are computed once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::bail;
+use candle_core::{Device, Tensor};
+
+use super::EvaluateConfig;
+use crate::data::Images;
+use crate::error::Failure;
+use crate::eval::top_k;
+use crate::models::Encoder;
+use crate::ops::Precision;
+use crate::optim::AdamConfig;
+use crate::report::{Console, ProbeRow, probe_table, summary};
+use crate::train::encoder_source::EncoderSource;
+use crate::train::features::{Labelled, features, knn_top1};
+use crate::train::probe::Probe;
+use crate::train::probe_batches::ProbeBatches;
+use crate::train::simclr::SHAPE;
+
+/// The data set where neither a flag nor the encoder names one.
+const DEFAULT_DATA: &str = "shapes";
+
+/// How the linear layer is trained: as `gan finetune` does by default.
+const EPOCHS: usize = 10;
+const BATCH: usize = 128;
+const ADAM: AdamConfig = AdamConfig { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-6 };
+
+pub fn evaluate(
+    config: &EvaluateConfig,
+    source: &EncoderSource,
+    device: &Device,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<()> {
+    if config.output.is_some() {
+        bail!(Failure::Usage("-o: an encoder draws no samples; leave it out".into()));
+    }
+    let data = config.data.as_deref().or(source.data.as_deref()).unwrap_or(DEFAULT_DATA);
+    let (path, kind) = (source.path.display(), source.architecture.name());
+    console.note(&format!("evaluating {path}, a {kind} encoder, on {data}, on {}", crate::device::name(device)));
+    let dataset = super::open(data, SHAPE, config, console)?;
+    let classes = dataset.classes.len();
+    for (part, images) in [("training", &dataset.train), ("test", &dataset.test)] {
+        if images.is_empty() || images.labels.len() != images.len() {
+            bail!(Failure::Input(format!("--data {data}: no labelled {part} images; an encoder is judged by both")));
+        }
+    }
+    let labelled = Arc::new(config.labels.choose(&dataset.train, classes, false)?);
+    let parameters = source.parameters(device)?;
+    let encoder = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
+    let look = |what: &str, images: &Images| -> anyhow::Result<Tensor> {
+        let progress = console.items(what, images.len() as u64);
+        let found = features(&encoder, images, device, |done| {
+            progress.set(done as u64);
+            true
+        })?;
+        found.ok_or_else(|| anyhow::anyhow!("features were not computed"))
+    };
+    let bank = look("training features", &labelled)?; // (M, D)
+    let queries = look("test features", &dataset.test)?; // (N, D)
+    let pair = (
+        Labelled { features: &bank, labels: &labelled.labels },
+        Labelled { features: &queries, labels: &dataset.test.labels },
+    );
+    let knn = knn_top1(pair.0, pair.1, classes, || true)?.unwrap_or(f64::NAN);
+
+    let mut rows = Vec::new();
+    let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
+    for &seed in &seeds {
+        let began = Instant::now();
+        let parameters = source.parameters(device)?;
+        let mut probe = Probe::new(source.architecture, parameters, classes, seed, false, ADAM, Precision::F32)?;
+        let batch = BATCH.min(labelled.len());
+        let mut batches = ProbeBatches::features(labelled.clone(), batch, seed, bank.clone())?;
+        for step in 0..(EPOCHS * (labelled.len() / batch)) as u64 {
+            batches.train(&mut probe, step)?;
+        }
+        let scores = probe.classify(&queries)?; // (N, C)
+        let labels = &dataset.test.labels;
+        let row = ProbeRow {
+            encoder: "pretrained".into(),
+            mode: "linear".into(),
+            labels: labelled.len() as u64,
+            top1: top_k(&scores, labels, 1)?,
+            top5: top_k(&scores, labels, 5)?,
+            knn,
+            seconds: began.elapsed().as_secs_f64(),
+        };
+        if json {
+            console.data_line(&serde_json::to_string(&row)?)?;
+        }
+        rows.push(row);
+    }
+    match json {
+        false => console.data_line(&probe_table(&rows)),
+        true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
+        true => Ok(()),
+    }
+}

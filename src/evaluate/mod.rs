@@ -1,0 +1,67 @@
+//! How good a generator or an encoder is: what `gan evaluate` does, and the scores of a training run.
+
+mod classifier;
+mod config;
+mod encoder;
+mod generator;
+mod judge;
+mod nearest;
+mod reference;
+mod subject;
+
+use std::path::Path;
+
+use anyhow::bail;
+use candle_core::Device;
+
+use crate::data::{self, Dataset, ImageShape};
+use crate::error::Failure;
+use crate::models::IMAGE_SIZE;
+use crate::report::Console;
+use crate::train::digit_classifier;
+
+pub use classifier::{Classifier, Judged};
+pub use config::{EvaluateConfig, MOST_SAMPLES};
+pub use judge::{Judge, Measured};
+pub use reference::Reference;
+use subject::Subject;
+
+/// What generators make: 28x28 grey.
+const SHAPE: ImageShape = ImageShape { height: IMAGE_SIZE, width: IMAGE_SIZE, channels: 1 };
+
+/// The data set where neither a flag nor the weights name one.
+const DEFAULT_DATA: &str = "mnist";
+
+/// Does what `config` asks for, and writes what it finds to stdout.
+pub fn evaluate(config: &EvaluateConfig, device: &Device, json: bool, console: &Console) -> anyhow::Result<()> {
+    config.validate()?;
+    if config.train_classifier {
+        return train_classifier(config, device, json, console);
+    }
+    match subject::find(config, device)? {
+        Subject::Generator(samples) => generator::evaluate(config, &samples, device, json, console),
+        Subject::Encoder(source) => encoder::evaluate(config, &source, device, json, console),
+    }
+}
+
+fn train_classifier(config: &EvaluateConfig, device: &Device, json: bool, console: &Console) -> anyhow::Result<()> {
+    let Some(output) = &config.output else {
+        bail!(Failure::Usage("--train-classifier needs -o FILE.safetensors to write to".into()));
+    };
+    let name = config.data.as_deref().unwrap_or(DEFAULT_DATA);
+    let dataset = open(name, SHAPE, config, console)?;
+    let accuracy = digit_classifier::train(&config.classifier_config, &dataset, config.seed, output, device, console)?;
+    let (images, path) = (dataset.test.len(), output.display().to_string());
+    console.note(&format!("{path}: right of {:.2} % of the {images} test images of {name}", 100.0 * accuracy));
+    match json {
+        true => console.data_line(&serde_json::json!({ "path": path, "data": name, "accuracy": accuracy }).to_string()),
+        false => console.data_line(&path),
+    }
+}
+
+/// The data set of that name in `shape`; a download shows its progress.
+fn open(name: &str, shape: ImageShape, config: &EvaluateConfig, console: &Console) -> anyhow::Result<Dataset> {
+    let bytes = console.bytes();
+    let data_dir: Option<&Path> = config.data_dir.as_deref();
+    data::open(name, data_dir, shape, &|name, done, total| bytes.update(name, done, total))
+}

@@ -1,0 +1,121 @@
+//! What is to be evaluated: told by the flags, or by what a file holds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use candle_core::Device;
+
+use super::EvaluateConfig;
+use crate::checkpoint;
+use crate::error::Failure;
+use crate::models::IMAGE_SIZE;
+use crate::sample::{self, Source};
+use crate::train::encoder_source::{self, EncoderSource};
+
+/// Values an image.
+const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+
+pub enum Subject {
+    Generator(Samples),
+    Encoder(EncoderSource),
+}
+
+/// Where samples come from.
+pub enum Samples {
+    Drawn(Box<Source>),
+    /// (N, 28, 28) in [-1, 1]
+    Given {
+        path: PathBuf,
+        pixels: Vec<f32>,
+    },
+}
+
+/// Finds it: `--images`, `--weights` or `--run`, else the newest run of the model or encoder, or of any.
+pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject> {
+    if let Some(path) = &config.images {
+        return Ok(Subject::Generator(Samples::Given { path: path.clone(), pixels: sample::read_images(path)? }));
+    }
+    let mut config = config.clone();
+    if let Some(name) = &config.run {
+        config.weights = Some(config.weights_dir.join(name));
+    }
+    let is_encoder = match (&config.weights, config.model, config.encoder) {
+        (_, Some(_), _) => false,
+        (_, _, Some(_)) => true,
+        (Some(path), ..) => holds_encoder(path),
+        (None, ..) => newest_is_encoder(&config.weights_dir),
+    };
+    if is_encoder {
+        let source = encoder_source::find(config.weights.as_deref(), config.encoder, &config.weights_dir)?;
+        return Ok(Subject::Encoder(source));
+    }
+    let source = sample::find(&config.wanted_generator(), device)?;
+    Ok(Subject::Generator(Samples::Drawn(Box::new(source))))
+}
+
+/// Whether a path is of an encoder; of what cannot be read, reading a generator will say why.
+fn holds_encoder(path: &Path) -> bool {
+    if path.is_dir() {
+        return path.join(encoder_source::ENCODER).is_file();
+    }
+    let Ok(description) = checkpoint::describe(path) else { return false };
+    let holds = |end: &str| description.tensors.keys().any(|name| name.ends_with(end));
+    holds("f.0.weight") || holds("conv1.weight")
+}
+
+fn newest_is_encoder(weights_dir: &Path) -> bool {
+    checkpoint::runs(weights_dir).iter().find_map(|run| {
+        let has = |name: &str| run.weights.join(name).is_file();
+        match (has(encoder_source::ENCODER), has("generator.safetensors")) {
+            (false, false) => None, // of finetune
+            (is_encoder, _) => Some(is_encoder),
+        }
+    }) == Some(true)
+}
+
+impl Samples {
+    /// What the user sees of it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Drawn(source) => source.path.display().to_string(),
+            Self::Given { path, .. } => path.display().to_string(),
+        }
+    }
+
+    pub fn description(&self) -> String {
+        match self {
+            Self::Drawn(source) => source.description.clone(),
+            Self::Given { path, pixels } => format!("{}: {} images", path.display(), pixels.len() / PIXELS),
+        }
+    }
+
+    /// The data set it was trained on, where that is known.
+    pub fn data(&self) -> Option<&str> {
+        match self {
+            Self::Drawn(source) => source.data.as_deref(),
+            Self::Given { .. } => None,
+        }
+    }
+
+    /// How many there are, if not as many as asked for.
+    pub fn count(&self, asked: usize) -> anyhow::Result<usize> {
+        match self {
+            Self::Drawn(_) => Ok(asked),
+            Self::Given { path, pixels } => match pixels.len() / PIXELS {
+                count @ ..10 => bail!(Failure::reading(path, format!("{count} images; expected at least 10"))),
+                count => Ok(count),
+            },
+        }
+    }
+
+    /// Samples `first` to `first + count` under `seed`: (count, 28, 28) in [-1, 1].
+    pub fn draw(&self, seed: u64, first: usize, count: usize, device: &Device) -> anyhow::Result<Vec<f32>> {
+        match self {
+            Self::Drawn(source) => {
+                let latents = sample::latents(seed, first as u64, count, source.latent_dim);
+                Ok(sample::draw(&source.generator, &latents, source.latent_dim, device)?)
+            }
+            Self::Given { pixels, .. } => Ok(pixels[first * PIXELS..(first + count) * PIXELS].to_vec()),
+        }
+    }
+}

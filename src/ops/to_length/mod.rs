@@ -1,0 +1,50 @@
+//! Rows scaled to one length.
+
+mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+
+#[cfg(feature = "cuda")]
+use super::cuda::{Array as CudaArray, Gpu};
+use super::storage::{is_fused, values};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+
+/// Each row of x (N, ...), all of its values, scaled to `length` by their L2 norm. A row of zeros stays. For directions:
+/// no gradient goes through it.
+pub fn to_length(x: &Tensor, length: f64) -> Result<Tensor> {
+    let x = x.detach();
+    if !is_fused(&[&x]) || x.dtype() != DType::F32 {
+        return naive(&x, length);
+    }
+    x.contiguous()?.apply_op1_no_bwd(&ToLength(length))
+}
+
+/// [`to_length`] in candle's ops.
+pub fn naive(x: &Tensor, length: f64) -> Result<Tensor> {
+    let rows = x.flatten_from(1)?; // (N, M)
+    let norms = rows.sqr()?.sum_keepdim(1)?.sqrt()?; // (N, 1)
+    // A quotient of 0 and 1 where both would be 0.
+    let norms = (&norms + norms.eq(0.0)?.to_dtype(x.dtype())?)?;
+    (rows.broadcast_div(&norms)? * length)?.reshape(x.dims())
+}
+
+struct ToLength(f64);
+
+impl CustomOp1 for ToLength {
+    fn name(&self) -> &'static str {
+        "to_length"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let scaled = cpu::scaled(values(x, layout)?, layout.dims().first().copied().unwrap_or(1), self.0);
+        Ok((CpuStorage::F32(scaled), layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let gpu = Gpu::of(&x.device)?;
+        Ok(cuda::scaled(&gpu, CudaArray::new(x, layout)?, self.0)?.into_storage())
+    }
+}

@@ -1,0 +1,68 @@
+//! The generator of a run, evaluated while it trains.
+
+use std::path::Path;
+
+use candle_core::Device;
+
+use super::gan::Training;
+use super::gan_config::GanConfig;
+use super::signals::StopRequest;
+use crate::checkpoint::Archive;
+use crate::data::Dataset;
+use crate::error::Failure;
+use crate::evaluate::{Classifier, Judge};
+use crate::report::{Console, GanRecord, Scores};
+use crate::sample;
+
+/// The header entry of a record that waits for its scores.
+pub(super) const PENDING: &str = "gan.pending";
+
+/// What evaluates the run: a classifier, and the real images of the whole `dataset`; `None` where nothing does.
+pub(super) fn judge(
+    config: &GanConfig,
+    dataset: &Dataset,
+    device: &Device,
+    console: &Console,
+) -> anyhow::Result<Option<Judge>> {
+    if config.evaluate_every == 0 {
+        return Ok(None);
+    }
+    let classifier = Classifier::find(config.evaluate_classifier.as_deref(), device)?;
+    let judge = Judge::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
+    if let Some(doubt) = judge.doubt() {
+        console.warning(&doubt);
+    }
+    Ok(Some(judge))
+}
+
+impl Training<'_> {
+    /// The record that the run was stopped over, if it was.
+    pub(super) fn pending_record(archive: &Archive, path: &Path) -> anyhow::Result<Option<GanRecord>> {
+        let Some(text) = archive.metadata.get(PENDING) else { return Ok(None) };
+        let record = serde_json::from_str(text)
+            .map_err(|error| Failure::reading(path, format!("its {PENDING} is damaged: {error}")))?;
+        Ok(Some(record))
+    }
+
+    /// Whether the generator is evaluated when `steps` steps are done.
+    pub(super) fn evaluates_after(&self, steps: u64) -> bool {
+        self.judge.is_some() && (steps.is_multiple_of(self.run.config.evaluate_every) || steps == self.last_step)
+    }
+
+    /// The scores of the averaged generator, or of the only one, as `gan evaluate --seed SEED` finds them; `None` where a
+    /// signal came in between. Nothing that training goes on from is changed.
+    pub(super) fn evaluate(&self, stop: &StopRequest) -> anyhow::Result<Option<Scores>> {
+        let Some(judge) = &self.judge else { return Ok(None) };
+        let (config, generator) = (&self.run.config, self.adversaries.best_generator());
+        let progress = self.console.items("evaluated", config.evaluate_samples as u64);
+        let draw = |first: usize, count: usize| {
+            let latents = sample::latents(config.seed, first as u64, count, config.latent_dim);
+            Ok(sample::draw(generator, &latents, config.latent_dim, &self.device)?)
+        };
+        let measured = judge.measure(config.evaluate_samples, config.seed, draw, |done| {
+            progress.set(done as u64);
+            stop.signal().is_none()
+        })?;
+        Ok(measured.map(|measured| measured.scores))
+    }
+}
