@@ -3,7 +3,7 @@
 
 use super::format::{self, Archive};
 
-/// A file of `weights/`. To add one: `Some(include_bytes!(…))` in [`Bundled::bytes`].
+/// A file of `weights/`. To add one: `Some(include_bytes!(…))` in `bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bundled {
     DigitClassifier,

@@ -56,7 +56,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Opens `path` and takes off gzip, which is known by its first two bytes, not by the file's name. A file that unpacks to
-/// more than [`MOST_EXPANSION`] times its size, beyond [`FREE_EXPANSION`], is refused where it does.
+/// more than `MOST_EXPANSION` times its size, beyond `FREE_EXPANSION`, is refused where it does.
 pub fn unpacked(path: &Path) -> std::io::Result<Box<dyn Read>> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
