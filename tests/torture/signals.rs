@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
@@ -135,7 +136,10 @@ fn hang_up(place: &Place) {
 /// Paused and continued: the same bytes as without.
 fn paused(place: &Place) {
     end_of(&mut place.begin(Kind::Vanilla, "whole", &[])).expect(0, "whole");
-    let (mut child, drain) = started(place.begin(Kind::Vanilla, "paused", &["--json"]));
+    let mut command = place.begin(Kind::Vanilla, "paused", &["--json"]);
+    // In a group of its own: the kernel keeps SIGTSTP from a group that no parent outside it could wake.
+    command.process_group(0);
+    let (mut child, drain) = started(command);
     if !child.is_over() {
         child.signal(libc::SIGTSTP);
         sleep(Duration::from_millis(300));
