@@ -95,7 +95,7 @@ const fn joined(first: &[&'static str; 4], second: &[&'static str; 12]) -> [&'st
     all
 }
 
-/// A workplace with what every kind of run needs.
+/// A place with what every kind of run needs.
 pub struct Place {
     pub work: Workplace,
 }
