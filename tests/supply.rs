@@ -1,4 +1,4 @@
-//! What the program is made of: licences and sources of its packages, as `deny.toml` allows them, and where code is
+//! What the program is made of: licences and sources of its packages, as `.deny.toml` allows them, and where code is
 //! `unsafe`. The first two are read from `cargo metadata`; they say so where there is no cargo.
 
 use std::fs;
@@ -26,9 +26,9 @@ fn packages() -> Option<Vec<serde_json::Value>> {
     Some(metadata["packages"].as_array().unwrap().clone())
 }
 
-/// The texts in quotes between `begin` and `end` of deny.toml.
+/// The texts in quotes between `begin` and `end` of .deny.toml.
 fn listed(begin: &str, end: &str) -> Vec<String> {
-    let text = fs::read_to_string(Path::new(&repository()).join("deny.toml")).unwrap();
+    let text = fs::read_to_string(Path::new(&repository()).join(".deny.toml")).unwrap();
     let part = text.split_once(begin).unwrap().1.split_once(end).unwrap().0;
     let lines = part.lines().filter_map(|line| line.trim().strip_prefix('"'));
     lines.map(|line| line.split_once('"').unwrap().0.to_string()).collect()
