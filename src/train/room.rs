@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use super::run::RunOptions;
+use super::run::{Run, RunOptions};
 use super::state::{Tensors, is_network};
 use crate::checkpoint::RunDirectory;
 use crate::checkpoint::room::{self, Need};
@@ -32,14 +32,27 @@ impl Saves {
     }
 }
 
-/// Refuses a new run called `name` whose files cannot all lie on the disk, before anything is written. `state` is that
-/// of a checkpoint; what of it is not the optimizer's is in the networks for use too.
-pub fn check_new(state: &Tensors, saves: &Saves, name: &str, options: &RunOptions) -> anyhow::Result<()> {
+/// Refuses a run called `name`, new or `resumed`, whose files cannot all lie on the disk, before anything is written.
+/// `state` is that of a checkpoint; what of it is not the optimizer's is in the networks for use too.
+pub fn check<C>(
+    resumed: Option<&Run<C>>,
+    state: &Tensors,
+    saves: &Saves,
+    name: &str,
+    options: &RunOptions,
+) -> anyhow::Result<()> {
+    match resumed {
+        Some(run) => check_resumed(state, saves, &run.directory),
+        None => check_new(state, saves, name, options),
+    }
+}
+
+fn check_new(state: &Tensors, saves: &Saves, name: &str, options: &RunOptions) -> anyhow::Result<()> {
     let reclaimed = if options.force { RunDirectory::reclaimable(name, &options.weights_dir) } else { 0 };
     room::check(&options.weights_dir.join(name), &need(state, saves, 0), reclaimed)
 }
 
-/// The same of a run that goes on beside the checkpoints and the networks that it has, which are replaced one by one.
+/// [`check`] of a run that goes on beside the checkpoints and the networks that it has, which are replaced one by one.
 pub fn check_resumed(state: &Tensors, saves: &Saves, run: &RunDirectory) -> anyhow::Result<()> {
     let present = run.checkpoints()?.len() as u64;
     let mut need = need(state, saves, present);

@@ -60,10 +60,7 @@ pub fn pretrain(
         every: config.checkpoint_every,
         keep: config.keep,
     };
-    match &resumed {
-        Some(run) => room::check_resumed(&networks.state(), &saves, &run.directory)?,
-        None => room::check_new(&networks.state(), &saves, name, options)?,
-    }
+    room::check(resumed.as_ref(), &networks.state(), &saves, name, options)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
     let run = match resumed {

@@ -8,6 +8,8 @@
 //!
 //! Where the instructions are missing there is no such product: `Precision::missing` says so before one is made.
 
+#![cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what the instructions would read"))]
+
 #[cfg_attr(target_arch = "x86_64", path = "avx512/mod.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "missing.rs")]
 mod instructions;
