@@ -3,6 +3,8 @@
 //! The `gemm` crate, which packs both factors, reaches the same rate where they are large and square. At the shapes of
 //! networks, with one factor much the larger or many small products, it loses a tenth to a half to the packing.
 
+use std::hint::black_box;
+
 use pulp::{Simd, WithSimd};
 
 /// Columns of a panel: two vectors of AVX-512, and a multiple of all narrower ones.
@@ -116,7 +118,13 @@ impl PanelProduct<'_> {
         // SAFETY: as promised by the caller, and `with_simd` has checked that `left` has `rows` x `depth` elements and
         // `right` `depth` x PANEL. `S::f32s` is plain data of so many f32, read and written unaligned.
         unsafe {
-            let mut left = self.left.as_ptr().add(row * row_stride);
+            // A pointer for every third row, so that all rows are a pointer and one or two strides away. From a single
+            // one the compiler would step from row to row, an addition a row, each of which waits for the one before:
+            // more cycles than the products take. `black_box` keeps it from seeing that the pointers belong together.
+            let mut left = [self.left.as_ptr().wrapping_add(row * row_stride); ROWS.div_ceil(3)];
+            for (third, pointer) in left.iter_mut().enumerate().take(R.div_ceil(3)) {
+                *pointer = black_box(pointer.wrapping_add(3 * third * row_stride));
+            }
             let mut right = self.right.as_ptr().add(column).cast::<S::f32s>();
             for _ in 0..depth {
                 let mut values = [simd.splat_f32s(0.0); V];
@@ -124,12 +132,14 @@ impl PanelProduct<'_> {
                     *value = right.add(vector).read_unaligned();
                 }
                 for (index, sums) in sums.iter_mut().enumerate() {
-                    let factor = simd.splat_f32s(*left.add(index * row_stride));
+                    let factor = simd.splat_f32s(*left[index / 3].add(index % 3 * row_stride));
                     for (sum, value) in sums.iter_mut().zip(values) {
                         *sum = simd.mul_add_e_f32s(factor, value, *sum);
                     }
                 }
-                left = left.wrapping_add(column_stride);
+                for pointer in &mut left {
+                    *pointer = pointer.wrapping_add(column_stride);
+                }
                 right = right.wrapping_add(PANEL / S::F32_LANES);
             }
             for (index, sums) in sums.into_iter().enumerate() {
