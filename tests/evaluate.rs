@@ -253,16 +253,12 @@ fn a_run_is_scored_as_it_trains_and_trains_as_if_it_were_not() {
 
 #[test]
 fn bundled_weights_say_how_they_were_made() {
-    let bundled = Bundled::ALL.into_iter().filter_map(|bundled| Some((bundled, bundled.read()?.unwrap())));
-    let found: Vec<Bundled> = bundled
-        .map(|(bundled, archive)| {
-            let made: Value = serde_json::from_str(&archive.metadata["gan.made"]).unwrap();
-            assert!(made["command"].as_str().unwrap().starts_with("gan "), "{bundled:?}: {made}");
-            assert!(made["data"].is_string() && made["seed"].is_number(), "{bundled:?}: {made}");
-            let is_half = |tensor: &candle_core::Tensor| tensor.dtype() != candle_core::DType::F32;
-            assert!(archive.tensors.values().all(is_half), "{bundled:?}");
-            bundled
-        })
-        .collect();
-    assert!(found.contains(&Bundled::DigitClassifier), "{found:?}");
+    for bundled in Bundled::ALL {
+        let archive = bundled.read().unwrap();
+        let made: Value = serde_json::from_str(&archive.metadata["gan.made"]).unwrap();
+        assert!(made["command"].as_str().unwrap().starts_with("gan "), "{bundled:?}: {made}");
+        assert!(made["data"].is_string() && made["seed"].is_number(), "{bundled:?}: {made}");
+        let is_half = |tensor: &candle_core::Tensor| tensor.dtype() != candle_core::DType::F32;
+        assert!(archive.tensors.values().all(is_half), "{bundled:?}");
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::format::{self, Archive};
 
-/// A file of `weights/`. To add one: `Some(include_bytes!(…))` in `bytes`.
+/// A file of `weights/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bundled {
     DigitClassifier,
@@ -29,24 +29,18 @@ impl Bundled {
         }
     }
 
-    /// The file; `None` where this build has none.
-    fn bytes(self) -> Option<&'static [u8]> {
+    fn bytes(self) -> &'static [u8] {
         match self {
-            Self::DigitClassifier => Some(include_bytes!("../../weights/digit_classifier.safetensors")),
-            Self::VanillaGenerator => Some(include_bytes!("../../weights/generator-vanilla.safetensors")),
-            Self::LsganGenerator => Some(include_bytes!("../../weights/generator-lsgan.safetensors")),
-            Self::DcganGenerator => Some(include_bytes!("../../weights/generator-dcgan.safetensors")),
-            Self::Encoder => None,
+            Self::DigitClassifier => include_bytes!("../../weights/digit_classifier.safetensors"),
+            Self::VanillaGenerator => include_bytes!("../../weights/generator-vanilla.safetensors"),
+            Self::LsganGenerator => include_bytes!("../../weights/generator-lsgan.safetensors"),
+            Self::DcganGenerator => include_bytes!("../../weights/generator-dcgan.safetensors"),
+            Self::Encoder => include_bytes!("../../weights/encoder-resnet9.safetensors"),
         }
     }
 
-    /// Whether this build has it.
-    pub fn exists(self) -> bool {
-        self.bytes().is_some()
-    }
-
-    /// Its tensors, in f16, and metadata; `None` where this build has none.
-    pub fn read(self) -> Option<anyhow::Result<Archive>> {
-        self.bytes().map(|bytes| format::from_bytes(bytes, self.name()))
+    /// Its tensors, in f16, and metadata.
+    pub fn read(self) -> anyhow::Result<Archive> {
+        format::from_bytes(self.bytes(), self.name())
     }
 }

@@ -1,11 +1,10 @@
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{self, Archive, Bundled};
 use crate::data::{self, Images};
-use crate::error::Failure;
 use crate::models::{DigitClassifier, IMAGE_SIZE};
 use crate::ops;
 use crate::params::Parameters;
@@ -35,17 +34,11 @@ pub struct Judged {
 impl Classifier {
     /// The classifier of a file, else the bundled one.
     pub fn find(path: Option<&Path>, device: &Device) -> anyhow::Result<Self> {
-        match (path, Bundled::DigitClassifier.read()) {
-            (Some(path), _) => {
-                let archive = checkpoint::read(path)?;
-                Self::new(&archive, &format!("the digit classifier {}", path.display()), device)
+        match path {
+            Some(path) => {
+                Self::new(&checkpoint::read(path)?, &format!("the digit classifier {}", path.display()), device)
             }
-            (None, Some(archive)) => Self::new(&archive?, "the bundled digit classifier", device),
-            (None, None) => bail!(Failure::Input(
-                "no digit classifier: this build has none bundled\ntrain one with `gan evaluate --train-classifier -o \
-                 FILE.safetensors`, and name it with --classifier"
-                    .into()
-            )),
+            None => Self::new(&Bundled::DigitClassifier.read()?, "the bundled digit classifier", device),
         }
     }
 

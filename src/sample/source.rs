@@ -78,21 +78,12 @@ fn read(wanted: &Wanted) -> anyhow::Result<(PathBuf, Archive)> {
         let archive = checkpoint::read(&path)?;
         return Ok((path, archive));
     }
-    let model = wanted.model.unwrap_or(Architecture::Dcgan);
-    let bundled = match model {
+    let bundled = match wanted.model.unwrap_or(Architecture::Dcgan) {
         Architecture::Vanilla => Bundled::VanillaGenerator,
         Architecture::Lsgan => Bundled::LsganGenerator,
         Architecture::Dcgan => Bundled::DcganGenerator,
     };
-    match bundled.read() {
-        Some(archive) => Ok((bundled.name().into(), archive?)),
-        None => bail!(Failure::Input(format!(
-            "no trained {}generator under {}\ntrain one with `gan train-gan --model {}`, or name a file with --weights",
-            wanted.model.map_or(String::new(), |model| format!("{} ", model.name())),
-            wanted.weights_dir.display(),
-            model.name(),
-        ))),
-    }
+    Ok((bundled.name().into(), bundled.read()?))
 }
 
 fn family(architecture: Architecture) -> &'static str {

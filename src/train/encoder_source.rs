@@ -39,7 +39,8 @@ pub fn fresh(architecture: EncoderArchitecture, seed: u64, device: &Device) -> c
 }
 
 /// Finds the encoder: `weights` (a file, the directory of a run, or [`BUNDLED`]), else the newest run under `weights_dir`
-/// that has one, of `wanted` where that is given, else the pretrained one that comes with the program. [`Failure::Input`] where there is none or it is something else.
+/// that has one, of `wanted` where that is given, else the pretrained one that comes with the program.
+/// [`Failure::Input`] where there is none or it is something else.
 pub fn find(
     weights: Option<&Path>,
     wanted: Option<EncoderArchitecture>,
@@ -75,8 +76,8 @@ fn read(
         return Ok((path, archive));
     }
     let is_bundled = wanted.is_none_or(|wanted| wanted == EncoderArchitecture::Resnet9);
-    if let Some(archive) = Bundled::Encoder.read().filter(|_| is_bundled) {
-        return Ok((BUNDLED.into(), archive?));
+    if is_bundled {
+        return Ok((BUNDLED.into(), Bundled::Encoder.read()?));
     }
     let flag = wanted.map(|wanted| format!(" --encoder {}", wanted.name())).unwrap_or_default();
     bail!(Failure::Input(format!(
