@@ -42,7 +42,7 @@ impl Classifier {
         }
     }
 
-    /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
+    /// The classifier of an archive that `what` names. [`Failure::Input`](crate::error::Failure::Input) where it holds something else.
     pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
         let parameters = Parameters::undrawn("digit_classifier", device);
         DigitClassifier::new(parameters.builder())?;
