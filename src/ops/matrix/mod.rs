@@ -1,8 +1,9 @@
 //! Products of matrices: a checked view, the right factor in panels, and the loop over blocks.
 //!
-//! A product is in f32, or in bf16 if its panels are. All of it runs on the calling thread, so that the order of sums does not depend on the pool. The left factor is read
-//! where it lies; only the right one is packed, once for all tasks that share it. What is small or shared by many tasks
-//! should therefore stand on the right, and the large factor on the left.
+//! A product is in f32, or in bf16 if its panels are. All of it runs on the calling thread, so that the order of sums does
+//! not depend on the pool. The left factor is read where it lies; only the right one is packed, once for all tasks that
+//! share it. What is small or shared by many tasks should therefore stand on the right, and the large factor on the left.
+
 
 pub mod bf16;
 pub mod kernel;
