@@ -4,7 +4,6 @@
 //! not depend on the pool. The left factor is read where it lies; only the right one is packed, once for all tasks that
 //! share it. What is small or shared by many tasks should therefore stand on the right, and the large factor on the left.
 
-
 pub mod bf16;
 pub mod kernel;
 mod panels;
