@@ -1,11 +1,18 @@
-use candle_core::{DType, ModuleT, Result, Tensor, Var, bail};
+use candle_core::{DType, Module, ModuleT, Result, Tensor, Var, bail};
 use candle_nn::{Init, VarBuilder};
 
-use crate::ops::{self, Activation};
+use super::Linear;
+use crate::ops::{self, Activation, RunningNorm};
 
 /// PyTorch's defaults, which are the papers' too.
 const EPS: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
+
+/// A layer that can take a batch norm in evaluation into the pass over its output.
+pub trait Normalisable: Module {
+    /// `norm` of [`forward`](Module::forward).
+    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor>;
+}
 
 /// Batch normalisation over all but the last dimension: PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`, channels
 /// last (Ioffe and Szegedy, 1502.03167).
@@ -35,6 +42,37 @@ impl BatchNorm {
         })
     }
 
+    /// The norm of what `layer` makes of x: in evaluation in the layer's own pass over its output.
+    pub fn after(&self, layer: &impl Normalisable, x: &Tensor, train: bool) -> Result<Tensor> {
+        if train {
+            return self.forward_t(&layer.forward(x)?, train);
+        }
+        self.running(|norm| layer.forward_normalised(x, norm))
+    }
+
+    /// The norm of what `layer` makes of x, as images (N, H, W, C) where its outputs are those of (C, H, W).
+    pub fn images_after(&self, layer: &Linear, x: &Tensor, dims: [usize; 3], train: bool) -> Result<Tensor> {
+        if train {
+            let [channels, height, width] = dims;
+            let x = self.forward_t(&layer.forward(x)?, train)?; // (N, C H W)
+            return ops::channels_last(&ops::reshape(&x, (x.dim(0)?, channels, height, width))?);
+        }
+        self.running(|norm| layer.images_normalised(x, norm, dims))
+    }
+
+    /// Lends the norm with its running statistics, through which no gradient goes.
+    fn running(&self, work: impl FnOnce(&RunningNorm) -> Result<Tensor>) -> Result<Tensor> {
+        let (mean, variance) = (self.running_mean.detach(), self.running_var.detach());
+        work(&RunningNorm {
+            mean: &mean,
+            variance: &variance,
+            weight: &self.weight,
+            bias: &self.bias,
+            eps: EPS,
+            activation: self.activation,
+        })
+    }
+
     fn track(&self, x: &Tensor, mean: &Tensor, variance: &Tensor) -> Result<()> {
         if !self.running_mean.is_variable() {
             bail!("a frozen batch norm cannot be trained");
@@ -52,8 +90,7 @@ impl BatchNorm {
 impl ModuleT for BatchNorm {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         if !train {
-            let (mean, variance) = (self.running_mean.detach(), self.running_var.detach());
-            return ops::batch_norm_eval(x, &mean, &variance, &self.weight, &self.bias, EPS, self.activation);
+            return self.running(|norm| norm.apply(x));
         }
         if x.elem_count() <= self.weight.elem_count() {
             bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());

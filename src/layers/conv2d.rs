@@ -1,8 +1,8 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::Initialisation;
-use crate::ops::{self, Activation};
+use super::{Initialisation, Normalisable};
+use crate::ops::{self, Activation, RunningNorm};
 
 /// Options of a [`Conv2d`] or [`super::ConvTranspose2d`] layer.
 #[derive(Clone, Copy, Debug)]
@@ -52,5 +52,12 @@ impl Module for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, activation, .. } = self.config;
         ops::conv2d(x, &self.weight, self.bias.as_ref(), stride, padding, activation)
+    }
+}
+
+impl Normalisable for Conv2d {
+    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor> {
+        let Conv2dConfig { stride, padding, activation, .. } = self.config;
+        ops::conv2d_normalised(x, &self.weight, self.bias.as_ref(), (stride, padding), activation, norm)
     }
 }

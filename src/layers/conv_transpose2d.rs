@@ -1,8 +1,8 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Conv2dConfig, Initialisation};
-use crate::ops;
+use super::{Conv2dConfig, Initialisation, Normalisable};
+use crate::ops::{self, RunningNorm};
 
 /// (N, H, W, inputs) to (N, (H - 1) stride - 2 padding + kernel, …, outputs). PyTorch's `nn.ConvTranspose2d` with a
 /// square kernel.
@@ -31,5 +31,12 @@ impl Module for ConvTranspose2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, activation, .. } = self.config;
         ops::conv_transpose2d(x, &self.weight, self.bias.as_ref(), stride, padding, activation)
+    }
+}
+
+impl Normalisable for ConvTranspose2d {
+    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor> {
+        let Conv2dConfig { stride, padding, activation, .. } = self.config;
+        ops::conv_transpose2d_normalised(x, &self.weight, self.bias.as_ref(), (stride, padding), activation, norm)
     }
 }

@@ -1,8 +1,8 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::Initialisation;
-use crate::ops::{self, Activation};
+use super::{Initialisation, Normalisable};
+use crate::ops::{self, Activation, RunningNorm};
 
 /// Options of a [`Linear`] layer.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +39,21 @@ impl Linear {
     }
 }
 
+impl Linear {
+    /// `norm` of [`forward`](Module::forward), whose outputs are images (C, H, W) of these `dims`: (N, H, W, C).
+    pub fn images_normalised(&self, x: &Tensor, norm: &RunningNorm, dims: [usize; 3]) -> Result<Tensor> {
+        ops::linear_normalised_images(x, &self.weight, self.bias.as_ref(), self.activation, norm, dims)
+    }
+}
+
 impl Module for Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         ops::linear(x, &self.weight, self.bias.as_ref(), self.activation)
+    }
+}
+
+impl Normalisable for Linear {
+    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor> {
+        ops::linear_normalised(x, &self.weight, self.bias.as_ref(), self.activation, norm)
     }
 }

@@ -7,7 +7,7 @@ mod conv_transpose2d;
 mod init;
 mod linear;
 
-pub use batch_norm::BatchNorm;
+pub use batch_norm::{BatchNorm, Normalisable};
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use init::Initialisation;

@@ -87,13 +87,9 @@ impl DcganGenerator {
 
 impl ModuleT for DcganGenerator {
     fn forward_t(&self, latents: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.fc1.forward(latents)?; // (N, 1024)
-        let x = self.norm1.forward_t(&x, train)?; // (N, 1024)
-        let x = self.fc2.forward(&x)?; // (N, 6272)
-        let x = self.norm2.forward_t(&x, train)?; // (N, 6272)
-        let x = ops::channels_last(&ops::reshape(&x, (x.dim(0)?, 128, 7, 7))?)?; // (N, 7, 7, 128)
-        let x = self.up1.forward(&x)?; // (N, 14, 14, 64)
-        let x = self.norm3.forward_t(&x, train)?; // (N, 14, 14, 64)
+        let x = self.norm1.after(&self.fc1, latents, train)?; // (N, 1024)
+        let x = self.norm2.images_after(&self.fc2, &x, [128, 7, 7], train)?; // (N, 7, 7, 128)
+        let x = self.norm3.after(&self.up1, &x, train)?; // (N, 14, 14, 64)
         self.up2.forward(&x) // (N, 28, 28, 1)
     }
 }

@@ -1,7 +1,7 @@
 //! The network whose features and classes the scores of generators are made of: small, for 28x28 grey images of ten
 //! classes.
 
-use candle_core::{Module, ModuleT, Result, Tensor};
+use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Linear, LinearConfig};
@@ -41,13 +41,13 @@ impl DigitClassifier {
 
     /// Images (N, 28, 28, 1) in [-1, 1] to features (N, 128), none below 0.
     pub fn features(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.conv1.forward(images)?; // (N, 24, 24, 32)
-        let x = ops::max_pool2d(&self.norm1.forward_t(&x, train)?, 2)?; // (N, 12, 12, 32)
-        let x = self.conv2.forward(&x)?; // (N, 8, 8, 64)
-        let x = ops::max_pool2d(&self.norm2.forward_t(&x, train)?, 2)?; // (N, 4, 4, 64)
+        let x = self.norm1.after(&self.conv1, images, train)?; // (N, 24, 24, 32)
+        let x = ops::max_pool2d(&x, 2)?; // (N, 12, 12, 32)
+        let x = self.norm2.after(&self.conv2, &x, train)?; // (N, 8, 8, 64)
+        let x = ops::max_pool2d(&x, 2)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first.
         let x = ops::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
-        self.norm3.forward_t(&self.fc1.forward(&x)?, train) // (N, 128)
+        self.norm3.after(&self.fc1, &x, train) // (N, 128)
     }
 
     /// Features (N, 128) to scores of the classes (N, 10), without a softmax.

@@ -5,7 +5,7 @@
 //! Tensor names are those of `nn.Sequential(conv1, bn1, relu, layer1, layer2, layer3, layer4, avgpool)`: `0` the stem,
 //! `1` its batch norm, `3` to `6` the stages, with torchvision's names within.
 
-use candle_core::{Module, ModuleT, Result, Tensor};
+use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ struct Normalised {
 
 impl ModuleT for Normalised {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        self.norm.forward_t(&self.conv.forward(x)?, train)
+        self.norm.after(&self.conv, x, train)
     }
 }
 

@@ -31,8 +31,7 @@ impl ProjectionHead {
 
 impl ModuleT for ProjectionHead {
     fn forward_t(&self, features: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.fc1.forward(features)?; // (N, 512)
-        let x = self.norm.forward_t(&x, train)?; // (N, 512)
+        let x = self.norm.after(&self.fc1, features, train)?; // (N, 512)
         self.fc2.forward(&x) // (N, 128)
     }
 }

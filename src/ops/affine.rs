@@ -2,8 +2,9 @@
 //! channel of the output, then an activation; and the backward pass of that.
 
 use super::activation::{self, Activation};
+use super::batch_norm::{Frozen, RunningNorm};
 use super::precision::Precision;
-use super::storage::{Array, read, tensor};
+use super::storage::{Array, is_host, read, tensor};
 use super::tape;
 #[cfg(feature = "cuda")]
 use super::{
@@ -72,20 +73,28 @@ pub struct On<'a> {
 pub struct Epilogue<'a> {
     bias: Option<&'a [f32]>,
     activation: Activation,
+    norm: Option<&'a Frozen>,
 }
 
 impl Epilogue<'_> {
     /// For products that are gradients: nothing.
-    pub const NONE: Epilogue<'static> = Epilogue { bias: None, activation: Activation::Identity };
+    pub const NONE: Epilogue<'static> = Epilogue { bias: None, activation: Activation::Identity, norm: None };
 
     /// Finishes rows that have all of the output's channels.
     pub fn finish(&self, rows: &mut [f32]) {
         activation::cpu::add_bias_and_activate(rows, self.bias, self.activation);
+        if let Some(norm) = self.norm {
+            norm.apply(rows, 0..norm.channels());
+        }
     }
 
     /// Finishes rows that have the output's channels of this range.
     pub fn finish_columns(&self, rows: &mut [f32], columns: std::ops::Range<usize>) {
-        activation::cpu::add_bias_and_activate(rows, self.bias.map(|bias| &bias[columns]), self.activation);
+        let bias = self.bias.map(|bias| &bias[columns.clone()]);
+        activation::cpu::add_bias_and_activate(rows, bias, self.activation);
+        if let Some(norm) = self.norm {
+            norm.apply(rows, columns);
+        }
     }
 }
 
@@ -115,12 +124,58 @@ pub fn apply<P: Product>(
     bias: Option<&Tensor>,
     activation: Activation,
 ) -> Result<Tensor> {
+    apply_with(product, x, weight, bias, activation, None)
+}
+
+/// The product, its bias, the activation and then the batch norm: as one op where [`takes_norm`] says so, else the norm
+/// of what `otherwise` gives.
+pub fn apply_normalised<P: Product>(
+    product: P,
+    (x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>),
+    activation: Activation,
+    norm: &RunningNorm,
+    otherwise: impl FnOnce() -> Result<Tensor>,
+) -> Result<Tensor> {
+    match takes_norm((x, weight, bias), norm) {
+        true => apply_with_norm(product, (x, weight, bias), activation, norm),
+        false => norm.apply(&otherwise()?),
+    }
+}
+
+/// Whether a batch norm can be part of the product before it: on the CPU, where nothing asks for a gradient.
+pub fn takes_norm((x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>), norm: &RunningNorm) -> bool {
+    let tensors: Vec<_> = [x, weight, bias.unwrap_or(x)].into_iter().chain(norm.tensors()).collect();
+    is_host(&tensors) && !tensors.iter().any(|tensor| tensor.track_op())
+}
+
+/// The product, its bias, the activation and the batch norm, tile by tile while they are in the cache. [`takes_norm`]
+/// must have said so.
+pub fn apply_with_norm<P: Product>(
+    product: P,
+    (x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>),
+    activation: Activation,
+    norm: &RunningNorm,
+) -> Result<Tensor> {
+    check(&product, x, weight, bias, activation)?;
+    let output = product.output_dims(x.dims(), weight.dims())?;
+    let norm = norm.frozen(output.last().copied().unwrap_or_default())?;
+    apply_with(product, x, weight, bias, activation, Some(norm))
+}
+
+fn apply_with<P: Product>(
+    product: P,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+    norm: Option<Frozen>,
+) -> Result<Tensor> {
     let precision = precision_of(x);
     if let Some(what) = precision.missing(x.device()) {
         bail!("{}: no products in {} here: {what}", P::NAME, precision.name())
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let op = Affine { product, activation, precision };
+    let op = Affine { product, activation, norm, precision };
     match bias {
         Some(bias) => tape::apply_op3(&x, &weight, &bias.contiguous()?, op),
         None => tape::apply_op2(&x, &weight, op),
@@ -139,6 +194,8 @@ fn precision_of(x: &Tensor) -> Precision {
 struct Affine<P> {
     product: P,
     activation: Activation,
+    /// Only where no gradient is asked for.
+    norm: Option<Frozen>,
     /// The backward pass has that of the forward pass.
     precision: Precision,
 }
@@ -148,7 +205,7 @@ type Gradients = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 impl<P: Product> Affine<P> {
     fn forward(&self, x: Array, weight: Array, bias: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let dims = self.product.output_dims(x.dims, weight.dims)?;
-        let epilogue = Epilogue { bias, activation: self.activation };
+        let epilogue = Epilogue { bias, activation: self.activation, norm: self.norm.as_ref() };
         let output = self.product.forward(x, weight, self.precision, epilogue)?;
         Ok((CpuStorage::F32(output), Shape::from(dims)))
     }
@@ -173,22 +230,24 @@ impl<P: Product> Affine<P> {
                 let (gradient, sums) =
                     activation::cpu::backward(gradient, values, channels, self.activation, bias.is_some());
                 let gradient = Array { values: &gradient, dims: output.dims() };
-                let for_x = x.track_op().then(|| {
+                let for_x = || {
                     let product = |values: &[f32]| {
                         let weight = Array { values, dims: weight.dims() };
                         self.product.input_gradient(x.dims(), weight, gradient, self.precision)
                     };
-                    tensor(read(weight, product)??, x.dims())
-                });
-                let for_weight = weight.track_op().then(|| {
+                    x.track_op().then(|| tensor(read(weight, product)??, x.dims())).transpose()
+                };
+                let for_weight = || {
                     let product = |values: &[f32]| {
                         let x = Array { values, dims: x.dims() };
                         self.product.weight_gradient(x, weight.dims(), gradient, self.precision)
                     };
-                    tensor(read(x, product)??, weight.dims())
-                });
+                    weight.track_op().then(|| tensor(read(x, product)??, weight.dims())).transpose()
+                };
+                // Side by side: neither waits for the last tile of the other.
+                let (for_x, for_weight) = rayon::join(for_x, for_weight);
                 let for_bias = bias.map(|bias| tensor(sums, bias.dims()));
-                Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
+                Ok((for_x?, for_weight?, for_bias.transpose()?))
             })
         })??
     }

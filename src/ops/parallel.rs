@@ -168,7 +168,7 @@ pub fn add_in_order_f64(parts: &[Vec<f32>], len: usize) -> Vec<f64> {
 }
 
 /// Values of a cache line.
-const LINE: usize = 16;
+pub const LINE: usize = 16;
 
 /// Lends `len` values of memory that the thread keeps for the next call, from the start of a cache line on. Their
 /// content is arbitrary.

@@ -13,6 +13,7 @@ use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
+pub use cpu::Frozen;
 pub use track::track_statistics;
 
 /// What [`batch_norm_train`] gives; from the statistics a layer updates its running ones.
@@ -79,6 +80,41 @@ pub fn batch_norm_eval(
     let statistics = running_statistics(running_mean, running_variance, eps)?;
     let op = BatchNorm { statistics, trains: false, activation };
     tape::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
+}
+
+/// A batch norm in evaluation, the arguments of [`batch_norm_eval`]: what the product before it can take into its pass.
+#[derive(Clone, Copy, Debug)]
+pub struct RunningNorm<'a> {
+    pub mean: &'a Tensor,
+    pub variance: &'a Tensor,
+    pub weight: &'a Tensor,
+    pub bias: &'a Tensor,
+    pub eps: f64,
+    pub activation: Activation,
+}
+
+impl RunningNorm<'_> {
+    /// [`batch_norm_eval`] of x.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let Self { mean, variance, weight, bias, eps, activation } = *self;
+        batch_norm_eval(x, mean, variance, weight, bias, eps, activation)
+    }
+
+    pub(super) fn tensors(&self) -> [&Tensor; 4] {
+        [self.mean, self.variance, self.weight, self.bias]
+    }
+
+    /// The numbers of it, of a product with so many channels.
+    pub(super) fn frozen(&self, channels: usize) -> Result<Frozen> {
+        self.activation.check()?;
+        if self.tensors().iter().any(|tensor| tensor.dims() != [channels]) {
+            let found = self.tensors().map(Tensor::dims);
+            bail!("batch_norm: expected a value for each of {channels} channels, found {found:?}")
+        }
+        let scale = read(self.variance, |variance| inverse_deviation(variance, self.eps))?;
+        let [mean, weight, bias] = [self.mean, self.weight, self.bias].map(|tensor| read(tensor, <[f32]>::to_vec));
+        Ok(Frozen::new(mean?, &scale, &weight?, bias?, self.activation))
+    }
 }
 
 /// [`batch_norm_train`] in candle's ops.

@@ -2,6 +2,7 @@
 
 use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
+use super::batch_norm::RunningNorm;
 use super::precision::Precision;
 use super::storage::{Array, is_fused};
 use super::window::{Window, places};
@@ -33,6 +34,21 @@ pub fn conv2d(
     } else {
         naive(x, weight, bias, stride, padding, activation)
     }
+}
+
+/// [`conv2d`], then a batch norm with running statistics: in one pass where nothing asks for a gradient.
+pub fn conv2d_normalised(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    (stride, padding): (usize, usize),
+    activation: Activation,
+    norm: &RunningNorm,
+) -> Result<Tensor> {
+    let product = Convolution { stride, padding };
+    affine::apply_normalised(product, (x, weight, bias), activation, norm, || {
+        conv2d(x, weight, bias, stride, padding, activation)
+    })
 }
 
 /// [`conv2d`] in candle's ops: a product of matrices for each of the window's K x K positions. candle's own conv2d has

@@ -2,6 +2,7 @@
 
 use super::activation::Activation;
 use super::affine::{self, Epilogue, Product};
+use super::batch_norm::RunningNorm;
 use super::conv2d;
 use super::precision::Precision;
 use super::storage::{Array, is_fused};
@@ -34,6 +35,21 @@ pub fn conv_transpose2d(
     } else {
         naive(x, weight, bias, stride, padding, activation)
     }
+}
+
+/// [`conv_transpose2d`], then a batch norm with running statistics: in one pass where nothing asks for a gradient.
+pub fn conv_transpose2d_normalised(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    (stride, padding): (usize, usize),
+    activation: Activation,
+    norm: &RunningNorm,
+) -> Result<Tensor> {
+    let product = Transposed { stride, padding };
+    affine::apply_normalised(product, (x, weight, bias), activation, norm, || {
+        conv_transpose2d(x, weight, bias, stride, padding, activation)
+    })
 }
 
 /// [`conv_transpose2d`] in candle's ops: the convolution, with the weight turned by half a circle, of the input with

@@ -12,17 +12,21 @@ const SHARE: usize = 64;
 /// Rows of a task.
 const ROWS: usize = 512;
 
-/// x (N, I), weight (O, I): (N, O)
+/// x (N, I), weight (O, I): (N, O). The weight's outputs are channels by `places`, those of the result places by channels.
 ///
 /// Computed as the transpose, weight times xᵀ: the weight, much the larger, is read where it lies, and x is packed.
-pub fn forward(x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Vec<f32> {
+pub fn forward(x: Array, weight: Array, places: usize, precision: Precision, epilogue: Epilogue) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], weight.dims[0]);
+    let channels = outputs / places;
+    // A task's outputs are of one place.
+    let share = if places == 1 || channels.is_multiple_of(SHARE) { SHARE } else { channels };
     let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs).transposed(), precision);
-    fill_blocks((count, outputs), (ROWS, SHARE), |rows, columns, block| {
-        let of_weight = &weight.values[columns.start * inputs..columns.end * inputs];
-        let of_weight = Matrix::new(of_weight, columns.len(), inputs);
+    fill_blocks((count, outputs), (ROWS, share), |rows, columns, block| {
+        let (place, channel) = (columns.start / channels, columns.start % channels);
+        let of_weight = &weight.values[(channel * places + place) * inputs..];
+        let of_weight = Matrix::strided(of_weight, columns.len(), inputs, places * inputs);
         scratch(block.len(), |turned| {
-            multiply(of_weight, &packed.panels().columns(rows.clone()), turned, false);
+            multiply(of_weight, &packed.panels().some_columns(rows.clone()), turned, false);
             transpose(turned, columns.len(), rows.len(), block);
         });
         epilogue.finish_columns(block, columns);

@@ -6,6 +6,8 @@ mod cuda;
 
 use super::activation::{self, Activation};
 use super::affine::{self, Epilogue, Product};
+use super::batch_norm::RunningNorm;
+use super::layout::channels_last;
 use super::precision::Precision;
 use super::storage::{Array, is_fused};
 #[cfg(feature = "cuda")]
@@ -20,12 +22,48 @@ use candle_core::{Result, Tensor, bail};
 
 /// x (N, I) times weight (O, I) transposed, plus bias (O), then `activation`: (N, O). As `torch.nn.functional.linear`.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
-    affine::check(&Linear, x, weight, bias, activation)?;
+    affine::check(&Linear::PLAIN, x, weight, bias, activation)?;
     if is_fused(&[x, weight, bias.unwrap_or(x)]) {
-        affine::apply(Linear, x, weight, bias, activation)
+        affine::apply(Linear::PLAIN, x, weight, bias, activation)
     } else {
         naive(x, weight, bias, activation)
     }
+}
+
+/// [`linear`], then a batch norm with running statistics: in one pass where nothing asks for a gradient.
+pub fn linear_normalised(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+    norm: &RunningNorm,
+) -> Result<Tensor> {
+    affine::apply_normalised(Linear::PLAIN, (x, weight, bias), activation, norm, || linear(x, weight, bias, activation))
+}
+
+/// [`linear_normalised`] where the outputs are images (C, H, W) of these `dims`: (N, H, W, C). Where nothing asks for a
+/// gradient they are written that way at once.
+pub fn linear_normalised_images(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+    norm: &RunningNorm,
+    dims: [usize; 3],
+) -> Result<Tensor> {
+    let [channels, height, width] = dims;
+    if !affine::takes_norm((x, weight, bias), norm) {
+        let y = linear_normalised(x, weight, bias, activation, norm)?;
+        return channels_last(&y.reshape((y.dim(0)?, channels, height, width))?);
+    }
+    // What there is for each output, in the order of the result.
+    let turned = |tensor: &Tensor| channels_last(&tensor.reshape((1, channels, height, width))?)?.flatten_all();
+    let [mean, variance, of_norm, to_norm] = norm.tensors().map(turned);
+    let norm = RunningNorm { mean: &mean?, variance: &variance?, weight: &of_norm?, bias: &to_norm?, ..*norm };
+    let bias = bias.map(turned).transpose()?;
+    let product = Linear { places: height * width };
+    let y = affine::apply_with_norm(product, (x, weight, bias.as_ref()), activation, &norm)?;
+    y.reshape((y.dim(0)?, height, width, channels))
 }
 
 /// [`linear`] in candle's ops.
@@ -38,7 +76,14 @@ pub fn naive(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Act
     activation::naive(&y, activation)
 }
 
-struct Linear;
+struct Linear {
+    /// The outputs of the weight are channels by places; they are written places by channels.
+    places: usize,
+}
+
+impl Linear {
+    const PLAIN: Self = Self { places: 1 };
+}
 
 impl Product for Linear {
     const NAME: &'static str = "linear";
@@ -53,7 +98,7 @@ impl Product for Linear {
     }
 
     fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
-        Ok(cpu::forward(x, weight, precision, epilogue))
+        Ok(cpu::forward(x, weight, self.places, precision, epilogue))
     }
 
     fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array, precision: Precision) -> Result<Vec<f32>> {

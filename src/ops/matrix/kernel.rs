@@ -14,6 +14,9 @@ pub const PANEL: usize = 32;
 const ROWS: usize = 12;
 const FEWER_ROWS: usize = 6;
 
+/// Where 32 registers are left, this or less: sums of 4 rows, 8 in all, wait for each other, those of 8 do not.
+const LAST_ROWS: usize = 8;
+
 /// `product` (rows, columns) = `left` (rows, depth) times `right` (depth, PANEL) in its first columns; added to it if
 /// `accumulate`. An element is summed in the same order whatever rows it is computed with.
 pub struct PanelProduct<'a> {
@@ -44,8 +47,11 @@ impl WithSimd for PanelProduct<'_> {
         assert!((rows - 1) * self.stride + self.columns <= self.product.len());
         let mut row = 0;
         while row < rows {
+            let has_registers = S::REGISTER_COUNT >= 32;
             row += match rows - row {
-                ROWS.. if S::REGISTER_COUNT >= 32 => self.some_rows::<S, ROWS>(simd, row, depth),
+                // 16 are 8 and 8, not 12 and 4.
+                LAST_ROWS..ROWS | 14..=16 if has_registers => self.some_rows::<S, LAST_ROWS>(simd, row, depth),
+                ROWS.. if has_registers => self.some_rows::<S, ROWS>(simd, row, depth),
                 FEWER_ROWS.. => self.some_rows::<S, FEWER_ROWS>(simd, row, depth),
                 4.. => self.some_rows::<S, 4>(simd, row, depth),
                 2.. => self.some_rows::<S, 2>(simd, row, depth),

@@ -3,7 +3,7 @@
 use super::kernel::PANEL;
 use super::{Matrix, bf16};
 use crate::ops::layout::cpu::transpose_strided;
-use crate::ops::parallel::{tile, write_tiles};
+use crate::ops::parallel::{LINE, tile, write_tiles};
 use crate::ops::precision::Precision;
 use std::ops::Range;
 
@@ -40,8 +40,17 @@ impl<'a> Panels<'a> {
         Self { values: memory, rows: matrix.rows, columns: matrix.columns, precision }
     }
 
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// With columns of zeros after the last, up to a whole cache line: the product then writes whole vectors.
+    pub fn in_whole_lines(self) -> Self {
+        Self { columns: self.columns.next_multiple_of(LINE), ..self }
+    }
+
     /// These columns, from the start of a panel on.
-    pub fn columns(self, columns: Range<usize>) -> Self {
+    pub fn some_columns(self, columns: Range<usize>) -> Self {
         assert!(columns.start.is_multiple_of(PANEL) && columns.end <= self.columns);
         let start = columns.start / PANEL * panel_len(self.rows, self.precision);
         Self { values: &self.values[start..], columns: columns.len(), ..self }

@@ -1,4 +1,4 @@
-//! Steps of many parameters at once: on CUDA one launch for dozens of them, elsewhere one after the other.
+//! Steps of many parameters at once: on CUDA one launch for dozens of them, elsewhere side by side.
 
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
@@ -7,6 +7,7 @@ use super::adam::{AdamStep, adam_step};
 use super::lerp::lerp_in_place;
 use super::sgd::{SgdStep, sgd_step};
 use candle_core::{Device, Result, Tensor, Var};
+use rayon::prelude::*;
 
 /// Numbers that change from step to step. On CUDA they are written to the device's memory before a step and read there,
 /// so that a step that was recorded can be run again.
@@ -64,8 +65,10 @@ pub fn adam_steps(slots: &[AdamSlot], step: &AdamStep, numbers: &StepNumbers) ->
         return cuda::adam(slots, step, numbers);
     }
     let _ = numbers;
+    // One after the other they would wait for each other's last tile. Each locks its own tensors and no others.
     slots
-        .iter()
+        .par_iter()
+        .with_max_len(1)
         .try_for_each(|slot| adam_step(slot.parameter, slot.gradient, slot.first_moment, slot.second_moment, step))
 }
 
@@ -85,7 +88,10 @@ pub fn sgd_steps(slots: &[SgdSlot], numbers: &StepNumbers) -> Result<()> {
         return cuda::sgd(slots, numbers);
     }
     let _ = numbers;
-    slots.iter().try_for_each(|slot| sgd_step(slot.parameter, slot.gradient, slot.velocity, &slot.step))
+    slots
+        .par_iter()
+        .with_max_len(1)
+        .try_for_each(|slot| sgd_step(slot.parameter, slot.gradient, slot.velocity, &slot.step))
 }
 
 /// [`lerp_in_place`] of every average towards its value. `numbers` must have been set for this weight.
@@ -95,5 +101,5 @@ pub fn lerp_all(pairs: &[(&Var, &Tensor)], weight: f64, numbers: &StepNumbers) -
         return cuda::lerp(pairs, numbers);
     }
     let _ = numbers;
-    pairs.iter().try_for_each(|(average, value)| lerp_in_place(average, value, weight))
+    pairs.par_iter().with_max_len(1).try_for_each(|(average, value)| lerp_in_place(average, value, weight))
 }

@@ -2,7 +2,7 @@
 
 use super::Window;
 use crate::ops::affine::Epilogue;
-use crate::ops::layout::cpu::transpose;
+use crate::ops::layout::cpu::{transpose, transpose_strided};
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{self, fill_tiles, scratch, tile, write_tiles};
 use crate::ops::precision::Precision;
@@ -56,8 +56,7 @@ impl Window {
     ) -> Vec<f32> {
         let (patch, places, image) = (self.patch(), self.places_of_an_image(), self.image());
         let weight = self.channels_last(weight);
-        let of_weight = Matrix::new(&weight, features, patch);
-        let packed = PackedMatrix::new(of_weight, precision);
+        let packed = PackedMatrix::new(Matrix::new(&weight, features, patch), precision);
         // A tile is some images. Where they have more places than fit into the cache, they are done part by part.
         let images_a_tile = (2 * PATCHES / (places * patch)).clamp(1, 8);
         let places_a_part = match self.has_few_channels() {
@@ -77,14 +76,20 @@ impl Window {
                     multiply(of_values, &packed.panels(), output, false);
                     continue;
                 }
-                scratch(part.len() * patch, |patches| {
-                    match self.has_few_channels() {
-                        true => {
-                            multiply_unpacked(of_weight.transposed(), of_values.transposed(), patches, false, precision)
-                        }
-                        false => multiply(of_values, &packed.panels(), patches, false),
+                // With few channels the images are added to line by line, from values of the patch by places: the
+                // products, which are the other way about, are turned.
+                let panels = packed.panels();
+                let panels = if self.has_few_channels() { panels.in_whole_lines() } else { panels };
+                scratch(part.len() * panels.columns(), |products| {
+                    multiply(of_values, &panels, products, false);
+                    if !self.has_few_channels() {
+                        return self.scatter(products, part, images.start, output);
                     }
-                    self.scatter(patches, part, images.start, output);
+                    scratch(part.len() * patch, |patches| {
+                        let count = part.len();
+                        transpose_strided((products, panels.columns()), count, patch, (patches, count));
+                        self.scatter(patches, part, images.start, output);
+                    });
                 });
             }
             epilogue.finish(output);
