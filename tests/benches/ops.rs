@@ -15,7 +15,7 @@ use gan::data::views::SIDE;
 use gan::device::DeviceChoice;
 use gan::losses::adversarial::AdversarialLoss;
 use gan::losses::nt_xent::nt_xent;
-use gan::ops::{self, Activation, AdamStep, Precision, SgdRule, SgdStep};
+use gan::ops::{self, Activation, AdamStep, Precision, RunningNorm, SgdRule, SgdStep};
 use gan::rng::Stream;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ fn main() -> Result<()> {
     conv2d(&mut criterion.benchmark_group("conv2d"))?;
     conv_transpose2d(&mut criterion.benchmark_group("conv_transpose2d"))?;
     batch_norm(&mut criterion.benchmark_group("batch_norm"))?;
+    normalised(&mut criterion.benchmark_group("normalised"))?;
     elementwise(&mut criterion.benchmark_group("elementwise"))?;
     pooling(&mut criterion.benchmark_group("pool"))?;
     layout(&mut criterion.benchmark_group("layout"))?;
@@ -137,6 +138,51 @@ fn batch_norm(group: &mut Group) -> Result<()> {
         measure(group, &format!("eval {dims:?}"), &eval, &all, 3, passes(&dims, 2, 0))?;
     }
     Ok(())
+}
+
+/// Layers of the DCGAN's generator and of an encoder with their batch norms in evaluation: in one pass, and apart.
+fn normalised(group: &mut Group) -> Result<()> {
+    fn norm<'a>(values: &'a Tensor, variance: &'a Tensor) -> RunningNorm<'a> {
+        let activation = Activation::Identity;
+        RunningNorm { mean: values, variance, weight: values, bias: values, eps: 1e-5, activation }
+    }
+    let variance = |channels: usize| Tensor::ones(channels, candle_core::DType::F32, &Device::Cpu);
+    let relu = Activation::Relu;
+
+    let (of_images, work) = (variance(6272)?, products(BATCH * 1024 * 6272, 1));
+    let dims: [&[usize]; 3] = [&[BATCH, 1024], &[6272, 1024], &[6272]];
+    let one = |x: &[Tensor]| {
+        let norm = norm(&x[2], &of_images);
+        ops::linear_normalised_images(&x[0], &x[1], Some(&x[2]), relu, &norm, [128, 7, 7])
+    };
+    let apart = |x: &[Tensor]| {
+        let y = norm(&x[2], &of_images).apply(&ops::linear(&x[0], &x[1], Some(&x[2]), relu)?)?;
+        ops::channels_last(&y.reshape((BATCH, 128, 7, 7))?)
+    };
+    measure(group, "1024 -> 6272, to images, in one", &one, &dims, 3, work.clone())?;
+    measure(group, "1024 -> 6272, to images, apart", &apart, &dims, 3, work)?;
+
+    let (of_channels, work) = (variance(64)?, products(BATCH * 49 * 128 * 64 * 16, 1));
+    let dims: [&[usize]; 3] = [&[BATCH, 7, 7, 128], &[128, 64, 4, 4], &[64]];
+    let one = |x: &[Tensor]| {
+        let norm = norm(&x[2], &of_channels);
+        ops::conv_transpose2d_normalised(&x[0], &x[1], Some(&x[2]), (2, 1), relu, &norm)
+    };
+    let apart =
+        |x: &[Tensor]| norm(&x[2], &of_channels).apply(&ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, relu)?);
+    measure(group, "128 -> 64, 4x4 on 7x7, in one", &one, &dims, 3, work.clone())?;
+    measure(group, "128 -> 64, 4x4 on 7x7, apart", &apart, &dims, 3, work)?;
+
+    let work = products(BATCH * 1024 * 64 * 64 * 9, 1);
+    let dims: [&[usize]; 3] = [&[BATCH, 32, 32, 64], &[64, 64, 3, 3], &[64]];
+    let one = |x: &[Tensor]| {
+        let norm = norm(&x[2], &of_channels);
+        ops::conv2d_normalised(&x[0], &x[1], None, (1, 1), Activation::Identity, &norm)
+    };
+    let apart =
+        |x: &[Tensor]| norm(&x[2], &of_channels).apply(&ops::conv2d(&x[0], &x[1], None, 1, 1, Activation::Identity)?);
+    measure(group, "64 -> 64, 3x3 on 32x32, in one", &one, &dims, 3, work.clone())?;
+    measure(group, "64 -> 64, 3x3 on 32x32, apart", &apart, &dims, 3, work)
 }
 
 fn elementwise(group: &mut Group) -> Result<()> {
