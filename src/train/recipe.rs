@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::gan_config::GanConfig;
 use crate::models::Architecture;
-use crate::optim::Decay;
 
 /// A set of defaults for `train-gan`. Networks, loss, batch size and images seen are the same in all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -14,7 +13,7 @@ pub enum Recipe {
     #[default]
     Course,
     /// What this program's search has found to draw best, by model: vanilla's is --discriminator-lr 2e-3
-    /// --r1 1, lsgan's --r1 0.02, dcgan's --schedule linear --r1 1 --r1-every 4
+    /// --r1 1, lsgan's --r1 0.02, dcgan's --lr 2e-3 --r1 1 --r1-every 4
     Best,
 }
 
@@ -46,7 +45,7 @@ fn best_of(config: &mut GanConfig) {
         // Least-squares scores lie between 0 and 1: a slope weighs more there, and a faster D is too much.
         Architecture::Lsgan => config.r1 = 0.02,
         Architecture::Dcgan => {
-            config.schedule = Decay::Linear;
+            config.lr = 2e-3;
             config.r1 = 1.0;
             config.r1_every = 4;
         }

@@ -14,7 +14,8 @@ pub const PANEL: usize = 32;
 const ROWS: usize = 12;
 const FEWER_ROWS: usize = 6;
 
-/// Where 32 registers are left, this or less: sums of 4 rows, 8 in all, wait for each other, those of 8 do not.
+/// And where there are 32 and not as many rows left. Sums of 4 rows, two vectors each, wait for one another; of 8 they do
+/// not.
 const LAST_ROWS: usize = 8;
 
 /// `product` (rows, columns) = `left` (rows, depth) times `right` (depth, PANEL) in its first columns; added to it if
@@ -46,12 +47,14 @@ impl WithSimd for PanelProduct<'_> {
         assert!((rows - 1) * self.row_stride + (depth - 1) * self.column_stride < self.left.len());
         assert!((rows - 1) * self.stride + self.columns <= self.product.len());
         let mut row = 0;
+        let has_registers = S::REGISTER_COUNT >= 32;
         while row < rows {
-            let has_registers = S::REGISTER_COUNT >= 32;
-            row += match rows - row {
-                // 16 are 8 and 8, not 12 and 4.
-                LAST_ROWS..ROWS | 14..=16 if has_registers => self.some_rows::<S, LAST_ROWS>(simd, row, depth),
-                ROWS.. if has_registers => self.some_rows::<S, ROWS>(simd, row, depth),
+            let left = rows - row;
+            // 16 rows are 8 and 8: after 12 of them 4 would be left.
+            let halves = (ROWS + 2..=2 * LAST_ROWS).contains(&left);
+            row += match left {
+                ROWS.. if has_registers && !halves => self.some_rows::<S, ROWS>(simd, row, depth),
+                LAST_ROWS.. if has_registers => self.some_rows::<S, LAST_ROWS>(simd, row, depth),
                 FEWER_ROWS.. => self.some_rows::<S, FEWER_ROWS>(simd, row, depth),
                 4.. => self.some_rows::<S, 4>(simd, row, depth),
                 2.. => self.some_rows::<S, 2>(simd, row, depth),
