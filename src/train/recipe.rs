@@ -14,8 +14,8 @@ pub enum Recipe {
     #[default]
     Course,
     /// What this program's search has found to draw best, by model: vanilla's is --discriminator-lr 2e-3
-    /// --r1 1, lsgan's --r1 0.02, dcgan's --r1 1 --r1-every 4 with --lr 2e-3, or with --schedule linear
-    /// from more than 4,000 steps or ten epochs on
+    /// --r1 1, lsgan's --r1 0.02, dcgan's --r1 1 --r1-every 4, with --schedule linear from more than 4,000
+    /// steps or ten epochs on
     Best,
 }
 
@@ -55,9 +55,8 @@ fn best_of(config: &mut GanConfig) {
             config.r1 = 1.0;
             config.r1_every = 4;
             // A falling rate costs a short run more than it brings, and a long one is better for it.
-            match is_long(config) {
-                true => config.schedule = Decay::Linear,
-                false => config.lr = 2e-3,
+            if is_long(config) {
+                config.schedule = Decay::Linear;
             }
         }
     }
@@ -75,13 +74,13 @@ mod tests {
             let config = GanConfig::from_arg_matches(&command.get_matches_from(flags)).unwrap();
             let typed: Vec<String> = typed.iter().map(|name| name.to_string()).collect();
             let config = Recipe::Best.resolve(config, &typed);
-            (config.lr, config.schedule, config.r1, config.r1_every)
+            (config.schedule, config.r1, config.r1_every)
         };
-        let (short, long) = ((2e-3, Decay::Constant, 1.0, 4), (1e-3, Decay::Linear, 1.0, 4));
+        let (short, long) = ((Decay::Constant, 1.0, 4), (Decay::Linear, 1.0, 4));
         assert_eq!(best(&[], &[]), short);
         assert_eq!(best(&["--steps", "4000"], &["steps"]), short);
         assert_eq!(best(&["--steps", "7812"], &["steps"]), long);
         assert_eq!(best(&["--epochs", "17"], &["epochs"]), long);
-        assert_eq!(best(&["--epochs", "17", "--schedule", "constant"], &["schedule"]), (1e-3, Decay::Constant, 1.0, 4));
+        assert_eq!(best(&["--epochs", "17", "--schedule", "constant"], &["schedule"]), short);
     }
 }
