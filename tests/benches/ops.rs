@@ -6,26 +6,26 @@
 //! bytes of the arrays it must read and write. Backward is from a gradient of ones, with what a step's tape adds.
 //! Products are timed in f32 and, on a CPU that has it, in bf16.
 
+// How an op is timed.
+mod measure;
+
 use candle_core::{Device, Result, Tensor, Var};
-use criterion::measurement::WallTime;
-use criterion::{Bencher, BenchmarkGroup, Criterion, Throughput};
+use criterion::{Criterion, Throughput};
 use gan::data::augment::{self, Augmentation};
 use gan::data::shapes::{self, Part};
 use gan::data::views::SIDE;
 use gan::device::DeviceChoice;
 use gan::losses::adversarial::AdversarialLoss;
 use gan::losses::nt_xent::nt_xent;
-use gan::ops::{self, Activation, AdamStep, Precision, RunningNorm, SgdRule, SgdStep};
-use gan::rng::Stream;
-use std::time::{Duration, Instant};
+use gan::ops::{self, Activation, AdamStep, RunningNorm, SgdRule, SgdStep};
+use measure::{Group, fallible, measure, measure_product, passes, products, random};
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 128;
 const LEAKY: Activation = Activation::LeakyRelu(0.01);
-
-type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 fn main() -> Result<()> {
     let mut criterion = Criterion::default()
@@ -317,102 +317,4 @@ fn augmentation(group: &mut Group) -> Result<()> {
         bencher.iter(&mut views);
         Ok(())
     })
-}
-
-type Op<'a> = &'a (dyn Fn(&[Tensor]) -> Result<Tensor> + Sync);
-
-/// [`measure`] in every precision that this CPU has; those beside f32 stand in the name.
-fn measure_product(
-    group: &mut Group,
-    name: &str,
-    op: Op,
-    dims: &[&[usize]],
-    untracked: usize,
-    work: [Throughput; 2],
-) -> Result<()> {
-    measure(group, name, op, dims, untracked, work.clone())?;
-    match Precision::Bf16.missing(&Device::Cpu) {
-        Some(_) => Ok(()),
-        None => measure_in(Precision::Bf16, group, &format!("{name}, bf16"), op, dims, untracked, work),
-    }
-}
-
-/// Forward and backward of `op` on arguments of these dimensions, all but the first `untracked` of them variables.
-fn measure(
-    group: &mut Group,
-    name: &str,
-    op: Op,
-    dims: &[&[usize]],
-    untracked: usize,
-    work: [Throughput; 2],
-) -> Result<()> {
-    measure_in(Precision::F32, group, name, op, dims, untracked, work)
-}
-
-fn measure_in(
-    precision: Precision,
-    group: &mut Group,
-    name: &str,
-    op: Op,
-    dims: &[&[usize]],
-    untracked: usize,
-    [forward, backward]: [Throughput; 2],
-) -> Result<()> {
-    let arguments = || -> Result<Vec<Tensor>> {
-        let each = dims.iter().enumerate().map(|(index, dims)| {
-            let argument = random(dims, &format!("argument {index}"))?;
-            Ok(if index < untracked { argument } else { Var::from_tensor(&argument)?.into_inner() })
-        });
-        each.collect()
-    };
-    group.throughput(forward);
-    fallible(group, &format!("forward/{name}"), |bencher| {
-        let arguments = arguments()?;
-        op(&arguments)?;
-        bencher.iter(|| ops::training_step(precision, || op(&arguments)));
-        Ok(())
-    })?;
-    if untracked == dims.len() {
-        return Ok(());
-    }
-    group.throughput(backward);
-    fallible(group, &format!("backward/{name}"), |bencher| {
-        let arguments = arguments()?;
-        let backward = || -> Result<Duration> {
-            ops::training_step(precision, || {
-                let output = op(&arguments)?;
-                let began = Instant::now();
-                ops::backward(&output)?;
-                Ok(began.elapsed())
-            })
-        };
-        backward()?;
-        bencher.iter_custom(|times| (0..times).filter_map(|_| backward().ok()).sum());
-        Ok(())
-    })
-}
-
-/// Adds a benchmark whose preparation may fail. What it times has been tried there, so that no error is timed.
-fn fallible(group: &mut Group, name: &str, mut run: impl FnMut(&mut Bencher) -> Result<()>) -> Result<()> {
-    let mut outcome = Ok(());
-    group.bench_function(name, |bencher| outcome = run(bencher));
-    outcome
-}
-
-/// Operations of a product forward and of the `gradients` products backward.
-fn products(multiplications: usize, gradients: usize) -> [Throughput; 2] {
-    [1, gradients].map(|products| Throughput::Elements((2 * multiplications * products) as u64))
-}
-
-/// Bytes of so many passes over an array of these dimensions, forward and backward.
-fn passes(dims: &[usize], forward: usize, backward: usize) -> [Throughput; 2] {
-    let bytes = 4 * dims.iter().product::<usize>();
-    [forward, backward].map(|passes| Throughput::Bytes((passes * bytes) as u64))
-}
-
-/// Uniform in (-1, 1).
-fn random(dims: &[usize], name: &str) -> Result<Tensor> {
-    let mut generator = Stream::new(0, name).at(0);
-    let values: Vec<f32> = (0..dims.iter().product()).map(|_| generator.symmetric()).collect();
-    Tensor::from_vec(values, dims, &Device::Cpu)
 }

@@ -58,8 +58,8 @@ pub fn linear_normalised_images(
     }
     // What there is for each output, in the order of the result.
     let turned = |tensor: &Tensor| channels_last(&tensor.reshape((1, channels, height, width))?)?.flatten_all();
-    let [mean, variance, of_norm, to_norm] = norm.tensors().map(turned);
-    let norm = RunningNorm { mean: &mean?, variance: &variance?, weight: &of_norm?, bias: &to_norm?, ..*norm };
+    let [mean, variance, norm_weight, norm_bias] = norm.tensors().map(turned);
+    let norm = RunningNorm { mean: &mean?, variance: &variance?, weight: &norm_weight?, bias: &norm_bias?, ..*norm };
     let bias = bias.map(turned).transpose()?;
     let product = Linear { places: height * width };
     let y = affine::apply_with_norm(product, (x, weight, bias.as_ref()), activation, &norm)?;
