@@ -17,6 +17,7 @@ mod activation;
 mod adam;
 mod add_relu;
 mod affine;
+mod awake;
 mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;

@@ -3,6 +3,7 @@
 pub(super) mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod turn;
 
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Gpu, lend};

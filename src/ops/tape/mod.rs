@@ -16,6 +16,7 @@ mod node;
 mod saved;
 mod slot;
 
+use super::awake::awake;
 use super::precision::Precision;
 use candle_core::backprop::GradStore;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor, TensorId, Var};
@@ -73,14 +74,14 @@ pub fn precision() -> Precision {
 /// The step must not wait for anything that needs the pool. A thread of the pool that waits within an op may begin
 /// another step in the meantime; each has its own tape.
 pub fn training_step<R: Send>(precision: Precision, step: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| with(Some(Tape::default()), precision, step))
+    awake(|| with(Some(Tape::default()), precision, step))
 }
 
 /// Runs what needs no gradient, on one of the pool's own threads: outputs keep nothing alive that candle would not.
 /// Within a step the products are in the step's precision.
 pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let precision = precision();
-    rayon::scope(|_| with(None, precision, work))
+    awake(|| with(None, precision, work))
 }
 
 /// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`; of several values, those of their
