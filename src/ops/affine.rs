@@ -5,7 +5,7 @@ use super::activation::{self, Activation};
 use super::batch_norm::{Frozen, RunningNorm};
 use super::precision::Precision;
 use super::storage::{Array, is_host, read, tensor};
-use super::tape;
+use super::tape::{self, Update};
 #[cfg(feature = "cuda")]
 use super::{
     cuda::{self, Fresh, Gpu},
@@ -37,6 +37,13 @@ pub trait Product: Send + Sync + 'static {
         gradient: Array,
         precision: Precision,
     ) -> Result<Vec<f32>>;
+
+    /// Whether [`update_weight`](Self::update_weight) is to be used.
+    const UPDATES: bool = false;
+    /// The weight's gradient in pieces, for `update`.
+    fn update_weight(&self, _x: Array, _gradient: Array, _precision: Precision, _update: &dyn Update) -> Result<()> {
+        bail!("{}: no gradient in pieces", Self::NAME)
+    }
 
     /// The product on CUDA, finished.
     #[cfg(feature = "cuda")]
@@ -215,6 +222,7 @@ impl<P: Product> Affine<P> {
         (x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>),
         output: &Tensor,
         gradient: &Tensor,
+        update: Option<&dyn Update>,
     ) -> Result<Gradients> {
         let bias = bias.filter(|bias| bias.track_op());
         #[cfg(feature = "cuda")]
@@ -244,8 +252,19 @@ impl<P: Product> Affine<P> {
                     };
                     weight.track_op().then(|| tensor(read(x, product)??, weight.dims())).transpose()
                 };
-                // Side by side: neither waits for the last tile of the other.
-                let (for_x, for_weight) = rayon::join(for_x, for_weight);
+                let (for_x, for_weight) = match update {
+                    // The other needs the weight as it is.
+                    Some(update) => {
+                        let for_x = for_x()?;
+                        read(x, |values| {
+                            let x = Array { values, dims: x.dims() };
+                            self.product.update_weight(x, gradient, self.precision, update)
+                        })??;
+                        (Ok(for_x), Ok(None))
+                    }
+                    // Side by side: neither waits for the last tile of the other.
+                    None => rayon::join(for_x, for_weight),
+                };
                 let for_bias = bias.map(|bias| tensor(sums, bias.dims()));
                 Ok((for_x?, for_weight?, for_bias.transpose()?))
             })
@@ -305,12 +324,32 @@ impl<P: Product> Affine<P> {
     }
 }
 
-impl<P: Product> tape::Saves for Affine<P> {
+impl<P: Product> tape::Taped for Affine<P> {
     fn saved(&self) -> tape::Saved {
         match self.activation {
             Activation::Identity => tape::Saved::Arguments,
             _ => tape::Saved::ArgumentsAndOutput,
         }
+    }
+
+    fn updates(&self) -> Option<usize> {
+        P::UPDATES.then_some(1)
+    }
+
+    fn bwd_updating(
+        &self,
+        arguments: &[&Tensor],
+        output: &Tensor,
+        gradient: &Tensor,
+        update: &dyn Update,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let &[x, weight, ref bias @ ..] = arguments else { bail!("{}: too few arguments", P::NAME) };
+        let bias = bias.first().copied();
+        let (for_x, _, for_bias) = self.backward((x, weight, bias), output, gradient, Some(update))?;
+        Ok(match bias {
+            Some(_) => vec![for_x, None, for_bias],
+            None => vec![for_x, None],
+        })
     }
 }
 
@@ -341,7 +380,7 @@ impl<P: Product> CustomOp2 for Affine<P> {
         output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (for_x, for_weight, _) = self.backward((x, weight, None), output, gradient)?;
+        let (for_x, for_weight, _) = self.backward((x, weight, None), output, gradient, None)?;
         Ok((for_x, for_weight))
     }
 }
@@ -378,6 +417,6 @@ impl<P: Product> CustomOp3 for Affine<P> {
     }
 
     fn bwd(&self, x: &Tensor, weight: &Tensor, bias: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Gradients> {
-        self.backward((x, weight, Some(bias)), output, gradient)
+        self.backward((x, weight, Some(bias)), output, gradient, None)
     }
 }

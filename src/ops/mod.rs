@@ -46,7 +46,7 @@ mod window;
 mod winograd;
 
 pub use activation::{Activation, activate};
-pub use adam::{AdamStep, adam_step};
+pub use adam::{AdamStep, AdamUpdate, adam_step};
 pub use add_relu::add_relu;
 pub use batch_norm::{BatchNormOutput, RunningNorm, batch_norm_eval, batch_norm_train, track_statistics};
 pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_normalised};
@@ -64,7 +64,7 @@ pub use precision::{Precision, activations};
 pub use repeated::Repeated;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
-pub use tape::{backward, inference, precision, reshape, rows, sum, training_step};
+pub use tape::{Update, Updates, backward, inference, precision, reshape, rows, sum, training_step, update};
 pub use to_length::to_length;
 // For kernels on plain memory elsewhere: the augmentation's.
 pub(crate) use parallel::scratch;

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Result, Tensor, Var, bail};
+use candle_core::{DType, Device, Result, Tensor, TensorId, Var, bail};
 
-use crate::ops::{self, AdamSlot, AdamStep, StepNumbers};
+use crate::ops::{self, AdamSlot, AdamStep, AdamUpdate, StepNumbers, Update, Updates};
 
 /// What PyTorch's `torch.optim.Adam` calls by the same names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,6 +77,19 @@ impl Adam {
         ops::adam_steps(&slots, &self.numbers_of_step(), &self.numbers)
     }
 
+    /// The update that was prepared, by the gradients of `loss`. On the CPU each parameter is updated within the backward
+    /// pass, as soon as its gradient is there: it is then still in the cache, and takes no memory for the rest of the pass.
+    pub fn minimise(&self, loss: &Tensor) -> Result<()> {
+        if !self.slots.values().all(|slot| slot.parameter.device().is_cpu()) {
+            return self.apply(&ops::backward(loss)?);
+        }
+        let updated = ops::update(loss, self)?;
+        match self.slots.iter().find(|(_, slot)| !updated.contains(&slot.parameter.id())) {
+            Some((name, _)) => bail!("no gradient reached {name:?}"),
+            None => Ok(()),
+        }
+    }
+
     fn numbers_of_step(&self) -> AdamStep {
         let AdamConfig { beta1, beta2, eps, weight_decay, .. } = self.config;
         AdamStep { lr: self.lr, beta1, beta2, eps, weight_decay, step: self.step }
@@ -112,5 +125,13 @@ impl Adam {
         }
         self.step = steps;
         Ok(())
+    }
+}
+
+impl Updates for Adam {
+    fn update_of(&self, variable: TensorId) -> Option<Box<dyn Update + '_>> {
+        let Slot { parameter, first_moment, second_moment } =
+            self.slots.values().find(|slot| slot.parameter.id() == variable)?;
+        Some(Box::new(AdamUpdate { parameter, first_moment, second_moment, step: self.numbers_of_step() }))
     }
 }

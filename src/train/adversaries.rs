@@ -177,11 +177,11 @@ impl Adversaries {
                 true => ops::sum(&d_loss, &mean_square_slope(&of(2)?, &of(3)?, self.penalty.weight)?)?,
                 false => d_loss.clone(),
             };
-            self.discriminator_adam.apply(&ops::backward(&minimised)?)?;
+            self.discriminator_adam.minimise(&minimised)?;
 
             let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
             let g_loss = self.loss.generator(&self.critic.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
-            self.generator_adam.apply(&ops::backward(&g_loss)?)?;
+            self.generator_adam.minimise(&g_loss)?;
 
             if let Some(average) = &self.average {
                 average.apply(&self.generator_parameters)?;

@@ -59,7 +59,7 @@ pub fn naive(x: &Tensor, activation: Activation) -> Result<Tensor> {
 
 struct Activate(Activation);
 
-impl tape::Saves for Activate {
+impl tape::Taped for Activate {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Output
     }

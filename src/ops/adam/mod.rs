@@ -5,6 +5,7 @@ mod cpu;
 #[cfg(feature = "cuda")]
 use super::optimizer::{AdamSlot, StepNumbers, adam_steps};
 use super::storage::{are_apart, is_fused, modify, read};
+use super::tape::Update;
 use candle_core::{Result, Tensor, Var, bail};
 
 /// The numbers of one step of Adam (Kingma & Ba, arXiv 1412.6980).
@@ -70,16 +71,39 @@ pub fn adam_step(
     if !are_apart(&tensors)? {
         bail!("adam: the parameter, its gradient and its moments must not share their memory")
     }
-    read(gradient, |gradient| {
-        modify(parameter, |parameter| {
-            modify(first_moment, |first| {
-                modify(second_moment, |second| {
-                    cpu::step(parameter, gradient, first, second, step);
+    read(gradient, |gradient| AdamUpdate { parameter, first_moment, second_moment, step: *step }.whole(gradient))?
+}
+
+/// The step of one parameter, by whatever gradient it will have. All tensors must be f32, of one shape, apart from each
+/// other, and on the CPU.
+pub struct AdamUpdate<'a> {
+    pub parameter: &'a Var,
+    pub first_moment: &'a Var,
+    pub second_moment: &'a Var,
+    pub step: AdamStep,
+}
+
+impl AdamUpdate<'_> {
+    fn lend(&self, work: impl FnOnce(cpu::Values)) -> Result<()> {
+        modify(self.parameter, |parameter| {
+            modify(self.first_moment, |first| {
+                modify(self.second_moment, |second| {
+                    work(cpu::Values { parameter, first, second });
                     Ok(())
                 })
             })
         })
-    })?
+    }
+}
+
+impl Update for AdamUpdate<'_> {
+    fn whole(&self, gradient: &[f32]) -> Result<()> {
+        self.lend(|values| cpu::step(values, gradient, &self.step))
+    }
+
+    fn in_pieces(&self, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
+        self.lend(|values| cpu::step_in_pieces(values, size, write, &self.step))
+    }
 }
 
 /// [`adam_step`] in candle's ops.

@@ -31,7 +31,7 @@ pub fn naive(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 
 struct AddRelu;
 
-impl tape::Saves for AddRelu {
+impl tape::Taped for AddRelu {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Output
     }

@@ -223,7 +223,7 @@ struct BatchNorm {
     activation: Activation,
 }
 
-impl tape::Saves for BatchNorm {
+impl tape::Taped for BatchNorm {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Arguments
     }

@@ -60,7 +60,7 @@ struct CrossEntropy {
     slopes: OnceLock<Vec<f32>>,
 }
 
-impl tape::Saves for CrossEntropy {
+impl tape::Taped for CrossEntropy {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Nothing
     }
@@ -92,7 +92,7 @@ struct CrossEntropyOnCuda {
 }
 
 #[cfg(feature = "cuda")]
-impl tape::Saves for CrossEntropyOnCuda {
+impl tape::Taped for CrossEntropyOnCuda {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Nothing
     }

@@ -69,7 +69,7 @@ struct Moved {
     fill: f32,
 }
 
-impl tape::Saves for Moved {
+impl tape::Taped for Moved {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Arguments
     }

@@ -39,7 +39,7 @@ fn transposed(x: &Tensor, shape: (usize, usize, usize)) -> Result<Tensor> {
 
 struct Transpose;
 
-impl tape::Saves for Transpose {
+impl tape::Taped for Transpose {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Nothing
     }

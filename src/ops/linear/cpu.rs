@@ -4,6 +4,8 @@ use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{fill_blocks, scratch, tile, write_tiles};
 use crate::ops::precision::Precision;
 use crate::ops::storage::Array;
+use crate::ops::tape::Update;
+use candle_core::Result;
 
 /// Outputs of a task of the forward pass and of the weight's gradient, inputs of one of the input's gradient: enough
 /// tasks for every core, and a share of the weight that fits into its second-level cache.
@@ -45,9 +47,25 @@ pub fn input_gradient(weight: Array, gradient: Array, precision: Precision) -> V
 
 /// x (N, I), gradient (N, O): (O, I)
 pub fn weight_gradient(x: Array, gradient: Array, precision: Precision) -> Vec<f32> {
+    let (inputs, outputs) = (x.dims[1], gradient.dims[1]);
+    in_pieces(x, gradient, precision, |size, write| write_tiles(outputs * inputs, size, write).0)
+}
+
+/// The same, piece by piece for an update of the weight.
+pub fn update_weight(x: Array, gradient: Array, precision: Precision, update: &dyn Update) -> Result<()> {
+    in_pieces(x, gradient, precision, |size, write| update.in_pieces(size, write))
+}
+
+/// Lends the size of pieces and what writes the piece of an index: the gradient of the weights of some outputs.
+fn in_pieces<R>(
+    x: Array,
+    gradient: Array,
+    precision: Precision,
+    work: impl FnOnce(usize, &(dyn Fn(usize, &mut [f32]) + Sync)) -> R,
+) -> R {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], gradient.dims[1]);
     let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs), precision);
-    let (sums, _) = write_tiles(outputs * inputs, SHARE * inputs, |index, sums| {
+    work(SHARE * inputs, &|index, sums| {
         let of_outputs = tile(index, SHARE, outputs);
         let len = of_outputs.len();
         scratch(len * count, |turned| {
@@ -55,6 +73,5 @@ pub fn weight_gradient(x: Array, gradient: Array, precision: Precision) -> Vec<f
             transpose_strided((of_gradient, outputs), count, len, (turned, count));
             multiply(Matrix::new(turned, len, count), &packed.panels(), sums, false);
         });
-    });
-    sums
+    })
 }

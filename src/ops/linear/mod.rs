@@ -10,6 +10,7 @@ use super::batch_norm::RunningNorm;
 use super::layout::channels_last;
 use super::precision::Precision;
 use super::storage::{Array, is_fused};
+use super::tape::Update;
 #[cfg(feature = "cuda")]
 use super::{
     affine::On,
@@ -107,6 +108,12 @@ impl Product for Linear {
 
     fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array, precision: Precision) -> Result<Vec<f32>> {
         Ok(cpu::weight_gradient(x, gradient, precision))
+    }
+
+    const UPDATES: bool = true;
+
+    fn update_weight(&self, x: Array, gradient: Array, precision: Precision, update: &dyn Update) -> Result<()> {
+        cpu::update_weight(x, gradient, precision, update)
     }
 
     #[cfg(feature = "cuda")]

@@ -67,7 +67,7 @@ struct MaxPool {
     winners_on_cuda: OnceLock<Fresh>,
 }
 
-impl tape::Saves for MaxPool {
+impl tape::Taped for MaxPool {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Nothing
     }

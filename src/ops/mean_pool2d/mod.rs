@@ -36,7 +36,7 @@ fn check(x: &Tensor) -> Result<(usize, usize, usize)> {
 
 struct MeanPool;
 
-impl tape::Saves for MeanPool {
+impl tape::Taped for MeanPool {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Nothing
     }

@@ -83,7 +83,7 @@ struct NtXent {
     views_on_cuda: OnceLock<cuda::Views>,
 }
 
-impl tape::Saves for NtXent {
+impl tape::Taped for NtXent {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Arguments
     }

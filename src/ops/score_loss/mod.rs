@@ -53,7 +53,7 @@ struct ScoreLoss {
     target: f64,
 }
 
-impl tape::Saves for ScoreLoss {
+impl tape::Taped for ScoreLoss {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Arguments
     }

@@ -12,6 +12,7 @@
 //! Memory is held as long as it will be read, and no longer: an op keeps of its arguments and output what its backward
 //! pass reads ([`Saved`]), and lets go of it in that pass. candle's graph would keep all of it to the end of the step.
 
+mod gradients;
 mod node;
 mod saved;
 mod slot;
@@ -20,11 +21,13 @@ use super::awake::awake;
 use super::precision::Precision;
 use candle_core::backprop::GradStore;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor, TensorId, Var};
+use gradients::Gradients;
+pub use gradients::{Update, Updates};
 use node::{Node, One, Op, Reshape, Reveal, Rows, Step, Sum, Three, Two, compute};
-pub use saved::{Saved, Saves};
-use slot::{Slot, added};
+pub use saved::{Saved, Taped};
+use slot::Slot;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 /// The ops of a training step.
@@ -34,6 +37,8 @@ struct Tape {
     nodes: Vec<Box<dyn Step>>,
     /// The slots of their outputs, by the output.
     slots: HashMap<TensorId, Slot>,
+    /// How many of the nodes have this variable for an argument.
+    uses: HashMap<TensorId, usize>,
     /// What outputs hang on in candle's graph.
     root: Option<Var>,
 }
@@ -87,30 +92,33 @@ pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 /// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`; of several values, those of their
 /// sum.
 pub fn backward(loss: &Tensor) -> Result<GradStore> {
-    let Some(mut tape) = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)) else { return loss.backward() };
-    let mut gradients = GradStore::default();
+    Ok(pass(loss, None)?.store)
+}
+
+/// One [`backward`] pass, in which every variable of `updates` is updated as soon as its gradient is complete, and the
+/// gradient forgotten. Returns the variables that were updated. All of them must be f32 and on the CPU.
+pub fn update(loss: &Tensor, updates: &dyn Updates) -> Result<HashSet<TensorId>> {
+    pass(loss, Some(updates))?.finish()
+}
+
+fn pass<'a>(loss: &Tensor, updates: Option<&'a dyn Updates>) -> Result<Gradients<'a>> {
+    let Some(mut tape) = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)) else {
+        return Ok(Gradients::new(loss.backward()?, HashMap::new(), updates));
+    };
+    let mut store = GradStore::default();
     match tape.slots.get(&loss.id()) {
         Some(slot) => slot.give(loss.ones_like()?)?,
-        None => gradients = loss.backward()?,
+        None => store = loss.backward()?,
     }
+    let mut gradients = Gradients::new(store, std::mem::take(&mut tape.uses), updates);
     while let Some(node) = tape.nodes.pop() {
         node.backward(&mut gradients)?;
     }
     Ok(gradients)
 }
 
-/// Adds to the gradient of a variable.
-fn give_variable(gradients: &mut GradStore, variable: &Tensor, gradient: Tensor) -> Result<()> {
-    let sum = match gradients.remove(variable) {
-        Some(other) => added(&other, &gradient)?,
-        None => gradient,
-    };
-    gradients.insert(variable, sum);
-    Ok(())
-}
-
 /// `Tensor::apply_op1`, on the tape if there is one.
-pub fn apply_op1<C: CustomOp1 + Saves + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
+pub fn apply_op1<C: CustomOp1 + Taped + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
     match is_recorded(&[x]) {
         true => record([x], One(op)),
         false => x.apply_op1(op),
@@ -118,7 +126,7 @@ pub fn apply_op1<C: CustomOp1 + Saves + Send + Sync + 'static>(x: &Tensor, op: C
 }
 
 /// `Tensor::apply_op2`, on the tape if there is one.
-pub fn apply_op2<C: CustomOp2 + Saves + Send + Sync + 'static>(x: &Tensor, y: &Tensor, op: C) -> Result<Tensor> {
+pub fn apply_op2<C: CustomOp2 + Taped + Send + Sync + 'static>(x: &Tensor, y: &Tensor, op: C) -> Result<Tensor> {
     match is_recorded(&[x, y]) {
         true => record([x, y], Two(op)),
         false => x.apply_op2(y, op),
@@ -126,7 +134,7 @@ pub fn apply_op2<C: CustomOp2 + Saves + Send + Sync + 'static>(x: &Tensor, y: &T
 }
 
 /// `Tensor::apply_op3`, on the tape if there is one.
-pub fn apply_op3<C: CustomOp3 + Saves + Send + Sync + 'static>(
+pub fn apply_op3<C: CustomOp3 + Taped + Send + Sync + 'static>(
     x: &Tensor,
     y: &Tensor,
     z: &Tensor,
@@ -191,6 +199,11 @@ fn keep<const N: usize>(op: impl Op<N>, arguments: [&Tensor; N], output: &Tensor
     TAPE.with_borrow_mut(|tape| {
         let Some(tape) = tape else { return Ok(()) };
         let slots = arguments.map(|argument| tape.slots.get(&argument.id()).cloned());
+        for (argument, _) in
+            arguments.iter().zip(&slots).filter(|(argument, slot)| slot.is_none() && argument.is_variable())
+        {
+            *tape.uses.entry(argument.id()).or_default() += 1;
+        }
         tape.slots.insert(output.id(), slot.clone());
         tape.nodes.push(Box::new(Node::new(op, arguments, slots, output, slot)?));
         Ok(())

@@ -1,8 +1,8 @@
 //! An op on the tape: what its backward pass needs, and where the gradients of its arguments go.
 
-use super::saved::{Saved, Saves, stand_in};
+use super::gradients::{Gradients, Update};
+use super::saved::{Saved, Taped, stand_in};
 use super::slot::Slot;
-use candle_core::backprop::GradStore;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
 };
@@ -13,11 +13,35 @@ pub trait Op<const N: usize>: Send + Sync + 'static {
     fn forward(&self, arguments: [(&Storage, &Layout); N]) -> Result<(Storage, Shape)>;
     fn backward(&self, arguments: [&Tensor; N], output: &Tensor, gradient: &Tensor) -> Result<[Option<Tensor>; N]>;
     fn saved(&self) -> Saved;
+
+    /// See [`Taped::updates`].
+    fn updates(&self) -> Option<usize> {
+        None
+    }
+
+    /// See [`Taped::bwd_updating`].
+    fn backward_updating(
+        &self,
+        _arguments: [&Tensor; N],
+        _output: &Tensor,
+        _gradient: &Tensor,
+        _update: &dyn Update,
+    ) -> Result<[Option<Tensor>; N]> {
+        bail!("an op without updates")
+    }
 }
 
 pub struct One<C>(pub C);
 pub struct Two<C>(pub C);
 pub struct Three<C>(pub C);
+
+/// As many gradients as arguments.
+fn fixed<const N: usize>(gradients: Vec<Option<Tensor>>) -> Result<[Option<Tensor>; N]> {
+    match gradients.try_into() {
+        Ok(gradients) => Ok(gradients),
+        Err(gradients) => bail!("{} gradients for {N} arguments", gradients.len()),
+    }
+}
 
 fn on_cpu((storage, shape): (CpuStorage, Shape)) -> (Storage, Shape) {
     (Storage::Cpu(storage), shape)
@@ -27,7 +51,7 @@ fn on_cuda((storage, shape): (CudaStorage, Shape)) -> (Storage, Shape) {
     (Storage::Cuda(storage), shape)
 }
 
-impl<C: CustomOp1 + Saves + Send + Sync + 'static> Op<1> for One<C> {
+impl<C: CustomOp1 + Taped + Send + Sync + 'static> Op<1> for One<C> {
     fn forward(&self, [(x, lx)]: [(&Storage, &Layout); 1]) -> Result<(Storage, Shape)> {
         match x {
             Storage::Cpu(x) => self.0.cpu_fwd(x, lx).map(on_cpu),
@@ -45,7 +69,7 @@ impl<C: CustomOp1 + Saves + Send + Sync + 'static> Op<1> for One<C> {
     }
 }
 
-impl<C: CustomOp2 + Saves + Send + Sync + 'static> Op<2> for Two<C> {
+impl<C: CustomOp2 + Taped + Send + Sync + 'static> Op<2> for Two<C> {
     fn forward(&self, [(x, lx), (y, ly)]: [(&Storage, &Layout); 2]) -> Result<(Storage, Shape)> {
         match (x, y) {
             (Storage::Cpu(x), Storage::Cpu(y)) => self.0.cpu_fwd(x, lx, y, ly).map(on_cpu),
@@ -61,9 +85,23 @@ impl<C: CustomOp2 + Saves + Send + Sync + 'static> Op<2> for Two<C> {
     fn saved(&self) -> Saved {
         self.0.saved()
     }
+
+    fn updates(&self) -> Option<usize> {
+        self.0.updates()
+    }
+
+    fn backward_updating(
+        &self,
+        arguments: [&Tensor; 2],
+        output: &Tensor,
+        gradient: &Tensor,
+        update: &dyn Update,
+    ) -> Result<[Option<Tensor>; 2]> {
+        fixed(self.0.bwd_updating(&arguments, output, gradient, update)?)
+    }
 }
 
-impl<C: CustomOp3 + Saves + Send + Sync + 'static> Op<3> for Three<C> {
+impl<C: CustomOp3 + Taped + Send + Sync + 'static> Op<3> for Three<C> {
     fn forward(&self, [(x, lx), (y, ly), (z, lz)]: [(&Storage, &Layout); 3]) -> Result<(Storage, Shape)> {
         match (x, y, z) {
             (Storage::Cpu(x), Storage::Cpu(y), Storage::Cpu(z)) => self.0.cpu_fwd(x, lx, y, ly, z, lz).map(on_cpu),
@@ -78,6 +116,20 @@ impl<C: CustomOp3 + Saves + Send + Sync + 'static> Op<3> for Three<C> {
 
     fn saved(&self) -> Saved {
         self.0.saved()
+    }
+
+    fn updates(&self) -> Option<usize> {
+        self.0.updates()
+    }
+
+    fn backward_updating(
+        &self,
+        arguments: [&Tensor; 3],
+        output: &Tensor,
+        gradient: &Tensor,
+        update: &dyn Update,
+    ) -> Result<[Option<Tensor>; 3]> {
+        fixed(self.0.bwd_updating(&arguments, output, gradient, update)?)
     }
 }
 
@@ -176,29 +228,52 @@ impl<const N: usize> Node<N> {
     }
 }
 
+impl<const N: usize> Node<N> {
+    /// Gives every argument its gradient, or updates it.
+    fn pass_on(&self, gradient: &Tensor, gradients: &mut Gradients) -> Result<()> {
+        let arguments = self.arguments.each_ref();
+        let updated = self.op.updates().map(|index| arguments[index]);
+        let given = match updated.and_then(|variable| Some((variable, gradients.direct_update(variable)?))) {
+            Some((variable, update)) => {
+                gradients.was_updated(variable);
+                self.op.backward_updating(arguments, &self.output, gradient, &*update)?
+            }
+            None => self.op.backward(arguments, &self.output, gradient)?,
+        };
+        for ((argument, slot), given) in self.arguments.iter().zip(&self.slots).zip(given) {
+            let Some(given) = given else { continue };
+            match slot {
+                Some(slot) => slot.give(given)?,
+                None if argument.is_variable() => gradients.give(argument, given)?,
+                None if argument.track_op() => {
+                    // candle's part of the graph: the sum has the given gradient in this argument. Where that part
+                    // begins in outputs on the tape, their slots take the gradients on.
+                    gradients.store.extend((argument * given)?.sum_all()?.backward()?)?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A node of any number of arguments.
 pub trait Step: Send {
-    /// The backward pass: gradients go to the slots of the arguments, or, those of variables, into `gradients`.
-    fn backward(&self, gradients: &mut GradStore) -> Result<()>;
+    /// The backward pass: gradients go to the slots of the arguments, or, those of variables, to `gradients`.
+    fn backward(&self, gradients: &mut Gradients) -> Result<()>;
     /// Whatever comes for the output from now on is an error.
     fn close(&self);
 }
 
 impl<const N: usize> Step for Node<N> {
-    fn backward(&self, gradients: &mut GradStore) -> Result<()> {
-        let Some(gradient) = self.slot.close() else { return Ok(()) }; // the output has no effect on the loss
-        let given = self.op.backward(self.arguments.each_ref(), &self.output, &gradient)?;
-        for ((argument, slot), given) in self.arguments.iter().zip(&self.slots).zip(given) {
-            let Some(given) = given else { continue };
-            match slot {
-                Some(slot) => slot.give(given)?,
-                None if argument.is_variable() => super::give_variable(gradients, argument, given)?,
-                None if argument.track_op() => {
-                    // candle's part of the graph: the sum has the given gradient in this argument. Where that part
-                    // begins in outputs on the tape, their slots take the gradients on.
-                    gradients.extend((argument * given)?.sum_all()?.backward()?)?;
-                }
-                None => {}
+    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
+        // Without a gradient the output has no effect on the loss.
+        if let Some(gradient) = self.slot.close() {
+            self.pass_on(&gradient, gradients)?;
+        }
+        for (argument, slot) in self.arguments.iter().zip(&self.slots) {
+            if slot.is_none() && argument.is_variable() {
+                gradients.has_given(argument)?;
             }
         }
         Ok(())

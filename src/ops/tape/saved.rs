@@ -1,6 +1,7 @@
 //! What of a forward pass the backward pass reads.
 
-use candle_core::{Device, Result, Tensor, Var};
+use super::gradients::Update;
+use candle_core::{Device, Result, Tensor, Var, bail};
 
 /// The values that an op's backward pass reads. Of the others it gets the shape alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,9 +22,25 @@ impl Saved {
     }
 }
 
-/// An op that says what its backward pass reads.
-pub trait Saves {
+/// What the tape asks of an op beside candle's trait.
+pub trait Taped {
     fn saved(&self) -> Saved;
+
+    /// The argument whose gradient the op can hand to an update in pieces.
+    fn updates(&self) -> Option<usize> {
+        None
+    }
+
+    /// candle's `bwd` that hands the gradient of that argument to `update` and does not return it.
+    fn bwd_updating(
+        &self,
+        _arguments: &[&Tensor],
+        _output: &Tensor,
+        _gradient: &Tensor,
+        _update: &dyn Update,
+    ) -> Result<Vec<Option<Tensor>>> {
+        bail!("an op without updates")
+    }
 }
 
 /// A tensor's shape and type, and whether gradients go through it, in the memory of one value.
