@@ -1,4 +1,6 @@
-use candle_core::{DType, Result};
+use std::collections::HashSet;
+
+use candle_core::{DType, Result, TensorId, Var};
 
 use crate::ops::{self, StepNumbers};
 use crate::params::Parameters;
@@ -9,6 +11,8 @@ use crate::params::Parameters;
 /// `num_updates`), so that the average is of use after thirty updates and not only after thousands.
 pub struct WeightAverage {
     average: Parameters,
+    /// Each average with what it follows.
+    pairs: Vec<(Var, Var)>,
     decay: f64,
     /// How far the average moves in the update that was prepared.
     weight: f64,
@@ -16,10 +20,13 @@ pub struct WeightAverage {
 }
 
 impl WeightAverage {
-    /// `average` must hold the same names as the network that is averaged, with the values to begin from.
-    pub fn new(average: Parameters, decay: f64) -> Result<Self> {
+    /// `average` must hold the same names as the `network` that is averaged, with the values to begin from.
+    pub fn new(average: Parameters, network: &Parameters, decay: f64) -> Result<Self> {
         let numbers = StepNumbers::new(average.device())?;
-        Ok(Self { average, decay, weight: 0.0, numbers })
+        // Both are sorted by the same names.
+        let averages = average.all().into_iter().map(|(_, average)| average);
+        let pairs = averages.zip(network.all()).map(|(average, (_, current))| (average, current)).collect();
+        Ok(Self { average, pairs, decay, weight: 0.0, numbers })
     }
 
     pub fn parameters(&self) -> &Parameters {
@@ -34,19 +41,22 @@ impl WeightAverage {
         self.numbers.set_lerp(self.weight)
     }
 
-    /// Moves the average towards `network`, as prepared. What it does on a GPU can be recorded.
-    pub fn apply(&self, network: &Parameters) -> Result<()> {
-        let current: Vec<_> = network.all().into_iter().map(|(_, current)| current.as_detached_tensor()).collect();
-        let average = self.average.all();
-        let mut pairs = Vec::with_capacity(current.len());
-        // Both are sorted by the same names.
-        for ((_, average), current) in average.iter().zip(&current) {
-            if average.dtype() == DType::F32 {
-                pairs.push((average, current));
-            } else {
-                average.set(current)?; // a count of batches has no average
-            }
+    /// The average of a weight, and how far it moves in the update that was prepared.
+    pub fn of(&self, weight: TensorId) -> Option<(&Var, f64)> {
+        let (average, _) = self.pairs.iter().find(|(_, current)| current.id() == weight)?;
+        Some((average, self.weight))
+    }
+
+    /// Moves the average towards the network, as prepared, but for what of it has moved towards these weights. What it
+    /// does on a GPU can be recorded.
+    pub fn apply(&self, moved: &HashSet<TensorId>) -> Result<()> {
+        let others = self.pairs.iter().filter(|(_, current)| !moved.contains(&current.id()));
+        let others = others.map(|(average, current)| (average, current.as_detached_tensor()));
+        let (values, counts): (Vec<_>, Vec<_>) = others.partition(|(average, _)| average.dtype() == DType::F32);
+        for (average, count) in &counts {
+            average.set(count)?; // a count of batches has no average
         }
+        let pairs: Vec<_> = values.iter().map(|(average, value)| (*average, value)).collect();
         ops::lerp_all(&pairs, self.weight, &self.numbers)
     }
 }

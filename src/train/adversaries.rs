@@ -93,7 +93,7 @@ impl Adversaries {
             Generator::new(config.model, config.latent_dim, parameters.builder())?;
             parameters.load(&generator_parameters.tensors())?;
             averaged_generator = Some(Generator::new(config.model, config.latent_dim, parameters.frozen())?);
-            average = Some(WeightAverage::new(parameters, config.ema_decay)?);
+            average = Some(WeightAverage::new(parameters, &generator_parameters, config.ema_decay)?);
         }
         Ok(Self {
             discriminator_adam: Adam::new(discriminator_parameters.trainable(), config.discriminator_adam())?,
@@ -177,15 +177,12 @@ impl Adversaries {
                 true => ops::sum(&d_loss, &mean_square_slope(&of(2)?, &of(3)?, self.penalty.weight)?)?,
                 false => d_loss.clone(),
             };
-            self.discriminator_adam.minimise(&minimised)?;
+            self.discriminator_adam.minimise(&minimised, None)?;
 
             let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
             let g_loss = self.loss.generator(&self.critic.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
-            self.generator_adam.minimise(&g_loss)?;
+            self.generator_adam.minimise(&g_loss, self.average.as_ref())?;
 
-            if let Some(average) = &self.average {
-                average.apply(&self.generator_parameters)?;
-            }
             Ok(StepOutcome {
                 d_loss: d_loss.detach(),
                 g_loss: g_loss.detach(),

@@ -1,45 +1,66 @@
 use super::AdamStep;
+use crate::ops::lerp::move_towards;
 use crate::ops::parallel::{TILE, scratch};
 use crate::ops::simd::{normal_or_zero, vectorised};
 use rayon::prelude::*;
 
-/// A parameter and its moments.
+/// Values that stay in the cache from Adam's pass over them to that of the average.
+const PIECE: usize = TILE / 4;
+
+/// A parameter, its moments, and what follows it.
 pub struct Values<'a> {
     pub parameter: &'a mut [f32],
     pub first: &'a mut [f32],
     pub second: &'a mut [f32],
+    pub average: Option<&'a mut [f32]>,
+}
+
+/// What is done to each of the values.
+#[derive(Clone, Copy)]
+pub struct Numbers {
+    pub adam: AdamStep,
+    /// How far the average moves.
+    pub weight: f32,
 }
 
 impl<'a> Values<'a> {
     /// Pieces of `size` values; the last may be shorter.
-    fn pieces(self, size: usize) -> impl IndexedParallelIterator<Item = Values<'a>> {
-        let moments = self.first.par_chunks_mut(size).zip(self.second.par_chunks_mut(size));
-        let pieces = self.parameter.par_chunks_mut(size).zip(moments);
-        pieces.map(|(parameter, (first, second))| Values { parameter, first, second })
+    fn pieces(self, size: usize) -> Vec<Values<'a>> {
+        let moments = self.first.chunks_mut(size).zip(self.second.chunks_mut(size));
+        let mut averages = self.average.map(|average| average.chunks_mut(size));
+        let pieces = self.parameter.chunks_mut(size).zip(moments);
+        let piece = |(parameter, (first, second))| Values {
+            parameter,
+            first,
+            second,
+            average: averages.as_mut().and_then(Iterator::next),
+        };
+        pieces.map(piece).collect()
     }
 }
 
-/// One pass over the parameter, its gradient and its moments.
-pub fn step(values: Values, gradient: &[f32], step: &AdamStep) {
-    let size = TILE / 4;
-    values.pieces(size).zip(gradient.par_chunks(size)).for_each(|(values, gradient)| piece(values, gradient, step));
+/// One pass over the parameter, its gradient, its moments and its average.
+pub fn step(values: Values, gradient: &[f32], numbers: Numbers) {
+    let pieces = values.pieces(PIECE).into_par_iter().zip(gradient.par_chunks(PIECE));
+    pieces.for_each(|(values, gradient)| step_piece(values, gradient, numbers));
 }
 
 /// The same with the gradient in pieces of `size` values, which `write` writes.
-pub fn step_in_pieces(values: Values, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync), step: &AdamStep) {
-    values.pieces(size).enumerate().with_max_len(1).for_each(|(index, values)| {
+pub fn step_in_pieces(values: Values, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync), numbers: Numbers) {
+    values.pieces(size).into_par_iter().enumerate().with_max_len(1).for_each(|(index, values)| {
         scratch(values.parameter.len(), |gradient| {
             write(index, gradient);
-            piece(values, gradient, step);
+            let pieces = values.pieces(PIECE).into_iter().zip(gradient.chunks(PIECE));
+            pieces.for_each(|(values, gradient)| step_piece(values, gradient, numbers));
         });
     });
 }
 
-fn piece(values: Values, gradient: &[f32], step: &AdamStep) {
-    let [decay, beta2] = [step.weight_decay as f32, step.beta2 as f32];
-    let [share1, share2] = [(1.0 - step.beta1) as f32, (1.0 - step.beta2) as f32];
-    let [step_size, eps] = step.numbers().map(|number| number as f32);
-    let Values { parameter, first, second } = values;
+fn step_piece(values: Values, gradient: &[f32], Numbers { adam, weight }: Numbers) {
+    let [decay, beta2] = [adam.weight_decay as f32, adam.beta2 as f32];
+    let [share1, share2] = [(1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32];
+    let [step_size, eps] = adam.numbers().map(|number| number as f32);
+    let Values { parameter, first, second, average } = values;
     vectorised(
         #[inline(always)]
         || {
@@ -52,4 +73,7 @@ fn piece(values: Values, gradient: &[f32], step: &AdamStep) {
             }
         },
     );
+    if let Some(average) = average {
+        move_towards(average, parameter, weight);
+    }
 }

@@ -71,7 +71,8 @@ pub fn adam_step(
     if !are_apart(&tensors)? {
         bail!("adam: the parameter, its gradient and its moments must not share their memory")
     }
-    read(gradient, |gradient| AdamUpdate { parameter, first_moment, second_moment, step: *step }.whole(gradient))?
+    let update = AdamUpdate { parameter, first_moment, second_moment, step: *step, average: None };
+    read(gradient, |gradient| update.whole(gradient))?
 }
 
 /// The step of one parameter, by whatever gradient it will have. All tensors must be f32, of one shape, apart from each
@@ -81,15 +82,24 @@ pub struct AdamUpdate<'a> {
     pub first_moment: &'a Var,
     pub second_moment: &'a Var,
     pub step: AdamStep,
+    /// What moves towards the parameter after the step, and how far, as [`lerp_in_place`](super::lerp_in_place) has it.
+    pub average: Option<(&'a Var, f64)>,
 }
 
 impl AdamUpdate<'_> {
-    fn lend(&self, work: impl FnOnce(cpu::Values)) -> Result<()> {
+    fn lend(&self, work: impl FnOnce(cpu::Values, cpu::Numbers)) -> Result<()> {
+        let numbers = cpu::Numbers { adam: self.step, weight: self.average.map_or(0.0, |(_, weight)| weight as f32) };
         modify(self.parameter, |parameter| {
             modify(self.first_moment, |first| {
-                modify(self.second_moment, |second| {
-                    work(cpu::Values { parameter, first, second });
-                    Ok(())
+                modify(self.second_moment, |second| match self.average {
+                    Some((average, _)) => modify(average, |average| {
+                        work(cpu::Values { parameter, first, second, average: Some(average) }, numbers);
+                        Ok(())
+                    }),
+                    None => {
+                        work(cpu::Values { parameter, first, second, average: None }, numbers);
+                        Ok(())
+                    }
                 })
             })
         })
@@ -98,11 +108,11 @@ impl AdamUpdate<'_> {
 
 impl Update for AdamUpdate<'_> {
     fn whole(&self, gradient: &[f32]) -> Result<()> {
-        self.lend(|values| cpu::step(values, gradient, &self.step))
+        self.lend(|values, numbers| cpu::step(values, gradient, numbers))
     }
 
     fn in_pieces(&self, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
-        self.lend(|values| cpu::step_in_pieces(values, size, write, &self.step))
+        self.lend(|values, numbers| cpu::step_in_pieces(values, size, write, numbers))
     }
 }
 

@@ -30,18 +30,17 @@ pub fn lerp_in_place(average: &Var, value: &Tensor, weight: f64) -> Result<()> {
     let weight = weight as f32;
     read(value, |value| {
         modify(average, |average| {
-            average.par_chunks_mut(TILE).zip(value.par_chunks(TILE)).for_each(|(average, value)| {
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        average
-                            .iter_mut()
-                            .zip(value)
-                            .for_each(|(average, value)| *average += weight * (value - *average))
-                    },
-                );
-            });
+            let tiles = average.par_chunks_mut(TILE).zip(value.par_chunks(TILE));
+            tiles.for_each(|(average, value)| move_towards(average, value, weight));
             Ok(())
         })
     })?
+}
+
+/// The same on the calling thread.
+pub(super) fn move_towards(average: &mut [f32], value: &[f32], weight: f32) {
+    vectorised(
+        #[inline(always)]
+        || average.iter_mut().zip(value).for_each(|(average, value)| *average += weight * (value - *average)),
+    );
 }
