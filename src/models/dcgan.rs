@@ -16,7 +16,8 @@ fn fully_connected(inputs: usize, outputs: usize, activation: Activation, vb: Va
 }
 
 /// `Sequential(Unflatten, Conv 1-32 5x5, LeakyReLU, MaxPool 2, Conv 32-64 5x5, LeakyReLU, MaxPool 2, Flatten,
-/// Linear 1024-1024, LeakyReLU, Linear 1024-1)`: 1,102,721 parameters.
+/// Linear 1024-1024, LeakyReLU, Linear 1024-1)`: 1,102,721 parameters. The LeakyReLUs before the pooling are computed after
+/// it, on a quarter of the values.
 #[derive(Clone, Debug)]
 pub struct DcganDiscriminator {
     conv1: Conv2d,
@@ -27,10 +28,9 @@ pub struct DcganDiscriminator {
 
 impl DcganDiscriminator {
     pub fn new(vb: VarBuilder) -> Result<Self> {
-        let config = Conv2dConfig { activation: LEAKY, ..Default::default() };
         Ok(Self {
-            conv1: Conv2d::new(1, 32, 5, config, vb.pp(1))?,
-            conv2: Conv2d::new(32, 64, 5, config, vb.pp(4))?,
+            conv1: Conv2d::new(1, 32, 5, Conv2dConfig::default(), vb.pp(1))?,
+            conv2: Conv2d::new(32, 64, 5, Conv2dConfig::default(), vb.pp(4))?,
             fc1: fully_connected(1024, 1024, LEAKY, vb.pp(8))?,
             fc2: fully_connected(1024, 1, Activation::Identity, vb.pp(10))?,
         })
@@ -40,9 +40,9 @@ impl DcganDiscriminator {
 impl Module for DcganDiscriminator {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
         let x = self.conv1.forward(images)?; // (N, 24, 24, 32)
-        let x = ops::max_pool2d(&x, 2)?; // (N, 12, 12, 32)
+        let x = ops::max_pool2d(&x, 2, LEAKY)?; // (N, 12, 12, 32)
         let x = self.conv2.forward(&x)?; // (N, 8, 8, 64)
-        let x = ops::max_pool2d(&x, 2)?; // (N, 4, 4, 64)
+        let x = ops::max_pool2d(&x, 2, LEAKY)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first: the columns of fc1's weight are in that order.
         let x = ops::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         let x = self.fc1.forward(&x)?; // (N, 1024)

@@ -42,9 +42,9 @@ impl DigitClassifier {
     /// Images (N, 28, 28, 1) in [-1, 1] to features (N, 128), none below 0.
     pub fn features(&self, images: &Tensor, train: bool) -> Result<Tensor> {
         let x = self.norm1.after(&self.conv1, images, train)?; // (N, 24, 24, 32)
-        let x = ops::max_pool2d(&x, 2)?; // (N, 12, 12, 32)
+        let x = ops::max_pool2d(&x, 2, Activation::Identity)?; // (N, 12, 12, 32)
         let x = self.norm2.after(&self.conv2, &x, train)?; // (N, 8, 8, 64)
-        let x = ops::max_pool2d(&x, 2)?; // (N, 4, 4, 64)
+        let x = ops::max_pool2d(&x, 2, Activation::Identity)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first.
         let x = ops::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         self.norm3.after(&self.fc1, &x, train) // (N, 128)

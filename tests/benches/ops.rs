@@ -203,7 +203,7 @@ fn elementwise(group: &mut Group) -> Result<()> {
 
 fn pooling(group: &mut Group) -> Result<()> {
     for dims in [[BATCH, 24, 24, 32], [BATCH, 8, 8, 64]] {
-        let op = |x: &[Tensor]| ops::max_pool2d(&x[0], 2);
+        let op = |x: &[Tensor]| ops::max_pool2d(&x[0], 2, Activation::Identity);
         measure(group, &format!("max_pool2d {dims:?}"), &op, &[&dims], 0, passes(&dims, 1, 1))?;
     }
     let dims = [BATCH, 4, 4, 2048];

@@ -1,7 +1,7 @@
 //! Maxima of windows, and the mean of an image.
 
 use candle_core::{DType, Tensor};
-use gan::ops;
+use gan::ops::{self, Activation};
 
 use super::{assert_finite_differences, assert_parity, evaluate, generator, random, values};
 use crate::device::device;
@@ -13,7 +13,10 @@ fn max_pool_agrees_with_its_twin() {
         [([2, 24, 24, 32], 2), ([3, 7, 5, 3], 2), ([1, 9, 11, 4], 3), ([2, 3, 2, 1], 1), ([1, 5, 5, 2], 5)]
     {
         let x = random(&mut generator, &dims);
-        assert_parity(&|x| ops::max_pool2d(&x[0], size), &[x], &format!("{dims:?} by {size}"));
+        for activation in [Activation::Identity, Activation::LeakyRelu(0.2), Activation::Tanh] {
+            let what = format!("{dims:?} by {size}, {activation:?}");
+            assert_parity(&|x| ops::max_pool2d(&x[0], size, activation), std::slice::from_ref(&x), &what);
+        }
     }
 }
 
@@ -24,13 +27,15 @@ fn max_pool_gradient_agrees_with_finite_differences() {
     let order = generator("max_pool2d").permutation(120);
     let x: Vec<f32> = order.iter().map(|place| *place as f32 * 0.05).collect();
     let x = Tensor::from_vec(x, &dims, &device()).unwrap();
-    let gradient = values(&evaluate(&|x| ops::max_pool2d(&x[0], 2), std::slice::from_ref(&x), DType::F32)[1]);
+    let gradient = values(
+        &evaluate(&|x| ops::max_pool2d(&x[0], 2, Activation::Identity), std::slice::from_ref(&x), DType::F32)[1],
+    );
     for (index, gradient) in gradient.into_iter().enumerate() {
         let loss = |distance: f64| {
             let mut moved = values(&x);
             moved[index] += distance;
             let moved = Tensor::from_vec(moved, &dims, &device()).unwrap().to_dtype(DType::F32).unwrap();
-            values(&ops::max_pool2d(&moved, 2).unwrap()).into_iter().map(f64::sin).sum::<f64>()
+            values(&ops::max_pool2d(&moved, 2, Activation::Identity).unwrap()).into_iter().map(f64::sin).sum::<f64>()
         };
         let expected = (loss(0.01) - loss(-0.01)) / 0.02;
         assert!((gradient - expected).abs() < 1e-3, "{gradient} for {expected} at {index}");
@@ -41,7 +46,7 @@ fn max_pool_gradient_agrees_with_finite_differences() {
 fn the_first_of_equal_maxima_takes_the_gradient() {
     for dtype in [DType::F32, DType::F64] {
         let x = Tensor::ones((1, 2, 2, 1), DType::F32, &device()).unwrap();
-        let found = evaluate(&|x| ops::max_pool2d(&x[0], 2), &[x], dtype);
+        let found = evaluate(&|x| ops::max_pool2d(&x[0], 2, Activation::Identity), &[x], dtype);
         let gradient = values(&found[1]);
         assert!((gradient[0] - 1f64.cos()).abs() < 1e-6 && gradient[1..] == [0.0; 3], "{gradient:?}");
     }

@@ -1,60 +1,118 @@
-use crate::ops::parallel::{fill_tiles, tile, write_tiles};
+use crate::ops::activation::Activation;
+use crate::ops::activation::cpu::{activate_in_place, through_activation};
+use crate::ops::parallel::{fill_tiles, scratch, tile, write_tiles};
 use crate::ops::simd::vectorised;
 
 type Dims = (usize, usize, usize, usize);
 
-/// The maxima of the windows, and the position of each in its window.
-pub fn forward(x: &[f32], (count, height, width, channels): Dims, size: usize) -> (Vec<f32>, Vec<u32>) {
+/// The largest windows: a position in one fits into a byte.
+pub const LARGEST: usize = 16;
+
+/// Channels at a time, whose maxima stay in registers.
+const CHANNELS: usize = 16;
+
+/// The maxima of the windows, activated; and for each image the position of each maximum in its window.
+pub fn forward(
+    x: &[f32],
+    (count, height, width, channels): Dims,
+    size: usize,
+    activation: Activation,
+) -> (Vec<f32>, Vec<Vec<u8>>) {
     let (down, across) = (height / size, width / size);
     let area = down * across * channels;
-    let (output, winners) = write_tiles(count * area, area, |image, output| {
+    write_tiles(count * area, area, |image, output| {
         let x = &x[image * height * width * channels..];
         let mut winners = vec![0; output.len()];
+        let lines = |corner: usize, position: usize| {
+            let pixel = corner + position / size * width + position % size;
+            &x[pixel * channels..(pixel + 1) * channels]
+        };
         vectorised(
             #[inline(always)]
             || {
                 let windows = output.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
                 for (place, (largest, winners)) in windows.enumerate() {
                     let corner = (place / across * width + place % across) * size;
-                    largest.copy_from_slice(&x[corner * channels..(corner + 1) * channels]);
-                    for position in 1..size * size {
-                        let pixel = corner + position / size * width + position % size;
-                        let values = &x[pixel * channels..(pixel + 1) * channels];
-                        for ((largest, winner), &value) in largest.iter_mut().zip(winners.iter_mut()).zip(values) {
-                            let wins = value > *largest || value.is_nan();
-                            *largest = if wins { value } else { *largest };
-                            *winner = if wins { position as u32 } else { *winner };
-                        }
+                    let whole = channels / CHANNELS * CHANNELS;
+                    for channel in (0..whole).step_by(CHANNELS) {
+                        let range = channel..channel + CHANNELS;
+                        let values = |position| &lines(corner, position)[range.clone()];
+                        maxima::<CHANNELS>(&mut largest[range.clone()], &mut winners[range.clone()], size, values);
+                    }
+                    for channel in whole..channels {
+                        let range = channel..channel + 1;
+                        let values = |position| &lines(corner, position)[range.clone()];
+                        maxima::<1>(&mut largest[range.clone()], &mut winners[range.clone()], size, values);
                     }
                 }
             },
         );
+        activate_in_place(output, activation);
         winners
-    });
-    (output, winners.concat())
+    })
 }
 
-pub fn backward(gradient: &[f32], winners: &[u32], (count, height, width, channels): Dims, size: usize) -> Vec<f32> {
+/// The first maximum of each of `N` channels. NaN is larger than every number.
+#[inline(always)]
+fn maxima<'a, const N: usize>(
+    largest: &mut [f32],
+    winners: &mut [u8],
+    size: usize,
+    values: impl Fn(usize) -> &'a [f32],
+) {
+    let (mut maxima, mut places) = ([0.0; N], [0_u32; N]);
+    maxima.copy_from_slice(values(0));
+    for position in 1..size * size {
+        let values = values(position);
+        for channel in 0..N {
+            let value = values[channel];
+            let wins = value > maxima[channel] || value.is_nan();
+            maxima[channel] = if wins { value } else { maxima[channel] };
+            places[channel] = if wins { position as u32 } else { places[channel] };
+        }
+    }
+    largest.copy_from_slice(&maxima);
+    winners.iter_mut().zip(places).for_each(|(winner, place)| *winner = place as u8);
+}
+
+/// `output` is that of the forward pass, after the activation.
+pub fn backward(
+    gradient: &[f32],
+    output: &[f32],
+    winners: &[Vec<u8>],
+    (count, height, width, channels): Dims,
+    size: usize,
+    activation: Activation,
+) -> Vec<f32> {
     let (down, across) = (height / size, width / size);
     let (area, of_image) = (height * width * channels, down * across * channels);
-    fill_tiles(count * area, area, |image, output| {
+    let spread = |image: usize, before: &mut [f32]| {
         let windows = tile(image, of_image, gradient.len());
-        let windows = gradient[windows.clone()].chunks_exact(channels).zip(winners[windows].chunks_exact(channels));
-        vectorised(
-            #[inline(always)]
-            || {
-                for (place, (gradient, winners)) in windows.enumerate() {
-                    let corner = (place / across * width + place % across) * size;
-                    for position in 0..size * size {
-                        let pixel = corner + position / size * width + position % size;
-                        let output = &mut output[pixel * channels..(pixel + 1) * channels];
-                        for ((output, winner), gradient) in output.iter_mut().zip(winners).zip(gradient) {
-                            *output = if *winner == position as u32 { *gradient } else { 0.0 };
+        scratch(of_image, |gradients| {
+            let output = output.get(windows.clone()).unwrap_or_default();
+            through_activation(&gradient[windows], output, activation, gradients);
+            let windows = gradients.chunks_exact(channels).zip(winners[image].chunks_exact(channels));
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (place, (gradient, winners)) in windows.enumerate() {
+                        let corner = (place / across * width + place % across) * size;
+                        for position in 0..size * size {
+                            let pixel = corner + position / size * width + position % size;
+                            let before = &mut before[pixel * channels..(pixel + 1) * channels];
+                            for ((before, winner), gradient) in before.iter_mut().zip(winners).zip(gradient) {
+                                *before = if *winner == position as u8 { *gradient } else { 0.0 };
+                            }
                         }
                     }
-                }
-            },
-        );
-    })
-    .0
+                },
+            );
+        });
+    };
+    // Where every value is in a window none has to be zero before.
+    let is_covered = height.is_multiple_of(size) && width.is_multiple_of(size);
+    match is_covered {
+        true => write_tiles(count * area, area, spread).0,
+        false => fill_tiles(count * area, area, spread).0,
+    }
 }

@@ -4,27 +4,33 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+use super::activation::{self, Activation};
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 use super::storage::{is_fused, read, tensor, values};
 use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
 use std::sync::OnceLock;
 
-/// The largest value of each `size` x `size` window of x (N, H, W, C), the windows side by side: (N, H / size,
-/// W / size, C), rounded down. As `torch.nn.functional.max_pool2d`: the gradient goes to the first maximum, NaN is
-/// larger than every number, and rows and columns that fill no window are ignored.
-pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
+/// The largest value of each `size` x `size` window of x (N, H, W, C), the windows side by side, then `activation`:
+/// (N, H / size, W / size, C), rounded down. As `torch.nn.functional.max_pool2d`: the gradient goes to the first maximum,
+/// NaN is larger than every number, and rows and columns that fill no window are ignored.
+///
+/// An activation that never falls is the same before and after the pooling, and after it there are size² times fewer
+/// values.
+pub fn max_pool2d(x: &Tensor, size: usize, activation: Activation) -> Result<Tensor> {
     check(x, size)?;
-    if !is_fused(&[x]) {
-        return naive(x, size);
+    activation.check()?;
+    if !is_fused(&[x]) || size > cpu::LARGEST {
+        return naive(x, size, activation);
     }
     tape::apply_op1(
         &x.contiguous()?,
         MaxPool {
             size,
+            activation,
             winners: OnceLock::new(),
             #[cfg(feature = "cuda")]
             winners_on_cuda: OnceLock::new(),
@@ -33,7 +39,7 @@ pub fn max_pool2d(x: &Tensor, size: usize) -> Result<Tensor> {
 }
 
 /// [`max_pool2d`] in candle's ops.
-pub fn naive(x: &Tensor, size: usize) -> Result<Tensor> {
+pub fn naive(x: &Tensor, size: usize, activation: Activation) -> Result<Tensor> {
     let (count, down, across, channels) = check(x, size)?;
     let windows = x
         .narrow(1, 0, down * size)?
@@ -47,7 +53,7 @@ pub fn naive(x: &Tensor, size: usize) -> Result<Tensor> {
         let wins = (value.gt(&largest)? + value.ne(&value)?)?; // only NaN differs from itself
         largest = wins.where_cond(&value, &largest)?;
     }
-    largest.reshape((count, down, across, channels))
+    activation::naive(&largest.reshape((count, down, across, channels))?, activation)
 }
 
 fn check(x: &Tensor, size: usize) -> Result<(usize, usize, usize, usize)> {
@@ -61,15 +67,19 @@ fn check(x: &Tensor, size: usize) -> Result<(usize, usize, usize, usize)> {
 
 struct MaxPool {
     size: usize,
-    /// The position in its window of each maximum, row after row; written by the forward pass.
-    winners: OnceLock<Vec<u32>>,
+    activation: Activation,
+    /// For each image the position in its window of each maximum, row after row; written by the forward pass.
+    winners: OnceLock<Vec<Vec<u8>>>,
     #[cfg(feature = "cuda")]
     winners_on_cuda: OnceLock<Fresh>,
 }
 
 impl tape::Taped for MaxPool {
     fn saved(&self) -> tape::Saved {
-        tape::Saved::Nothing
+        match self.activation {
+            Activation::Identity => tape::Saved::Nothing,
+            _ => tape::Saved::Output,
+        }
     }
 }
 
@@ -80,7 +90,7 @@ impl CustomOp1 for MaxPool {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let dims = layout.shape().dims4()?;
-        let (output, winners) = cpu::forward(values(x, layout)?, dims, self.size);
+        let (output, winners) = cpu::forward(values(x, layout)?, dims, self.size, self.activation);
         self.winners.get_or_init(|| winners);
         Ok((CpuStorage::F32(output), Shape::from((dims.0, dims.1 / self.size, dims.2 / self.size, dims.3))))
     }
@@ -89,22 +99,34 @@ impl CustomOp1 for MaxPool {
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(&x.device)?;
         let (output, winners) = cuda::forward(&gpu, CudaArray::new(x, layout)?, layout.shape().dims4()?, self.size)?;
+        activation::cuda::finish(&gpu, output.array(), None, self.activation)?;
         self.winners_on_cuda.get_or_init(|| winners);
         Ok(output.into_storage())
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         #[cfg(feature = "cuda")]
         if let (true, Some(winners)) = (x.track_op(), self.winners_on_cuda.get()) {
             let dims = x.dims4()?;
             let given = lend(&gradient.contiguous()?, |gpu, gradient| {
+                let before = match self.activation {
+                    Activation::Identity => None, // whose output is not kept
+                    _ => Some(lend(output, |_, output| {
+                        activation::cuda::gradient(gpu, gradient, output, self.activation)
+                    })?),
+                };
+                let gradient = before.as_ref().map_or(gradient, Fresh::array);
                 cuda::backward(gpu, gradient, winners.array(), dims, self.size)
             });
             return Ok(Some(given?.into_tensor()));
         }
         let (true, Some(winners)) = (x.track_op(), self.winners.get()) else { return Ok(None) };
         let dims = x.dims4()?;
-        let gradient = read(gradient, |gradient| cpu::backward(gradient, winners, dims, self.size))?;
+        let no_values = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
+        let output = if self.activation == Activation::Identity { &no_values } else { output };
+        let gradient = read(gradient, |gradient| {
+            read(output, |output| cpu::backward(gradient, output, winners, dims, self.size, self.activation))
+        })??;
         Ok(Some(tensor(gradient, x.dims())?))
     }
 }
