@@ -8,9 +8,6 @@ type Dims = (usize, usize, usize, usize);
 /// The largest windows: a position in one fits into a byte.
 pub const LARGEST: usize = 16;
 
-/// Channels at a time, whose maxima stay in registers.
-const CHANNELS: usize = 16;
-
 /// The maxima of the windows, activated; and for each image the position of each maximum in its window.
 pub fn forward(
     x: &[f32],
@@ -23,26 +20,21 @@ pub fn forward(
     write_tiles(count * area, area, |image, output| {
         let x = &x[image * height * width * channels..];
         let mut winners = vec![0; output.len()];
-        let lines = |corner: usize, position: usize| {
-            let pixel = corner + position / size * width + position % size;
-            &x[pixel * channels..(pixel + 1) * channels]
-        };
         vectorised(
             #[inline(always)]
             || {
                 let windows = output.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
                 for (place, (largest, winners)) in windows.enumerate() {
                     let corner = (place / across * width + place % across) * size;
-                    let whole = channels / CHANNELS * CHANNELS;
-                    for channel in (0..whole).step_by(CHANNELS) {
-                        let range = channel..channel + CHANNELS;
-                        let values = |position| &lines(corner, position)[range.clone()];
-                        maxima::<CHANNELS>(&mut largest[range.clone()], &mut winners[range.clone()], size, values);
-                    }
-                    for channel in whole..channels {
-                        let range = channel..channel + 1;
-                        let values = |position| &lines(corner, position)[range.clone()];
-                        maxima::<1>(&mut largest[range.clone()], &mut winners[range.clone()], size, values);
+                    largest.copy_from_slice(&x[corner * channels..(corner + 1) * channels]);
+                    for position in 1..size * size {
+                        let pixel = corner + position / size * width + position % size;
+                        let values = &x[pixel * channels..(pixel + 1) * channels];
+                        for ((largest, winner), &value) in largest.iter_mut().zip(winners.iter_mut()).zip(values) {
+                            let wins = value > *largest || value.is_nan();
+                            *largest = if wins { value } else { *largest };
+                            *winner = if wins { position as u8 } else { *winner };
+                        }
                     }
                 }
             },
@@ -50,29 +42,6 @@ pub fn forward(
         activate_in_place(output, activation);
         winners
     })
-}
-
-/// The first maximum of each of `N` channels. NaN is larger than every number.
-#[inline(always)]
-fn maxima<'a, const N: usize>(
-    largest: &mut [f32],
-    winners: &mut [u8],
-    size: usize,
-    values: impl Fn(usize) -> &'a [f32],
-) {
-    let (mut maxima, mut places) = ([0.0; N], [0_u32; N]);
-    maxima.copy_from_slice(values(0));
-    for position in 1..size * size {
-        let values = values(position);
-        for channel in 0..N {
-            let value = values[channel];
-            let wins = value > maxima[channel] || value.is_nan();
-            maxima[channel] = if wins { value } else { maxima[channel] };
-            places[channel] = if wins { position as u32 } else { places[channel] };
-        }
-    }
-    largest.copy_from_slice(&maxima);
-    winners.iter_mut().zip(places).for_each(|(winner, place)| *winner = place as u8);
 }
 
 /// `output` is that of the forward pass, after the activation.
