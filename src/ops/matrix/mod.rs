@@ -91,8 +91,11 @@ pub fn multiply(left: Matrix, right: &Panels, product: &mut [f32], accumulate: b
     }
 }
 
-/// The same with the right factor as it lies, packed part by part into memory of the thread.
+/// The same with the right factor as it lies, packed part by part into memory of the thread where it does not lie so.
 pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accumulate: bool, precision: Precision) {
+    if let Some(panels) = Panels::lying(right, precision) {
+        return multiply(left, &panels, product, accumulate);
+    }
     if left.columns <= DEPTH {
         return scratch(Panels::len(right.rows, right.columns, precision), |memory| {
             multiply(left, &Panels::pack(right, memory, precision), product, accumulate);
@@ -119,7 +122,8 @@ mod tests {
     #[test]
     fn products_of_odd_shapes() {
         let mut generator = Stream::new(3, "products").at(0);
-        let shapes = [(1, 1, 1), (2, 3, 5), (13, 7, 33), (25, 515, 40), (12, 1030, 64), (31, 64, 100), (0, 4, 4)];
+        let shapes =
+            [(1, 1, 1), (2, 3, 5), (13, 7, 33), (25, 515, 40), (12, 1030, 64), (31, 64, 100), (9, 600, 32), (0, 4, 4)];
         for (rows, depth, columns) in shapes {
             let mut random = |len: usize| (0..len).map(|_| generator.symmetric()).collect::<Vec<f32>>();
             let (left, right, before) = (random(rows * depth), random(depth * columns), random(rows * columns));

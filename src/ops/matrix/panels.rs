@@ -40,6 +40,13 @@ impl<'a> Panels<'a> {
         Self { values: memory, rows: matrix.rows, columns: matrix.columns, precision }
     }
 
+    /// A matrix whose rows are those of a panel, as it lies.
+    pub fn lying(matrix: Matrix<'a>, precision: Precision) -> Option<Self> {
+        let Matrix { values, rows, columns, row_stride, column_stride } = matrix;
+        let lies = (columns, row_stride, column_stride) == (PANEL, PANEL, 1) && precision != Precision::Bf16;
+        lies.then(|| Self { values: &values[..rows * PANEL], rows, columns, precision })
+    }
+
     pub fn columns(&self) -> usize {
         self.columns
     }
