@@ -28,6 +28,7 @@ const BATCH: usize = 128;
 const LEAKY: Activation = Activation::LeakyRelu(0.01);
 
 fn main() -> Result<()> {
+    gan::startup::prepare(); // as the program does: memory that was freed is kept
     let mut criterion = Criterion::default()
         .without_plots()
         .sample_size(10)

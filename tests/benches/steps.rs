@@ -23,6 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const DEVICE: Device = Device::Cpu;
 
 fn main() -> anyhow::Result<()> {
+    gan::startup::prepare(); // as the program does: memory that was freed is kept
     let mut criterion = Criterion::default()
         .without_plots()
         .sample_size(10)
