@@ -17,8 +17,9 @@ use crate::error::Failure;
 
 /// The element type u8, the only one here.
 const TYPE_U8: u8 = 8;
-/// Reserved before any element is read, at most; beyond it the buffer grows with what really arrives.
-const FIRST_RESERVE: u64 = 64 << 20;
+/// Reserved before any element is read, at most, for MNIST's images, which take 45 MiB; beyond it the buffer grows with
+/// what really arrives.
+const FIRST_RESERVE: u64 = 48 << 20;
 /// Of a gzip file, so many bytes may come out whatever went in, ...
 const FREE_EXPANSION: u64 = 16 << 20;
 /// ... and beyond them so many for one. MNIST's files have 5, sparse drawings 100; zeros, packed well, 1030.
@@ -114,7 +115,7 @@ impl BufRead for Packed {
 /// Reads an IDX file of bytes with one of the numbers of dimensions in `ranks`.
 ///
 /// [`Failure::Input`] where the header is not that, claims more than [`MAX_PIXELS`], or disagrees with the number of
-/// bytes that follow it. Never holds more than the file really has (and 64 MiB).
+/// bytes that follow it. Never holds more than the file really has (and 48 MiB).
 pub fn read(path: &Path, ranks: &[usize]) -> Result<Idx> {
     let fail = |text: String| Failure::Input(format!("{}: {text}", path.display()));
     let cut_short = |error: std::io::Error, what: &str| match error.kind() {

@@ -96,7 +96,8 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
 }
 
 /// One [`backward`] pass, in which every variable of `updates` is updated as soon as its gradient is complete, and the
-/// gradient forgotten. Returns the variables that were updated. All of them must be f32 and on the CPU.
+/// gradient forgotten. Returns the variables that were updated. All of them must be f32 and on the CPU, and no op of the pass
+/// may have one of them detached for an argument: it would find it changed.
 pub fn update(loss: &Tensor, updates: &dyn Updates) -> Result<HashSet<TensorId>> {
     pass(loss, Some(updates))?.finish()
 }
