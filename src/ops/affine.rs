@@ -3,6 +3,7 @@
 
 use super::activation::{self, Activation};
 use super::batch_norm::{Frozen, RunningNorm};
+use super::epilogue::Epilogue;
 use super::precision::Precision;
 use super::storage::{Array, is_host, read, tensor};
 use super::tape::{self, Update};
@@ -73,36 +74,6 @@ pub trait Product: Send + Sync + 'static {
 pub struct On<'a> {
     pub gpu: &'a Gpu,
     pub precision: Precision,
-}
-
-/// What a product does to each tile of its output while the tile is in the cache.
-#[derive(Clone, Copy)]
-pub struct Epilogue<'a> {
-    bias: Option<&'a [f32]>,
-    activation: Activation,
-    norm: Option<&'a Frozen>,
-}
-
-impl Epilogue<'_> {
-    /// For products that are gradients: nothing.
-    pub const NONE: Epilogue<'static> = Epilogue { bias: None, activation: Activation::Identity, norm: None };
-
-    /// Finishes rows that have all of the output's channels.
-    pub fn finish(&self, rows: &mut [f32]) {
-        activation::cpu::add_bias_and_activate(rows, self.bias, self.activation);
-        if let Some(norm) = self.norm {
-            norm.apply(rows, 0..norm.channels());
-        }
-    }
-
-    /// Finishes rows that have the output's channels of this range.
-    pub fn finish_columns(&self, rows: &mut [f32], columns: std::ops::Range<usize>) {
-        let bias = self.bias.map(|bias| &bias[columns.clone()]);
-        activation::cpu::add_bias_and_activate(rows, bias, self.activation);
-        if let Some(norm) = self.norm {
-            norm.apply(rows, columns);
-        }
-    }
 }
 
 /// Checks the shapes of a product and its bias.

@@ -25,6 +25,7 @@ mod cross_entropy;
 #[cfg(feature = "cuda")]
 pub(crate) mod cuda;
 mod diffaugment;
+mod epilogue;
 mod layout;
 mod lerp;
 mod linear;

@@ -1,8 +1,9 @@
 //! Convolution over images with the channels last.
 
 use super::activation::{self, Activation};
-use super::affine::{self, Epilogue, Product};
+use super::affine::{self, Product};
 use super::batch_norm::RunningNorm;
+use super::epilogue::Epilogue;
 use super::precision::Precision;
 use super::storage::{Array, is_fused};
 use super::window::{Window, places};

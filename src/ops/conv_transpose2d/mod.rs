@@ -1,9 +1,10 @@
 //! Transposed convolution over images with the channels last: the adjoint of a convolution.
 
 use super::activation::Activation;
-use super::affine::{self, Epilogue, Product};
+use super::affine::{self, Product};
 use super::batch_norm::RunningNorm;
 use super::conv2d;
+use super::epilogue::Epilogue;
 use super::precision::Precision;
 use super::storage::{Array, is_fused};
 use super::window::Window;

@@ -1,4 +1,4 @@
-use crate::ops::affine::Epilogue;
+use crate::ops::epilogue::Epilogue;
 use crate::ops::layout::cpu::{transpose, transpose_strided};
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{fill_blocks, scratch, tile, write_tiles};

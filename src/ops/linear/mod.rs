@@ -5,8 +5,9 @@ mod cpu;
 mod cuda;
 
 use super::activation::{self, Activation};
-use super::affine::{self, Epilogue, Product};
+use super::affine::{self, Product};
 use super::batch_norm::RunningNorm;
+use super::epilogue::Epilogue;
 use super::layout::channels_last;
 use super::precision::Precision;
 use super::storage::{Array, is_fused};

@@ -1,7 +1,7 @@
 //! The products of images with weights, a tile of patches and one product of matrices at a time.
 
 use super::Window;
-use crate::ops::affine::Epilogue;
+use crate::ops::epilogue::Epilogue;
 use crate::ops::layout::cpu::{transpose, transpose_strided};
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{self, fill_tiles, scratch, tile, write_tiles};

@@ -3,7 +3,7 @@
 use super::planes::{FromPixels, Planes, Squares, ToPlaces};
 use super::transforms::Transforms;
 use super::{Winograd, pitch};
-use crate::ops::affine::Epilogue;
+use crate::ops::epilogue::Epilogue;
 use crate::ops::matrix::kernel::PANEL;
 use crate::ops::parallel::{scratch, tile, write_pieces};
 use crate::ops::simd::with_vectors;

@@ -17,7 +17,7 @@ mod transforms;
 mod weight_gradient;
 mod weights;
 
-use super::affine::Epilogue;
+use super::epilogue::Epilogue;
 use super::simd::with_vectors;
 use super::window::Window;
 use crate::ops::matrix::kernel::{PANEL, PanelProduct};

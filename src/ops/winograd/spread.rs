@@ -7,7 +7,7 @@
 use super::planes::{AddToPixels, FromPlaces, Planes, Squares};
 use super::transforms::Transforms;
 use super::{Winograd, pitch};
-use crate::ops::affine::Epilogue;
+use crate::ops::epilogue::Epilogue;
 use crate::ops::matrix::kernel::PANEL;
 use crate::ops::parallel::{fill_tiles, scratch, tile};
 use crate::ops::simd::with_vectors;
