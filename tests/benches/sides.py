@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -81,10 +80,10 @@ class Ours:
                 if record["seconds"] - records[0][1] >= WARM_UP and len(records) > 1:
                     first = records[-1]
             elif record["seconds"] - first[1] >= self.options.seconds and record["step"] - first[0] >= 3:
-                child.process.send_signal(signal.SIGINT)  # it saves, and ends with 130
+                child.process.terminate()  # it saves, and ends with 143. SIGINT may be ignored in the background
                 break
         child.process.stdout.read()  # to its end, so that it does not write to a closed pipe
-        _, peak = child.end(allowed=(130,))
+        _, peak = child.end(allowed=(143,))
         (first_step, first_second), (last_step, last_second) = first, records[-1]
         return (last_second - first_second) / (last_step - first_step) * 1e3, peak
 
