@@ -36,6 +36,7 @@ pub fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 /// Sends the watching threads away, however the work ends.
 struct End<'a> {
     is_done: &'a AtomicBool,
+    /// Of [`WORKS`]: the thread may have taken this work in while it waits in another.
     before: bool,
 }
 

@@ -1,6 +1,6 @@
 //! An op on the tape: what its backward pass needs, and where the gradients of its arguments go.
 
-use super::gradients::{Gradients, Update};
+use super::gradients::Gradients;
 use super::saved::{Saved, Taped, stand_in};
 use super::slot::Slot;
 use candle_core::{
@@ -14,34 +14,15 @@ pub trait Op<const N: usize>: Send + Sync + 'static {
     fn backward(&self, arguments: [&Tensor; N], output: &Tensor, gradient: &Tensor) -> Result<[Option<Tensor>; N]>;
     fn saved(&self) -> Saved;
 
-    /// See [`Taped::updates`].
-    fn updates(&self) -> Option<usize> {
+    /// The op itself, where it has more to say than candle's trait.
+    fn taped(&self) -> Option<&dyn Taped> {
         None
-    }
-
-    /// See [`Taped::bwd_updating`].
-    fn backward_updating(
-        &self,
-        _arguments: [&Tensor; N],
-        _output: &Tensor,
-        _gradient: &Tensor,
-        _update: &dyn Update,
-    ) -> Result<[Option<Tensor>; N]> {
-        bail!("an op without updates")
     }
 }
 
 pub struct One<C>(pub C);
 pub struct Two<C>(pub C);
 pub struct Three<C>(pub C);
-
-/// As many gradients as arguments.
-fn fixed<const N: usize>(gradients: Vec<Option<Tensor>>) -> Result<[Option<Tensor>; N]> {
-    match gradients.try_into() {
-        Ok(gradients) => Ok(gradients),
-        Err(gradients) => bail!("{} gradients for {N} arguments", gradients.len()),
-    }
-}
 
 fn on_cpu((storage, shape): (CpuStorage, Shape)) -> (Storage, Shape) {
     (Storage::Cpu(storage), shape)
@@ -86,18 +67,8 @@ impl<C: CustomOp2 + Taped + Send + Sync + 'static> Op<2> for Two<C> {
         self.0.saved()
     }
 
-    fn updates(&self) -> Option<usize> {
-        self.0.updates()
-    }
-
-    fn backward_updating(
-        &self,
-        arguments: [&Tensor; 2],
-        output: &Tensor,
-        gradient: &Tensor,
-        update: &dyn Update,
-    ) -> Result<[Option<Tensor>; 2]> {
-        fixed(self.0.bwd_updating(&arguments, output, gradient, update)?)
+    fn taped(&self) -> Option<&dyn Taped> {
+        Some(&self.0)
     }
 }
 
@@ -118,18 +89,8 @@ impl<C: CustomOp3 + Taped + Send + Sync + 'static> Op<3> for Three<C> {
         self.0.saved()
     }
 
-    fn updates(&self) -> Option<usize> {
-        self.0.updates()
-    }
-
-    fn backward_updating(
-        &self,
-        arguments: [&Tensor; 3],
-        output: &Tensor,
-        gradient: &Tensor,
-        update: &dyn Update,
-    ) -> Result<[Option<Tensor>; 3]> {
-        fixed(self.0.bwd_updating(&arguments, output, gradient, update)?)
+    fn taped(&self) -> Option<&dyn Taped> {
+        Some(&self.0)
     }
 }
 
@@ -226,19 +187,20 @@ impl<const N: usize> Node<N> {
         let output = if saved.output() { output.detach() } else { stand_in(&output.detach())? };
         Ok(Self { op: Box::new(op), arguments: kept, slots, output, slot })
     }
-}
 
-impl<const N: usize> Node<N> {
     /// Gives every argument its gradient, or updates it.
     fn pass_on(&self, gradient: &Tensor, gradients: &mut Gradients) -> Result<()> {
         let arguments = self.arguments.each_ref();
-        let updated = self.op.updates().map(|index| arguments[index]);
-        let given = match updated.and_then(|variable| Some((variable, gradients.direct_update(variable)?))) {
-            Some((variable, update)) => {
+        let updating = self.op.taped().and_then(|op| {
+            let variable = arguments[op.updates()?];
+            Some((op, variable, gradients.direct_update(variable)?))
+        });
+        let given = match updating {
+            Some((op, variable, update)) => {
                 gradients.was_updated(variable);
-                self.op.backward_updating(arguments, &self.output, gradient, &*update)?
+                op.bwd_updating(&arguments, &self.output, gradient, &*update)?
             }
-            None => self.op.backward(arguments, &self.output, gradient)?,
+            None => self.op.backward(arguments, &self.output, gradient)?.into(),
         };
         for ((argument, slot), given) in self.arguments.iter().zip(&self.slots).zip(given) {
             let Some(given) = given else { continue };

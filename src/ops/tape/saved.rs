@@ -31,7 +31,8 @@ pub trait Taped {
         None
     }
 
-    /// candle's `bwd` that hands the gradient of that argument to `update` and does not return it.
+    /// candle's `bwd` that hands the gradient of that argument to `update`: a gradient or none for each argument, and none
+    /// for that one.
     fn bwd_updating(
         &self,
         _arguments: &[&Tensor],
