@@ -118,16 +118,26 @@ pub fn variety(images: &[f32], stride: usize) -> f32 {
     if images.len() < 2 {
         return f32::NAN;
     }
-    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
     let mut nearest = vec![f32::INFINITY; images.len()];
     for i in 0..images.len() {
         for j in 0..i {
-            let d = distance(images[i], images[j]);
+            let d = square_distance(images[i], images[j]);
             nearest[i] = nearest[i].min(d);
             nearest[j] = nearest[j].min(d);
         }
     }
     nearest.iter().map(|d| d.sqrt()).sum::<f32>() / nearest.len() as f32
+}
+
+/// In several sums: one alone, each addition waiting for the one before, took a hundredth of a vanilla GAN's step.
+fn square_distance(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; 16];
+    let ((a, last_of_a), (b, last_of_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let square = |(a, b): (&f32, &f32)| (a - b) * (a - b);
+    for (a, b) in a.iter().zip(b) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, pair)| *sum += square(pair));
+    }
+    sums.iter().sum::<f32>() + last_of_a.iter().zip(last_of_b).map(square).sum::<f32>()
 }
 
 #[cfg(test)]
