@@ -1,11 +1,13 @@
 use crate::ops::epilogue::Epilogue;
 use crate::ops::layout::cpu::{transpose, transpose_strided};
+use crate::ops::matrix::sparse::{self, Sparse, multiply_sparse};
 use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::ops::parallel::{fill_blocks, scratch, tile, write_tiles};
 use crate::ops::precision::Precision;
 use crate::ops::storage::Array;
 use crate::ops::tape::Update;
 use candle_core::Result;
+use std::ops::Range;
 
 /// Outputs of a task of the forward pass and of the weight's gradient, inputs of one of the input's gradient: enough
 /// tasks for every core, and a share of the weight that fits into its second-level cache.
@@ -22,13 +24,22 @@ pub fn forward(x: Array, weight: Array, places: usize, precision: Precision, epi
     let channels = outputs / places;
     // A task's outputs are of one place.
     let share = if places == 1 || channels.is_multiple_of(SHARE) { SHARE } else { channels };
-    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs).transposed(), precision);
-    fill_blocks((count, outputs), (ROWS, share), |rows, columns, block| {
+    let of_weight = |columns: &Range<usize>| {
         let (place, channel) = (columns.start / channels, columns.start % channels);
-        let of_weight = &weight.values[(channel * places + place) * inputs..];
-        let of_weight = Matrix::strided(of_weight, columns.len(), inputs, places * inputs);
+        let values = &weight.values[(channel * places + place) * inputs..];
+        Matrix::strided(values, columns.len(), inputs, places * inputs)
+    };
+    let x = Matrix::new(x.values, count, inputs);
+    if let Some(lists) = Sparse::of(x, outputs, precision) {
+        return fill_blocks((count, outputs), (ROWS, share), |rows, columns, block| {
+            multiply_sparse(lists.some_rows(rows), of_weight(&columns).transposed(), block);
+            epilogue.finish_columns(block, columns);
+        });
+    }
+    let packed = PackedMatrix::new(x.transposed(), precision);
+    fill_blocks((count, outputs), (ROWS, share), |rows, columns, block| {
         scratch(block.len(), |turned| {
-            multiply(of_weight, &packed.panels().some_columns(rows.clone()), turned, false);
+            multiply(of_weight(&columns), &packed.panels().some_columns(rows.clone()), turned, false);
             transpose(turned, columns.len(), rows.len(), block);
         });
         epilogue.finish_columns(block, columns);
@@ -38,9 +49,13 @@ pub fn forward(x: Array, weight: Array, places: usize, precision: Precision, epi
 /// weight (O, I), gradient (N, O): (N, I)
 pub fn input_gradient(weight: Array, gradient: Array, precision: Precision) -> Vec<f32> {
     let (count, outputs, inputs) = (gradient.dims[0], weight.dims[0], weight.dims[1]);
+    let lists = Sparse::of(Matrix::new(gradient.values, count, outputs), inputs, precision);
     fill_blocks((count, inputs), (ROWS, SHARE), |rows, columns, block| {
-        let of_gradient = Matrix::new(&gradient.values[rows.start * outputs..], rows.len(), outputs);
         let of_weight = Matrix::strided(&weight.values[columns.start..], outputs, columns.len(), inputs);
+        if let Some(lists) = &lists {
+            return multiply_sparse(lists.some_rows(rows), of_weight, block);
+        }
+        let of_gradient = Matrix::new(&gradient.values[rows.start * outputs..], rows.len(), outputs);
         multiply_unpacked(of_gradient, of_weight, block, false, precision);
     })
 }
@@ -64,7 +79,15 @@ fn in_pieces<R>(
     work: impl FnOnce(usize, &(dyn Fn(usize, &mut [f32]) + Sync)) -> R,
 ) -> R {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], gradient.dims[1]);
-    let packed = PackedMatrix::new(Matrix::new(x.values, count, inputs), precision);
+    let x = Matrix::new(x.values, count, inputs);
+    if let Some(lists) = Sparse::of(x.transposed(), outputs, precision) {
+        return work(SHARE * inputs, &|index, sums| {
+            let of_outputs = tile(index, SHARE, outputs);
+            let of_gradient = gradient.values.get(of_outputs.start..).unwrap_or_default();
+            sparse_piece(&lists, (of_gradient, outputs), (count, of_outputs.len()), (sums, inputs));
+        });
+    }
+    let packed = PackedMatrix::new(x, precision);
     work(SHARE * inputs, &|index, sums| {
         let of_outputs = tile(index, SHARE, outputs);
         let len = of_outputs.len();
@@ -74,4 +97,30 @@ fn in_pieces<R>(
             multiply(Matrix::new(turned, len, count), &packed.panels(), sums, false);
         });
     })
+}
+
+/// The gradient of the weights of some outputs from the lists of xᵀ (I, N) and the outputs' gradient (N, O). Of both
+/// matrices the stride is given.
+///
+/// Computed as the transpose, because the sparse factor stands on the left, in parts that stay in the cache until they
+/// are turned.
+fn sparse_piece(
+    lists: &Sparse,
+    (gradient, stride): (&[f32], usize),
+    (count, outputs): (usize, usize),
+    (sums, inputs): (&mut [f32], usize),
+) {
+    // Copied together once for all parts.
+    scratch(count * outputs, |copy| {
+        for (line, gradient) in copy.chunks_exact_mut(outputs).zip(gradient.chunks(stride)) {
+            line.copy_from_slice(&gradient[..outputs]);
+        }
+        for start in (0..inputs).step_by(sparse::ROWS) {
+            let of_inputs = start..inputs.min(start + sparse::ROWS);
+            scratch(of_inputs.len() * outputs, |turned| {
+                multiply_sparse(lists.some_rows(of_inputs.clone()), Matrix::new(copy, count, outputs), turned);
+                transpose_strided((turned, outputs), of_inputs.len(), outputs, (&mut sums[start..], inputs));
+            });
+        }
+    });
 }

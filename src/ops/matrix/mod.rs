@@ -7,6 +7,7 @@
 pub mod bf16;
 pub mod kernel;
 mod panels;
+pub mod sparse;
 
 pub use panels::{PackedMatrix, Panels};
 
@@ -14,6 +15,7 @@ use crate::ops::parallel::scratch;
 use crate::ops::precision::Precision;
 use crate::ops::simd::with_vectors;
 use kernel::{PANEL, PanelProduct};
+use std::ops::Range;
 
 /// Terms of a sum at a time: a panel of so many rows takes 64 KiB and streams from a core's second-level cache, twelve
 /// rows of the left factor take 24 KiB of its first.
@@ -50,6 +52,12 @@ impl<'a> Matrix<'a> {
             column_stride: self.row_stride,
             ..self
         }
+    }
+
+    /// These rows and columns of it.
+    fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let start = rows.start * self.row_stride + columns.start * self.column_stride;
+        Self { values: self.values.get(start..).unwrap_or_default(), rows: rows.len(), columns: columns.len(), ..self }
     }
 
     /// `count` of the columns, from column `start` on.
