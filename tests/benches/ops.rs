@@ -65,7 +65,11 @@ fn linear(group: &mut Group) -> Result<()> {
         let both = products(rows * inputs * outputs, 2);
         measure_product(group, &format!("{inputs} -> {outputs}"), &op, &dims, 0, both)?;
     }
-    Ok(())
+    // As within a generator: a quarter of the inputs and half of the outputs are not zero. What is counted is all of it.
+    let inputs = Var::from_tensor(&(random(&[BATCH, 1024], "zeros")? - 0.5)?.relu()?)?.into_inner();
+    let op = |x: &[Tensor]| ops::linear(&inputs, &x[0], Some(&x[1]), Activation::Relu);
+    let both = products(BATCH * 1024 * 1024, 2);
+    measure(group, "1024 -> 1024, most inputs zero", &op, &[&[1024, 1024], &[1024]], 0, both)
 }
 
 fn conv2d(group: &mut Group) -> Result<()> {

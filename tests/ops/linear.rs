@@ -1,7 +1,7 @@
 //! Linear layers.
 
 use candle_core::Tensor;
-use gan::ops;
+use gan::ops::{self, Activation};
 use gan::rng::Generator;
 
 use super::{ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, generator, random};
@@ -20,6 +20,19 @@ fn linear_agrees_with_its_twin() {
             assert_parity(&|x| ops::linear(&x[0], &x[1], Some(&x[2]), activation), &tensors, &what);
             assert_parity(&|x| ops::linear(&x[0], &x[1], None, activation), &tensors[..2], &what);
         }
+    }
+}
+
+/// Half of the inputs are zero and, after the ReLU, half of the outputs' gradients: the products go through lists of what
+/// is not.
+#[test]
+fn linear_agrees_with_its_twin_where_values_are_zero() {
+    let mut generator = generator("zeros");
+    for (count, inputs, outputs) in [(70, 150, 200), (129, 560, 130), (3, 1030, 128)] {
+        let mut tensors = linear_inputs(&mut generator, count, inputs, outputs);
+        tensors[0] = tensors[0].relu().unwrap();
+        let what = format!("{count} x {inputs} x {outputs}");
+        assert_parity(&|x| ops::linear(&x[0], &x[1], Some(&x[2]), Activation::Relu), &tensors, &what);
     }
 }
 
