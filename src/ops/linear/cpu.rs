@@ -18,7 +18,8 @@ const ROWS: usize = 512;
 
 /// x (N, I), weight (O, I): (N, O). The weight's outputs are channels by `places`, those of the result places by channels.
 ///
-/// Computed as the transpose, weight times xᵀ: the weight, much the larger, is read where it lies, and x is packed.
+/// Computed as the transpose, weight times xᵀ: the weight, much the larger, is read where it lies, and x is packed. Where x
+/// is mostly zeros it stands on the left, and the weight is packed.
 pub fn forward(x: Array, weight: Array, places: usize, precision: Precision, epilogue: Epilogue) -> Vec<f32> {
     let (count, inputs, outputs) = (x.dims[0], x.dims[1], weight.dims[0]);
     let channels = outputs / places;

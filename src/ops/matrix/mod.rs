@@ -59,11 +59,6 @@ impl<'a> Matrix<'a> {
         let start = rows.start * self.row_stride + columns.start * self.column_stride;
         Self { values: self.values.get(start..).unwrap_or_default(), rows: rows.len(), columns: columns.len(), ..self }
     }
-
-    /// `count` of the columns, from column `start` on.
-    fn terms(self, start: usize, count: usize) -> Self {
-        Self { values: self.values.get(start * self.column_stride..).unwrap_or_default(), columns: count, ..self }
-    }
 }
 
 /// The product of `left` (M, K) and `right` (K, N) into `product` (M, N), row after row; added to it if `accumulate`.
@@ -85,7 +80,7 @@ pub fn multiply(left: Matrix, right: &Panels, product: &mut [f32], accumulate: b
         let panels = right.values.chunks_exact(right.rows * PANEL);
         for (column, panel) in (0..right.columns).step_by(PANEL).zip(panels) {
             with_vectors(PanelProduct {
-                left: left.terms(start, depth).values,
+                left: left.part(0..left.rows, start..start + depth).values,
                 row_stride: left.row_stride,
                 column_stride: left.column_stride,
                 right: &panel[start * PANEL..(start + depth) * PANEL],
@@ -112,8 +107,8 @@ pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accum
     for start in (0..left.columns).step_by(DEPTH) {
         let depth = DEPTH.min(left.columns - start);
         multiply_unpacked(
-            left.terms(start, depth),
-            right.transposed().terms(start, depth).transposed(),
+            left.part(0..left.rows, start..start + depth),
+            right.part(start..start + depth, 0..right.columns),
             product,
             accumulate || start > 0,
             precision,

@@ -87,7 +87,7 @@ pub fn multiply(left: Matrix, (right, columns): (&[f32], usize), product: &mut [
         let depth = pairs(terms);
         scratch(left.rows * depth, |memory| {
             let memory = cast_slice_mut(memory);
-            let (row_stride, pair_stride) = convert(left.terms(start, terms), memory);
+            let (row_stride, pair_stride) = convert(left.part(0..left.rows, start..start + terms), memory);
             for (column, panel) in (0..columns).step_by(PANEL).zip(right.chunks_exact(panel_size)) {
                 let product = PanelProduct {
                     left: memory,
