@@ -22,7 +22,7 @@ use measure::{Group, fallible, measure, measure_product, passes, products, rando
 use std::time::Duration;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gan::startup::Heap = gan::startup::Heap::new();
 
 const BATCH: usize = 128;
 const LEAKY: Activation = Activation::LeakyRelu(0.01);

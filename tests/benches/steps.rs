@@ -18,7 +18,7 @@ use gan::train::simclr_config::SimclrConfig;
 use std::time::Duration;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gan::startup::Heap = gan::startup::Heap::new();
 
 const DEVICE: Device = Device::Cpu;
 

@@ -227,6 +227,10 @@ impl tape::Taped for BatchNorm {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Arguments
     }
+
+    fn is_cheap(&self) -> bool {
+        true
+    }
 }
 
 impl CustomOp3 for BatchNorm {

@@ -4,9 +4,10 @@ use super::gradients::Gradients;
 use super::saved::{Saved, Taped, stand_in};
 use super::slot::Slot;
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail,
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor,
+    Var, bail,
 };
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// An op of N arguments, whichever of candle's traits it has.
 pub trait Op<const N: usize>: Send + Sync + 'static {
@@ -17,6 +18,11 @@ pub trait Op<const N: usize>: Send + Sync + 'static {
     /// The op itself, where it has more to say than candle's trait.
     fn taped(&self) -> Option<&dyn Taped> {
         None
+    }
+
+    /// Whether the output may be computed again rather than kept: see [`Taped::is_cheap`].
+    fn is_cheap(&self) -> bool {
+        self.taped().is_some_and(Taped::is_cheap)
     }
 }
 
@@ -150,16 +156,68 @@ impl Op<2> for Sum {
 }
 
 /// Computes an op on tensors that are all on the CPU or all on CUDA.
-pub fn compute<const N: usize>(arguments: [&Tensor; N], op: &impl Op<N>) -> Result<(Storage, Shape)> {
+pub fn compute<const N: usize>(arguments: [&Tensor; N], op: &dyn Op<N>) -> Result<(Storage, Shape)> {
     let guards = arguments.map(|argument| argument.storage_and_layout());
     let storages = std::array::from_fn(|index| (&*guards[index].0, guards[index].1));
     op.forward(storages)
 }
 
+/// An op and what it was given: enough to compute its output again.
+pub struct Call<const N: usize> {
+    op: Box<dyn Op<N>>,
+    arguments: [Held; N],
+}
+
+/// An argument as an op on the tape holds it.
+pub enum Held {
+    /// The tensor itself, or a stand-in where its values are not read.
+    Tensor(Tensor),
+    /// An output that is computed again where it is read, and a stand-in for it until then.
+    Again { origin: Arc<dyn Origin>, stand_in: Tensor },
+}
+
+impl Held {
+    /// What has the shape and the place in candle's graph, if not the values.
+    fn stand_in(&self) -> &Tensor {
+        match self {
+            Held::Tensor(tensor) | Held::Again { stand_in: tensor, .. } => tensor,
+        }
+    }
+
+    /// The tensor with its values.
+    fn tensor(&self) -> Result<Tensor> {
+        match self {
+            Held::Tensor(tensor) => Ok(tensor.clone()),
+            Held::Again { origin, .. } => origin.output(),
+        }
+    }
+}
+
+/// An op whose output is computed again rather than kept.
+pub trait Origin: Send + Sync {
+    /// The values that the output had, bit by bit. Gradients go through the tensor, but to nowhere.
+    fn output(&self) -> Result<Tensor>;
+}
+
+impl<const N: usize> Call<N> {
+    /// The arguments with their values.
+    fn arguments(&self) -> Result<[Tensor; N]> {
+        let tensors = self.arguments.iter().map(Held::tensor).collect::<Result<Vec<_>>>()?;
+        tensors.try_into().or_else(|_| bail!("an op has as many arguments as it has"))
+    }
+}
+
+impl<const N: usize> Origin for Call<N> {
+    fn output(&self) -> Result<Tensor> {
+        let arguments = self.arguments()?;
+        let computed = compute(arguments.each_ref(), &*self.op)?;
+        reveal(&Var::zeros((), DType::F32, &Device::Cpu)?, computed, Slot::default())
+    }
+}
+
 /// An op that waits for its backward pass.
 pub struct Node<const N: usize> {
-    op: Box<dyn Op<N>>,
-    arguments: [Tensor; N],
+    call: Arc<Call<N>>,
     /// Where the gradients of those arguments go that are outputs of ops on the tape.
     slots: [Option<Slot>; N],
     output: Tensor,
@@ -168,30 +226,42 @@ pub struct Node<const N: usize> {
 }
 
 impl<const N: usize> Node<N> {
-    /// `slots` are those of the arguments that are on the tape, `slot` that of the output.
+    /// `slots` are those of the arguments that are on the tape, `origins` of these the ops that compute them again, `slot`
+    /// is the output's.
     pub fn new(
         op: impl Op<N>,
         arguments: [&Tensor; N],
         slots: [Option<Slot>; N],
+        origins: [Option<Arc<dyn Origin>>; N],
         output: &Tensor,
         slot: Slot,
     ) -> Result<Self> {
         let saved = op.saved();
-        let mut kept = arguments.map(Tensor::clone);
-        // Others are variables or in candle's graph.
-        let freed = kept.iter_mut().zip(&slots).filter(|(_, slot)| slot.is_some() && !saved.arguments());
-        for (argument, _) in freed {
-            *argument = stand_in(argument)?;
-        }
+        let hold = |((argument, slot), origin): ((&Tensor, &Option<Slot>), Option<Arc<dyn Origin>>)| {
+            Ok(match (slot, saved.arguments(), origin) {
+                // A variable, or in candle's graph.
+                (None, ..) | (_, true, None) => Held::Tensor(argument.clone()),
+                (_, false, _) => Held::Tensor(stand_in(argument)?),
+                (_, true, Some(origin)) => Held::Again { origin, stand_in: stand_in(argument)? },
+            })
+        };
+        let held = arguments.into_iter().zip(&slots).zip(origins).map(hold).collect::<Result<Vec<_>>>()?;
+        let Ok(arguments) = held.try_into() else { bail!("an op holds as many arguments as it has") };
         // Without its place in the graph: the op must not keep itself alive.
         let output = if saved.output() { output.detach() } else { stand_in(&output.detach())? };
-        Ok(Self { op: Box::new(op), arguments: kept, slots, output, slot })
+        Ok(Self { call: Arc::new(Call { op: Box::new(op), arguments }), slots, output, slot })
+    }
+
+    /// What computes the output again.
+    pub fn origin(&self) -> Arc<dyn Origin> {
+        self.call.clone()
     }
 
     /// Gives every argument its gradient, or updates it.
     fn pass_on(&self, gradient: &Tensor, gradients: &mut Gradients) -> Result<()> {
-        let arguments = self.arguments.each_ref();
-        let updating = self.op.taped().and_then(|op| {
+        let arguments = self.call.arguments()?;
+        let arguments = arguments.each_ref();
+        let updating = self.call.op.taped().and_then(|op| {
             let variable = arguments[op.updates()?];
             Some((op, variable, gradients.direct_update(variable)?))
         });
@@ -200,9 +270,9 @@ impl<const N: usize> Node<N> {
                 gradients.was_updated(variable);
                 op.bwd_updating(&arguments, &self.output, gradient, &*update)?
             }
-            None => self.op.backward(arguments, &self.output, gradient)?.into(),
+            None => self.call.op.backward(arguments, &self.output, gradient)?.into(),
         };
-        for ((argument, slot), given) in self.arguments.iter().zip(&self.slots).zip(given) {
+        for ((argument, slot), given) in arguments.into_iter().zip(&self.slots).zip(given) {
             let Some(given) = given else { continue };
             match slot {
                 Some(slot) => slot.give(given)?,
@@ -233,7 +303,8 @@ impl<const N: usize> Step for Node<N> {
         if let Some(gradient) = self.slot.close() {
             self.pass_on(&gradient, gradients)?;
         }
-        for (argument, slot) in self.arguments.iter().zip(&self.slots) {
+        for (argument, slot) in self.call.arguments.iter().zip(&self.slots) {
+            let argument = argument.stand_in();
             if slot.is_none() && argument.is_variable() {
                 gradients.has_given(argument)?;
             }
@@ -246,11 +317,16 @@ impl<const N: usize> Step for Node<N> {
     }
 }
 
-/// From nothing to the values of an op's output, which are moved out of here. The argument is a variable without
-/// meaning: through it the output is in candle's graph.
-pub struct Reveal {
-    pub computed: Mutex<Option<(Storage, Shape)>>,
-    pub slot: Slot,
+/// An op's output, in candle's graph by way of `root`, a variable without meaning: what candle's backward pass brings to
+/// it goes to `slot`.
+pub fn reveal(root: &Var, computed: (Storage, Shape), slot: Slot) -> Result<Tensor> {
+    root.apply_op1(Reveal { computed: Mutex::new(Some(computed)), slot })
+}
+
+/// From nothing to the values of an op's output, which are moved out of here.
+struct Reveal {
+    computed: Mutex<Option<(Storage, Shape)>>,
+    slot: Slot,
 }
 
 impl Reveal {

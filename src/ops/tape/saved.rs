@@ -26,6 +26,12 @@ impl Saved {
 pub trait Taped {
     fn saved(&self) -> Saved;
 
+    /// Whether the op keeps its arguments in any case and computes its output in one pass over them. Where a later op's
+    /// backward pass reads a large output of it, the tape then computes it again instead of keeping it.
+    fn is_cheap(&self) -> bool {
+        false
+    }
+
     /// The argument whose gradient the op can hand to an update in pieces.
     fn updates(&self) -> Option<usize> {
         None

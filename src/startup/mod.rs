@@ -2,7 +2,9 @@
 
 #![allow(unsafe_code)]
 
-use mimalloc as _; // links it
+mod heap;
+
+pub use heap::Heap;
 #[cfg(unix)]
 use std::ffi::CString;
 use std::ffi::{c_int, c_long};
@@ -20,7 +22,7 @@ const PURGE_DELAY: c_int = 15;
 /// costs more than it gives beside the threads that our ops run on: three times the whole step on a busy machine.
 const CANDLE_THREADS: &str = "CANDLE_NUM_THREADS";
 
-/// Call it first in `main`, before any thread is started. The allocator must be mimalloc.
+/// Call it first in `main`, before any thread is started. The allocator must be [`Heap`].
 pub fn prepare() {
     // SAFETY: the signature is that of mimalloc.h, and the option is one that it has. -1 keeps freed memory: the next
     // step needs the same again, and pages fresh from the system are cleared first, which took a tenth of a step.
