@@ -12,8 +12,8 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Blocks from this size on are large.
-const LARGE: usize = 1 << 20;
+/// Blocks from this size on are large. Below, a block that was freed last is in the cache and best taken next, as mimalloc does.
+const LARGE: usize = 1 << 23;
 
 /// Large blocks begin at multiples of this and are multiples of it long.
 const UNIT: usize = 1 << 12;
@@ -262,7 +262,7 @@ mod tests {
         let mut blocks: Vec<(*mut u8, Layout, u8)> = Vec::new();
         for round in 0..60u8 {
             // From small ones of mimalloc to large ones of the range.
-            let layout = Layout::from_size_align((usize::from(round) % 7 + 1) * 300_000 + 1, 64).unwrap();
+            let layout = Layout::from_size_align((usize::from(round) % 7 + 1) * 2_400_000 + 1, 64).unwrap();
             // SAFETY: the size is not zero; each block is freed once, with the layout it has then.
             unsafe {
                 let block = heap.alloc_zeroed(layout);
@@ -272,7 +272,7 @@ mod tests {
                 blocks.push((block, layout, round));
                 if round % 3 == 0 {
                     let (block, layout, value) = blocks.swap_remove(blocks.len() / 2);
-                    let new_size = 2_000_000 - layout.size() / 2;
+                    let new_size = 16_000_000 - layout.size() / 2;
                     let moved = heap.realloc(block, layout, new_size);
                     let kept = std::slice::from_raw_parts(moved, layout.size().min(new_size));
                     assert!(kept.iter().all(|byte| *byte == value));
