@@ -6,7 +6,8 @@
 
 use super::Window;
 use crate::ops::matrix::Matrix;
-use crate::ops::simd::vectorised;
+use crate::ops::simd::{vectorised, with_vectors};
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Up to so many channels there is a row for each value of the patch.
@@ -25,7 +26,7 @@ impl Window {
             );
             Matrix::new(memory, patch, count).transposed()
         } else {
-            self.gather_rows(images, places, memory);
+            with_vectors(GatherRows { window: self, images, places, patches: memory });
             Matrix::new(memory, count, patch)
         }
     }
@@ -45,8 +46,8 @@ impl Window {
                 if self.has_few_channels() {
                     return self.scatter_lines(patches, places, start, images);
                 }
-                for (place, patch) in places.zip(patches.chunks_exact(self.patch())) {
-                    self.for_each_run(place, |from, to, len| {
+                for (corner, patch) in self.corners(places).zip(patches.chunks_exact(self.patch())) {
+                    self.for_each_run(corner, |from, to, len| {
                         let pixels = &mut images[to - start..to - start + len];
                         pixels.iter_mut().zip(&patch[from..from + len]).for_each(|(pixel, value)| *pixel += value);
                     });
@@ -55,12 +56,33 @@ impl Window {
         );
     }
 
-    /// Calls `run` with (offset in the patch, offset in the images, length) for each row of the window at `place`, as
+    /// Those of these places, one after the other: four divisions a place would take longer than a short run.
+    #[inline(always)]
+    fn corners(&self, places: Range<usize>) -> impl Iterator<Item = Corner> {
+        let (image, within) = (places.start / self.places_of_an_image(), places.start % self.places_of_an_image());
+        let (down, across) = (self.down * self.stride, self.across * self.stride);
+        let mut next =
+            Corner { image, top: within / self.across * self.stride, left: within % self.across * self.stride };
+        places.map(
+            #[inline(always)]
+            move |_| {
+                let corner = next;
+                next.left += self.stride;
+                if next.left == across {
+                    (next.left, next.top) = (0, next.top + self.stride);
+                }
+                if next.top == down {
+                    (next.top, next.image) = (0, next.image + 1);
+                }
+                corner
+            },
+        )
+    }
+
+    /// Calls `run` with (offset in the patch, offset in the images, length) for each row of the window at `corner`, as
     /// far as it lies on the image.
     #[inline(always)]
-    fn for_each_run(&self, place: usize, mut run: impl FnMut(usize, usize, usize)) {
-        let (image, within) = (place / self.places_of_an_image(), place % self.places_of_an_image());
-        let (top, left) = (within / self.across * self.stride, within % self.across * self.stride);
+    fn for_each_run(&self, Corner { image, top, left }: Corner, mut run: impl FnMut(usize, usize, usize)) {
         // The first column of the window that is on the image, and the end of those that are.
         let first = self.padding.saturating_sub(left).min(self.size);
         let end = (self.width + self.padding).saturating_sub(left).min(self.size);
@@ -71,18 +93,6 @@ impl Window {
             }
             let pixel = (image * self.height + y - self.padding) * self.width + left + first - self.padding;
             run((row * self.size + first) * self.channels, pixel * self.channels, (end - first) * self.channels);
-        }
-    }
-
-    fn gather_rows(&self, images: &[f32], places: Range<usize>, patches: &mut [f32]) {
-        for (place, patch) in places.zip(patches.chunks_exact_mut(self.patch())) {
-            let mut written = 0;
-            self.for_each_run(place, |to, from, len| {
-                patch[written..to].fill(0.0);
-                patch[to..to + len].copy_from_slice(&images[from..from + len]);
-                written = to + len;
-            });
-            patch[written..].fill(0.0);
         }
     }
 
@@ -144,5 +154,60 @@ impl Window {
                 }
             }
         });
+    }
+}
+
+/// Where the window stands at a place: its image, and the first row and column that it covers, with the padding counted.
+#[derive(Clone, Copy)]
+struct Corner {
+    image: usize,
+    top: usize,
+    left: usize,
+}
+
+/// A row for each place.
+struct GatherRows<'a> {
+    window: &'a Window,
+    images: &'a [f32],
+    places: Range<usize>,
+    patches: &'a mut [f32],
+}
+
+impl WithSimd for GatherRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.window.size * self.window.channels <= S::F32_LANES {
+            // A run is less than a vector; the call that copies so few values takes longer than it copies.
+            true => self.copied(
+                #[inline(always)]
+                |to, from| simd.partial_store_f32s(to, simd.partial_load_f32s(from)),
+            ),
+            false => self.copied(
+                #[inline(always)]
+                |to, from| to.copy_from_slice(from),
+            ),
+        }
+    }
+}
+
+impl GatherRows<'_> {
+    #[inline(always)]
+    fn copied(self, copy: impl Fn(&mut [f32], &[f32])) {
+        let Self { window, images, places, patches } = self;
+        for (corner, patch) in window.corners(places).zip(patches.chunks_exact_mut(window.patch())) {
+            let mut written = 0;
+            window.for_each_run(
+                corner,
+                #[inline(always)]
+                |to, from, len| {
+                    patch[written..to].fill(0.0);
+                    copy(&mut patch[to..to + len], &images[from..from + len]);
+                    written = to + len;
+                },
+            );
+            patch[written..].fill(0.0);
+        }
     }
 }
