@@ -1,6 +1,7 @@
 //! Batches of augmented views, for SimCLR (two of each image) and for a linear probe (one), made on a thread of their
 //! own, ahead of training. One thread makes some 200,000 views a second: far more than an encoder takes.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -39,6 +40,13 @@ pub struct ViewBatch {
     pub pixels: Vec<f32>,
 }
 
+/// Has an image in the cache. Images lie all over memory, and each of the rows of a crop would wait for it; so many loads
+/// that do not depend on each other wait together.
+fn bring_near(image: &[u8]) {
+    const LINE: usize = 64; // bytes
+    black_box(image.iter().step_by(LINE).fold(0, |sum, byte| sum ^ byte));
+}
+
 /// An endless supply of views, epoch after epoch; the last, partial batch of an epoch is dropped. Its thread ends when
 /// this is dropped.
 pub struct Views(Supply<ViewBatch>);
@@ -56,10 +64,11 @@ impl Views {
         let make = move |step, mut pixels: Vec<f32>| {
             let (epoch, indices) = order.batch(step);
             pixels.resize(branches * indices.len() * SIDE * SIDE * 3, 0.0);
+            let image = |index: u32| &images.pixels[index as usize * stride..][..stride];
+            indices.iter().for_each(|index| bring_near(image(*index)));
             let places = (0..branches).flat_map(|branch| indices.iter().map(move |index| (branch, *index)));
             for (view, (branch, index)) in pixels.chunks_exact_mut(SIDE * SIDE * 3).zip(places) {
-                let image = &images.pixels[index as usize * stride..][..stride];
-                augmentation.view(seed, epoch, index, branch, shape).apply(image, shape, SIDE, view);
+                augmentation.view(seed, epoch, index, branch, shape).apply(image(index), shape, SIDE, view);
             }
             ViewBatch { step, epoch, indices: indices.to_vec(), pixels }
         };
