@@ -16,3 +16,21 @@ pub fn forward(x: &[f32], y: &[f32]) -> Vec<f32> {
     })
     .0
 }
+
+/// The gradient of either argument, where that of the output is the sum of two.
+pub fn gradient_of_sum([first, second]: [&[f32]; 2], output: &[f32]) -> Vec<f32> {
+    write_tiles(output.len(), TILE, |index, gradient| {
+        let range = tile(index, TILE, output.len());
+        vectorised(
+            #[inline(always)]
+            || {
+                let given = first[range.clone()].iter().zip(&second[range.clone()]).zip(&output[range]);
+                for (gradient, ((first, second), output)) in gradient.iter_mut().zip(given) {
+                    let sum = first + second;
+                    *gradient = if *output <= 0.0 { 0.0 } else { sum };
+                }
+            },
+        );
+    })
+    .0
+}

@@ -7,7 +7,7 @@ mod cuda;
 use super::activation::{self, Activation};
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Gpu, lend};
-use super::storage::{Array, is_fused, read, tensor};
+use super::storage::{Array, is_fused, is_host, read, tensor};
 use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -34,6 +34,23 @@ struct AddRelu;
 impl tape::Taped for AddRelu {
     fn saved(&self) -> tape::Saved {
         tape::Saved::Output
+    }
+
+    /// The output of a block goes into the next one's convolutions and past them: it has two gradients.
+    fn bwd_of_sum(
+        &self,
+        arguments: &[&Tensor],
+        output: &Tensor,
+        gradients: [&Tensor; 2],
+    ) -> Result<Option<tape::Given>> {
+        let [first, second] = gradients;
+        if !is_host(&[output, first, second]) {
+            return Ok(None);
+        }
+        let sum =
+            |first: &[f32]| read(second, |second| read(output, |output| cpu::gradient_of_sum([first, second], output)));
+        let gradient = tensor(read(first, sum)???, output.dims())?;
+        Ok(Some(arguments.iter().map(|argument| argument.track_op().then(|| gradient.clone())).collect()))
     }
 }
 

@@ -27,7 +27,7 @@ use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor,
 use gradients::Gradients;
 pub use gradients::{Update, Updates};
 use node::{Node, One, Op, Origin, Reshape, Rows, Step, Sum, Three, Two, compute, reveal};
-pub use saved::{Saved, Taped};
+pub use saved::{Given, Saved, Taped};
 use slot::Slot;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -241,13 +241,14 @@ mod tests {
         Var::from_vec(values, dims, &Device::Cpu).unwrap()
     }
 
-    /// A residual block whose weight is used twice, with an op of candle's in the middle, and a branch without effect.
+    /// Residual blocks whose weight is used again and again, with an op of candle's in the middle, and a branch without effect.
     fn loss(x: &Tensor, [weight, scale, bias]: [&Var; 3]) -> Tensor {
         let conv = |x: &Tensor| ops::conv2d(x, weight, None, 1, 1, Activation::Relu).unwrap();
         let y = conv(x);
         let normal = ops::batch_norm_train(&conv(&y), scale, bias, 1e-5, Activation::Identity).unwrap().output;
         let y = ops::add_relu(&normal, &(y * 0.5).unwrap()).unwrap();
         let _unused = conv(&y);
+        let y = ops::add_relu(&conv(&y), &y).unwrap(); // so y has two gradients
         let rows = ops::reshape(&ops::channels_first(&y).unwrap(), (4, 16 * 8 * 8)).unwrap();
         ops::activate(&rows, Activation::Tanh).unwrap().sqr().unwrap().mean_all().unwrap()
     }

@@ -1,8 +1,8 @@
 //! An op on the tape: what its backward pass needs, and where the gradients of its arguments go.
 
 use super::gradients::Gradients;
-use super::saved::{Saved, Taped, stand_in};
-use super::slot::Slot;
+use super::saved::{Given, Saved, Taped, stand_in};
+use super::slot::{Slot, added};
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor,
     Var, bail,
@@ -257,21 +257,39 @@ impl<const N: usize> Node<N> {
         self.call.clone()
     }
 
+    /// The gradients of the arguments, from those whose sum is the output's. One may be used for an update instead.
+    fn given(&self, arguments: [&Tensor; N], gradients: Vec<Tensor>, all: &mut Gradients) -> Result<Given> {
+        let (op, output) = (&self.call.op, &self.output);
+        let sum = match &gradients[..] {
+            [first, second] => {
+                let of_sum = op.taped().map(|op| op.bwd_of_sum(&arguments, output, [first, second]));
+                match of_sum.transpose()?.flatten() {
+                    Some(given) => return Ok(given),
+                    None => added(first, second)?,
+                }
+            }
+            [gradient] => gradient.clone(),
+            _ => bail!("a slot holds one gradient or two"),
+        };
+        drop(gradients); // of two, only the sum is read from here on
+        let updating = op.taped().and_then(|op| {
+            let variable = arguments[op.updates()?];
+            Some((op, variable, all.direct_update(variable)?))
+        });
+        match updating {
+            Some((op, variable, update)) => {
+                all.was_updated(variable);
+                op.bwd_updating(&arguments, output, &sum, &*update)
+            }
+            None => Ok(op.backward(arguments, output, &sum)?.into()),
+        }
+    }
+
     /// Gives every argument its gradient, or updates it.
-    fn pass_on(&self, gradient: &Tensor, gradients: &mut Gradients) -> Result<()> {
+    fn pass_on(&self, given: Vec<Tensor>, gradients: &mut Gradients) -> Result<()> {
         let arguments = self.call.arguments()?;
         let arguments = arguments.each_ref();
-        let updating = self.call.op.taped().and_then(|op| {
-            let variable = arguments[op.updates()?];
-            Some((op, variable, gradients.direct_update(variable)?))
-        });
-        let given = match updating {
-            Some((op, variable, update)) => {
-                gradients.was_updated(variable);
-                op.bwd_updating(&arguments, &self.output, gradient, &*update)?
-            }
-            None => self.call.op.backward(arguments, &self.output, gradient)?.into(),
-        };
+        let given = self.given(arguments, given, gradients)?;
         for ((argument, slot), given) in arguments.into_iter().zip(&self.slots).zip(given) {
             let Some(given) = given else { continue };
             match slot {
@@ -300,8 +318,9 @@ pub trait Step: Send {
 impl<const N: usize> Step for Node<N> {
     fn backward(&self, gradients: &mut Gradients) -> Result<()> {
         // Without a gradient the output has no effect on the loss.
-        if let Some(gradient) = self.slot.close() {
-            self.pass_on(&gradient, gradients)?;
+        let given = self.slot.close();
+        if !given.is_empty() {
+            self.pass_on(given, gradients)?;
         }
         for (argument, slot) in self.call.arguments.iter().zip(&self.slots) {
             let argument = argument.stand_in();

@@ -22,6 +22,9 @@ impl Saved {
     }
 }
 
+/// A gradient or none for each argument.
+pub type Given = Vec<Option<Tensor>>;
+
 /// What the tape asks of an op beside candle's trait.
 pub trait Taped {
     fn saved(&self) -> Saved;
@@ -30,6 +33,11 @@ pub trait Taped {
     /// backward pass reads a large output of it, the tape then computes it again instead of keeping it.
     fn is_cheap(&self) -> bool {
         false
+    }
+
+    /// candle's `bwd` for the sum of two gradients, where the op adds them up in its own pass over them.
+    fn bwd_of_sum(&self, _arguments: &[&Tensor], _output: &Tensor, _gradients: [&Tensor; 2]) -> Result<Option<Given>> {
+        Ok(None)
     }
 
     /// The argument whose gradient the op can hand to an update in pieces.
@@ -45,7 +53,7 @@ pub trait Taped {
         _output: &Tensor,
         _gradient: &Tensor,
         _update: &dyn Update,
-    ) -> Result<Vec<Option<Tensor>>> {
+    ) -> Result<Given> {
         bail!("an op without updates")
     }
 }

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex};
 pub struct Slot(Arc<Mutex<State>>);
 
 enum State {
-    Open(Option<Tensor>),
+    /// Two at most: more are added up. An op may take two in the pass in which it reads them.
+    Open(Vec<Tensor>),
     Closed,
 }
 
 impl Default for State {
     fn default() -> Self {
-        State::Open(None)
+        State::Open(Vec::new())
     }
 }
 
@@ -24,22 +25,22 @@ impl Slot {
     pub fn give(&self, gradient: Tensor) -> Result<()> {
         let Ok(mut state) = self.0.lock() else { bail!("a backward pass has failed before") };
         match &mut *state {
-            State::Open(sum) => {
-                *sum = Some(match sum.take() {
-                    Some(other) => added(&other, &gradient)?,
-                    None => gradient,
-                });
+            State::Open(given) => {
+                if let [first, second] = &given[..] {
+                    *given = vec![added(first, second)?];
+                }
+                given.push(gradient);
                 Ok(())
             }
             State::Closed => bail!("a training step must run its backward pass itself, once"),
         }
     }
 
-    /// The sum, if anything was given. Nothing can be given from here on.
-    pub fn close(&self) -> Option<Tensor> {
+    /// None, one or two gradients whose sum is what was given. Nothing can be given from here on.
+    pub fn close(&self) -> Vec<Tensor> {
         match self.0.lock().map(|mut state| std::mem::replace(&mut *state, State::Closed)) {
-            Ok(State::Open(sum)) => sum,
-            _ => None,
+            Ok(State::Open(given)) => given,
+            _ => Vec::new(),
         }
     }
 }
