@@ -237,15 +237,15 @@ impl<const N: usize> Node<N> {
         slot: Slot,
     ) -> Result<Self> {
         let saved = op.saved();
-        let hold = |((argument, slot), origin): ((&Tensor, &Option<Slot>), Option<Arc<dyn Origin>>)| {
-            Ok(match (slot, saved.arguments(), origin) {
+        let mut held = Vec::with_capacity(N);
+        for ((argument, slot), origin) in arguments.into_iter().zip(&slots).zip(origins) {
+            held.push(match (slot, saved.arguments(), origin) {
                 // A variable, or in candle's graph.
                 (None, ..) | (_, true, None) => Held::Tensor(argument.clone()),
                 (_, false, _) => Held::Tensor(stand_in(argument)?),
                 (_, true, Some(origin)) => Held::Again { origin, stand_in: stand_in(argument)? },
-            })
-        };
-        let held = arguments.into_iter().zip(&slots).zip(origins).map(hold).collect::<Result<Vec<_>>>()?;
+            });
+        }
         let Ok(arguments) = held.try_into() else { bail!("an op holds as many arguments as it has") };
         // Without its place in the graph: the op must not keep itself alive.
         let output = if saved.output() { output.detach() } else { stand_in(&output.detach())? };
