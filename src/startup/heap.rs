@@ -18,7 +18,7 @@ const LARGE: usize = 1 << 23;
 /// Large blocks begin at multiples of this and are multiples of it long.
 const UNIT: usize = 1 << 12;
 
-/// mimalloc with a [`Range`] of its own for large blocks. The range is as large as the machine's memory, of which pages are
+/// mimalloc with a range of addresses of its own for large blocks. It is as large as the machine's memory, of which pages are
 /// used once they are written to; where the system does not lend so many addresses, or more is needed, mimalloc serves all.
 pub struct Heap(Mutex<Option<Range>>);
 
