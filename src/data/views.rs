@@ -1,5 +1,5 @@
 //! Batches of augmented views, for SimCLR (two of each image) and for a linear probe (one), made on a thread of their
-//! own, ahead of training. One thread makes some 200,000 views a second: far more than an encoder takes.
+//! own, ahead of training. One thread makes tens of thousands of views a second: far more than an encoder takes.
 
 use std::hint::black_box;
 use std::sync::Arc;

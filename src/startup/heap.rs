@@ -12,14 +12,16 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Blocks from this size on are large. Below, a block that was freed last is in the cache and best taken next, as mimalloc does.
+/// Blocks from this size on are large. Below, a block that was freed last is in the cache and best taken next, as
+/// mimalloc does.
 const LARGE: usize = 1 << 23;
 
 /// Large blocks begin at multiples of this and are multiples of it long.
 const UNIT: usize = 1 << 12;
 
-/// mimalloc with a range of addresses of its own for large blocks. It is as large as the machine's memory, of which pages are
-/// used once they are written to; where the system does not lend so many addresses, or more is needed, mimalloc serves all.
+/// mimalloc with a range of addresses of its own for large blocks. It is as large as the machine's memory, of which pages
+/// are used once they are written to; where the system does not lend so many addresses, or more is needed, mimalloc
+/// serves all.
 pub struct Heap(Mutex<Option<Range>>);
 
 impl Heap {

@@ -10,9 +10,10 @@
 //! candle's. Outside of a training step an op is a plain node of candle's graph.
 //!
 //! Memory is held as long as it will be read, and no longer: an op keeps of its arguments and output what its backward
-//! pass reads ([`Saved`]), and lets go of it in that pass. candle's graph would keep all of it to the end of the step. Large
-//! outputs that one pass over what is kept anyway gives, such as a batch norm's, are not kept for the op that reads them:
-//! they are computed again for its backward pass ([`Taped::is_cheap`]), which takes a sixth off what a ResNet-50 holds.
+//! pass reads ([`Saved`]), and lets go of it in that pass. candle's graph would keep all of it to the end of the step.
+//! Large outputs that one pass over what is kept anyway gives, such as a batch norm's, are not kept for the op that reads
+//! them: they are computed again for its backward pass ([`Taped::is_cheap`]), which takes a seventh off what a ResNet-50
+//! holds.
 
 mod gradients;
 mod node;
@@ -241,7 +242,7 @@ mod tests {
         Var::from_vec(values, dims, &Device::Cpu).unwrap()
     }
 
-    /// Residual blocks whose weight is used again and again, with an op of candle's in the middle, and a branch without effect.
+    /// Residual blocks of one weight, with an op of candle's in the middle, and a branch without effect.
     fn loss(x: &Tensor, [weight, scale, bias]: [&Var; 3]) -> Tensor {
         let conv = |x: &Tensor| ops::conv2d(x, weight, None, 1, 1, Activation::Relu).unwrap();
         let y = conv(x);
@@ -277,7 +278,7 @@ mod tests {
         let [weight, scale, bias] = variables.each_ref().map(Var::as_tensor);
         let x = random("x", &[4, 256, 256, 8]);
         assert_eq!(x.elem_count(), LARGE);
-        // Two ops read what is computed again, one of them is such an op itself, and so is the last one's argument.
+        // y is computed again for two readers, and one of them, a norm of y, is itself computed again.
         let loss = |x: &Tensor| {
             let norm = |x: &Tensor| ops::batch_norm_train(x, scale, bias, 1e-5, Activation::Relu).unwrap().output;
             let y = norm(x);

@@ -56,7 +56,7 @@ impl Window {
         );
     }
 
-    /// Those of these places, one after the other: four divisions a place would take longer than a short run.
+    /// The corners of these places, each from the one before: four divisions a place would take longer than a short run.
     #[inline(always)]
     fn corners(&self, places: Range<usize>) -> impl Iterator<Item = Corner> {
         let (image, within) = (places.start / self.places_of_an_image(), places.start % self.places_of_an_image());
