@@ -41,6 +41,7 @@ mod score_loss;
 mod sgd;
 mod simd;
 mod storage;
+mod stream;
 mod tape;
 mod to_length;
 mod window;

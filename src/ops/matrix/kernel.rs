@@ -11,12 +11,18 @@ use pulp::{Simd, WithSimd};
 pub const PANEL: usize = 32;
 
 /// Rows of the left factor at a time where there are 32 vector registers, and where there are 16.
-const ROWS: usize = 12;
+pub const ROWS: usize = 12;
 const FEWER_ROWS: usize = 6;
 
 /// And where there are 32 and not as many rows left. Sums of 4 rows, two vectors each, wait for one another; of 8 they do
 /// not.
 const LAST_ROWS: usize = 8;
+
+/// Rows at a time where there are 32 registers and so many rows left. 16 rows are 8 and 8: after 12 of them 4 would be
+/// left.
+pub fn rows_at_once(left: usize) -> usize {
+    if (ROWS + 2..=2 * LAST_ROWS).contains(&left) { LAST_ROWS } else { left.min(ROWS) }
+}
 
 /// `product` (rows, columns) = `left` (rows, depth) times `right` (depth, PANEL) in its first columns; added to it if
 /// `accumulate`. An element is summed in the same order whatever rows it is computed with.
@@ -49,11 +55,9 @@ impl WithSimd for PanelProduct<'_> {
         let mut row = 0;
         let has_registers = S::REGISTER_COUNT >= 32;
         while row < rows {
-            let left = rows - row;
-            // 16 rows are 8 and 8: after 12 of them 4 would be left.
-            let halves = (ROWS + 2..=2 * LAST_ROWS).contains(&left);
+            let left = if has_registers { rows_at_once(rows - row) } else { rows - row };
             row += match left {
-                ROWS.. if has_registers && !halves => self.some_rows::<S, ROWS>(simd, row, depth),
+                ROWS.. if has_registers => self.some_rows::<S, ROWS>(simd, row, depth),
                 LAST_ROWS.. if has_registers => self.some_rows::<S, LAST_ROWS>(simd, row, depth),
                 FEWER_ROWS.. => self.some_rows::<S, FEWER_ROWS>(simd, row, depth),
                 4.. => self.some_rows::<S, 4>(simd, row, depth),

@@ -1,10 +1,12 @@
 //! Products of matrices: a checked view, the right factor in panels, and the loop over blocks.
 //!
 //! A product is in f32, or in bf16 if its panels are. All of it runs on the calling thread, so that the order of sums does
-//! not depend on the pool. The left factor is read where it lies; only the right one is packed, once for all tasks that
-//! share it. What is small or shared by many tasks should therefore stand on the right, and the large factor on the left.
+//! not depend on the pool. The left factor is read where it lies, unless its rows' values lie far apart; the right one is
+//! packed, once for all tasks that share it. What is small or shared by many tasks should therefore stand on the right, and
+//! the large factor on the left.
 
 pub mod bf16;
+mod blocks;
 pub mod kernel;
 mod panels;
 pub mod sparse;
@@ -14,12 +16,16 @@ pub use panels::{PackedMatrix, Panels};
 use crate::ops::parallel::scratch;
 use crate::ops::precision::Precision;
 use crate::ops::simd::with_vectors;
+use blocks::{Block, Left, with_left};
 use kernel::{PANEL, PanelProduct};
 use std::ops::Range;
 
 /// Terms of a sum at a time: a panel of so many rows takes 64 KiB and streams from a core's second-level cache, twelve
 /// rows of the left factor take 24 KiB of its first.
-const DEPTH: usize = 512;
+pub const DEPTH: usize = 512;
+
+/// Columns of the right factor that are packed at a time: 512 KiB, which stay in a core's second-level cache.
+const COLUMNS: usize = 256;
 
 /// A matrix in a slice: element (i, j) lies at `i * row_stride + j * column_stride`.
 #[derive(Clone, Copy)]
@@ -76,21 +82,10 @@ pub fn multiply(left: Matrix, right: &Panels, product: &mut [f32], accumulate: b
         return bf16::multiply(left, (right.values, right.columns), product, accumulate);
     }
     for start in (0..left.columns).step_by(DEPTH) {
-        let depth = DEPTH.min(left.columns - start);
-        let panels = right.values.chunks_exact(right.rows * PANEL);
-        for (column, panel) in (0..right.columns).step_by(PANEL).zip(panels) {
-            with_vectors(PanelProduct {
-                left: left.part(0..left.rows, start..start + depth).values,
-                row_stride: left.row_stride,
-                column_stride: left.column_stride,
-                right: &panel[start * PANEL..(start + depth) * PANEL],
-                product: product.get_mut(column..).unwrap_or_default(),
-                rows: left.rows,
-                columns: PANEL.min(right.columns - column),
-                stride: right.columns,
-                accumulate: accumulate || start > 0,
-            });
-        }
+        let terms = start..left.columns.min(start + DEPTH);
+        let columns = right.columns;
+        let product = Columns { product: &mut *product, columns, stride: columns, accumulate: accumulate || start > 0 };
+        with_left(left.part(0..left.rows, terms.clone()), |left| product.multiply(left, right, terms));
     }
 }
 
@@ -99,20 +94,84 @@ pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accum
     if let Some(panels) = Panels::lying(right, precision) {
         return multiply(left, &panels, product, accumulate);
     }
-    if left.columns <= DEPTH {
+    if left.columns > DEPTH {
+        for start in (0..left.columns).step_by(DEPTH) {
+            let terms = start..left.columns.min(start + DEPTH);
+            let (left, right) = (left.part(0..left.rows, terms.clone()), right.part(terms, 0..right.columns));
+            multiply_unpacked(left, right, product, accumulate || start > 0, precision);
+        }
+        return;
+    }
+    if precision == Precision::Bf16 || left.columns == 0 {
         return scratch(Panels::len(right.rows, right.columns, precision), |memory| {
             multiply(left, &Panels::pack(right, memory, precision), product, accumulate);
         });
     }
-    for start in (0..left.columns).step_by(DEPTH) {
-        let depth = DEPTH.min(left.columns - start);
-        multiply_unpacked(
-            left.part(0..left.rows, start..start + depth),
-            right.part(start..start + depth, 0..right.columns),
-            product,
-            accumulate || start > 0,
-            precision,
-        );
+    assert_eq!(left.columns, right.rows);
+    assert_eq!(product.len(), left.rows * right.columns);
+    let stride = right.columns;
+    with_left(left, |left| {
+        for column in (0..stride).step_by(COLUMNS) {
+            let right = right.part(0..right.rows, column..stride.min(column + COLUMNS));
+            scratch(Panels::len(right.rows, right.columns, precision), |memory| {
+                let panels = Panels::pack(right, memory, precision);
+                let product = product.get_mut(column..).unwrap_or_default();
+                let product = Columns { product, columns: right.columns, stride, accumulate };
+                product.multiply(left, &panels, 0..right.rows);
+            });
+        }
+    });
+}
+
+/// Some columns of a product: rows of `columns`, `stride` values from the start of one to the next.
+struct Columns<'a> {
+    product: &'a mut [f32],
+    columns: usize,
+    stride: usize,
+    accumulate: bool,
+}
+
+impl Columns<'_> {
+    /// Writes or adds what some terms of the sums give, the rows `terms` of the right factor.
+    fn multiply(mut self, left: Left, right: &Panels, terms: Range<usize>) {
+        let panels = right.values.chunks_exact(right.rows * PANEL);
+        let panels = panels.map(|panel| &panel[terms.start * PANEL..terms.end * PANEL]);
+        let panels = (0..self.columns).step_by(PANEL).zip(panels);
+        match left {
+            Left::Lying(Matrix { values, rows, row_stride, column_stride, .. }) => {
+                panels.for_each(|panel| self.multiply_panel(values, (row_stride, column_stride), 0..rows, panel));
+            }
+            Left::Blocks(blocks) => {
+                for part in blocks.parts() {
+                    for panel in panels.clone() {
+                        for Block { rows, values } in part.clone() {
+                            self.multiply_panel(values, (1, rows.len()), rows, panel);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Some rows, `left` times a panel, from the column of the product on that is given with it.
+    fn multiply_panel(
+        &mut self,
+        left: &[f32],
+        (row_stride, column_stride): (usize, usize),
+        rows: Range<usize>,
+        (column, right): (usize, &[f32]),
+    ) {
+        with_vectors(PanelProduct {
+            left,
+            row_stride,
+            column_stride,
+            right,
+            product: self.product.get_mut(rows.start * self.stride + column..).unwrap_or_default(),
+            rows: rows.len(),
+            columns: PANEL.min(self.columns - column),
+            stride: self.stride,
+            accumulate: self.accumulate,
+        });
     }
 }
 
