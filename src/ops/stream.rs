@@ -22,7 +22,8 @@ pub fn stream(from: &[f32], to: &mut [MaybeUninit<f32>]) {
 /// The same of whole lines: `to` starts with one.
 #[cfg(target_arch = "x86_64")]
 fn stream_lines(from: &[f32], to: &mut [MaybeUninit<f32>]) {
-    use std::arch::x86_64::{_mm_loadu_ps, _mm_sfence, _mm_stream_ps};
+    use std::arch::x86_64::{__m128, _mm_loadu_ps, _mm_sfence, _mm_stream_ps};
+    assert!(to.is_empty() || to.as_ptr().cast::<__m128>().is_aligned());
     for (from, to) in from.as_chunks::<LINE>().0.iter().zip(to.as_chunks_mut::<LINE>().0) {
         for start in (0..LINE).step_by(4) {
             // SAFETY: both lines have four values from there on, and those of `to` start at a multiple of 16 bytes.

@@ -88,6 +88,7 @@ impl Moments {
 
     /// Makes them those of both sets of rows (Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
     /// computing sample variances", 1979). The other set's columns are those from `first` on, in turn.
+    /// The count stays as it is, for columns that are joined later.
     #[inline(always)]
     fn join(&mut self, first: usize, count: f64, others: impl Iterator<Item = (f64, f64)>) {
         let whole = self.count + count;

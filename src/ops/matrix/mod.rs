@@ -184,8 +184,20 @@ mod tests {
     #[test]
     fn products_of_odd_shapes() {
         let mut generator = Stream::new(3, "products").at(0);
-        let shapes =
-            [(1, 1, 1), (2, 3, 5), (13, 7, 33), (25, 515, 40), (12, 1030, 64), (31, 64, 100), (9, 600, 32), (0, 4, 4)];
+        let mut shapes = vec![
+            (1, 1, 1),
+            (2, 3, 5),
+            (13, 7, 33),
+            (25, 515, 40),
+            (12, 1030, 64),
+            (31, 64, 100),
+            (9, 600, 32),
+            (0, 4, 4),
+        ];
+        // Turned, these are copied into blocks: the last of 16 rows, of 13, and of 2 in a second part.
+        shapes.extend([(148, 40, 33), (145, 9, 64), (206, 530, 31)]);
+        // More columns than are packed at a time.
+        shapes.push((13, 20, 300));
         for (rows, depth, columns) in shapes {
             let mut random = |len: usize| (0..len).map(|_| generator.symmetric()).collect::<Vec<f32>>();
             let (left, right, before) = (random(rows * depth), random(depth * columns), random(rows * columns));

@@ -146,7 +146,6 @@ impl Window {
         write_tiles(len, rows * patch, |index, weight| {
             let of_features = tile(index, rows, features);
             scratch(weight.len(), |sum| {
-                sum.fill(0.0);
                 let parts = parts.chunks_exact(len);
                 if is_turned {
                     scratch(weight.len(), |turned| {
@@ -159,6 +158,7 @@ impl Window {
                         transpose(turned, patch, width, sum);
                     });
                 } else {
+                    sum.fill(0.0);
                     parts.for_each(|part| add(sum, &part[of_features.start * patch..]));
                 }
                 for (sum, weight) in sum.chunks_exact(patch).zip(weight.chunks_exact_mut(patch)) {
