@@ -25,7 +25,7 @@ from generate import HERE, largest, perturb, spread, symmetric
 
 TEMPERATURE = 0.5
 PERTURBED_RUNS = 3
-# Of trajectories more: in three steps one perturbation in ten moves a loss ten times as far as the median does.
+# Of trajectories more: in three steps one perturbation in ten moves a loss four to thirteen times as far as the median.
 PERTURBED_TRAJECTORIES = 40
 STEPS = 5
 TRAINED_PAIRS = 8
