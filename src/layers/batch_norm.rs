@@ -2,7 +2,7 @@ use candle_core::{DType, Module, ModuleT, Result, Tensor, Var, bail};
 use candle_nn::{Init, VarBuilder};
 
 use super::Linear;
-use crate::ops::{self, Activation, RunningNorm};
+use crate::ops::{self, Activation, RunningNorm, Shifted};
 
 /// PyTorch's defaults, which are the papers' too.
 const EPS: f64 = 1e-5;
@@ -50,18 +50,33 @@ impl BatchNorm {
         self.running(|norm| layer.forward_normalised(x, norm))
     }
 
+    /// The same with the norm's shift apart, for a linear layer behind it.
+    pub fn shifted_after(&self, layer: &Linear, x: &Tensor, train: bool) -> Result<Shifted> {
+        if self.activation != Activation::Identity {
+            return self.after(layer, x, train).map(Shifted::from);
+        }
+        if !train {
+            return self.running(|norm| layer.shifted_normalised(x, norm));
+        }
+        let x = layer.forward(x)?;
+        self.check_batch(&x)?;
+        let normalised = ops::batch_norm_train_shifted(&x, &self.weight, &self.bias, EPS)?;
+        self.track(&x, &normalised.mean, &normalised.variance)?;
+        Ok(normalised.output)
+    }
+
     /// The norm of what `layer` makes of x, as images (N, H, W, C) where its outputs are those of (C, H, W).
-    pub fn images_after(&self, layer: &Linear, x: &Tensor, dims: [usize; 3], train: bool) -> Result<Tensor> {
+    pub fn images_after(&self, layer: &Linear, x: &Shifted, dims: [usize; 3], train: bool) -> Result<Tensor> {
         if train {
             let [channels, height, width] = dims;
-            let x = self.forward_t(&layer.forward(x)?, train)?; // (N, C H W)
+            let x = self.forward_t(&layer.forward_shifted(x)?, train)?; // (N, C H W)
             return ops::channels_last(&ops::reshape(&x, (x.dim(0)?, channels, height, width))?);
         }
         self.running(|norm| layer.images_normalised(x, norm, dims))
     }
 
     /// Lends the norm with its running statistics, through which no gradient goes.
-    fn running(&self, work: impl FnOnce(&RunningNorm) -> Result<Tensor>) -> Result<Tensor> {
+    fn running<X>(&self, work: impl FnOnce(&RunningNorm) -> Result<X>) -> Result<X> {
         let (mean, variance) = (self.running_mean.detach(), self.running_var.detach());
         work(&RunningNorm {
             mean: &mean,
@@ -71,6 +86,13 @@ impl BatchNorm {
             eps: EPS,
             activation: self.activation,
         })
+    }
+
+    fn check_batch(&self, x: &Tensor) -> Result<()> {
+        if x.elem_count() <= self.weight.elem_count() {
+            bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());
+        }
+        Ok(())
     }
 
     fn track(&self, x: &Tensor, mean: &Tensor, variance: &Tensor) -> Result<()> {
@@ -92,9 +114,7 @@ impl ModuleT for BatchNorm {
         if !train {
             return self.running(|norm| norm.apply(x));
         }
-        if x.elem_count() <= self.weight.elem_count() {
-            bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());
-        }
+        self.check_batch(x)?;
         let normalised = ops::batch_norm_train(x, &self.weight, &self.bias, EPS, self.activation)?;
         self.track(x, &normalised.mean, &normalised.variance)?;
         Ok(normalised.output)

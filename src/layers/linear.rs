@@ -2,7 +2,7 @@ use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{Initialisation, Normalisable};
-use crate::ops::{self, Activation, RunningNorm};
+use crate::ops::{self, Activation, RunningNorm, Shifted};
 
 /// Options of a [`Linear`] layer.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +40,18 @@ impl Linear {
 }
 
 impl Linear {
-    /// `norm` of [`forward`](Module::forward), whose outputs are images (C, H, W) of these `dims`: (N, H, W, C).
-    pub fn images_normalised(&self, x: &Tensor, norm: &RunningNorm, dims: [usize; 3]) -> Result<Tensor> {
+    /// [`forward`](Module::forward) of an input whose shift is apart.
+    pub fn forward_shifted(&self, x: &Shifted) -> Result<Tensor> {
+        ops::linear_of_shifted(x, &self.weight, self.bias.as_ref(), self.activation)
+    }
+
+    /// `norm` of [`forward`](Module::forward), its shift apart.
+    pub fn shifted_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Shifted> {
+        ops::linear_normalised_shifted(x, &self.weight, self.bias.as_ref(), self.activation, norm)
+    }
+
+    /// `norm` of [`forward_shifted`](Self::forward_shifted), whose outputs are images (C, H, W) of these `dims`: (N, H, W, C).
+    pub fn images_normalised(&self, x: &Shifted, norm: &RunningNorm, dims: [usize; 3]) -> Result<Tensor> {
         ops::linear_normalised_images(x, &self.weight, self.bias.as_ref(), self.activation, norm, dims)
     }
 }

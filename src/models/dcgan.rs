@@ -87,7 +87,7 @@ impl DcganGenerator {
 
 impl ModuleT for DcganGenerator {
     fn forward_t(&self, latents: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.norm1.after(&self.fc1, latents, train)?; // (N, 1024)
+        let x = self.norm1.shifted_after(&self.fc1, latents, train)?; // (N, 1024)
         let x = self.norm2.images_after(&self.fc2, &x, [128, 7, 7], train)?; // (N, 7, 7, 128)
         let x = self.norm3.after(&self.up1, &x, train)?; // (N, 14, 14, 64)
         self.up2.forward(&x) // (N, 28, 28, 1)

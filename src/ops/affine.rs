@@ -134,9 +134,24 @@ pub fn apply_with_norm<P: Product>(
     activation: Activation,
     norm: &RunningNorm,
 ) -> Result<Tensor> {
-    check(&product, x, weight, bias, activation)?;
+    let norm = frozen(&product, (x, weight), norm)?;
+    apply_with_frozen(product, (x, weight, bias), activation, norm)
+}
+
+/// A batch norm's numbers for a product's output.
+pub fn frozen<P: Product>(product: &P, (x, weight): (&Tensor, &Tensor), norm: &RunningNorm) -> Result<Frozen> {
     let output = product.output_dims(x.dims(), weight.dims())?;
-    let norm = norm.frozen(output.last().copied().unwrap_or_default())?;
+    norm.frozen(output.last().copied().unwrap_or_default())
+}
+
+/// [`apply_with_norm`] with the norm's numbers.
+pub fn apply_with_frozen<P: Product>(
+    product: P,
+    (x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>),
+    activation: Activation,
+    norm: Frozen,
+) -> Result<Tensor> {
+    check(&product, x, weight, bias, activation)?;
     apply_with(product, x, weight, bias, activation, Some(norm))
 }
 

@@ -39,6 +39,7 @@ mod precision;
 mod repeated;
 mod score_loss;
 mod sgd;
+mod shifted;
 mod simd;
 mod storage;
 mod stream;
@@ -50,14 +51,16 @@ mod winograd;
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, AdamUpdate, adam_step};
 pub use add_relu::add_relu;
-pub use batch_norm::{BatchNormOutput, RunningNorm, batch_norm_eval, batch_norm_train, track_statistics};
+pub use batch_norm::{
+    BatchNormOutput, RunningNorm, batch_norm_eval, batch_norm_train, batch_norm_train_shifted, track_statistics,
+};
 pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_normalised};
 pub use conv2d::{conv2d, conv2d_normalised};
 pub use cross_entropy::cross_entropy;
 pub use diffaugment::{DRAWN, Draw, diffaugment};
 pub use layout::{channels_first, channels_last};
 pub use lerp::lerp_in_place;
-pub use linear::{linear, linear_normalised, linear_normalised_images};
+pub use linear::{linear, linear_normalised, linear_normalised_images, linear_normalised_shifted, linear_of_shifted};
 pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::mean_pool2d;
 pub use nt_xent::nt_xent;
@@ -66,6 +69,7 @@ pub use precision::{Precision, activations};
 pub use repeated::Repeated;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
+pub use shifted::Shifted;
 pub use tape::{Update, Updates, backward, inference, precision, reshape, rows, sum, training_step, update};
 pub use to_length::to_length;
 // For kernels on plain memory elsewhere: the augmentation's.

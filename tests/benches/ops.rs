@@ -69,7 +69,19 @@ fn linear(group: &mut Group) -> Result<()> {
     let inputs = Var::from_tensor(&(random(&[BATCH, 1024], "zeros")? - 0.5)?.relu()?)?.into_inner();
     let op = |x: &[Tensor]| ops::linear(&inputs, &x[0], Some(&x[1]), Activation::Relu);
     let both = products(BATCH * 1024 * 1024, 2);
-    measure(group, "1024 -> 1024, most inputs zero", &op, &[&[1024, 1024], &[1024]], 0, both)
+    measure(group, "1024 -> 1024, most inputs zero", &op, &[&[1024, 1024], &[1024]], 0, both)?;
+    // With a batch norm between, as in the DCGAN's: its shift apart, and not.
+    let apart = |x: &[Tensor]| {
+        let norm = ops::batch_norm_train_shifted(&inputs, &x[2], &x[3], 1e-5)?;
+        ops::linear_of_shifted(&norm.output, &x[0], Some(&x[1]), Activation::Relu)
+    };
+    let whole = |x: &[Tensor]| {
+        let norm = ops::batch_norm_train(&inputs, &x[2], &x[3], 1e-5, Activation::Identity)?;
+        ops::linear(&norm.output, &x[0], Some(&x[1]), Activation::Relu)
+    };
+    let (dims, both) = ([&[6272, 1024][..], &[6272], &[1024], &[1024]], products(BATCH * 1024 * 6272, 2));
+    measure(group, "1024 -> 6272 of a norm, its shift apart", &apart, &dims, 0, both.clone())?;
+    measure(group, "1024 -> 6272 of a norm", &whole, &dims, 0, both)
 }
 
 fn conv2d(group: &mut Group) -> Result<()> {
@@ -158,7 +170,7 @@ fn normalised(group: &mut Group) -> Result<()> {
     let dims: [&[usize]; 3] = [&[BATCH, 1024], &[6272, 1024], &[6272]];
     let one = |x: &[Tensor]| {
         let norm = norm(&x[2], &of_images);
-        ops::linear_normalised_images(&x[0], &x[1], Some(&x[2]), relu, &norm, [128, 7, 7])
+        ops::linear_normalised_images(&x[0].clone().into(), &x[1], Some(&x[2]), relu, &norm, [128, 7, 7])
     };
     let apart = |x: &[Tensor]| {
         let y = norm(&x[2], &of_images).apply(&ops::linear(&x[0], &x[1], Some(&x[2]), relu)?)?;

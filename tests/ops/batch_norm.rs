@@ -108,8 +108,8 @@ fn batch_norm_in_a_products_pass_has_the_same_bytes() {
                 let channels = x[1].dims()[0] / 10;
                 match norm {
                     Some(norm) => {
-                        let dims = [channels, 5, 2];
-                        let y = ops::linear_normalised_images(&x[0], &x[1], Some(&x[2]), activation, norm, dims);
+                        let (dims, images) = ([channels, 5, 2], x[0].clone().into());
+                        let y = ops::linear_normalised_images(&images, &x[1], Some(&x[2]), activation, norm, dims);
                         let y = y.unwrap();
                         assert_eq!(y.dims(), [13, 5, 2, channels]);
                         y.permute((0, 3, 1, 2)).unwrap().reshape((13, channels * 10)).unwrap()

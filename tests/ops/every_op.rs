@@ -1,7 +1,7 @@
 //! What holds for all ops alike: threads, NaN, tracked arguments, strides, wrong shapes, empty batches.
 
 use candle_core::{DType, Result, Tensor, Var};
-use gan::ops::{self, Activation};
+use gan::ops::{self, Activation, Shifted};
 
 use super::batch_norm::batch_norm_inputs;
 use super::convolutions::{convolution_inputs, transposed_inputs};
@@ -21,6 +21,15 @@ fn every_op() -> Vec<NamedOp> {
         (
             "linear",
             Box::new(move |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), tanh)),
+            linear_inputs(generator, 530, 70, 290),
+        ),
+        (
+            "linear of a shifted input",
+            Box::new(move |x: &[Tensor]| {
+                let shift = Tensor::arange(0u32, 70, x[0].device())?.to_dtype(x[0].dtype())?.affine(0.03, -1.0)?;
+                let shifted = Shifted { values: x[0].clone(), shift: Some(shift) };
+                ops::linear_of_shifted(&shifted, &x[1], Some(&x[2]), tanh)
+            }),
             linear_inputs(generator, 530, 70, 290),
         ),
         (

@@ -221,6 +221,20 @@ impl<'a> Affine<'a> {
         .0
     }
 
+    /// What becomes of zero in each channel, without the activation.
+    pub fn shift(&self) -> Vec<f32> {
+        let constants = self.statistics.mean.iter().zip(&self.factor).zip(self.bias);
+        constants.map(|((mean, factor), bias)| normal(0.0, *mean, *factor, *bias)).collect()
+    }
+
+    /// x * factor: [`forward`](Self::forward) less its [`shift`](Self::shift), without the activation.
+    pub fn without_shift(&self, x: &[f32]) -> Vec<f32> {
+        let zeros = vec![0.0; self.bias.len()];
+        let statistics = Statistics { mean: &zeros, ..self.statistics };
+        let factor = self.factor.clone();
+        Affine { statistics, factor, bias: &zeros, activation: Activation::Identity }.forward(x)
+    }
+
     /// The gradients of the weight and of the bias.
     pub fn parameter_gradients(&self, x: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
         match self.activation {
@@ -361,6 +375,15 @@ impl Frozen {
 
     pub fn channels(&self) -> usize {
         self.mean.len()
+    }
+
+    /// It less what becomes of zero in each channel, and that. Without the activation.
+    pub fn apart(self) -> (Self, Vec<f32>) {
+        let zeros = vec![0.0; self.channels()];
+        let constants = self.mean.iter().zip(&self.factor).zip(&self.bias);
+        let shift = constants.map(|((mean, factor), bias)| normal(0.0, *mean, *factor, *bias)).collect();
+        let activation = Activation::Identity;
+        (Self { mean: zeros.clone(), factor: self.factor, bias: zeros, activation }, shift)
     }
 
     /// Normalises rows of these channels in place.

@@ -8,7 +8,8 @@ mod track;
 use super::activation::{self, Activation};
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
-use super::storage::{Array, is_fused, read, tensor};
+use super::shifted::Shifted;
+use super::storage::{Array, is_fused, is_host, read, tensor};
 use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -18,9 +19,9 @@ pub use track::track_statistics;
 
 /// What [`batch_norm_train`] gives; from the statistics a layer updates its running ones.
 #[derive(Clone, Debug)]
-pub struct BatchNormOutput {
+pub struct BatchNormOutput<X = Tensor> {
     /// (.., C), as the input.
-    pub output: Tensor,
+    pub output: X,
     /// The batch's mean (C); no gradient goes through it.
     pub mean: Tensor,
     /// The batch's biased variance (C), the sum of squares over the count; no gradient goes through it.
@@ -37,28 +38,63 @@ pub fn batch_norm_train(
     eps: f64,
     activation: Activation,
 ) -> Result<BatchNormOutput> {
-    let channels = check(x, &[weight, bias], activation)?;
-    if x.elem_count() < 2 * channels {
-        bail!("batch_norm: training needs more than one value a channel, found an input {:?}", x.dims())
-    }
+    check_training(x, weight, bias, activation)?;
     if !is_fused(&[x, weight, bias]) {
         return naive_train(x, weight, bias, eps, activation);
     }
-    let x = x.contiguous()?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
+        let x = x.contiguous()?;
         let [mean, variance, coefficients] = lend(&x, |gpu, x| cuda::moments(gpu, x, eps))?;
-        let op = BatchNorm { statistics: Statistics::Cuda(coefficients), trains: true, activation };
+        let statistics = Statistics::Cuda(coefficients);
+        let op = BatchNorm { statistics, trains: true, activation, is_apart: false };
         let output = tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
         return Ok(BatchNormOutput { output, mean: mean.into_tensor(), variance: variance.into_tensor() });
     }
-    let (mean, variance) = read(&x, |values| cpu::moments(values, channels))?;
-    let statistics = Statistics::Host { mean: mean.clone(), scale: inverse_deviation(&variance, eps) };
-    let op = BatchNorm { statistics, trains: true, activation };
+    let BatchNormOutput { output, mean, variance } = train_on_host(x, weight, bias, eps, activation, false)?;
+    Ok(BatchNormOutput { output: output.values, mean, variance })
+}
+
+/// [`batch_norm_train`] without an activation, on the CPU with its shift apart.
+pub fn batch_norm_train_shifted(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+) -> Result<BatchNormOutput<Shifted>> {
+    if !is_host(&[x, weight, bias]) {
+        let found = batch_norm_train(x, weight, bias, eps, Activation::Identity)?;
+        return Ok(BatchNormOutput { output: found.output.into(), mean: found.mean, variance: found.variance });
+    }
+    check_training(x, weight, bias, Activation::Identity)?;
+    train_on_host(x, weight, bias, eps, Activation::Identity, true)
+}
+
+fn train_on_host(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    activation: Activation,
+    is_apart: bool,
+) -> Result<BatchNormOutput<Shifted>> {
+    let x = x.contiguous()?;
+    let dims = weight.dims();
+    let (mean, variance) = read(&x, |values| cpu::moments(values, weight.elem_count()))?;
+    let scale = inverse_deviation(&variance, eps);
+    let shift = is_apart.then(|| {
+        let statistics = cpu::Statistics { mean: &mean, scale: &scale };
+        let shift =
+            read(weight, |weight| read(bias, |bias| cpu::Affine::new(statistics, weight, bias, activation).shift()));
+        tensor(shift??, dims)
+    });
+    let op =
+        BatchNorm { statistics: Statistics::Host { mean: mean.clone(), scale }, trains: true, activation, is_apart };
+    let values = tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
     Ok(BatchNormOutput {
-        output: tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?,
-        mean: tensor(mean, &[channels])?,
-        variance: tensor(variance, &[channels])?,
+        output: Shifted { values, shift: shift.transpose()? },
+        mean: tensor(mean, dims)?,
+        variance: tensor(variance, dims)?,
     })
 }
 
@@ -78,7 +114,7 @@ pub fn batch_norm_eval(
         return naive_eval(x, running_mean, running_variance, weight, bias, eps, activation);
     }
     let statistics = running_statistics(running_mean, running_variance, eps)?;
-    let op = BatchNorm { statistics, trains: false, activation };
+    let op = BatchNorm { statistics, trains: false, activation, is_apart: false };
     tape::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
 }
 
@@ -158,6 +194,14 @@ fn normalise(
     activation::naive(&normal.broadcast_mul(weight)?.broadcast_add(bias)?, activation)
 }
 
+fn check_training(x: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<()> {
+    let channels = check(x, &[weight, bias], activation)?;
+    if x.elem_count() < 2 * channels {
+        bail!("batch_norm: training needs more than one value a channel, found an input {:?}", x.dims())
+    }
+    Ok(())
+}
+
 fn check(x: &Tensor, of_channels: &[&Tensor], activation: Activation) -> Result<usize> {
     activation.check()?;
     match x.dims().last() {
@@ -221,6 +265,8 @@ struct BatchNorm {
     /// Whether the statistics are this batch's, so that the gradient goes through them.
     trains: bool,
     activation: Activation,
+    /// Whether the output is that less what becomes of zero. Without an activation.
+    is_apart: bool,
 }
 
 impl tape::Taped for BatchNorm {
@@ -249,7 +295,8 @@ impl CustomOp3 for BatchNorm {
     ) -> Result<(CpuStorage, Shape)> {
         let (x, weight, bias) = (Array::new(x, lx)?, Array::new(weight, lw)?, Array::new(bias, lb)?);
         let statistics = self.statistics.on_host()?;
-        let output = cpu::Affine::new(statistics, weight.values, bias.values, self.activation).forward(x.values);
+        let affine = cpu::Affine::new(statistics, weight.values, bias.values, self.activation);
+        let output = if self.is_apart { affine.without_shift(x.values) } else { affine.forward(x.values) };
         Ok((CpuStorage::F32(output), lx.shape().clone()))
     }
 

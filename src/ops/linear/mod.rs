@@ -10,7 +10,8 @@ use super::batch_norm::RunningNorm;
 use super::epilogue::Epilogue;
 use super::layout::channels_last;
 use super::precision::Precision;
-use super::storage::{Array, is_fused};
+use super::shifted::Shifted;
+use super::storage::{Array, is_fused, is_host, read, tensor};
 use super::tape::Update;
 #[cfg(feature = "cuda")]
 use super::{
@@ -32,6 +33,22 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Ac
     }
 }
 
+/// [`linear`] of an input whose shift is apart.
+pub fn linear_of_shifted(
+    x: &Shifted,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+) -> Result<Tensor> {
+    let Some(shift) = &x.shift else { return linear(&x.values, weight, bias, activation) };
+    if !is_host(&[&x.values, shift, weight, bias.unwrap_or(weight)]) {
+        return linear(&x.sum()?, weight, bias, activation);
+    }
+    let product = Linear::of_shifted(x, 1)?;
+    affine::check(&product, &x.values, weight, bias, activation)?;
+    affine::apply(product, &x.values, weight, bias, activation)
+}
+
 /// [`linear`], then a batch norm with running statistics: in one pass where nothing asks for a gradient.
 pub fn linear_normalised(
     x: &Tensor,
@@ -43,10 +60,27 @@ pub fn linear_normalised(
     affine::apply_normalised(Linear::PLAIN, (x, weight, bias), activation, norm, || linear(x, weight, bias, activation))
 }
 
+/// [`linear_normalised`] with the norm's shift apart where that is in one pass and has no activation.
+pub fn linear_normalised_shifted(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+    norm: &RunningNorm,
+) -> Result<Shifted> {
+    if norm.activation != Activation::Identity || !affine::takes_norm((x, weight, bias), norm) {
+        return linear_normalised(x, weight, bias, activation, norm).map(Shifted::from);
+    }
+    let (norm, shift) = affine::frozen(&Linear::PLAIN, (x, weight), norm)?.apart();
+    let shift = tensor(shift, &[norm.channels()])?;
+    let values = affine::apply_with_frozen(Linear::PLAIN, (x, weight, bias), activation, norm)?;
+    Ok(Shifted { values, shift: Some(shift) })
+}
+
 /// [`linear_normalised`] where the outputs are images (C, H, W) of these `dims`: (N, H, W, C). Where nothing asks for a
 /// gradient they are written that way at once.
 pub fn linear_normalised_images(
-    x: &Tensor,
+    x: &Shifted,
     weight: &Tensor,
     bias: Option<&Tensor>,
     activation: Activation,
@@ -54,8 +88,8 @@ pub fn linear_normalised_images(
     dims: [usize; 3],
 ) -> Result<Tensor> {
     let [channels, height, width] = dims;
-    if !affine::takes_norm((x, weight, bias), norm) {
-        let y = linear_normalised(x, weight, bias, activation, norm)?;
+    if !affine::takes_norm((&x.values, weight, bias), norm) {
+        let y = norm.apply(&linear_of_shifted(x, weight, bias, activation)?)?;
         return channels_last(&y.reshape((y.dim(0)?, channels, height, width))?);
     }
     // What there is for each output, in the order of the result.
@@ -63,8 +97,8 @@ pub fn linear_normalised_images(
     let [mean, variance, norm_weight, norm_bias] = norm.tensors().map(turned);
     let norm = RunningNorm { mean: &mean?, variance: &variance?, weight: &norm_weight?, bias: &norm_bias?, ..*norm };
     let bias = bias.map(turned).transpose()?;
-    let product = Linear { places: height * width };
-    let y = affine::apply_with_norm(product, (x, weight, bias.as_ref()), activation, &norm)?;
+    let product = Linear::of_shifted(x, height * width)?;
+    let y = affine::apply_with_norm(product, (&x.values, weight, bias.as_ref()), activation, &norm)?;
     y.reshape((y.dim(0)?, height, width, channels))
 }
 
@@ -81,10 +115,23 @@ pub fn naive(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Act
 struct Linear {
     /// The outputs of the weight are channels by places; they are written places by channels.
     places: usize,
+    /// Added to each row of the input. Only on the CPU.
+    shift: Option<Vec<f32>>,
 }
 
 impl Linear {
-    const PLAIN: Self = Self { places: 1 };
+    const PLAIN: Self = Self { places: 1, shift: None };
+
+    fn of_shifted(x: &Shifted, places: usize) -> Result<Self> {
+        let shift = x.shift.as_ref().map(|shift| read(shift, <[f32]>::to_vec)).transpose()?;
+        let inputs = x.values.dims().last().copied();
+        if let Some(shift) = &shift
+            && inputs != Some(shift.len())
+        {
+            bail!("linear: expected a shift for each of {inputs:?} inputs, found {}", shift.len())
+        }
+        Ok(Self { places, shift })
+    }
 }
 
 impl Product for Linear {
@@ -100,7 +147,7 @@ impl Product for Linear {
     }
 
     fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
-        Ok(cpu::forward(x, weight, self.places, precision, epilogue))
+        Ok(cpu::forward((x, self.shift.as_deref()), weight, self.places, precision, epilogue))
     }
 
     fn input_gradient(&self, _: &[usize], weight: Array, gradient: Array, precision: Precision) -> Result<Vec<f32>> {
@@ -108,13 +155,13 @@ impl Product for Linear {
     }
 
     fn weight_gradient(&self, x: Array, _: &[usize], gradient: Array, precision: Precision) -> Result<Vec<f32>> {
-        Ok(cpu::weight_gradient(x, gradient, precision))
+        Ok(cpu::weight_gradient((x, self.shift.as_deref()), gradient, precision))
     }
 
     const UPDATES: bool = true;
 
     fn update_weight(&self, x: Array, gradient: Array, precision: Precision, update: &dyn Update) -> Result<()> {
-        cpu::update_weight(x, gradient, precision, update)
+        cpu::update_weight((x, self.shift.as_deref()), gradient, precision, update)
     }
 
     #[cfg(feature = "cuda")]

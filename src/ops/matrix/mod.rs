@@ -60,6 +60,12 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Its rows, of a matrix whose rows are contiguous.
+    pub fn lines(self) -> impl Iterator<Item = &'a [f32]> {
+        assert_eq!(self.column_stride, 1);
+        (0..self.rows).map(move |row| &self.values[row * self.row_stride..][..self.columns])
+    }
+
     /// These rows and columns of it.
     fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         let start = rows.start * self.row_stride + columns.start * self.column_stride;

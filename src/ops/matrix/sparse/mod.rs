@@ -128,10 +128,9 @@ fn multiply_columns(left: SparseRows, right: Matrix, product: &mut [f32], stride
 /// The sums over some terms.
 fn multiply_depth(left: SparseRows, right: Matrix, depth: Range<usize>, product: &mut [f32], stride: usize) {
     let across = left.columns.div_ceil(TERMS);
-    for start in depth.clone().step_by(TERMS) {
-        let terms = start..depth.end.min(start + TERMS);
-        with_block(right.part(terms, 0..right.columns), |block| {
-            let lists = left.lists.iter().skip(start / TERMS).step_by(across);
+    with_rows(right.part(depth.clone(), 0..right.columns), |rows| {
+        for (index, block) in rows.chunks(TERMS * COLUMNS).enumerate() {
+            let lists = left.lists.iter().skip(depth.start / TERMS + index).step_by(across);
             for (list, product) in lists.zip(product.chunks_mut(ROWS * stride)) {
                 with_vectors(ListProduct {
                     list,
@@ -139,35 +138,38 @@ fn multiply_depth(left: SparseRows, right: Matrix, depth: Range<usize>, product:
                     product,
                     stride,
                     columns: right.columns,
-                    continues: start > depth.start,
+                    continues: index > 0,
                 });
             }
-        });
-    }
-}
-
-/// Lends a block of the right factor in rows of [`COLUMNS`]: as it lies, or copied so and filled up with zeros.
-fn with_block(matrix: Matrix, work: impl FnOnce(&[f32])) {
-    if (matrix.columns, matrix.row_stride, matrix.column_stride) == (COLUMNS, COLUMNS, 1) {
-        return work(matrix.values);
-    }
-    scratch(matrix.rows * COLUMNS, |block| {
-        copy_block(matrix, block);
-        work(block);
+        }
     });
 }
 
-fn copy_block(matrix: Matrix, block: &mut [f32]) {
+/// Lends the blocks of the right factor, one below the other, in rows of [`COLUMNS`]: as it lies, or copied so and filled up with zeros.
+///
+/// All of them are copied together, into 128 KiB at most, which a core's second-level cache holds: from a factor that
+/// is turned, long runs of each row are read, where the processor sees what comes next.
+fn with_rows(matrix: Matrix, work: impl FnOnce(&[f32])) {
+    if (matrix.columns, matrix.row_stride, matrix.column_stride) == (COLUMNS, COLUMNS, 1) {
+        return work(&matrix.values[..matrix.rows * COLUMNS]);
+    }
+    scratch(matrix.rows * COLUMNS, |rows| {
+        copy_rows(matrix, rows);
+        work(rows);
+    });
+}
+
+fn copy_rows(matrix: Matrix, copy: &mut [f32]) {
     let Matrix { values, rows, columns, row_stride, column_stride } = matrix;
     if columns < COLUMNS {
-        block.fill(0.0);
+        copy.fill(0.0);
     }
     if column_stride == 1 {
-        for (line, values) in block.chunks_exact_mut(COLUMNS).zip(values.chunks(row_stride)) {
+        for (line, values) in copy.chunks_exact_mut(COLUMNS).zip(values.chunks(row_stride)) {
             line[..columns].copy_from_slice(&values[..columns]);
         }
     } else {
-        transpose_strided((values, column_stride), columns, rows, (block, COLUMNS));
+        transpose_strided((values, column_stride), columns, rows, (copy, COLUMNS));
     }
 }
 
