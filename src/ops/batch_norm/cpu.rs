@@ -188,6 +188,12 @@ fn normal(x: f32, mean: f32, factor: f32, bias: f32) -> f32 {
     (x - mean) * factor + bias
 }
 
+/// [`normal`] of zero, for each channel.
+fn of_zero(mean: &[f32], factor: &[f32], bias: &[f32]) -> Vec<f32> {
+    let constants = mean.iter().zip(factor).zip(bias);
+    constants.map(|((mean, factor), bias)| normal(0.0, *mean, *factor, *bias)).collect()
+}
+
 #[inline(always)]
 fn relu(g: f32, x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { g } // NaN in x lets the gradient pass, as PyTorch's
@@ -223,8 +229,7 @@ impl<'a> Affine<'a> {
 
     /// What becomes of zero in each channel, without the activation.
     pub fn shift(&self) -> Vec<f32> {
-        let constants = self.statistics.mean.iter().zip(&self.factor).zip(self.bias);
-        constants.map(|((mean, factor), bias)| normal(0.0, *mean, *factor, *bias)).collect()
+        of_zero(self.statistics.mean, &self.factor, self.bias)
     }
 
     /// x * factor: [`forward`](Self::forward) less its [`shift`](Self::shift), without the activation.
@@ -380,8 +385,7 @@ impl Frozen {
     /// It less what becomes of zero in each channel, and that. Without the activation.
     pub fn apart(self) -> (Self, Vec<f32>) {
         let zeros = vec![0.0; self.channels()];
-        let constants = self.mean.iter().zip(&self.factor).zip(&self.bias);
-        let shift = constants.map(|((mean, factor), bias)| normal(0.0, *mean, *factor, *bias)).collect();
+        let shift = of_zero(&self.mean, &self.factor, &self.bias);
         let activation = Activation::Identity;
         (Self { mean: zeros.clone(), factor: self.factor, bias: zeros, activation }, shift)
     }
