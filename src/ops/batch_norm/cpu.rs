@@ -23,22 +23,22 @@ const ROWS: usize = 32;
 const BLOCKS: usize = 16;
 
 /// How many rows of `channels` are taken as one: short rows would cost a loop each. They come out even.
-fn folded(len: usize, channels: usize) -> usize {
+pub fn folded(len: usize, channels: usize) -> usize {
     let rows = len / channels;
     let most = rows_in_a_pattern(channels);
     (1..=most).rev().find(|count| rows.is_multiple_of(*count)).unwrap_or(1)
 }
 
 /// Some rows and columns of a matrix with rows of `columns`.
-struct Part {
-    rows: Range<usize>,
-    of_columns: Range<usize>,
+pub struct Part {
+    pub rows: Range<usize>,
+    pub of_columns: Range<usize>,
     columns: usize,
 }
 
 impl Part {
     /// The parts of `len` values that one task each goes through.
-    fn all(len: usize, columns: usize) -> Vec<Part> {
+    pub fn all(len: usize, columns: usize) -> Vec<Part> {
         let (rows, most) = (len / columns, ROWS * BLOCKS);
         let across = (0..columns.div_ceil(COLUMNS)).map(|index| tile(index, COLUMNS, columns));
         across
@@ -49,19 +49,19 @@ impl Part {
             .collect()
     }
 
-    fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.of_columns.len()
     }
 
     /// The rows of each block.
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+    pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
         let Range { start, end } = self.rows;
         (start..end).step_by(ROWS).map(move |row| row..(row + ROWS).min(end))
     }
 
     /// Its columns of a row.
     #[inline(always)]
-    fn row<'a>(&self, values: &'a [f32], row: usize) -> &'a [f32] {
+    pub fn row<'a>(&self, values: &'a [f32], row: usize) -> &'a [f32] {
         &values[row * self.columns + self.of_columns.start..row * self.columns + self.of_columns.end]
     }
 
@@ -71,100 +71,6 @@ impl Part {
             channels[column % channels.len()] += sum;
         }
     }
-}
-
-/// Of each of some columns, over as many rows: the mean and the squared distances from it.
-struct Moments {
-    mean: Vec<f64>,
-    squares: Vec<f64>,
-    count: f64,
-}
-
-impl Moments {
-    /// Of no rows.
-    fn none(columns: usize) -> Self {
-        Self { mean: vec![0.0; columns], squares: vec![0.0; columns], count: 0.0 }
-    }
-
-    /// Makes them those of both sets of rows (Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
-    /// computing sample variances", 1979). The other set's columns are those from `first` on, in turn.
-    /// The count stays as it is, for columns that are joined later.
-    #[inline(always)]
-    fn join(&mut self, first: usize, count: f64, others: impl Iterator<Item = (f64, f64)>) {
-        let whole = self.count + count;
-        let (share, weight) = (count / whole, self.count * count / whole);
-        let columns = self.mean[first..].iter_mut().zip(&mut self.squares[first..]);
-        for ((mean, squares), (other_mean, other_squares)) in columns.zip(others) {
-            let distance = other_mean - *mean;
-            *mean += distance * share;
-            *squares += other_squares + distance * distance * weight;
-        }
-    }
-}
-
-/// The mean and the biased variance of each channel of `x`, rows of `channels`.
-///
-/// Each block takes its mean and then its squared distances from that mean, while it is in the cache; blocks are
-/// joined in f64. So nothing cancels where the mean is large and the variance small.
-pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
-    let columns = channels * folded(x.len(), channels);
-    let parts = Part::all(x.len(), columns);
-    let found = parallel::map(parts.len(), |index| moments_of_part(x, &parts[index]));
-    // Every column is in parts of the same rows, so the counts of those before it are its own.
-    let mut whole = Moments::none(columns);
-    for (part, found) in parts.iter().zip(&found) {
-        whole.count = part.rows.start as f64;
-        let others = found.mean.iter().copied().zip(found.squares.iter().copied());
-        whole.join(part.of_columns.start, found.count, others);
-    }
-    let mut folded = Moments::none(channels);
-    let rows = (x.len() / columns) as f64;
-    for start in (0..columns).step_by(channels) {
-        let others = whole.mean[start..].iter().copied().zip(whole.squares[start..].iter().copied());
-        folded.join(0, rows, others);
-        folded.count += rows;
-    }
-    let count = folded.count;
-    folded.mean.iter().zip(&folded.squares).map(|(mean, squares)| (*mean as f32, (squares / count) as f32)).unzip()
-}
-
-/// Block by block, both relative to the block's first row: a large mean would cost a distance its last digits.
-fn moments_of_part(x: &[f32], part: &Part) -> Moments {
-    let mut moments = Moments::none(part.width());
-    let (mut offset, mut squares) = (vec![0f32; part.width()], vec![0f32; part.width()]);
-    vectorised(
-        #[inline(always)]
-        || {
-            for rows in part.blocks() {
-                let (first, count) = (part.row(x, rows.start), rows.len() as f32);
-                offset.fill(0.0);
-                squares.fill(0.0);
-                for row in rows.clone() {
-                    let columns = offset.iter_mut().zip(part.row(x, row)).zip(first);
-                    columns.for_each(|((sum, x), first)| *sum += x - first);
-                }
-                offset.iter_mut().for_each(|offset| *offset /= count);
-                for row in rows {
-                    let columns = squares.iter_mut().zip(part.row(x, row)).zip(first).zip(&offset);
-                    columns.for_each(|(((sum, x), first), offset)| {
-                        let distance = (x - first) - offset;
-                        *sum += distance * distance;
-                    });
-                }
-                let means = first.iter().zip(&offset).map(
-                    #[inline(always)]
-                    |(first, offset)| f64::from(*first) + f64::from(*offset),
-                );
-                let squares = squares.iter().map(
-                    #[inline(always)]
-                    |squares| f64::from(*squares),
-                );
-                moments.join(0, f64::from(count), means.zip(squares));
-                moments.count += f64::from(count);
-            }
-        },
-    );
-    moments
 }
 
 /// (x - mean) * scale * weight + bias, then the activation, and the backward pass of that.
@@ -184,12 +90,12 @@ trait Through: Fn(f32, f32) -> f32 + Copy + Sync {}
 impl<F: Fn(f32, f32) -> f32 + Copy + Sync> Through for F {}
 
 #[inline(always)]
-fn normal(x: f32, mean: f32, factor: f32, bias: f32) -> f32 {
+pub fn normal(x: f32, mean: f32, factor: f32, bias: f32) -> f32 {
     (x - mean) * factor + bias
 }
 
 /// [`normal`] of zero, for each channel.
-fn of_zero(mean: &[f32], factor: &[f32], bias: &[f32]) -> Vec<f32> {
+pub fn of_zero(mean: &[f32], factor: &[f32], bias: &[f32]) -> Vec<f32> {
     let constants = mean.iter().zip(factor).zip(bias);
     constants.map(|((mean, factor), bias)| normal(0.0, *mean, *factor, *bias)).collect()
 }
@@ -360,53 +266,6 @@ impl<'a> Affine<'a> {
             factor: self.factor.repeat(times),
             bias: self.bias.repeat(times),
         }
-    }
-}
-
-/// A batch norm whose statistics stand still, applied to what is in the cache: the same numbers as [`Affine::forward`].
-pub struct Frozen {
-    mean: Vec<f32>,
-    /// The inverse of the standard deviation, times the weight.
-    factor: Vec<f32>,
-    bias: Vec<f32>,
-    activation: Activation,
-}
-
-impl Frozen {
-    pub fn new(mean: Vec<f32>, scale: &[f32], weight: &[f32], bias: Vec<f32>, activation: Activation) -> Self {
-        let factor = scale.iter().zip(weight).map(|(scale, weight)| scale * weight).collect();
-        Self { mean, factor, bias, activation }
-    }
-
-    pub fn channels(&self) -> usize {
-        self.mean.len()
-    }
-
-    /// It less what becomes of zero in each channel, and that. Without the activation.
-    pub fn apart(self) -> (Self, Vec<f32>) {
-        let zeros = vec![0.0; self.channels()];
-        let shift = of_zero(&self.mean, &self.factor, &self.bias);
-        let activation = Activation::Identity;
-        (Self { mean: zeros.clone(), factor: self.factor, bias: zeros, activation }, shift)
-    }
-
-    /// Normalises rows of these channels in place.
-    pub fn apply(&self, rows: &mut [f32], channels: Range<usize>) {
-        let times = rows_in_a_pattern(channels.len());
-        let repeated = |values: &[f32]| values[channels.clone()].repeat(times);
-        let [mean, factor, bias] = [&self.mean, &self.factor, &self.bias].map(|values| repeated(values));
-        vectorised(
-            #[inline(always)]
-            || {
-                for row in rows.chunks_mut(mean.len()) {
-                    let constants = mean.iter().zip(&factor).zip(&bias);
-                    for (x, ((mean, factor), bias)) in row.iter_mut().zip(constants) {
-                        *x = normal(*x, *mean, *factor, *bias);
-                    }
-                }
-            },
-        );
-        activate_in_place(rows, self.activation);
     }
 }
 

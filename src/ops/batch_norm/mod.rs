@@ -3,6 +3,8 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod frozen;
+mod moments;
 mod track;
 
 use super::activation::{self, Activation};
@@ -14,7 +16,7 @@ use super::tape;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
-pub use cpu::Frozen;
+pub use frozen::Frozen;
 pub use track::track_statistics;
 
 /// What [`batch_norm_train`] gives; from the statistics a layer updates its running ones.
@@ -80,7 +82,7 @@ fn train_on_host(
 ) -> Result<BatchNormOutput<Shifted>> {
     let x = x.contiguous()?;
     let dims = weight.dims();
-    let (mean, variance) = read(&x, |values| cpu::moments(values, weight.elem_count()))?;
+    let (mean, variance) = read(&x, |values| moments::moments(values, weight.elem_count()))?;
     let scale = inverse_deviation(&variance, eps);
     let shift = is_apart.then(|| {
         let statistics = cpu::Statistics { mean: &mean, scale: &scale };
