@@ -124,11 +124,11 @@ impl Linear {
 
     fn of_shifted(x: &Shifted, places: usize) -> Result<Self> {
         let shift = x.shift.as_ref().map(|shift| read(shift, <[f32]>::to_vec)).transpose()?;
-        let inputs = x.values.dims().last().copied();
+        let inputs = x.values.dims().last().copied().unwrap_or_default();
         if let Some(shift) = &shift
-            && inputs != Some(shift.len())
+            && shift.len() != inputs
         {
-            bail!("linear: expected a shift for each of {inputs:?} inputs, found {}", shift.len())
+            bail!("linear: expected a shift for each of {inputs} inputs, found {}", shift.len())
         }
         Ok(Self { places, shift })
     }
