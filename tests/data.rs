@@ -87,7 +87,7 @@ fn idx_files_are_read_as_candle_reads_them() {
 #[test]
 fn colour_sets_go_to_candle_and_back() {
     let images = Images { height: 2, width: 3, channels: 3, pixels: pixels(4 * 18), labels: vec![0, 1, 1, 0] };
-    let set = Dataset { name: "x".into(), classes: vec!["a".into(), "b".into()], train: images.clone(), test: images };
+    let set = Dataset::new("x", vec!["a".into(), "b".into()], images.clone(), images);
     let vision = set.clone().into_vision().unwrap();
     assert_eq!(vision.train_images.dims(), [4, 3, 2, 3]);
     let red_of_second_row: f32 =

@@ -5,7 +5,8 @@ use gan::data::digits::{self, Part};
 use sha2::{Digest, Sha256};
 
 fn checksum(images: &Images) -> String {
-    let digest = Sha256::new().chain_update(&images.pixels).chain_update(&images.labels).finalize();
+    let labels: Vec<u8> = images.labels.iter().map(|&label| u8::try_from(label).unwrap()).collect();
+    let digest = Sha256::new().chain_update(&images.pixels).chain_update(&labels).finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -82,7 +83,7 @@ fn class_means_tell_the_digits_of_unknown_writers_apart_but_not_all() {
     let (train, test) = (digits::train(), digits::test());
     let mut means = vec![[0f32; 784]; 10];
     for (image, &label) in train.pixels.chunks(784).zip(&train.labels) {
-        for (mean, &pixel) in means[usize::from(label)].iter_mut().zip(image) {
+        for (mean, &pixel) in means[label as usize].iter_mut().zip(image) {
             *mean += f32::from(pixel) / 6000.0;
         }
     }
@@ -91,7 +92,7 @@ fn class_means_tell_the_digits_of_unknown_writers_apart_but_not_all() {
     };
     let right = test.pixels.chunks(784).zip(&test.labels).filter(|(image, label)| {
         let nearest = (0..10).min_by(|&a, &b| distance(image, &means[a]).total_cmp(&distance(image, &means[b])));
-        nearest == Some(usize::from(**label))
+        nearest == Some(**label as usize)
     });
     let accuracy = right.count() as f64 / 10_000.0;
     assert!((0.72..0.87).contains(&accuracy), "accuracy {accuracy}");

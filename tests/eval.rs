@@ -15,11 +15,11 @@ fn draws(count: usize, seed: usize) -> Vec<f32> {
 
 /// Features of five classes around their centres:
 /// y = np.arange(n) * 7 % 11 % 5; draws(n * d, seed).reshape(n, d) + np.float32(.5) * draws(5 * d, 77).reshape(5, d)[y]
-fn features(count: usize, width: usize, seed: usize) -> (Tensor, Vec<u8>) {
-    let labels: Vec<u8> = (0..count).map(|i| (i * 7 % 11 % 5) as u8).collect();
+fn features(count: usize, width: usize, seed: usize) -> (Tensor, Vec<u32>) {
+    let labels: Vec<u32> = (0..count).map(|i| (i * 7 % 11 % 5) as u32).collect();
     let (mut values, centres) = (draws(count * width, seed), draws(5 * width, 77));
     for (row, &label) in values.chunks_mut(width).zip(&labels) {
-        row.iter_mut().zip(&centres[usize::from(label) * width..]).for_each(|(value, centre)| *value += 0.5 * centre);
+        row.iter_mut().zip(&centres[label as usize * width..]).for_each(|(value, centre)| *value += 0.5 * centre);
     }
     (matrix(values, count), labels)
 }
@@ -28,7 +28,7 @@ fn features(count: usize, width: usize, seed: usize) -> (Tensor, Vec<u8>) {
 fn top_k_counts_as_torch_does_and_ties_by_index() {
     // for k in (1, 3, 5): sum(y[i] in s[i].topk(k).indices for i in range(30)) / 30, y = torch.arange(30) % 10
     let scores = matrix(draws(300, 5), 30);
-    let labels: Vec<u8> = (0..30).map(|i| i % 10).collect();
+    let labels: Vec<u32> = (0..30).map(|i| i % 10).collect();
     assert_eq!([1, 3, 5, 10].map(|k| top_k(&scores, &labels, k).unwrap()), [0.1, 7.0 / 30.0, 0.4, 1.0]);
     assert_eq!(top_k(&scores, &labels, 0).unwrap(), 0.0);
     let tied = matrix(vec![1.0; 12], 4); // of equal scores only the lowest class is the highest
@@ -64,7 +64,7 @@ fn a_confusion_matrix_has_a_row_for_each_true_class() {
 }
 
 /// The vote written down as it is defined, in f64 throughout.
-fn naive_knn(bank: &Tensor, labels: &[u8], queries: &Tensor, classes: usize, k: usize) -> Vec<u8> {
+fn naive_knn(bank: &Tensor, labels: &[u32], queries: &Tensor, classes: usize, k: usize) -> Vec<u32> {
     let rows = |tensor: &Tensor| tensor.to_vec2::<f32>().unwrap();
     let cosine = |a: &[f32], b: &[f32]| {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
@@ -76,8 +76,8 @@ fn naive_knn(bank: &Tensor, labels: &[u8], queries: &Tensor, classes: usize, k: 
             bank.iter().enumerate().map(|(index, row)| (cosine(query, row), index)).collect();
         nearest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let mut votes = vec![0.0; classes];
-        nearest.iter().take(k).for_each(|(cosine, index)| votes[usize::from(labels[*index])] += (cosine / 0.5).exp());
-        (0..classes).rev().max_by(|&a, &b| votes[a].total_cmp(&votes[b])).unwrap() as u8
+        nearest.iter().take(k).for_each(|(cosine, index)| votes[labels[*index] as usize] += (cosine / 0.5).exp());
+        (0..classes).rev().max_by(|&a, &b| votes[a].total_cmp(&votes[b])).unwrap() as u32
     };
     rows(queries).iter().map(predict).collect()
 }
@@ -134,7 +134,8 @@ fn knn_ties_go_to_the_first_of_the_bank() {
     // Equal images of two classes: of k = 2 votes the first two count, whatever comes later.
     let bank = matrix([[1.0, 0.0]; 5].concat(), 5);
     let query = matrix(vec![1.0, 0.0], 1);
-    let vote = |labels: [u8; 5], k| Knn::new(&bank, &labels, 3).unwrap().with_neighbours(k).predict(&query).unwrap()[0];
+    let vote =
+        |labels: [u32; 5], k| Knn::new(&bank, &labels, 3).unwrap().with_neighbours(k).predict(&query).unwrap()[0];
     assert_eq!(vote([2, 2, 0, 0, 0], 2), 2);
     assert_eq!(vote([2, 1, 0, 0, 0], 2), 1, "of equal votes the lowest class");
     assert_eq!(vote([2, 2, 0, 0, 0], 5), 0);

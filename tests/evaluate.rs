@@ -106,7 +106,7 @@ fn known_cases_get_what_they_deserve() {
     const COUNT: usize = 1000;
     let digits = |images: gan::data::Images| images.first(COUNT);
     let (train, test) = (digits(gan::data::digits::train()), digits(gan::data::digits::test()));
-    let dataset = Dataset { name: "digits".into(), classes: Vec::new(), train: train.clone(), test: test.clone() };
+    let dataset = Dataset::new("digits", Vec::new(), train.clone(), test.clone());
     let classifier = Classifier::find(None, &Device::Cpu).unwrap();
     let judge = Judge::prepare(classifier, &dataset, &Reference::Test, COUNT, &Device::Cpu).unwrap();
     let scores = |pixels: &[u8]| -> Scores {

@@ -134,7 +134,7 @@ fn a_confusion_matrix_bears_what_it_is_given() {
     assert!(confusion(&[], &[]).is_err() && confusion(&names(2), &[0; 3]).is_err());
 }
 
-fn map(points: &[[f64; 2]], labels: &[u8], classes: &[String]) -> anyhow::Result<Picture> {
+fn map(points: &[[f64; 2]], labels: &[u32], classes: &[String]) -> anyhow::Result<Picture> {
     EmbeddingMap { title: "features".into(), caption: "principal components".into(), points, labels, classes }.draw()
 }
 
@@ -191,7 +191,7 @@ fn a_map_bears_any_points() {
 fn a_map_does_not_depend_on_which_class_comes_last() {
     // Two classes on the same spots: neither covers the other everywhere.
     let points: Vec<[f64; 2]> = (0..400).map(|index| [(index % 200) as f64, 0.0]).collect();
-    let labels: Vec<u8> = (0..400).map(|index| (index / 200) as u8).collect();
+    let labels: Vec<u32> = (0..400).map(|index| index / 200).collect();
     let picture = map(&points, &labels, &names(2)).unwrap();
     let orange = (30..720)
         .filter(|&x| {

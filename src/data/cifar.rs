@@ -104,7 +104,7 @@ pub fn open(source: &Source) -> Result<Dataset> {
         train.labels.extend(batch.labels);
     }
     let test = parts.next().unwrap_or(Images::empty(SHAPE));
-    Ok(Dataset { name: String::new(), classes: CLASSES.map(str::to_string).to_vec(), train, test })
+    Ok(Dataset::new("", CLASSES.map(str::to_string).to_vec(), train, test))
 }
 
 /// Whether the batches in `archive` have these SHA-256 (hexadecimal, in the order of [`BATCHES`]). The error is a text
@@ -171,7 +171,7 @@ fn read_batch(name: &str, content: &mut dyn Read) -> Result<Images> {
             if usize::from(label) >= CLASSES.len() {
                 bail!(damaged(name, &format!("image {} has the label {label}, expected 0 to 9", images.len())));
             }
-            images.labels.push(label);
+            images.labels.push(label.into());
             images.pixels.extend((0..PLANE).flat_map(|at| [planes[at], planes[PLANE + at], planes[2 * PLANE + at]]));
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
-use super::{Dataset, ImageShape, Images, entries, picture, room};
+use super::{Dataset, ImageShape, Images, MAX_CLASSES, entries, picture, room};
 use crate::error::Failure;
 
 /// PNG and JPEG files with the class of each.
@@ -16,7 +16,7 @@ struct Listing {
     classes: Vec<String>,
     files: Vec<PathBuf>,
     /// Empty for a flat directory.
-    labels: Vec<u8>,
+    labels: Vec<u32>,
 }
 
 /// The set in `directory`, in `shape` (see [`picture::fit_into`]: the centre is cut out, then resized).
@@ -26,7 +26,7 @@ struct Listing {
 /// themselves (no labels). Files are taken in the order of their names; hidden ones and those that do not end in
 /// `.png`, `.jpg` or `.jpeg` are passed over.
 ///
-/// [`Failure::Input`] where there is no picture, a class has none, there are more than 256 classes, or a picture
+/// [`Failure::Input`] where there is no picture, a class has none, there are more than [`MAX_CLASSES`], or a picture
 /// cannot be decoded.
 pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     let (train, test) = (directory.join("train"), directory.join("test"));
@@ -41,7 +41,8 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
         Some(listing) => load(&listing, shape)?,
         None => Images::empty(shape),
     };
-    Ok(Dataset { name: String::new(), train: load(&train, shape)?, test, classes: train.classes })
+    let images = load(&train, shape)?;
+    Ok(Dataset::new("", train.classes, images, test))
 }
 
 fn is_picture(path: &Path) -> bool {
@@ -77,8 +78,8 @@ fn list(directory: &Path) -> Result<Listing> {
              parquet files, or PNG and JPEG files, flat or in one folder a class."
         ));
     }
-    if folders.len() > 256 {
-        bail!(fail(&format!("{} folders, one a class; at most 256 classes are taken", folders.len())));
+    if folders.len() > MAX_CLASSES as usize {
+        bail!(fail(&format!("{} folders, one a class; at most {MAX_CLASSES} classes are taken", folders.len())));
     }
     let mut listing = Listing { classes: Vec::new(), files: Vec::new(), labels: Vec::new() };
     for (label, folder) in folders.iter().enumerate() {
@@ -90,7 +91,7 @@ fn list(directory: &Path) -> Result<Listing> {
             )));
         }
         listing.classes.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
-        listing.labels.resize(listing.labels.len() + files.len(), label as u8);
+        listing.labels.resize(listing.labels.len() + files.len(), label as u32);
         listing.files.extend(files);
     }
     Ok(listing)
@@ -101,7 +102,7 @@ fn matched(test: Listing, classes: &[String], directory: &Path) -> Result<Listin
     let mut label_of = Vec::with_capacity(test.classes.len());
     for class in &test.classes {
         match classes.iter().position(|known| known == class) {
-            Some(label) => label_of.push(label as u8),
+            Some(label) => label_of.push(label as u32),
             None => bail!(Failure::Input(format!(
                 "{}: a class that the training part does not have; it has: {}",
                 directory.join(class).display(),
@@ -109,7 +110,7 @@ fn matched(test: Listing, classes: &[String], directory: &Path) -> Result<Listin
             ))),
         }
     }
-    let labels = test.labels.iter().map(|label| label_of[usize::from(*label)]).collect();
+    let labels = test.labels.iter().map(|label| label_of[*label as usize]).collect();
     Ok(Listing { labels, ..test })
 }
 

@@ -241,7 +241,7 @@ pub fn part(images_path: &Path, labels_path: &Path) -> Result<Images> {
             images_path.display()
         )));
     }
-    Ok(Images { labels, ..images })
+    Ok(Images { labels: labels.into_iter().map(u32::from).collect(), ..images })
 }
 
 /// The set in `directory`: the four files of MNIST, of any size. Without test files the test part is empty; without
@@ -269,5 +269,5 @@ pub fn open(directory: &Path) -> Result<Dataset> {
     };
     let highest = train.labels.iter().chain(&test.labels).copied().max().unwrap_or(0);
     let classes = (0..=highest).map(|class| class.to_string()).collect();
-    Ok(Dataset { name: String::new(), classes, train, test })
+    Ok(Dataset::new("", classes, train, test))
 }

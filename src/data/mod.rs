@@ -28,6 +28,9 @@ use crate::error::Failure;
 /// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused.
 pub const MAX_PIXELS: u64 = 4 << 30;
 
+/// The most classes that a set may have. A file that claims more is refused.
+pub const MAX_CLASSES: u32 = 1 << 16;
+
 /// What a model takes: images of other sizes are resized, of other channel counts converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageShape {
@@ -56,7 +59,7 @@ pub struct Images {
     /// (N, height, width, channels)
     pub pixels: Vec<u8>,
     /// One class index an image; empty where the source has no labels.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u32>,
 }
 
 impl Images {
@@ -130,14 +133,34 @@ pub struct Dataset {
     /// Class names in the order of the label values; empty where the source has no labels.
     pub classes: Vec<String>,
     pub train: Images,
+    /// The part that the set itself keeps apart for choices made during training; empty where it has none, and one is
+    /// split off the training images.
+    pub validation: Images,
     /// Empty where the source has no test part.
     pub test: Images,
+    /// Whether the first N images are what the literature takes for N images: so of the named and the built-in sets, whose
+    /// order is known to be fair. Of every other set a part is a fixed choice that holds every class in proportion.
+    pub is_canonical: bool,
+    /// What the user should know of how the set was read, a line each: files that were passed over, for instance.
+    pub notes: Vec<String>,
 }
 
 impl Dataset {
-    /// Both parts in `shape`; see [`Images::fit`].
+    /// A set without a validation part of its own, in an order that nobody vouches for.
+    pub fn new(name: impl Into<String>, classes: Vec<String>, train: Images, test: Images) -> Self {
+        let validation = Images::empty(train.shape());
+        Self { name: name.into(), classes, train, validation, test, is_canonical: false, notes: Vec::new() }
+    }
+
+    /// As [`Dataset::new`], of a named or built-in set.
+    fn canonical(name: &str, classes: Vec<String>, train: Images, test: Images) -> Self {
+        Self { is_canonical: true, ..Self::new(name, classes, train, test) }
+    }
+
+    /// All parts in `shape`; see [`Images::fit`].
     pub fn fit(self, shape: ImageShape) -> Result<Self> {
-        Ok(Self { train: self.train.fit(shape)?, test: self.test.fit(shape)?, ..self })
+        let (train, validation, test) = (self.train.fit(shape)?, self.validation.fit(shape)?, self.test.fit(shape)?);
+        Ok(Self { train, validation, test, ..self })
     }
 }
 
@@ -156,12 +179,12 @@ pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: On
     if spec == "digits" {
         let (train, test) = rayon::join(digits::train, digits::test);
         let classes = (0..10).map(|digit| digit.to_string()).collect();
-        return Dataset { name: spec.to_string(), classes, train, test }.fit(shape);
+        return Dataset::canonical(spec, classes, train, test).fit(shape);
     }
     if spec == "shapes" {
         let (train, test) = rayon::join(shapes::train, shapes::test);
         let classes = shapes::CLASSES.map(str::to_string).to_vec();
-        return Dataset { name: spec.to_string(), classes, train, test }.fit(shape);
+        return Dataset::canonical(spec, classes, train, test).fit(shape);
     }
     if let Some(set) = catalogue::SETS.iter().find(|set| set.name == spec) {
         return named::open(set, data_dir, on_bytes)?.fit(shape);

@@ -70,7 +70,7 @@ pub fn open_from(
         Files::Cifar { bytes, sha256, batch } => open_cifar(&shop, *bytes, sha256, *batch)?,
     };
     let classes = set.classes.iter().map(|class| class.to_string()).collect();
-    Ok(Dataset { name: set.name.to_string(), classes, train, test })
+    Ok(Dataset::canonical(set.name, classes, train, test))
 }
 
 /// Where a set's files are had.
@@ -133,9 +133,11 @@ fn open_idx(shop: &Shop, files: &[NamedFile; 4]) -> Result<(Images, Images)> {
 
 /// `part` if its images and labels are those of `files[at]` and `files[at + 1]`.
 fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: Images, sources: &[PathBuf]) -> Result<Images> {
+    // As the file has them: a label that takes more than a byte is none of these sets', and the hash says so.
+    let bytes: Vec<u8> = part.labels.iter().map(|label| u8::try_from(*label).unwrap_or(u8::MAX)).collect();
     let (images, labels) = rayon::join(
         || idx::sha256(&[part.len(), part.height, part.width], &part.pixels),
-        || idx::sha256(&[part.labels.len()], &part.labels),
+        || idx::sha256(&[bytes.len()], &bytes),
     );
     for (at, found) in [(at, images), (at + 1, labels)] {
         let NamedFile { name, sha256, .. } = files[at];
@@ -165,9 +167,10 @@ fn open_cifar(shop: &Shop, bytes: u64, sha256: &[&str; 6], batch: usize) -> Resu
     };
     for (what, part, count) in [("train on", &dataset.train, 5 * batch), ("test on", &dataset.test, batch)] {
         let each = count / cifar::CLASSES.len();
-        let mut counts = [0; 256];
-        part.labels.iter().for_each(|label| counts[usize::from(*label)] += 1);
-        if let Some(class) = (0..256).find(|&class| counts[class] != if class < 10 { each } else { 0 }) {
+        let most = part.labels.iter().copied().max().unwrap_or(0) as usize;
+        let mut counts = vec![0; most.max(9) + 1];
+        part.labels.iter().for_each(|label| counts[*label as usize] += 1);
+        if let Some(class) = (0..counts.len()).find(|&class| counts[class] != if class < 10 { each } else { 0 }) {
             let folder = shop.folder.display();
             bail!(Failure::Input(format!(
                 "{folder}: not all of {}: {} images to {what}, {} of them with the label {class}; expected {count}, \

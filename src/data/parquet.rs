@@ -16,7 +16,7 @@ use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use anyhow::{Result, anyhow, bail, ensure};
 use rayon::prelude::*;
 
-use super::{Dataset, ImageShape, Images, MAX_PIXELS, entries, picture};
+use super::{Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, entries, picture};
 use crate::error::Failure;
 
 /// Rows that are held encoded and decoded together.
@@ -60,12 +60,12 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     let highest = train.labels.iter().chain(&test.labels).copied().max().unwrap_or(0);
     if class_names.is_empty() {
         class_names = (0..=highest).map(|class| class.to_string()).collect();
-    } else if usize::from(highest) >= class_names.len() {
+    } else if highest as usize >= class_names.len() {
         let text =
             format!("the label {highest}, where its parquet files name {} classes, from 0 on", class_names.len());
         bail!(Failure::reading(directory, text));
     }
-    Ok(Dataset { name: String::new(), classes: class_names, train, test })
+    Ok(Dataset::new("", class_names, train, test))
 }
 
 /// The parquet files directly in `directory`, in order; none where there is no such directory.
@@ -169,7 +169,7 @@ fn read_group(group: &dyn RowGroupReader, columns: &Columns, images: &mut Images
     }
 }
 
-fn read_labels(reader: &mut ColumnReader, rows: usize) -> Result<Vec<u8>> {
+fn read_labels(reader: &mut ColumnReader, rows: usize) -> Result<Vec<u32>> {
     let (mut wide, mut narrow, mut levels) = (Vec::<i64>::new(), Vec::<i32>::new(), Vec::new());
     let (rows, values, _) = match reader {
         ColumnReader::Int64ColumnReader(reader) => reader.read_records(rows, Some(&mut levels), None, &mut wide)?,
@@ -178,7 +178,12 @@ fn read_labels(reader: &mut ColumnReader, rows: usize) -> Result<Vec<u8>> {
     };
     ensure!(values == rows, "a row without a label");
     wide.extend(narrow.into_iter().map(i64::from));
-    let label = |label: i64| u8::try_from(label).map_err(|_| anyhow!("label {label}; expected 0 to 255"));
+    let label = |label: i64| {
+        u32::try_from(label)
+            .ok()
+            .filter(|label| *label < MAX_CLASSES)
+            .ok_or_else(|| anyhow!("label {label}; expected 0 to {}", MAX_CLASSES - 1))
+    };
     wide.into_iter().map(label).collect()
 }
 
@@ -208,5 +213,5 @@ fn hub_class_names(file: &dyn FileReader) -> Option<Vec<String>> {
     let text = pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_ref()?;
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
     let names = json.pointer("/info/features/label/names")?.as_array()?;
-    names.iter().take(256).map(|name| Some(name.as_str()?.to_string())).collect()
+    names.iter().take(MAX_CLASSES as usize).map(|name| Some(name.as_str()?.to_string())).collect()
 }

@@ -7,7 +7,8 @@ use super::{Dataset, ImageShape, Images};
 
 impl Dataset {
     /// A set in candle's form, on the CPU: f32 images in [0, 1], (N, H * W) where grey and (N, 3, H, W) where colour;
-    /// u8 labels (N). A set without labels or a test part is an error: candle's form has no place for that.
+    /// u8 labels (N), as candle's own sets have them. A set without labels or a test part, or with more than 256
+    /// classes, is an error: candle's form has no place for that.
     pub fn into_vision(self) -> Result<vision::Dataset> {
         let (train_images, train_labels) = tensors(self.train)?;
         let (test_images, test_labels) = tensors(self.test)?;
@@ -17,12 +18,9 @@ impl Dataset {
     /// A set from candle's form: f32 images in [0, 1], (N, side * side) grey, or (N, C, H, W) with C 1 or 3, rounded to
     /// the nearest of 256 levels. The classes are named by their numbers.
     pub fn from_vision(name: &str, dataset: &vision::Dataset) -> Result<Self> {
-        Ok(Self {
-            name: name.to_string(),
-            classes: (0..dataset.labels).map(|class| class.to_string()).collect(),
-            train: images(&dataset.train_images, &dataset.train_labels)?,
-            test: images(&dataset.test_images, &dataset.test_labels)?,
-        })
+        let classes = (0..dataset.labels).map(|class| class.to_string()).collect();
+        let train = images(&dataset.train_images, &dataset.train_labels)?;
+        Ok(Self::new(name, classes, train, images(&dataset.test_images, &dataset.test_labels)?))
     }
 }
 
@@ -40,7 +38,10 @@ fn tensors(images: Images) -> Result<(Tensor, Tensor)> {
         _ => pixels.permute((0, 3, 1, 2))?.contiguous()?, // (N, C, H, W)
     };
     let pixels = (pixels.to_dtype(DType::F32)? / 255.)?;
-    Ok((pixels, Tensor::from_vec(images.labels, len, &Device::Cpu)?))
+    let label =
+        |label: u32| u8::try_from(label).map_err(|_| candle_core::Error::msg(format!("label {label} is above 255")));
+    let labels = images.labels.into_iter().map(label).collect::<Result<Vec<u8>>>()?;
+    Ok((pixels, Tensor::from_vec(labels, len, &Device::Cpu)?))
 }
 
 fn images(pixels: &Tensor, labels: &Tensor) -> Result<Images> {
@@ -55,6 +56,6 @@ fn images(pixels: &Tensor, labels: &Tensor) -> Result<Images> {
     };
     let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     let pixels = pixels.iter().map(|value| (value * 255.0).round() as u8).collect();
-    let labels = labels.to_device(&Device::Cpu)?.to_dtype(DType::U8)?.flatten_all()?.to_vec1::<u8>()?;
+    let labels = labels.to_device(&Device::Cpu)?.to_dtype(DType::U32)?.flatten_all()?.to_vec1::<u32>()?;
     Ok(Images { pixels, labels, ..Images::empty(shape) })
 }

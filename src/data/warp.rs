@@ -41,7 +41,7 @@ impl WarpedBatches {
                 let mut generator = stream.at(step * batch_size as u64 + place as u64);
                 Warp::draw(&mut generator).apply(image, images.width, &shades, warped);
             }
-            let labels = indices.iter().map(|index| images.labels[*index as usize].into()).collect();
+            let labels = indices.iter().map(|index| images.labels[*index as usize]).collect();
             WarpedBatch { pixels, labels }
         };
         Ok(Self(Supply::start("warped batches", 0, make)?))

@@ -37,7 +37,7 @@ fn log_softmax(scores: &[f32]) -> Vec<f64> {
 /// How many of the images, of which there are `scores` (N, C), are taken for each class (C).
 pub fn histogram(scores: &Tensor) -> Result<Vec<u64>> {
     let mut counts = vec![0; scores.dim(1)?];
-    predictions(scores)?.iter().for_each(|&class| counts[usize::from(class)] += 1);
+    predictions(scores)?.iter().for_each(|&class| counts[class as usize] += 1);
     Ok(counts)
 }
 

@@ -24,14 +24,14 @@ const BLOCK: usize = 512;
 pub struct Knn {
     /// (M, D), rows of length 1
     bank: Tensor,
-    labels: Vec<u8>,
+    labels: Vec<u32>,
     classes: usize,
     neighbours: usize,
 }
 
 impl Knn {
     /// A bank of features (M, D) with their `labels` (M), each below `classes`.
-    pub fn new(bank: &Tensor, labels: &[u8], classes: usize) -> Result<Self> {
+    pub fn new(bank: &Tensor, labels: &[u32], classes: usize) -> Result<Self> {
         let (count, width) = bank.dims2()?;
         if count == 0 || width == 0 {
             bail!("a bank of features needs rows and columns, found {:?}", bank.dims());
@@ -47,7 +47,7 @@ impl Knn {
 
     /// The class of each of `queries` (N, D). Of equally similar images the first of the bank vote, of equally voted
     /// classes the lowest wins. An error where a feature is NaN or infinite.
-    pub fn predict(&self, queries: &Tensor) -> Result<Vec<u8>> {
+    pub fn predict(&self, queries: &Tensor) -> Result<Vec<u32>> {
         let queries = unit_rows(queries)?; // (N, D)
         let mut classes = Vec::with_capacity(queries.dim(0)?);
         for start in (0..queries.dim(0)?).step_by(BLOCK) {
@@ -56,13 +56,13 @@ impl Knn {
             let (cosines, _) = cosines.storage_and_layout();
             let Storage::Cpu(cosines) = &*cosines else { bail!("kNN votes on the CPU") };
             let rows = cosines.as_slice::<f32>()?.par_chunks_exact(self.labels.len());
-            classes.extend(rows.map(|row| self.vote(row)).collect::<Result<Vec<u8>>>()?);
+            classes.extend(rows.map(|row| self.vote(row)).collect::<Result<Vec<u32>>>()?);
         }
         Ok(classes)
     }
 
     /// The fraction of `queries` (N, D) whose class is told as in `labels` (N). An error where N is 0.
-    pub fn top1(&self, queries: &Tensor, labels: &[u8]) -> Result<f64> {
+    pub fn top1(&self, queries: &Tensor, labels: &[u32]) -> Result<f64> {
         check_labels(labels, queries.dim(0)?, self.classes)?;
         if labels.is_empty() {
             bail!("kNN accuracy needs at least one query");
@@ -72,17 +72,17 @@ impl Knn {
     }
 
     /// The class that the bank's images, as similar as `cosines` (M) say, vote for.
-    fn vote(&self, cosines: &[f32]) -> Result<u8> {
+    fn vote(&self, cosines: &[f32]) -> Result<u32> {
         let nearest = largest(cosines, self.neighbours);
         if nearest.len() < self.neighbours {
             bail!("features hold NaN or infinity: no cosine to {} of {} images", self.neighbours, cosines.len());
         }
         let mut votes = vec![0.0; self.classes];
         for (cosine, index) in nearest {
-            votes[usize::from(self.labels[index as usize])] += (f64::from(cosine) / TEMPERATURE).exp();
+            votes[self.labels[index as usize] as usize] += (f64::from(cosine) / TEMPERATURE).exp();
         }
         let best = (1..self.classes).fold(0, |best, class| if votes[class] > votes[best] { class } else { best });
-        Ok(best as u8)
+        Ok(best as u32)
     }
 }
 

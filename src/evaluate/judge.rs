@@ -197,5 +197,5 @@ impl Real {
 }
 
 fn is_labelled(images: &Images) -> bool {
-    images.labels.len() == images.len() && images.labels.iter().all(|label| usize::from(*label) < CLASSES)
+    images.labels.len() == images.len() && images.labels.iter().all(|label| (*label as usize) < CLASSES)
 }

@@ -110,9 +110,9 @@ mod tests {
             width: 1,
             channels: 1,
             pixels: (from..from + count).collect(),
-            labels: (from..from + count).collect(),
+            labels: (from..from + count).map(u32::from).collect(),
         };
-        Dataset { name: "few".into(), classes: Vec::new(), train: images(0, train), test: images(100, test) }
+        Dataset::new("few", Vec::new(), images(0, train), images(100, test))
     }
 
     #[test]

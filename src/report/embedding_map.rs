@@ -18,7 +18,7 @@ pub struct EmbeddingMap<'a> {
     /// (N)
     pub points: &'a [[f64; 2]],
     /// (N), each below the number of classes
-    pub labels: &'a [u8],
+    pub labels: &'a [u32],
     /// Names of the classes.
     pub classes: &'a [String],
 }
@@ -83,7 +83,7 @@ impl EmbeddingMap<'_> {
         // In a random order, so that no class lies on top because its images come last.
         for place_in_list in Stream::new(0, "embedding map").at(0).permutation(finite.len()) {
             let index = finite[place_in_list as usize];
-            let [red, green, blue] = class_colour(self.labels[index].into());
+            let [red, green, blue] = class_colour(self.labels[index] as usize);
             canvas.disc(place(self.points[index]), radius, [red, green, blue, opacity]);
         }
     }

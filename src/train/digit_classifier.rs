@@ -182,7 +182,7 @@ fn write(
 /// [`Failure::Input`] where a part is missing or not labelled with the ten classes.
 fn check(dataset: &Dataset) -> anyhow::Result<()> {
     let is_labelled = |images: &Images| !images.is_empty() && images.labels.len() == images.len();
-    let in_range = |images: &Images| images.labels.iter().all(|label| usize::from(*label) < CLASSES);
+    let in_range = |images: &Images| images.labels.iter().all(|label| (*label as usize) < CLASSES);
     for images in [&dataset.train, &dataset.test] {
         if !is_labelled(images) || !in_range(images) {
             bail!(Failure::Input(format!(

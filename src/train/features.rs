@@ -38,7 +38,7 @@ pub fn features(
 /// A set of features (N, D) with the class of each.
 pub struct Labelled<'a> {
     pub features: &'a Tensor,
-    pub labels: &'a [u8],
+    pub labels: &'a [u32],
 }
 
 /// The weighted kNN accuracy of `queries`, asked of `bank`, a fraction of 1. `proceed` is asked now and then, and ends the

@@ -105,7 +105,7 @@ fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result
                  (a directory has a folder train/ and a folder test/, each with one folder a class)"
             )));
         }
-        if let Some(label) = images.labels.iter().find(|label| usize::from(**label) >= classes) {
+        if let Some(label) = images.labels.iter().find(|label| **label as usize >= classes) {
             bail!(Failure::Input(format!(
                 "--data {name}: a label {label} among the {part} images; expected 0 to {}",
                 classes - 1

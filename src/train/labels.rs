@@ -73,8 +73,8 @@ impl Labels {
         let mut left = shares(&images.labels, classes, count);
         let mut chosen = Images::empty(images.shape());
         for (&label, pixels) in images.labels.iter().zip(images.pixels.chunks_exact(images.stride())) {
-            if let Some(rest) = left[usize::from(label)].checked_sub(1) {
-                left[usize::from(label)] = rest;
+            if let Some(rest) = left[label as usize].checked_sub(1) {
+                left[label as usize] = rest;
                 chosen.labels.push(label);
                 chosen.pixels.extend_from_slice(pixels);
             }
@@ -85,9 +85,9 @@ impl Labels {
 
 /// How many of `count` each class gets, in proportion to its labels: whole parts first, and what is left to the largest
 /// remainders, the lower class first where they are equal.
-fn shares(labels: &[u8], classes: usize, count: usize) -> Vec<usize> {
+fn shares(labels: &[u32], classes: usize, count: usize) -> Vec<usize> {
     let mut of_class = vec![0; classes];
-    labels.iter().for_each(|label| of_class[usize::from(*label)] += 1);
+    labels.iter().for_each(|label| of_class[*label as usize] += 1);
     let mut shares: Vec<usize> = of_class.iter().map(|size| size * count / labels.len()).collect();
     let mut by_remainder: Vec<usize> = (0..classes).collect();
     by_remainder.sort_by_key(|&class| std::cmp::Reverse(of_class[class] * count % labels.len())); // stable
@@ -100,7 +100,7 @@ fn shares(labels: &[u8], classes: usize, count: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn images(labels: &[u8]) -> Images {
+    fn images(labels: &[u32]) -> Images {
         let pixels = (0..labels.len() as u8).collect();
         Images { height: 1, width: 1, channels: 1, pixels, labels: labels.to_vec() }
     }

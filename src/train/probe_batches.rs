@@ -57,7 +57,7 @@ impl ProbeBatches {
     /// update, a scalar on the device.
     pub fn train(&mut self, probe: &mut Probe, step: u64) -> anyhow::Result<Tensor> {
         let labels = |indices: &[u32]| {
-            let labels: Vec<u32> = indices.iter().map(|index| self.labelled.labels[*index as usize].into()).collect();
+            let labels: Vec<u32> = indices.iter().map(|index| self.labelled.labels[*index as usize]).collect();
             Tensor::new(labels, &self.device) // (N)
         };
         Ok(match &mut self.source {

@@ -113,7 +113,7 @@ impl<'a> Training<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let Dataset { name: data_name, classes, train, test } = dataset;
+        let Dataset { name: data_name, classes, train, test, .. } = dataset;
         let train = Arc::new(train);
         let steps_per_epoch = steps_per_epoch(&train, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);

@@ -305,7 +305,7 @@ fn the_real_cifar10_stands_upright_in_its_colours() {
     }
     let set = open("cifar10", Some(&data), COLOUR, &|_, _, _| panic!("nothing to download")).unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.classes[0].as_str()), (50_000, 10_000, "airplane"));
-    let mean = |label: Option<u8>, rows: std::ops::Range<usize>, channel: usize| {
+    let mean = |label: Option<u32>, rows: std::ops::Range<usize>, channel: usize| {
         let images = set.train.pixels.chunks(3072).zip(&set.train.labels);
         let images = images.filter(|(_, found)| label.is_none_or(|label| label == **found));
         let (mut sum, mut count) = (0u64, 0);

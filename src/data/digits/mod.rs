@@ -87,7 +87,13 @@ pub fn first(part: Part, count: usize) -> Images {
             }
         },
     );
-    Images { height: pen::SIDE, width: pen::SIDE, channels: 1, pixels, labels }
+    Images {
+        height: pen::SIDE,
+        width: pen::SIDE,
+        channels: 1,
+        pixels,
+        labels: labels.into_iter().map(u32::from).collect(),
+    }
 }
 
 fn all(part: Part) -> Images {

@@ -83,5 +83,11 @@ pub fn first(part: Part, count: usize) -> Images {
             }
         },
     );
-    Images { height: canvas::SIDE, width: canvas::SIDE, channels: 3, pixels, labels }
+    Images {
+        height: canvas::SIDE,
+        width: canvas::SIDE,
+        channels: 3,
+        pixels,
+        labels: labels.into_iter().map(u32::from).collect(),
+    }
 }
