@@ -10,6 +10,7 @@ pub mod folder;
 pub mod idx;
 pub mod named;
 pub mod parquet;
+pub mod parts;
 pub mod picture;
 pub mod placed;
 pub mod shapes;
@@ -92,6 +93,20 @@ impl Images {
         let count = count.min(self.len());
         let pixels = self.pixels[..count * self.stride()].to_vec();
         let labels = self.labels[..count.min(self.labels.len())].to_vec();
+        Self { pixels, labels, ..Self::empty(self.shape()) }
+    }
+
+    /// The images at `indices`, in their order, with their labels. An index must be below [`len`](Self::len).
+    pub fn select(&self, indices: &[u32]) -> Self {
+        let stride = self.stride();
+        let mut pixels = Vec::with_capacity(indices.len() * stride);
+        for &index in indices {
+            pixels.extend_from_slice(&self.pixels[index as usize * stride..][..stride]);
+        }
+        let labels = match self.labels.is_empty() {
+            true => Vec::new(),
+            false => indices.iter().map(|index| self.labels[*index as usize]).collect(),
+        };
         Self { pixels, labels, ..Self::empty(self.shape()) }
     }
 
