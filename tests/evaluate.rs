@@ -187,6 +187,15 @@ fn a_classifier_is_trained_saved_and_used() {
     let made: Value = serde_json::from_str(&file.metadata["gan.made"]).unwrap();
     assert!(made["command"].as_str().unwrap().starts_with("gan evaluate --train-classifier --data data --seed 0"));
     assert!(made["accuracy"].is_number() && made["seed"] == 0);
+    assert_eq!(made["train_images"], 80, "a sixth is held out");
+    assert!(made["validation_accuracy"].is_number(), "{made}");
+    let flags = ["evaluate", "--train-classifier", "--data", "data", "--steps", "1", "--batch-size", "8"];
+    work.gan(&[&flags[..], &["--train-images", "96", "-o", "all.safetensors"]].concat()).assert().success();
+    let file = gan::checkpoint::read(&work.path("all.safetensors")).unwrap();
+    let of_all: Value = serde_json::from_str(&file.metadata["gan.made"]).unwrap();
+    assert_eq!((of_all["train_images"].as_u64(), of_all.get("validation_accuracy")), (Some(96), None));
+    assert!(of_all["command"].as_str().unwrap().contains(" --train-images 96 "));
+    work.gan(&[&flags[..], &["--train-images", "97", "-o", "all.safetensors"]].concat()).assert().code(3);
     assert_eq!(file.tensors["9.weight"].dtype(), candle_core::DType::F16);
     work.train("vanilla", "1", &[]);
     let row = json(&work, &["--n", "40", "--classifier", "one.safetensors"]).remove(0);

@@ -18,6 +18,8 @@ pub struct NamedSet {
     pub files: Files,
     /// Of the images.
     pub shape: ImageShape,
+    /// How many of the training images, the last ones, are the validation part.
+    pub validation: usize,
     /// The built-in set to use where this one cannot be had.
     pub stand_in: &'static str,
 }
@@ -76,6 +78,7 @@ pub const SETS: [NamedSet; 3] = [
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ])),
         shape: MNIST_SHAPE,
+        validation: 10_000,
         stand_in: "digits",
     },
     NamedSet {
@@ -103,6 +106,7 @@ pub const SETS: [NamedSet; 3] = [
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ])),
         shape: MNIST_SHAPE,
+        validation: 10_000,
         stand_in: "digits",
     },
     NamedSet {
@@ -126,6 +130,7 @@ pub const SETS: [NamedSet; 3] = [
             batch: cifar::BATCH,
         },
         shape: cifar::SHAPE,
+        validation: 5_000,
         stand_in: "shapes",
     },
 ];

@@ -1,10 +1,18 @@
-//! Parts of a set that nobody chose by hand: which images are the first N, where the order in which a set lies says
-//! nothing.
+//! Parts of a set: its first N images, its validation part.
 //!
-//! Class folders, and files that somebody has sorted, begin with one class. So the first N images of such a set are
-//! those of a fixed shuffle in which every beginning, and every stretch, holds each class in proportion.
+//! The named and built-in sets are taken in the order in which they are published. Class folders, and files that
+//! somebody has sorted, begin with one class: so the places of such a set are those of a fixed shuffle in which every
+//! beginning, and every stretch, holds each class in proportion.
 
+use std::ops::Range;
+
+use anyhow::Result;
+
+use super::{Dataset, Images, catalogue, digits, shapes};
 use crate::rng::Stream;
+
+/// A validation part that is split off the training images is a sixth of them, and at most so many.
+const MOST_HELD_OUT: usize = 10_000;
 
 /// Changing it changes which images are taken of every set that is not canonical.
 const SEED: u64 = 0x70_6172_7473;
@@ -45,6 +53,66 @@ pub fn balanced(labels: &[u32], len: usize, count: usize) -> Vec<u32> {
     chosen
 }
 
+impl Images {
+    /// The indices of the images at `places` of the set; the order of a set that is not canonical is [`order`].
+    pub fn at(&self, places: Range<usize>, is_canonical: bool) -> Vec<u32> {
+        match is_canonical {
+            true => (places.start as u32..places.end as u32).collect(),
+            false => order(&self.labels, self.len())[places].to_vec(),
+        }
+    }
+}
+
+impl Dataset {
+    /// The places of the training images that are the validation part: the last ones; none where the set has a
+    /// validation part beside them.
+    pub fn held_out(&self) -> Range<usize> {
+        let all = self.train.len();
+        let named = catalogue::SETS.iter().find(|set| self.is_canonical && set.name == self.name);
+        let count = match named {
+            _ if !self.validation.is_empty() || self.draws_validation().is_some() => 0,
+            Some(set) => set.validation,
+            None => (all / 6).min(MOST_HELD_OUT),
+        };
+        all.saturating_sub(count)..all
+    }
+
+    /// What draws the validation part of a built-in set, which takes a moment and is not always wanted.
+    fn draws_validation(&self) -> Option<fn() -> Images> {
+        match self.name.as_str() {
+            "digits" if self.is_canonical => Some(digits::validation),
+            "shapes" if self.is_canonical => Some(shapes::validation),
+            _ => None,
+        }
+    }
+
+    /// The part for choices made during training: the set's own, else training images, in the order of their places.
+    pub fn validation_images(&self) -> Result<Images> {
+        match self.draws_validation() {
+            _ if !self.validation.is_empty() => Ok(self.validation.clone()),
+            Some(draw) => draw().fit(self.train.shape()),
+            None => Ok(self.train.select(&self.train.at(self.held_out(), self.is_canonical))),
+        }
+    }
+
+    /// The set with the training images at the `first` so many places, or at all, in the order in which they lie. Where it
+    /// `validates`, it comes with its validation part, and those images are not among them.
+    pub fn cut(mut self, first: Option<usize>, validates: bool) -> Result<Self> {
+        let all = self.train.len();
+        let mut end = first.map_or(all, |first| first.min(all));
+        if validates {
+            end = end.min(self.held_out().start);
+            self.validation = self.validation_images()?;
+        }
+        if end < all {
+            let mut chosen = self.train.at(0..end, self.is_canonical);
+            chosen.sort_unstable();
+            self.train = self.train.select(&chosen);
+        }
+        Ok(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +139,45 @@ mod tests {
         let mut all = order;
         all.sort_unstable();
         assert!(all.iter().enumerate().all(|(place, &index)| place == index as usize));
+    }
+
+    fn sorted(count: u32, is_canonical: bool) -> Dataset {
+        let images = |count: u32| Images {
+            height: 1,
+            width: 1,
+            channels: 1,
+            pixels: (0..count).map(|index| index as u8).collect(),
+            labels: (0..count).map(|index| index * 3 / count).collect(),
+        };
+        Dataset { is_canonical, ..Dataset::new("some", vec![String::new(); 3], images(count), images(0)) }
+    }
+
+    #[test]
+    fn what_is_held_out_is_not_trained_on() {
+        for is_canonical in [true, false] {
+            let whole = sorted(60, is_canonical);
+            assert_eq!(whole.held_out(), 50..60);
+            for (first, count) in [(None, 50), (Some(50), 50), (Some(30), 30), (Some(57), 50)] {
+                let cut = whole.clone().cut(first, true).unwrap();
+                assert_eq!((cut.train.len(), cut.validation.len()), (count, 10), "{first:?}");
+                assert!(cut.train.pixels.is_sorted(), "in the order in which they lie");
+                assert!(!cut.validation.pixels.iter().any(|pixel| cut.train.pixels.contains(pixel)));
+            }
+            assert_eq!(whole.clone().cut(Some(55), false).unwrap().train.len(), 55);
+            assert_eq!(whole.clone().cut(None, false).unwrap().train, whole.train);
+        }
+        let canonical = sorted(60, true).cut(Some(20), true).unwrap();
+        assert_eq!(canonical.train, sorted(60, true).train.first(20));
+        let mixed = sorted(60, false).cut(Some(30), true).unwrap();
+        assert_eq!(counts(&mixed.train.labels, &(0..30).collect::<Vec<u32>>()), [10, 10, 10]);
+    }
+
+    #[test]
+    fn a_validation_part_of_its_own_is_taken_and_nothing_held_out() {
+        let own = Dataset { validation: sorted(6, true).train, ..sorted(60, false) };
+        assert!(own.held_out().is_empty());
+        let cut = own.clone().cut(None, true).unwrap();
+        assert_eq!((cut.train, cut.validation), (own.train, own.validation));
     }
 
     #[test]

@@ -50,11 +50,15 @@ fn train_classifier(config: &EvaluateConfig, device: &Device, json: bool, consol
     };
     let name = config.data.as_deref().unwrap_or(DEFAULT_DATA);
     let dataset = open(name, SHAPE, config, console)?;
-    let accuracy = digit_classifier::train(&config.classifier_config, &dataset, config.seed, output, device, console)?;
     let (images, path) = (dataset.test.len(), output.display().to_string());
+    let (accuracy, validation_accuracy) =
+        digit_classifier::train(&config.classifier_config, dataset, config.seed, output, device, console)?;
     console.note(&format!("{path}: right of {:.2} % of the {images} test images of {name}", 100.0 * accuracy));
+    let fields = serde_json::json!({
+        "path": path, "data": name, "accuracy": accuracy, "validation_accuracy": validation_accuracy
+    });
     match json {
-        true => console.data_line(&serde_json::json!({ "path": path, "data": name, "accuracy": accuracy }).to_string()),
+        true => console.data_line(&fields.to_string()),
         false => console.data_line(&path),
     }
 }

@@ -9,6 +9,7 @@ use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::images;
 use crate::checkpoint::{self, Archive};
 use crate::data::supply::steps_per_epoch;
 use crate::data::warp::WarpedBatches;
@@ -41,6 +42,11 @@ pub struct ClassifierConfig {
     #[arg(long, value_name = "N", default_value_t = 128, requires = "train_classifier")]
     pub batch_size: usize,
 
+    /// Train on the first N training images [default: on all but the validation part, which are the first 50000 of
+    /// MNIST's]
+    #[arg(long, value_name = "N", requires = "train_classifier")]
+    pub train_images: Option<usize>,
+
     /// Learning rate of Adam, which falls to 0 along half a cosine
     #[arg(long, value_name = "RATE", default_value_t = 2e-3, requires = "train_classifier")]
     pub lr: f64,
@@ -55,6 +61,11 @@ struct Made<'a> {
     steps: u64,
     batch_size: usize,
     lr: f64,
+    /// The first so many of the data set.
+    train_images: usize,
+    /// Top-1 on the validation images, where none of them was trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_accuracy: Option<f64>,
     /// Top-1 on the test images, a fraction of 1, of the weights as they are in the file.
     accuracy: f64,
     test_images: usize,
@@ -62,7 +73,13 @@ struct Made<'a> {
 
 impl ClassifierConfig {
     fn validate(&self) -> anyhow::Result<()> {
-        for (flag, value, least) in [("--steps", self.steps, 1), ("--batch-size", self.batch_size as u64, 2)] {
+        let train_images = self.train_images.map_or(1, |images| images as u64);
+        let least = [
+            ("--steps", self.steps, 1),
+            ("--batch-size", self.batch_size as u64, 2),
+            ("--train-images", train_images, 1),
+        ];
+        for (flag, value, least) in least {
             if value < least {
                 bail!(Failure::Usage(format!("{flag} {value}: expected at least {least}")));
             }
@@ -75,25 +92,33 @@ impl ClassifierConfig {
 
     /// The command that makes the same weights again.
     fn command(&self, data: &str, seed: u64) -> String {
-        let Self { steps, batch_size, lr } = self;
+        let Self { steps, batch_size, train_images, lr } = self;
+        let part = train_images.map(|images| format!(" --train-images {images}")).unwrap_or_default();
         format!(
-            "gan evaluate --train-classifier --data {data} --seed {seed} --steps {steps} --batch-size {batch_size} --lr {lr}"
+            "gan evaluate --train-classifier --data {data}{part} --seed {seed} --steps {steps} --batch-size {batch_size} \
+             --lr {lr}"
         )
     }
 }
 
-/// Trains on the training images of `dataset`, writes the weights in f16 to `output`, and returns their accuracy on the
-/// test images.
+/// Trains on training images of `dataset`, writes the weights in f16 to `output`, and returns their accuracy on the test
+/// images, and on the validation images if it is none of theirs that was trained on.
 pub fn train(
     config: &ClassifierConfig,
-    dataset: &Dataset,
+    dataset: Dataset,
     seed: u64,
     output: &Path,
     device: &Device,
     console: &Console,
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<(f64, Option<f64>)> {
     config.validate()?;
-    check(dataset)?;
+    check(&dataset)?;
+    let held_out = dataset.held_out();
+    let keeps_apart = config.train_images.is_none_or(|first| first <= held_out.start);
+    let mut dataset = images::cut(dataset, config.train_images, keeps_apart, config.batch_size)?;
+    if !keeps_apart {
+        dataset.validation = Images::empty(dataset.train.shape());
+    }
     let parameters = Parameters::new(seed, "digit_classifier", device);
     let network = DigitClassifier::new(parameters.builder())?;
     let adam = AdamConfig { lr: config.lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4 };
@@ -142,7 +167,7 @@ pub fn train(
         }
     }
     progress.finish();
-    write(config, dataset, seed, output, &parameters, device)
+    write(config, &dataset, seed, output, &parameters, device)
 }
 
 /// What is written is what is measured: the weights are rounded first.
@@ -153,7 +178,7 @@ fn write(
     output: &Path,
     parameters: &Parameters,
     device: &Device,
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<(f64, Option<f64>)> {
     let mut tensors = BTreeMap::new();
     for (name, tensor) in parameters.tensors() {
         let tensor = tensor.to_device(&Device::Cpu)?;
@@ -162,8 +187,14 @@ fn write(
     }
     let mut archive = Archive { tensors, metadata: BTreeMap::new() };
     let classifier = Classifier::new(&archive, "the digit classifier", device)?;
-    let judged = classifier.judge_images(&dataset.test, device)?;
-    let accuracy = top_k(&judged.scores, &dataset.test.labels, 1)?;
+    let accuracy_on = |images: &Images| -> anyhow::Result<f64> {
+        Ok(top_k(&classifier.judge_images(images, device)?.scores, &images.labels, 1)?)
+    };
+    let accuracy = accuracy_on(&dataset.test)?;
+    let validation_accuracy = match dataset.validation.labels.is_empty() {
+        true => None,
+        false => Some(accuracy_on(&dataset.validation)?),
+    };
     let made = Made {
         command: config.command(&dataset.name, seed),
         data: &dataset.name,
@@ -171,12 +202,14 @@ fn write(
         steps: config.steps,
         batch_size: config.batch_size,
         lr: config.lr,
+        train_images: dataset.train.len(),
+        validation_accuracy,
         accuracy,
         test_images: dataset.test.len(),
     };
     archive.metadata.insert(MADE.into(), serde_json::to_string(&made)?);
     checkpoint::write(output, &archive)?;
-    Ok(accuracy)
+    Ok((accuracy, validation_accuracy))
 }
 
 /// [`Failure::Input`] where a part is missing or not labelled with the ten classes.

@@ -57,7 +57,7 @@ pub fn train(
     check_precision(config.precision, device)?;
     let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
     let judge = gan_scores::judge(config, &dataset, device, console)?;
-    let dataset = images::cut(dataset, config.train_images, config.batch_size)?;
+    let dataset = images::cut(dataset, config.train_images, false, config.batch_size)?;
     let adversaries = Adversaries::new(config, device)?;
     let saves = Saves {
         first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),

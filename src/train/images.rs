@@ -7,31 +7,19 @@ use crate::data::{self, Dataset, ImageShape};
 use crate::error::Failure;
 use crate::report::Console;
 
-/// The data set that `--data` names, in `shape`, its training images cut to the `first` so many if that is given.
-/// [`Failure::Input`] where there are fewer, or a batch does not fit into them.
-pub fn open(
-    data: &str,
-    shape: ImageShape,
-    first: Option<usize>,
-    batch_size: usize,
-    options: &RunOptions,
-    console: &Console,
-) -> anyhow::Result<Dataset> {
-    cut(open_whole(data, shape, options, console)?, first, batch_size)
-}
-
-/// The same of a data set that is open.
-pub fn cut(mut dataset: Dataset, first: Option<usize>, batch_size: usize) -> anyhow::Result<Dataset> {
-    let (name, available) = (&dataset.name, dataset.train.len());
-    if let Some(first) = first {
-        if first > available {
-            bail!(Failure::Input(format!("--train-images {first}: {name} has {available} training images")));
-        }
-        dataset.train = dataset.train.first(first);
+/// The training images of `dataset` at the `first` so many places if that is given. Where the run `validates`, the
+/// validation part is not among them. [`Failure::Input`] where there are fewer, or a batch does not fit into them.
+pub fn cut(dataset: Dataset, first: Option<usize>, validates: bool, batch_size: usize) -> anyhow::Result<Dataset> {
+    let (name, available) = (dataset.name.clone(), dataset.train.len());
+    if let Some(first) = first.filter(|first| *first > available) {
+        bail!(Failure::Input(format!("--train-images {first}: {name} has {available} training images")));
     }
+    let held_out = if validates { dataset.held_out().len() } else { 0 };
+    let dataset = dataset.cut(first, validates)?;
     if dataset.train.len() < batch_size {
+        let held_out = if held_out > 0 { format!(", {held_out} held out for validation") } else { String::new() };
         bail!(Failure::Input(format!(
-            "--batch-size {batch_size}: {name} has {} training images; a batch must fit into them",
+            "--batch-size {batch_size}: {name} has {} training images{held_out}; a batch must fit into them",
             dataset.train.len()
         )));
     }

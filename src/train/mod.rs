@@ -28,3 +28,4 @@ pub mod simclr;
 pub mod simclr_config;
 mod simclr_files;
 pub mod state;
+pub mod trained_on;

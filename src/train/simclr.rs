@@ -52,7 +52,8 @@ pub fn pretrain(
     let config = resumed.as_ref().map_or(&config, |run| &run.config);
     config.validate()?;
     check_precision(config.precision, device)?;
-    let dataset = images::open(&config.data, SHAPE, config.train_images, config.batch_size, options, console)?;
+    let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
+    let dataset = images::cut(dataset, config.train_images, false, config.batch_size)?;
     let networks = Contrastive::new(config, device)?;
     let saves = Saves {
         first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),

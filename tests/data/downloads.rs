@@ -287,6 +287,7 @@ fn small_set() -> (NamedSet, Vec<(&'static str, Vec<u8>)>) {
         mirrors: &[],
         files: Files::Idx(files.try_into().unwrap()),
         shape,
+        validation: 0,
         stand_in: "digits",
     };
     (set, packed)

@@ -29,11 +29,13 @@ const BLOCK: usize = 100;
 /// The forms, in the order of their labels.
 pub const CLASSES: [&str; 10] = outline::NAMES;
 
-/// One half of the data set.
+/// A part of the data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// 20,000 images.
     Train,
+    /// 4,000 images.
+    Validation,
     /// 4,000 images.
     Test,
 }
@@ -43,13 +45,14 @@ impl Part {
     pub fn count(self) -> usize {
         match self {
             Part::Train => 20_000,
-            Part::Test => 4_000,
+            Part::Validation | Part::Test => 4_000,
         }
     }
 
     fn stream(self, purpose: &str) -> Stream {
         let part = match self {
             Part::Train => "train",
+            Part::Validation => "validation",
             Part::Test => "test",
         };
         Stream::new(SEED, &format!("shapes.{part}.{purpose}"))
@@ -59,6 +62,11 @@ impl Part {
 /// The 20,000 training images, (20000, 32, 32, 3): 2,000 of each form in a mixed order.
 pub fn train() -> Images {
     first(Part::Train, Part::Train.count())
+}
+
+/// The 4,000 images for choices made during training, (4000, 32, 32, 3): 400 of each form in a mixed order.
+pub fn validation() -> Images {
+    first(Part::Validation, Part::Validation.count())
 }
 
 /// The 4,000 test images, (4000, 32, 32, 3): 400 of each form in a mixed order.

@@ -1,0 +1,57 @@
+//! What a saved network was trained on, as far as its file says: so that nobody judges it by what it has seen.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::digit_classifier::MADE;
+use super::run::CONFIG;
+use crate::data::Dataset;
+
+/// The training images of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainedOn {
+    /// `--data` of its run.
+    pub data: String,
+    /// The first so many; all where there is none.
+    first: Option<usize>,
+    /// Whether the validation part was held out.
+    holds_out: bool,
+    /// Whether a part was of the set's places. Runs from before took it in the order of the files.
+    balanced: bool,
+}
+
+impl TrainedOn {
+    /// What the header entries of a file say; `None` where they do not say it.
+    pub fn of(metadata: &BTreeMap<String, String>) -> Option<Self> {
+        let config = metadata.get(CONFIG).or_else(|| metadata.get(MADE))?;
+        let config: Value = serde_json::from_str(config).ok()?;
+        let watches = |every: &str, reference: &str| {
+            config[every].as_u64().is_some_and(|every| every > 0) && config[reference] == "validation"
+        };
+        Some(Self {
+            data: config["data"].as_str()?.to_string(),
+            first: config["train_images"].as_u64().map(|images| images as usize),
+            holds_out: watches("evaluate_every", "evaluate_reference") || watches("knn_every", "knn_reference"),
+            balanced: !metadata.contains_key(CONFIG) || config["balanced_parts"] == true,
+        })
+    }
+
+    /// Whether it is the set that `spec` names.
+    pub fn is(&self, spec: &str) -> bool {
+        let resolved = |spec: &str| Path::new(spec).canonicalize().ok();
+        self.data == spec || resolved(spec).is_some_and(|path| resolved(&self.data) == Some(path))
+    }
+
+    /// The places of the training images of `dataset`, which must be the set that it was trained on.
+    pub fn places(&self, dataset: &Dataset) -> Range<usize> {
+        let all = dataset.train.len();
+        let part = match self.first {
+            Some(first) if dataset.is_canonical || self.balanced => first.min(all),
+            _ => all, // of a part in the order of the files, any place may be
+        };
+        0..if self.holds_out { part.min(dataset.held_out().start) } else { part }
+    }
+}
