@@ -5,7 +5,7 @@
 
 mod cifar;
 mod downloads;
-mod parquet_files;
+pub(crate) mod parquet_files;
 mod pictures;
 
 use std::fs;

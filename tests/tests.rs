@@ -42,6 +42,8 @@ mod reference;
 mod pictures;
 // Grids, films, charts, the run log and what goes to which stream.
 mod report;
+// Every refusal before the first step, of every command: no trace of it is left.
+mod refusals;
 // Stopped anywhere and resumed: the same bytes.
 mod resume;
 // Every output of `gan sample`.

@@ -1,0 +1,207 @@
+//! Runs that do not begin.
+
+use gan::ops::Precision;
+
+use super::places::State::{Data, Encoder, Gan};
+use super::places::{copy, put, rewrite};
+use super::{Row, row};
+
+const GAN: &str = "train-gan --model vanilla --data data --batch-size 16 --latent-dim 8 --steps 2";
+const SIMCLR: &str = "pretrain-simclr --data pictures --batch-size 4 --steps 2 --knn-every 0";
+const FINETUNE: &str =
+    "finetune --data pictures --weights weights/encoder --labels 1.0 --batch-size 4 --epochs 1 --run new";
+
+/// Flags of a run whose checkpoints no disk can hold.
+const ENDLESS: &str = "--checkpoint-every 1 --keep 999999999";
+
+pub fn rows() -> Vec<Row> {
+    let all = [names(), data(), networks(), disk(), forced()];
+    all.into_iter().flatten().collect()
+}
+
+/// The run's name.
+fn names() -> Vec<Row> {
+    let gan =
+        |name: &str, state, flags: &str, code, says: &str| row(name, state, &format!("{GAN} {flags}"), code, says);
+    vec![
+        gan("the name is taken", Gan, "--run run", 2, "--resume run goes on"),
+        gan("the name is taken, by a network alone", Data, "", 2, "the run exists")
+            .after(|place| put(place, "weights/vanilla/generator.safetensors", "anything")),
+        row("the name is taken", Encoder, &format!("{SIMCLR} --run encoder"), 2, "--resume encoder goes on"),
+        row("the name is taken", Encoder, &FINETUNE.replace("new", "probe"), 2, "--resume probe goes on"),
+        gan("another process begins it", Data, "", 2, "in use by process").while_in_use("weights/vanilla"),
+        gan("another process begins it", Gan, "--run run --force", 2, "in use by process").while_in_use("weights/run"),
+        row("another process begins it", Data, SIMCLR, 2, "in use by process").while_in_use("weights/resnet9"),
+        row("another process begins it", Encoder, FINETUNE, 2, "in use by process").while_in_use("weights/new"),
+    ]
+}
+
+fn data() -> Vec<Row> {
+    let mut rows = vec![
+        row("no test images", Data, &format!("{GAN} --evaluate-every 1 --evaluate-reference test"), 3, "test images"),
+        row("no such images", Data, &format!("{GAN} --evaluate-every 1 --evaluate-reference 50..200"), 3, "50..200"),
+        row(
+            "too few images to score",
+            Data,
+            &format!("{GAN} --data bad/few --evaluate-every 1 --evaluate-reference test"),
+            3,
+            "reference images",
+        )
+        .after(|place| {
+            copy(place, "whole", "bad/few");
+            let first = |name: &str, header: usize, bytes: usize| {
+                let mut whole = place.read(&format!("bad/few/{name}"));
+                whole.truncate(header + 2 * bytes);
+                whole[4..8].copy_from_slice(&2u32.to_be_bytes());
+                put(place, &format!("bad/few/{name}"), whole);
+            };
+            first("t10k-images-idx3-ubyte", 16, 784);
+            first("t10k-labels-idx1-ubyte", 8, 1);
+        }),
+        row("no labels", Encoder, &format!("{FINETUNE} --data pictures/train/disc"), 3, "labelled"),
+        row("too few labels", Encoder, &format!("{FINETUNE} --labels 13"), 3, "--labels 13"),
+    ];
+    for (name, command, state) in [("GAN", GAN, Data), ("SimCLR", SIMCLR, Data), ("fine-tuning", FINETUNE, Encoder)] {
+        let mut refused = |what: &str, flags: &str, says: &str| {
+            rows.push(row(&format!("{name}: {what}"), state, &format!("{command} {flags}"), 3, says));
+        };
+        for (data, says) in [
+            ("nowhere", "no data set and no directory"),
+            ("file", "a file, where a directory is expected"),
+            ("bad/empty", "holds no data"),
+            ("bad/text", "holds no data"),
+            ("bad/idx-cut", "cut short"),
+            ("bad/idx-kind", "no IDX file"),
+            ("bad/idx-labels", "train-labels-idx1-ubyte"),
+            ("bad/idx-alone", "no labels to train on"),
+            ("bad/hub-cut", "train.parquet"),
+            ("bad/hub-untrained", "none to train on"),
+            ("bad/batches-cut", "data_batch_3.bin"),
+            ("bad/batches-few", "data_batch_4.bin"),
+            ("bad/batches-label", "label 10"),
+            ("bad/cut.tar.gz", "cut.tar.gz"),
+            ("bad/pictures-cut", "002.png"),
+        ] {
+            refused("data that are none", &format!("--data {data}"), says);
+        }
+        if name != "fine-tuning" {
+            refused("a batch larger than the data", "--batch-size 500", "a batch must fit");
+            refused("fewer images than asked for", "--train-images 99", "--train-images 99");
+        }
+    }
+    rows.push(
+        row(
+            "not the set of that name",
+            Data,
+            &format!("{GAN} --data mnist --data-dir sets"),
+            3,
+            "not the train-images",
+        )
+        .after(|place| copy(place, "whole", "sets/mnist")),
+    );
+    rows
+}
+
+/// What the device cannot do, and networks that do not fit.
+fn networks() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (command, state) in [(GAN, Data), (SIMCLR, Data), (FINETUNE, Encoder)] {
+        rows.push(row(
+            "not on a CPU",
+            state,
+            &format!("{command} --precision tf32 --device cpu"),
+            2,
+            "--precision tf32",
+        ));
+        if Precision::Bf16.missing(&candle_core::Device::Cpu).is_some() {
+            rows.push(row(
+                "not on this CPU",
+                state,
+                &format!("{command} --precision bf16 --device cpu"),
+                2,
+                "--precision bf16",
+            ));
+        }
+        if cfg!(not(feature = "cuda")) {
+            rows.push(row("another device", state, &format!("{command} --device cuda"), 1, "--device cuda"));
+        }
+    }
+    let scored = |flags: &str| format!("{GAN} --data whole --evaluate-every 1 {flags}");
+    rows.extend([
+        row("no such classifier", Data, &scored("--evaluate-classifier gone.safetensors"), 3, "gone.safetensors"),
+        row("no classifier", Data, &scored("--evaluate-classifier other.safetensors"), 3, "other.safetensors"),
+        row("a damaged classifier", Data, &scored("--evaluate-classifier cut.safetensors"), 3, "cut.safetensors"),
+    ]);
+    let encoder = |weights: &str, says: &str| {
+        let command = FINETUNE.replace("weights/encoder", weights);
+        row("no encoder", Encoder, &command, 3, says)
+    };
+    rows.extend([
+        encoder("gone.safetensors", "gone.safetensors"),
+        encoder("cut.safetensors", "cut.safetensors"),
+        encoder("text.pth", "text.pth"),
+        encoder("other.safetensors", "not an encoder"),
+        encoder("pictures", "holds no encoder"),
+        encoder("weights/encoder/projection_head.safetensors", "not an encoder"),
+        encoder("weights/encoder --encoder resnet18", "--encoder resnet18"),
+        row("no such encoder", Data, "finetune --data pictures --encoder resnet50", 3, "no pretrained resnet50"),
+        encoder("weights/encoder", "not an encoder").after(|place| {
+            rewrite(place, "weights/encoder/encoder.safetensors", |archive| {
+                archive.tensors.remove("f.0.weight");
+            })
+        }),
+    ]);
+    rows
+}
+
+/// Where runs cannot be written.
+fn disk() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (command, state) in [(GAN, Data), (SIMCLR, Data), (FINETUNE, Encoder)] {
+        let mut refused = |name: &str, flags: &str, says: &str| {
+            rows.push(row(name, state, &format!("{command} {flags}"), 5, says));
+        };
+        if command != FINETUNE {
+            refused("no room for its checkpoints", &format!("{ENDLESS} --steps 999999999999"), "checkpoints of");
+        }
+        refused("weights below a file", "--run new --weights-dir file/weights", "cannot write");
+        rows.push(
+            row("weights at a file", state, &format!("{command} --run new"), 5, "cannot write")
+                .after(|place| put(place, "weights/new", "")),
+        );
+    }
+    let embed = |flags: &str, says: &str| {
+        row("embeddings that cannot be written", Encoder, &format!("{FINETUNE} {flags}"), 5, says)
+    };
+    rows.extend([embed("--data pictures/train/disc --embeddings nowhere/h.npy", "nowhere/h.npy")]);
+    rows
+}
+
+/// `--force`, where nothing of the old run may be deleted.
+fn forced() -> Vec<Row> {
+    let gan = |name: &str, flags: &str, code, says: &str| {
+        row(name, Gan, &format!("{GAN} --run run --force {flags}"), code, says)
+    };
+    vec![
+        gan("forced, a rate below 0", "--lr=-1", 2, "--lr"),
+        gan("forced, a precision of other devices", "--precision tf32 --device cpu", 2, "--precision tf32"),
+        gan("forced, no data", "--data nowhere", 3, "nowhere"),
+        gan("forced, a batch larger than the data", "--batch-size 500", 3, "a batch must fit"),
+        gan(
+            "forced, no classifier",
+            "--data whole --evaluate-every 1 --evaluate-classifier other.safetensors",
+            3,
+            "other",
+        ),
+        gan("forced, no room", &format!("{ENDLESS} --steps 999999999999"), 5, "checkpoints of"),
+        row("forced, no data", Encoder, &format!("{SIMCLR} --run encoder --force --data nowhere"), 3, "nowhere"),
+        row(
+            "forced, no labels",
+            Encoder,
+            &format!("{FINETUNE} --run probe --force --data pictures/train/disc"),
+            3,
+            "labelled",
+        ),
+        row("forced, no encoder", Encoder, "finetune --weights other.safetensors --run probe --force", 3, "other"),
+    ]
+}
