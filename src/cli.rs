@@ -1,11 +1,13 @@
 //! The command tree.
 
+mod numbers;
+
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gan::checkpoint;
 use gan::device::DeviceChoice;
 use gan::error::Failure;
@@ -37,7 +39,7 @@ struct Global {
     device: DeviceChoice,
 
     /// Threads to use; never changes a result [default: one a core]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, value_name = "N", value_parser = numbers::threads)]
     threads: Option<u16>,
 
     /// Write one JSON object a line to stdout
@@ -101,6 +103,16 @@ enum Command {
 }
 
 impl Cli {
+    /// The arguments of this process, and which of them were typed. Where they are wrong, or help is asked for, that is
+    /// said and the process ends.
+    pub fn parse_arguments() -> (Self, ArgMatches) {
+        let matches = numbers::with_number_parsers(Self::command()).get_matches();
+        match Self::from_arg_matches(&matches) {
+            Ok(arguments) => (arguments, matches),
+            Err(error) => error.exit(),
+        }
+    }
+
     pub fn console(&self) -> Console {
         let Global { quiet, verbose, no_progress, .. } = self.global;
         Console::new(ConsoleOptions { quiet, verbose, no_progress })
@@ -109,13 +121,13 @@ impl Cli {
     /// Runs the command. `matches` tells which flags were typed and which are defaults.
     pub fn run(self, matches: &ArgMatches, console: &Console) -> anyhow::Result<()> {
         let Global { device, threads, json, .. } = self.global;
+        let typed = typed(matches);
         if let Some(threads) = threads {
             rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
         }
         match self.command {
             Command::TrainGan { config, run: options } => {
                 let device = device.open()?;
-                let typed = typed(matches);
                 let weights = gan::train::gan::train(config, &typed, &options, &device, json, console)?;
                 match json {
                     true => Ok(()),
@@ -124,7 +136,6 @@ impl Cli {
             }
             Command::PretrainSimclr { config, run: options } => {
                 let device = device.open()?;
-                let typed = typed(matches);
                 let weights = gan::train::simclr::pretrain(config, &typed, &options, &device, json, console)?;
                 match json {
                     true => Ok(()),
@@ -132,8 +143,10 @@ impl Cli {
                 }
             }
             Command::Finetune { config, run: options } => {
+                if config.weights.is_none() && options.resume.is_none() {
+                    refuse_missing_weights_dir(&options.weights_dir, &typed)?;
+                }
                 let device = device.open()?;
-                let typed = typed(matches);
                 let rows = gan::train::finetune::finetune(config, &typed, &options, &device, json, console)?;
                 match json || rows.is_empty() {
                     true => Ok(()),
@@ -147,6 +160,7 @@ impl Cli {
                     bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));
                 }
                 config.format()?;
+                refuse_missing_weights_dir(&config.weights_dir, &typed)?;
                 let source = sample::find(&config.wanted(), &device)?;
                 console.note(&format!("drawing from {} on {}", source.description, gan::device::name(&device)));
                 let produced = sample::produce(&config, &source, &device, console)?;
@@ -156,7 +170,10 @@ impl Cli {
                     (false, false) => console.data_line(&produced.path),
                 }
             }
-            Command::Evaluate(config) => gan::evaluate::evaluate(&config, &device.open()?, json, console),
+            Command::Evaluate(config) => {
+                refuse_missing_weights_dir(&config.weights_dir, &typed)?;
+                gan::evaluate::evaluate(&config, &device.open()?, json, console)
+            }
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
@@ -183,8 +200,21 @@ fn typed(matches: &ArgMatches) -> Vec<String> {
     matches.ids().filter(is_typed).map(|id| id.to_string()).collect()
 }
 
+/// Runs are looked for in this directory: one that was typed and is not there is a slip, and the bundled weights are not
+/// what was meant. Exit code 3.
+fn refuse_missing_weights_dir(directory: &Path, typed: &[String]) -> anyhow::Result<()> {
+    if typed.iter().any(|field| field == "weights_dir") && !directory.is_dir() {
+        let found = if directory.exists() { "not a directory" } else { "no such directory" };
+        bail!(Failure::Input(format!(
+            "--weights-dir {}: {found}; expected the directory that holds the runs",
+            directory.display()
+        )));
+    }
+    Ok(())
+}
+
 /// One line a tensor: name, dtype, shape. With `json` an object each. The metadata goes first.
-fn inspect(file: &std::path::Path, json: bool, console: &Console) -> anyhow::Result<()> {
+fn inspect(file: &Path, json: bool, console: &Console) -> anyhow::Result<()> {
     let description = checkpoint::describe(file)?;
     let mut lines = String::new();
     for (key, value) in &description.metadata {
@@ -227,6 +257,6 @@ mod tests {
 
     #[test]
     fn the_command_tree_is_sound() {
-        Cli::command().debug_assert();
+        numbers::with_number_parsers(Cli::command()).debug_assert();
     }
 }

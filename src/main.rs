@@ -6,7 +6,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
 use gan::error::{self, Failure};
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
@@ -16,11 +15,7 @@ static ALLOCATOR: gan::startup::Heap = gan::startup::Heap::new();
 
 fn main() -> ExitCode {
     gan::startup::prepare();
-    let matches = cli::Cli::command().get_matches();
-    let arguments = match cli::Cli::from_arg_matches(&matches) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
-    };
+    let (arguments, matches) = cli::Cli::parse_arguments();
     let console = arguments.console();
     match arguments.run(&matches, &console) {
         Ok(()) => ExitCode::SUCCESS,

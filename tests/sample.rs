@@ -1,5 +1,6 @@
 //! `gan sample` through the real binary: every output, the same bytes for the same sample, and where weights come from.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use gan::checkpoint::Bundled;
@@ -69,24 +70,102 @@ fn given_latents_are_used() {
     assert!(!work.path("x.png").exists());
 }
 
+/// The files of a directory, by name.
+fn files(work: &Workplace, directory: &str) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(work.path(directory)).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
 #[test]
-fn a_directory_gets_one_png_an_image() {
+fn a_directory_gets_one_png_an_image_one_pixel_a_pixel() {
     let work = trained();
-    work.gan(&["sample", "--n", "3", "--offset", "62", "-o", "dir/", "--scale", "1"])
-        .assert()
-        .success()
-        .stdout("dir/\n");
-    let mut names: Vec<_> = std::fs::read_dir(work.path("dir")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    names.sort();
+    work.gan(&["sample", "--n", "3", "--offset", "62", "-o", "dir/"]).assert().success().stdout("dir/\n");
+    let names: Vec<String> = files(&work, "dir").into_keys().collect();
     assert_eq!(names, ["000062.png", "000063.png", "000064.png"]);
-    let picture = gan::report::read_png(&work.path("dir/000063.png")).unwrap();
-    assert_eq!((picture.width, picture.height), (28, 28));
-    // the same image as in the raw output
-    work.gan(&["sample", "--n", "1", "--offset", "63", "-o", "one.npy"]).assert().success();
-    let raw = images(&work.read("one.npy")).1;
-    for (pixel, value) in picture.pixels.iter().zip(raw) {
-        assert!((f32::from(*pixel) - (value + 1.0) * 127.5).abs() <= 0.51);
+    // read back, they are the raw output rounded to a byte
+    work.gan(&["sample", "--n", "3", "--offset", "62", "-o", "raw.npy"]).assert().success();
+    let raw = images(&work.read("raw.npy")).1;
+    for (name, raw) in names.iter().zip(raw.chunks_exact(784)) {
+        let picture = gan::report::read_png(&work.path("dir").join(name)).unwrap();
+        assert_eq!((picture.width, picture.height, picture.channels), (28, 28, 1));
+        let rounded: Vec<u8> = raw.iter().map(|value| ((value + 1.0) / 2.0 * 255.0).round() as u8).collect();
+        assert_eq!(picture.pixels, rounded, "{name}");
     }
+    // larger ones are to be had, where they are asked for
+    work.gan(&["sample", "--n", "1", "--scale", "2", "-o", "large/"]).assert().success();
+    assert_eq!(gan::report::read_png(&work.path("large/000000.png")).unwrap().width, 56);
+}
+
+#[test]
+fn older_samples_in_a_directory_are_not_left_among_new_ones() {
+    let work = trained();
+    work.gan(&["sample", "-n", "12", "-o", "dir/"]).assert().success();
+    for other in ["grid.png", "12.png", "readme.txt"] {
+        std::fs::write(work.path("dir").join(other), other).unwrap();
+    }
+    let twelve = files(&work, "dir");
+    let stderr = "it holds 8 samples that would not be written again, 000004.png to 000011.png";
+    let refused = work.gan(&["sample", "-n", "4", "--seed", "1", "-o", "dir"]).assert().code(2);
+    refused.stderr(predicate::str::contains(stderr).and(predicate::str::contains("--force")));
+    assert_eq!(files(&work, "dir"), twelve, "a refusal changes nothing");
+    // the same again, and more of them, need no flag
+    work.gan(&["sample", "-n", "12", "-o", "dir/"]).assert().success();
+    assert_eq!(files(&work, "dir"), twelve);
+
+    work.gan(&["sample", "-n", "4", "--seed", "1", "-o", "dir/", "--force"]).assert().success();
+    let four = files(&work, "dir");
+    let names = ["000000.png", "000001.png", "000002.png", "000003.png", "12.png", "grid.png", "readme.txt"];
+    assert!(four.keys().eq(names.iter()), "{:?}", four.keys());
+    assert_ne!(four["000000.png"], twelve["000000.png"]);
+    work.gan(&["sample", "-n", "12", "-o", "dir/"]).assert().success();
+    assert_eq!(files(&work, "dir"), twelve);
+}
+
+#[test]
+fn shares_of_a_job_meet_in_one_directory() {
+    let work = trained();
+    work.gan(&["sample", "-n", "9", "-o", "whole/"]).assert().success();
+    for (first, count) in [("6", "3"), ("0", "4"), ("4", "2")] {
+        work.gan(&["sample", "-n", count, "--offset", first, "-o", "shares/"]).assert().success();
+    }
+    assert_eq!(files(&work, "shares"), files(&work, "whole"));
+    // one that deletes would delete what the others wrote
+    let flags = ["sample", "-n", "4", "--offset", "0", "-o", "shares/", "--force"];
+    work.gan(&flags).assert().code(2).stderr(predicate::str::contains("--force"));
+    assert_eq!(files(&work, "shares"), files(&work, "whole"));
+}
+
+/// Pictures come into a directory whole or not at all, and what a killed process left there goes.
+#[test]
+fn a_stopped_job_leaves_whole_pictures() {
+    let work = trained();
+    let mut child = work.spawn(&["sample", "-n", "200000", "-o", "dir/", "-q"]).spawn().unwrap();
+    let written = || std::fs::read_dir(work.path("dir")).is_ok_and(|entries| entries.count() > 300);
+    while !written() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for (name, bytes) in files(&work, "dir").iter().filter(|(name, _)| !name.starts_with('.')) {
+        gan::report::read_png(&work.path("dir").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(bytes.ends_with(b"IEND\xaeB\x60\x82"), "{name}");
+    }
+    std::fs::write(work.path("dir/.000007.png.tmp-1"), b"half").unwrap();
+    work.gan(&["sample", "-n", "1", "-o", "dir/", "--force"]).assert().success();
+    assert_eq!(files(&work, "dir").into_keys().collect::<Vec<_>>(), ["000000.png"]);
+}
+
+#[test]
+fn a_name_and_what_lies_there_must_agree() {
+    let work = trained();
+    std::fs::create_dir(work.path("grid.png")).unwrap();
+    let refused = work.gan(&["sample", "-o", "grid.png"]).assert().code(2);
+    refused.stderr(predicate::str::contains("-o grid.png: it is a directory"));
+    assert_eq!(files(&work, "grid.png").len(), 0);
+    work.gan(&["sample", "-o", "x.npy", "--format", "png"]).assert().code(2);
+    work.gan(&["sample", "-n", "2", "-o", "grid.png/"]).assert().success();
+    assert_eq!(files(&work, "grid.png").len(), 2);
 }
 
 #[test]

@@ -10,6 +10,10 @@ mod support;
 
 // An accelerator against the CPU; skipped where there is none.
 mod accelerator;
+// Flags: numbers that cannot be meant, directories that are not there.
+mod flags;
+// `gan evaluate --images`: folders of pictures and .npy files of every type.
+mod given_images;
 // Every row of the table of exit codes; damaged and hostile files.
 mod bad_input;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.

@@ -22,8 +22,41 @@ pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
             io::ErrorKind::BrokenPipe => Failure::ClosedPipe.into(),
             _ => Failure::writing(path, error).into(),
         }),
-        _ => replace(path, body).map_err(|error| Failure::writing(path, error).into()),
+        _ => replace(path, Durable::Yes, body).map_err(|error| Failure::writing(path, error).into()),
     }
+}
+
+/// Refuses, before long work, what [`write`] would refuse after it: a directory, or a name in a directory that is not
+/// there.
+///
+/// # Errors
+/// [`Failure::Storage`].
+pub fn check(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        return Err(Failure::writing(path, "it is a directory").into());
+    }
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            Err(Failure::writing(path, format!("there is no directory {}", parent.display())).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As [`write`], for one of many files that are easily made again: a reader still sees the old bytes or the new, but
+/// nothing waits for the disk, and a machine that loses its power may lose the file.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_unsynced(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+    Ok(replace(path, Durable::No, body).map_err(|error| Failure::writing(path, error))?)
+}
+
+/// Whether a file must outlive a loss of power.
+#[derive(Clone, Copy, PartialEq)]
+enum Durable {
+    Yes,
+    No,
 }
 
 fn write_through(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -32,21 +65,27 @@ fn write_through(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()
     out.flush()
 }
 
-fn replace(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn replace(path: &Path, durable: Durable, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let target = if path.is_symlink() { fs::canonicalize(path).unwrap_or(path.to_owned()) } else { path.to_owned() };
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let (mut temporary, file) = Temporary::create(directory, &target)?;
-    let mut out = BufWriter::with_capacity(1 << 18, file);
+    let buffer = if durable == Durable::Yes { 1 << 18 } else { 1 << 12 }; // one large file, or one of many small ones
+    let mut out = BufWriter::with_capacity(buffer, file);
     body(&mut out)?;
     out.flush()?;
-    out.get_ref().sync_all()?;
+    if durable == Durable::Yes {
+        out.get_ref().sync_all()?;
+    }
     uninterrupted(|| fs::rename(&temporary.path, &target))?;
     temporary.renamed = true;
     // The rename itself is durable only when the directory is.
-    sync_directory(directory)
+    match durable {
+        Durable::Yes => sync_directory(directory),
+        Durable::No => Ok(()),
+    }
 }
 
 /// Asks again where a signal came in between. The standard library does so for all other calls here; some network file

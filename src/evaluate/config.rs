@@ -32,7 +32,8 @@ pub struct EvaluateConfig {
     #[arg(long, value_enum)]
     pub encoder: Option<EncoderArchitecture>,
 
-    /// Images in place of a generator's samples: a .npy of shape (N, 1, 28, 28), f32 in [-1, 1], as `gan sample` writes it
+    /// Images in place of a generator's samples: a .npy of shape (N, 1, 28, 28), floats from -1 to 1, as `gan sample` writes
+    /// it, or uint8 from 0 to 255
     #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["weights", "run", "model", "encoder", "raw", "n", "seeds"])]
     pub images: Option<PathBuf>,
 
@@ -104,7 +105,7 @@ impl EvaluateConfig {
         {
             bail!(Failure::Usage(format!("-o {}: expected a name that ends in .{wanted}", output.display())));
         }
-        Ok(())
+        if self.train_classifier { self.classifier_config.validate() } else { Ok(()) }
     }
 
     /// Which generator.

@@ -14,6 +14,7 @@ use std::path::Path;
 use anyhow::bail;
 use candle_core::Device;
 
+use crate::checkpoint::atomic;
 use crate::data::{self, Dataset, ImageShape};
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
@@ -35,10 +36,11 @@ const DEFAULT_DATA: &str = "mnist";
 /// Does what `config` asks for, and writes what it finds to stdout.
 pub fn evaluate(config: &EvaluateConfig, device: &Device, json: bool, console: &Console) -> anyhow::Result<()> {
     config.validate()?;
+    config.output.as_deref().map_or(Ok(()), atomic::check)?;
     if config.train_classifier {
         return train_classifier(config, device, json, console);
     }
-    match subject::find(config, device)? {
+    match subject::find(config, device, console)? {
         Subject::Generator(samples) => generator::evaluate(config, &samples, device, json, console),
         Subject::Encoder(source) => encoder::evaluate(config, &source, device, json, console),
     }

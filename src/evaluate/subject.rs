@@ -9,6 +9,7 @@ use super::EvaluateConfig;
 use crate::checkpoint;
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
+use crate::report::Console;
 use crate::sample::{self, Source};
 use crate::train::encoder_source::{self, EncoderSource};
 
@@ -31,13 +32,15 @@ pub enum Samples {
 }
 
 /// Finds it: `--images`, `--weights` or `--run`, else the newest run of the model or encoder, or of any.
-pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject> {
+pub fn find(config: &EvaluateConfig, device: &Device, console: &Console) -> anyhow::Result<Subject> {
     if let Some(path) = &config.images {
-        return Ok(Subject::Generator(Samples::Given { path: path.clone(), pixels: sample::read_images(path)? }));
+        let images = sample::read_images(path)?;
+        images.warnings.iter().for_each(|warning| console.warning(warning));
+        return Ok(Subject::Generator(Samples::Given { path: path.clone(), pixels: images.pixels }));
     }
     let mut config = config.clone();
     if let Some(name) = &config.run {
-        config.weights = Some(config.weights_dir.join(name));
+        config.weights = Some(directory_of(name, &config.weights_dir)?);
     }
     let is_encoder = match (&config.weights, config.model, config.encoder) {
         (_, Some(_), _) => false,
@@ -51,6 +54,17 @@ pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject>
     }
     let source = sample::find(&config.wanted_generator(), device)?;
     Ok(Subject::Generator(Samples::Drawn(Box::new(source))))
+}
+
+/// The directory of the run of that name. [`Failure::Input`] where there is none, with those that there are.
+fn directory_of(name: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
+    let directory = weights_dir.join(name);
+    if !directory.is_dir() {
+        let names: Vec<_> = checkpoint::runs(weights_dir).into_iter().map(|run| run.name).collect();
+        let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
+        bail!(Failure::reading(&directory, format!("no run is there; runs: {known}")));
+    }
+    Ok(directory)
 }
 
 /// Whether a path is of an encoder; of what cannot be read, reading a generator will say why.

@@ -53,7 +53,8 @@ pub struct SampleConfig {
     #[arg(long, short, value_name = "N")]
     pub n: Option<u64>,
 
-    /// FILE.png (a grid), FILE.gif (a walk), FILE.npy (raw), DIR/ (one PNG an image), - (stdout)
+    /// FILE.png (a grid), FILE.gif (a walk), FILE.npy (raw), DIR/ (one PNG an image, named by its number), - (stdout).
+    /// Samples that lie in DIR/ already and are not written again are refused without --force or --offset
     #[arg(long, short, value_name = "FILE", default_value = "sample.png")]
     pub output: String,
 
@@ -65,11 +66,16 @@ pub struct SampleConfig {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Begin at sample N, so that many processes can share a large job
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub offset: u64,
+    /// Begin at sample N, so that many processes can share a large job: with this flag, 0 too, what lies in DIR/ stays and
+    /// is added to [default: 0]
+    #[arg(long, value_name = "N")]
+    pub offset: Option<u64>,
 
-    /// Take the latents from a .npy of shape (N, latents), f32 or f64
+    /// Delete the samples in DIR/ that are not written again (NUMBER.png, nothing else)
+    #[arg(long, conflicts_with = "offset")]
+    pub force: bool,
+
+    /// Take the latents from a .npy of shape (N, latents), f16, f32 or f64
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed"])]
     pub latents: Option<PathBuf>,
 
@@ -77,9 +83,9 @@ pub struct SampleConfig {
     #[arg(long, value_name = "N")]
     pub columns: Option<usize>,
 
-    /// Pixels of the picture for one of the image
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub scale: usize,
+    /// Pixels of the picture for one of the image [default: 2; in DIR/ 1, so that they can be evaluated and trained on]
+    #[arg(long, value_name = "N")]
+    pub scale: Option<usize>,
 
     /// How a .gif goes from one latent to the next
     #[arg(long, value_enum, default_value_t = Interpolation::Spherical)]
@@ -100,20 +106,26 @@ const GRID_LIMIT: u64 = 10_000;
 impl SampleConfig {
     /// What is to be written, from `--format` or the name of `-o`.
     pub fn format(&self) -> anyhow::Result<Format> {
-        let named = if self.to_stdout() {
-            self.format.unwrap_or(Format::Png)
-        } else if self.output.ends_with(['/', std::path::MAIN_SEPARATOR]) || Path::new(&self.output).is_dir() {
-            Format::Directory
-        } else {
-            match Path::new(&self.output).extension().and_then(|extension| extension.to_str()) {
-                Some("png") => Format::Png,
-                Some("gif") => Format::Gif,
-                Some("npy") => Format::Npy,
-                _ => bail!(Failure::Usage(format!(
-                    "-o {}: expected a name that ends in .png, .gif, .npy or /, or - for stdout",
-                    self.output
-                ))),
-            }
+        let path = Path::new(&self.output);
+        let by_ending = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("png") => Some(Format::Png),
+            Some("gif") => Some(Format::Gif),
+            Some("npy") => Some(Format::Npy),
+            _ => None,
+        };
+        let named = match by_ending {
+            _ if self.to_stdout() => self.format.unwrap_or(Format::Png),
+            _ if self.output.ends_with(['/', std::path::MAIN_SEPARATOR]) => Format::Directory,
+            Some(_) if path.is_dir() => bail!(Failure::Usage(format!(
+                "-o {0}: it is a directory\n-o {0}/ writes one PNG an image into it; or name another file",
+                self.output
+            ))),
+            Some(format) => format,
+            None if path.is_dir() => Format::Directory,
+            None => bail!(Failure::Usage(format!(
+                "-o {}: expected a name that ends in .png, .gif, .npy or /, or - for stdout",
+                self.output
+            ))),
         };
         match self.format {
             Some(asked) if asked != named => bail!(Failure::Usage(format!(
@@ -127,6 +139,16 @@ impl SampleConfig {
     /// Which generator.
     pub fn wanted(&self) -> Wanted<'_> {
         Wanted { model: self.model, weights: self.weights.as_deref(), weights_dir: &self.weights_dir, raw: self.raw }
+    }
+
+    /// The first sample.
+    pub fn offset(&self) -> u64 {
+        self.offset.unwrap_or(0)
+    }
+
+    /// Side in pixels of the square that one image pixel becomes.
+    pub fn scale(&self, format: Format) -> usize {
+        self.scale.unwrap_or(if format == Format::Directory { 1 } else { 2 })
     }
 
     pub fn to_stdout(&self) -> bool {
@@ -159,17 +181,17 @@ impl SampleConfig {
                 "--n {count}: a grid ends at {GRID_LIMIT} images; write to a directory (-o DIR/) or -o FILE.npy"
             )));
         }
-        if self.scale == 0 || self.scale > 64 || self.columns == Some(0) {
+        if !(1..=64).contains(&self.scale(format)) || self.columns == Some(0) {
             bail!(Failure::Usage("--scale goes from 1 to 64, --columns from 1".into()));
         }
-        if self.offset.checked_add(count).is_none() {
+        let offset = self.offset();
+        if offset.checked_add(count).is_none() {
             bail!(Failure::Usage("--offset + --n is past the last sample".into()));
         }
         match latents_given {
-            Some(rows) if self.offset + count > rows => bail!(Failure::Input(format!(
-                "--latents has {rows} rows; {count} from row {} were asked for",
-                self.offset
-            ))),
+            Some(rows) if offset + count > rows => {
+                bail!(Failure::Input(format!("--latents has {rows} rows; {count} from row {offset} were asked for")))
+            }
             _ => Ok(count),
         }
     }

@@ -1,6 +1,7 @@
 //! Pictures from a generator: what `gan sample` does, and the grids of a training run.
 
 mod config;
+mod directory;
 mod images;
 mod latents;
 mod npy;
@@ -14,7 +15,7 @@ use crate::models::{Generator, IMAGE_SIZE};
 use crate::ops;
 
 pub use config::{Format, Interpolation, SampleConfig};
-pub use images::read_images;
+pub use images::{GivenImages, read_images};
 pub use latents::{Latents, latents};
 pub use output::{Produced, produce};
 pub use source::{BUNDLED, Source, Wanted, find};

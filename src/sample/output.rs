@@ -5,6 +5,7 @@ use anyhow::bail;
 use candle_core::Device;
 use rayon::prelude::*;
 
+use super::directory::{Stale, name};
 use super::walk::interpolate;
 use super::{Format, Latents, PIXELS, SampleConfig, Source, TILE, draw};
 use crate::checkpoint::atomic;
@@ -100,12 +101,12 @@ impl Job<'_> {
     }
 
     fn grid(&self) -> Grid {
-        Grid { columns: self.config.columns, scale: self.config.scale, ..Grid::default() }
+        Grid { columns: self.config.columns, scale: self.config.scale(Format::Png), ..Grid::default() }
     }
 
     /// Draws the samples in order, in constant memory: `take` gets the number of the first and the images, (n, 28, 28).
     fn for_each_tile(&self, mut take: impl FnMut(u64, &[f32]) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let (begin, end) = (self.config.offset, self.config.offset + self.count);
+        let (begin, end) = (self.config.offset(), self.config.offset() + self.count);
         let progress = self.console.items("images", self.count);
         let tile = TILE as u64;
         // On a CPU, what is asked for. Elsewhere whole tiles, where they would lie from sample 0: an offset must not move a
@@ -132,15 +133,24 @@ impl Job<'_> {
     /// One PNG an image, named by the number of the sample, so that shares of a large job can meet in one directory.
     fn directory(&self) -> anyhow::Result<()> {
         let directory = Path::new(&self.config.output);
+        // Of a share, what lies there is the others'. A call of its own leaves what it says, and nothing else.
+        let stale = match self.config.offset {
+            Some(_) => None,
+            None => Some(Stale::find(directory, self.count)?),
+        };
+        if let Some(stale) = stale.as_ref().filter(|_| !self.config.force) {
+            stale.refuse()?;
+        }
         std::fs::create_dir_all(directory).map_err(|error| Failure::writing(directory, error))?;
-        let grid = Grid { columns: Some(1), scale: self.config.scale, gap: 0 };
+        let grid = Grid { columns: Some(1), scale: self.config.scale(Format::Directory), gap: 0 };
         self.for_each_tile(|first, tile| {
+            if let Some(stale) = stale.as_ref().filter(|_| first == 0) {
+                stale.remove()?;
+            }
             tile.par_chunks(PIXELS).enumerate().try_for_each(|(index, image)| {
-                let path = directory.join(format!("{:06}.png", first + index as u64));
-                let mut bytes = Vec::new();
-                report::encode_png(&grid.draw(image, 1, IMAGE_SIZE, IMAGE_SIZE, 1), &mut bytes)
-                    .and_then(|()| std::fs::write(&path, &bytes))
-                    .map_err(|error| Failure::writing(&path, error).into())
+                let path = directory.join(name(first + index as u64));
+                let picture = grid.draw(image, 1, IMAGE_SIZE, IMAGE_SIZE, 1);
+                atomic::write_unsynced(&path, |out| report::encode_png(&picture, out))
             })
         })
     }
@@ -150,9 +160,9 @@ impl Job<'_> {
         let (walks, frames) = (self.config.walks, self.config.frames);
         let keys = self.count as usize / walks;
         let dim = self.latents.latent_dim();
-        let latents = self.latents.range(self.config.offset, keys * walks);
+        let latents = self.latents.range(self.config.offset(), keys * walks);
         let key = |index: usize, walk: usize| &latents[((index % keys) * walks + walk) * dim..][..dim];
-        let grid = Grid { columns: self.config.columns, scale: self.config.scale, ..Grid::default() };
+        let grid = self.grid();
         let progress = self.console.items("frames", (keys * frames) as u64);
         let mut failure = None;
         let pictures = (0..keys * frames).map_while(|frame| {

@@ -72,7 +72,8 @@ struct Made<'a> {
 }
 
 impl ClassifierConfig {
-    fn validate(&self) -> anyhow::Result<()> {
+    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
+    pub fn validate(&self) -> anyhow::Result<()> {
         let train_images = self.train_images.map_or(1, |images| images as u64);
         let least = [
             ("--steps", self.steps, 1),

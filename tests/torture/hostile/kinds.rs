@@ -15,7 +15,7 @@ use gan::data::{self, ImageShape};
 use gan::error::Failure;
 use gan::params::Parameters;
 use gan::report::{GanRecord, RunLog};
-use gan::sample::Latents;
+use gan::sample::{self, Latents};
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
 use gan::train::run::{CONFIG, Position, STATE};
@@ -117,9 +117,16 @@ pub fn all() -> Vec<Kind> {
         Kind::new("parquet", "train.parquet", vec![parquet_file()], mutate, read_data),
         Kind::new("png", "x.png", pngs(), resealed_png, picture),
         Kind::new("jpeg", "x.jpg", jpegs(), mutate, picture),
-        Kind::new("npy", "latents.npy", vec![npy("<f4", 4), npy("<f8", 8)], mutate, |_, path| {
+        Kind::new("npy", "latents.npy", vec![npy("<f4", "(2, 3)", 24), npy("<f8", "(2, 3)", 48)], mutate, |_, path| {
             Latents::read(path, 3).map(drop)
         }),
+        Kind::new(
+            "npy images",
+            "images.npy",
+            vec![npy("|u1", "(1, 28, 28)", 784), npy(">f2", "(1, 1, 28, 28)", 1568), columns()],
+            mutate,
+            |_, path| sample::read_images(path).map(drop),
+        ),
     ]
 }
 
@@ -358,18 +365,26 @@ fn parquet_file() -> Bytes {
     bytes
 }
 
-/// Two latents of three numbers.
-fn npy(kind: &str, width: usize) -> Bytes {
-    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (2, 3), }}");
+/// Zeros, in so many bytes.
+fn npy(kind: &str, shape: &str, bytes: usize) -> Bytes {
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
     while (header.len() + 11) % 64 != 0 {
         header.push(' ');
     }
     header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.resize(bytes.len() + 6 * width, 0);
-    bytes
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.resize(file.len() + bytes, 0);
+    file
+}
+
+/// An image whose numbers lie column by column.
+fn columns() -> Bytes {
+    let rows = npy("<f4", "(1, 28, 28)", 3136);
+    let end = rows.len() - 3136;
+    let header = String::from_utf8_lossy(&rows[10..end]).replace("False", "True ");
+    [&rows[..10], header.as_bytes(), &rows[end..]].concat()
 }
 
 /// A safetensors file whose header claims `shape`, without any data.
