@@ -74,6 +74,31 @@ fn the_table_for_people_has_the_same_figures() {
 }
 
 #[test]
+fn few_labels_are_one_batch() {
+    let work = workplace();
+    let few = |flags: &[&str]| work.gan(&[&["finetune", "--epochs", "2", "--json"], flags].concat()).output().unwrap();
+    for flags in [&["--labels", "5", "--run", "views"][..], &["--labels", "5", "--cached", "--run", "features"]] {
+        let output = few(flags);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        assert!(
+            stderr.contains("5 labelled images of pictures, batch 5 (all there are, for --batch-size 128)"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("1 rows of 2 steps"), "an epoch is one batch: {stderr}");
+        let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(row["labels"], 5);
+    }
+    // What was asked for is what is saved: a run of more labels takes it.
+    let config: serde_json::Value = serde_json::from_slice(&work.read("weights/views/config.json")).unwrap();
+    assert_eq!(config["batch_size"], 128);
+    assert!(few(&["--labels", "1", "--run", "one"]).status.success());
+    let refused = few(&["--labels", "1", "--mode", "full", "--run", "full"]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--labels 1"));
+}
+
+#[test]
 fn interrupted_tables_end_in_the_same_rows_and_bytes() {
     let work = workplace();
     let flags = ["--baseline", "--mode", "both", "--checkpoint-every", "2"];

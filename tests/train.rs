@@ -28,6 +28,21 @@ fn every_model_trains_and_leaves_its_files() {
     assert_eq!((config["model"].as_str(), config["latent_dim"].as_u64()), (Some("dcgan"), Some(96)));
 }
 
+/// The same networks and images, so the same scores at first: of some tenths, which a sigmoid takes to a half.
+#[test]
+fn logged_scores_have_the_scale_of_the_losses_targets() {
+    let work = Workplace::new();
+    let scores = |loss: &str| {
+        work.train(loss, "1", &["--loss", loss]);
+        ["real_score", "fake_score"].map(|key| work.metrics(loss)[0][key].as_f64().unwrap())
+    };
+    for (bce, ls) in scores("bce").into_iter().zip(scores("ls")) {
+        assert!(ls.abs() < 0.3 && (bce - 0.5).abs() < 0.1, "at first D answers 0, a belief of a half: {ls}, {bce}");
+        // The sigmoid is nearly linear there.
+        assert!((bce - (0.5 + ls / 4.0)).abs() < 0.01, "{bce} is not the sigmoid of {ls}");
+    }
+}
+
 #[test]
 fn json_streams_the_records_and_nothing_else() {
     let work = Workplace::new();

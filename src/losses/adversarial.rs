@@ -40,6 +40,16 @@ impl AdversarialLoss {
         }
     }
 
+    /// What the log says of D's scores, (N, 1): their mean, a scalar, on the scale of D's targets. For cross-entropy that
+    /// of their sigmoid, D's belief that the images are real; for least squares that of the scores, which aim at 1 and 0
+    /// themselves.
+    pub fn logged_score(self, scores: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Bce | Self::Minimax => candle_nn::ops::sigmoid(scores)?.mean_all(),
+            Self::Ls => scores.mean_all(),
+        }
+    }
+
     /// The loss of a discriminator that knows every image, the least there is: the entropy of its targets.
     pub fn least(self, smoothing: f64) -> f64 {
         let of = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
@@ -128,6 +138,16 @@ mod tests {
         let sure = scores(&[-1e4]);
         assert_close(AdversarialLoss::Bce.discriminator(&best, &sure, 0.1).unwrap(), AdversarialLoss::Bce.least(0.1));
         assert_eq!(AdversarialLoss::Bce.least(0.0), 0.0);
+    }
+
+    #[test]
+    fn what_is_logged_of_scores_has_the_scale_of_the_targets() {
+        let mean = |of: &dyn Fn(f64) -> f64| REAL.iter().map(|&score| of(score)).sum::<f64>() / 10.0;
+        assert_close(AdversarialLoss::Ls.logged_score(&scores(&REAL)).unwrap(), mean(&|score| score));
+        for loss in [AdversarialLoss::Bce, AdversarialLoss::Minimax] {
+            let expected = mean(&|score| 1.0 / (1.0 + (-score).exp()));
+            assert_close(loss.logged_score(&scores(&REAL)).unwrap(), expected);
+        }
     }
 
     /// The original generator loss in f64: mean(log(1 - σ(s))).

@@ -22,7 +22,8 @@ pub struct GanRecord {
     pub d_loss: f32,
     #[serde(deserialize_with = "number_or_null")]
     pub g_loss: f32,
-    /// Mean of the sigmoid of D's scores on real images: its belief that they are real.
+    /// Mean of D's scores on real images, on the scale of its targets, 1 for real and 0 for fake: of their sigmoid, D's
+    /// belief that they are real, where the loss is cross-entropy; of the scores themselves for least squares.
     #[serde(deserialize_with = "number_or_null")]
     pub real_score: f32,
     /// The same on fakes.

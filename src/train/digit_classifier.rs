@@ -138,7 +138,7 @@ pub fn train(
     ));
 
     let progress = console.training(0, config.steps);
-    let mut logged_at = Instant::now();
+    let (mut logged_at, mut logged_step) = (Instant::now(), 0);
     for step in 0..config.steps {
         let batch = batches.next()?;
         let images = Tensor::from_vec(batch.pixels, ((), IMAGE_SIZE, IMAGE_SIZE, 1), device)?; // (N, 28, 28, 1)
@@ -156,7 +156,7 @@ pub fn train(
             if !loss.is_finite() {
                 bail!(Failure::Diverged(format!("training diverged at step {step}: the loss is {loss}; lower --lr")));
             }
-            let images = LOG_EVERY.min(step + 1) * config.batch_size as u64;
+            let images = (step + 1 - logged_step) * config.batch_size as u64;
             progress.report(&TrainingStatus {
                 step: step + 1,
                 epoch: step / per_epoch + 1,
@@ -164,7 +164,7 @@ pub fn train(
                 figures: vec![Figure::Plain("loss", loss.into())],
                 images_per_second: images as f64 / logged_at.elapsed().as_secs_f64(),
             });
-            logged_at = Instant::now();
+            (logged_at, logged_step) = (Instant::now(), step + 1);
         }
     }
     progress.finish();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoder_source::{self, EncoderSource};
 use super::features::{Labelled, features, knn_top1};
-use super::finetune_config::{EncoderKind, FinetuneConfig};
+use super::finetune_config::{EncoderKind, FinetuneConfig, Mode};
 use super::finetune_files::write_embeddings;
 use super::images;
 use super::probe::Probe;
@@ -113,10 +113,9 @@ fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result
         }
     }
     let labelled = config.labels.choose(&dataset.train, classes, config.stratified)?;
-    if labelled.len() < config.batch_size {
+    if labelled.len() < 2 && config.mode != Mode::Linear {
         bail!(Failure::Input(format!(
-            "--batch-size {}: --labels {} of {name} are {} images; a batch must fit into them",
-            config.batch_size,
+            "--labels {} of {name} are {} images: batch norm needs at least 2; raise --labels, or use --mode linear",
             config.labels,
             labelled.len()
         )));
@@ -130,6 +129,8 @@ pub(super) struct Tuning<'a> {
     source: EncoderSource,
     pub(super) dataset: Dataset,
     labelled: Arc<Images>,
+    /// `--batch-size`, or all of the labelled images where they are fewer.
+    batch_size: usize,
     steps_a_row: u64,
     done: RowsDone,
     /// Where the row in training was stopped.
@@ -158,7 +159,8 @@ impl<'a> Tuning<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let steps_a_row = config.epochs.saturating_mul(steps_per_epoch(&labelled, config.batch_size));
+        let batch_size = config.batch_size.min(labelled.len());
+        let steps_a_row = config.epochs.saturating_mul(steps_per_epoch(&labelled, batch_size));
         let (mut done, mut stopped_at) = (RowsDone::default(), None);
         if let Some((position, archive)) = run.checkpoint.take() {
             let path = run.directory.checkpoint_path(position.step);
@@ -171,8 +173,12 @@ impl<'a> Tuning<'a> {
         }
         let log_path = run.directory.weights.join("metrics.jsonl");
         let log = RunLog::open(&log_path, |row: &ProbeRow| done.rows.contains(row))?;
+        let batch = match config.batch_size - batch_size {
+            0 => batch_size.to_string(),
+            _ => format!("{batch_size} (all there are, for --batch-size {})", config.batch_size),
+        };
         console.note(&format!(
-            "{} labelled images of {}, {} to test on, {} rows of {steps_a_row} steps, {}, {} threads",
+            "{} labelled images of {}, batch {batch}, {} to test on, {} rows of {steps_a_row} steps, {}, {} threads",
             labelled.len(),
             dataset.name,
             dataset.test.len(),
@@ -184,7 +190,7 @@ impl<'a> Tuning<'a> {
             console.warning(note);
         }
         let (labelled, device) = (Arc::new(labelled), device.clone());
-        Ok(Self { run, source, dataset, labelled, steps_a_row, done, stopped_at, log, device, console })
+        Ok(Self { run, source, dataset, labelled, batch_size, steps_a_row, done, stopped_at, log, device, console })
     }
 
     fn run_rows(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
@@ -251,7 +257,7 @@ impl<'a> Tuning<'a> {
                     let text = format!("{what}: the loss is {loss}; {suspects}");
                     return Err(self.run.diverged(self.position(step), &text));
                 }
-                let images = (step - logged_step) * config.batch_size as u64;
+                let images = (step - logged_step) * self.batch_size as u64;
                 progress.report(&TrainingStatus {
                     step,
                     epoch: (step - 1) / (self.steps_a_row / config.epochs) + 1,
@@ -300,10 +306,10 @@ impl<'a> Tuning<'a> {
     ) -> anyhow::Result<Option<ProbeBatches>> {
         let (config, labelled) = (&self.run.config, self.labelled.clone());
         if !config.cached || full {
-            return Ok(Some(ProbeBatches::views(labelled, config, step, &self.device)?));
+            return Ok(Some(ProbeBatches::views(labelled, self.batch_size, config.seed, step, &self.device)?));
         }
         let Some(features) = self.features(probe, &labelled, stop)? else { return Ok(None) };
-        Ok(Some(ProbeBatches::features(labelled, config.batch_size, config.seed, features)?))
+        Ok(Some(ProbeBatches::features(labelled, self.batch_size, config.seed, features)?))
     }
 
     /// h and scores of the test images, and the kNN accuracy asked of the labelled images; `None` where a signal came.

@@ -66,7 +66,7 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub epochs: u64,
 
-    /// Images a step; the last partial batch of an epoch is dropped
+    /// Images a step, or all that are labelled where they are fewer; the last partial batch of an epoch is dropped
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 

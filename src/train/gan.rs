@@ -244,7 +244,8 @@ impl<'a> Training<'a> {
 
             let evaluates = self.evaluates_after(self.step);
             if step.is_multiple_of(config.log_every) || evaluates || self.step == self.last_step {
-                // The only place of the loop where the host waits for the device.
+                // The only place of the loop where the host waits for the device: the rate is that of finished steps.
+                outcome.g_loss.to_scalar::<f32>()?;
                 let images = (self.step - logged_step) * config.batch_size as u64;
                 let rate = images as f64 / logged_at.elapsed().as_secs_f64();
                 (logged_at, logged_step) = (Instant::now(), self.step);
@@ -280,7 +281,7 @@ impl<'a> Training<'a> {
         real: &Tensor,
         images_per_second: f64,
     ) -> anyhow::Result<GanRecord> {
-        let mean_sigmoid = |scores: &Tensor| candle_nn::ops::sigmoid(scores)?.mean_all()?.to_scalar::<f32>();
+        let loss = self.run.config.loss();
         let record = GanRecord {
             step,
             epoch: step / self.steps_per_epoch,
@@ -288,8 +289,8 @@ impl<'a> Training<'a> {
             images_per_second,
             d_loss: outcome.d_loss.to_scalar()?,
             g_loss: outcome.g_loss.to_scalar()?,
-            real_score: mean_sigmoid(&outcome.real_scores)?,
-            fake_score: mean_sigmoid(&outcome.fake_scores)?,
+            real_score: loss.logged_score(&outcome.real_scores)?.to_scalar()?,
+            fake_score: loss.logged_score(&outcome.fake_scores)?.to_scalar()?,
             scores: None,
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {

@@ -16,11 +16,12 @@ pub fn cut(dataset: Dataset, first: Option<usize>, validates: bool, batch_size: 
     }
     let held_out = if validates { dataset.held_out().len() } else { 0 };
     let dataset = dataset.cut(first, validates)?;
-    if dataset.train.len() < batch_size {
-        let held_out = if held_out > 0 { format!(", {held_out} held out for validation") } else { String::new() };
+    let found = dataset.train.len();
+    if found < batch_size {
+        let held_out = if held_out > 0 { format!(" ({held_out} are held out for validation)") } else { String::new() };
         bail!(Failure::Input(format!(
-            "--batch-size {batch_size}: {name} has {} training images{held_out}; a batch must fit into them",
-            dataset.train.len()
+            "--batch-size {batch_size}: {name} has {found} training images{held_out}, and a batch must fit into them\n\
+             take --batch-size {found} or less, or more images"
         )));
     }
     Ok(dataset)

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::finetune_config::FinetuneConfig;
 use super::probe::Probe;
 use crate::data::Images;
 use crate::data::augment::Augmentation;
@@ -27,18 +26,19 @@ enum Source {
 }
 
 impl ProbeBatches {
-    /// Augmented pictures, from `first_step` on.
+    /// Augmented pictures, `batch_size` at a time in an order drawn from `seed`, from `first_step` on.
     pub fn views(
         labelled: Arc<Images>,
-        config: &FinetuneConfig,
+        batch_size: usize,
+        seed: u64,
         first_step: u64,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let plan = ViewPlan {
-            batch_size: config.batch_size,
+            batch_size,
             branches: 1,
             shuffle: true,
-            seed: config.seed,
+            seed,
             first_step,
             augmentation: Augmentation::default(),
         };
