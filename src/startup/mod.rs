@@ -22,15 +22,37 @@ const PURGE_DELAY: c_int = 15;
 /// costs more than it gives beside the threads that our ops run on: three times the whole step on a busy machine.
 const CANDLE_THREADS: &str = "CANDLE_NUM_THREADS";
 
-/// Call it first in `main`, before any thread is started. The allocator must be [`Heap`].
+/// Call it first in `main`, where the allocator is [`Heap`]. Once there are other threads, and where the system does not
+/// say whether there are, it does nothing: they may be reading what it sets.
 pub fn prepare() {
-    // SAFETY: the signature is that of mimalloc.h, and the option is one that it has. -1 keeps freed memory: the next
-    // step needs the same again, and pages fresh from the system are cleared first, which took a tenth of a step.
+    if !is_only_thread() {
+        return;
+    }
+    // SAFETY: the signature is that of mimalloc.h, the option is one that it has, and no other thread reads it. -1 keeps
+    // freed memory: the next step needs the same again, and pages fresh from the system are cleared first, which took a
+    // tenth of a step.
     unsafe { mi_option_set(PURGE_DELAY, -1) };
     if std::env::var_os(CANDLE_THREADS).is_none() {
-        // SAFETY: no other thread runs yet that could read the environment.
+        // SAFETY: no other thread runs that could read the environment, and this one starts none meanwhile.
         unsafe { std::env::set_var(CANDLE_THREADS, "1") };
     }
+}
+
+/// Whether this process is known to have no other thread.
+fn is_only_thread() -> bool {
+    #[cfg(target_os = "linux")]
+    return std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1);
+    #[cfg(target_os = "macos")]
+    // SAFETY: all-zero is a valid value of this plain C struct, and the call writes into it, as far as it is long.
+    unsafe {
+        let mut info: libc::proc_taskinfo = std::mem::zeroed();
+        let size = size_of_val(&info) as c_int;
+        let to = std::ptr::from_mut(&mut info).cast();
+        return libc::proc_pidinfo(libc::getpid(), libc::PROC_PIDTASKINFO, 0, to, size) == size
+            && info.pti_threadnum == 1;
+    }
+    #[allow(unreachable_code)]
+    false
 }
 
 /// Keeps the system from backing memory with huge pages: for commands that are over before they pay. A page of 2 MiB is
@@ -77,4 +99,18 @@ pub fn free_bytes(path: &Path) -> Option<u64> {
 #[cfg(not(unix))]
 pub fn free_bytes(_: &Path) -> Option<u64> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test runs in a thread of its own, so there are two at least.
+    #[test]
+    fn the_environment_is_left_alone_once_there_are_threads() {
+        assert!(!is_only_thread());
+        let before = std::env::var_os(CANDLE_THREADS);
+        prepare();
+        assert_eq!(std::env::var_os(CANDLE_THREADS), before);
+    }
 }
