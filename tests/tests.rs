@@ -8,7 +8,7 @@ mod device;
 // What the tests of the real program share.
 mod support;
 
-// An accelerator against the CPU; skipped where there is none.
+// An accelerator against the CPU; ignored unless it is asked for.
 mod accelerator;
 // Flags: numbers that cannot be meant, directories that are not there.
 mod flags;
@@ -18,6 +18,8 @@ mod given_images;
 mod bad_input;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
 mod checkpoint;
+// Steps and inference of several threads.
+mod concurrent;
 // Data sets and batches: IDX, CIFAR's batches, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
 // `gan finetune`.

@@ -26,6 +26,7 @@ mod cross_entropy;
 pub(crate) mod cuda;
 mod diffaugment;
 mod epilogue;
+mod exclusion;
 mod layout;
 mod lerp;
 mod linear;
@@ -70,7 +71,9 @@ pub use repeated::Repeated;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
 pub use shifted::Shifted;
-pub use tape::{Update, Updates, backward, inference, precision, reshape, rows, sum, training_step, update};
+pub use tape::{
+    Update, Updates, backward, in_precision, inference, precision, reshape, rows, sum, training_step, update,
+};
 pub use to_length::to_length;
 // For kernels on plain memory elsewhere: the augmentation's.
 pub(crate) use parallel::scratch;

@@ -1,5 +1,6 @@
 //! From tensors to slices of f32 and back.
 
+use super::exclusion::shared;
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Storage, Tensor, bail};
 use std::cell::Cell;
 
@@ -47,16 +48,19 @@ pub fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]>
 /// Lends the values of an f32 tensor on the CPU, copied into row-major order if they are not.
 pub fn read<R>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> R) -> Result<R> {
     let tensor = tensor.contiguous()?;
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => Ok(work(values(storage, layout)?)),
-        _ => bail!("expected a tensor on the CPU, found one on {:?}", tensor.device()),
-    }
+    shared(|| {
+        let (storage, layout) = tensor.storage_and_layout();
+        match &*storage {
+            Storage::Cpu(storage) => Ok(work(values(storage, layout)?)),
+            _ => bail!("expected a tensor on the CPU, found one on {:?}", tensor.device()),
+        }
+    })
 }
 
 /// Lends the values of a contiguous f32 tensor on the CPU to be changed in place.
 ///
-/// `work` may lend further tensors, as long as no two share their storage.
+/// `work` may lend further tensors, as long as no two share their storage ([`are_apart`]): that would wait for itself. It
+/// may wait for the pool: the caller is in an [`exclusive`](super::exclusion::exclusive) turn.
 pub fn modify(tensor: &Tensor, work: impl FnOnce(&mut [f32]) -> Result<()>) -> Result<()> {
     struct Modify<F>(Cell<Option<F>>);
     impl<F: FnOnce(&mut [f32]) -> Result<()>> InplaceOp1 for Modify<F> {
@@ -73,11 +77,16 @@ pub fn modify(tensor: &Tensor, work: impl FnOnce(&mut [f32]) -> Result<()>) -> R
     tensor.inplace_op1(&Modify(Cell::new(Some(work))))
 }
 
-/// Whether f32 tensors on the CPU lie apart in memory, so that each can be lent while the others are changed.
-pub fn are_apart(tensors: &[&Tensor]) -> Result<bool> {
-    let mut starts = tensors.iter().map(|tensor| read(tensor, |values| values.as_ptr())).collect::<Result<Vec<_>>>()?;
-    starts.sort_unstable();
-    Ok(starts.windows(2).all(|pair| pair[0] != pair[1]))
+/// Where a tensor's storage lies, for as long as the tensor lives: two tensors with the same are views of the same values.
+pub fn place(tensor: &Tensor) -> *const () {
+    std::ptr::from_ref(&*tensor.storage_and_layout().0).cast()
+}
+
+/// Whether no two tensors share their storage, so that each can be lent while the others are changed.
+pub fn are_apart(tensors: &[&Tensor]) -> bool {
+    let mut places: Vec<_> = tensors.iter().map(|tensor| place(tensor)).collect();
+    places.sort_unstable();
+    places.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 /// A tensor on the CPU.

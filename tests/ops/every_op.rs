@@ -1,14 +1,16 @@
 //! What holds for all ops alike: threads, NaN, tracked arguments, strides, wrong shapes, empty batches.
 
 use candle_core::{DType, Result, Tensor, Var};
-use gan::ops::{self, Activation, Shifted};
+use gan::ops::{self, Activation, Precision, Shifted};
 
 use super::batch_norm::batch_norm_inputs;
 use super::convolutions::{convolution_inputs, transposed_inputs};
 use super::diffaugment::draws;
 use super::linear::linear_inputs;
 use super::optimizer_steps::{RULES, adam_trajectory, sgd_trajectory};
-use super::{ACTIVATIONS, assert_parity, assert_same, bits, evaluate, generator, in_dtype, random, values};
+use super::{
+    ACTIVATIONS, assert_close, assert_parity, assert_same, bits, evaluate, generator, in_dtype, random, values,
+};
 use crate::device::device;
 
 type NamedOp = (&'static str, Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Sync>, Vec<Tensor>);
@@ -67,7 +69,7 @@ fn every_op() -> Vec<NamedOp> {
         (
             "batch_norm_eval",
             Box::new(move |x: &[Tensor]| {
-                let ones = Tensor::ones(64, DType::F32, x[0].device())?;
+                let ones = Tensor::ones(64, x[0].dtype(), x[0].device())?;
                 ops::batch_norm_eval(&x[0], &ones, &ones, &x[1], &x[2], 1e-5, tanh)
             }),
             batch_norm_inputs(generator, &[40, 14, 14, 64]),
@@ -120,6 +122,68 @@ fn results_do_not_depend_on_the_number_of_threads() {
             pool.install(|| sgd_trajectory(100_000, rule, DType::F32).map(|tensor| bits(&tensor)))
         });
         assert!(sgd.iter().all(|result| *result == sgd[0]), "{rule:?}");
+    }
+}
+
+/// Those that stand at the end of a network or move values about: what else goes on the tape.
+fn further_ops() -> Vec<NamedOp> {
+    let generator = &mut generator("further ops");
+    let mut images = || random(generator, &[12, 6, 5, 8]);
+    let (image, other) = (images(), images());
+    let rows = || vec![image.flatten_from(1).unwrap()];
+    vec![
+        ("reshape", Box::new(|x: &[Tensor]| ops::reshape(&x[0], (12, 240))), vec![image.clone()]),
+        ("rows", Box::new(|x: &[Tensor]| ops::rows(&x[0], 3, 4)), vec![image.clone()]),
+        ("sum", Box::new(|x: &[Tensor]| ops::sum(&x[0], &x[1])), vec![image.clone(), other.clone()]),
+        ("channels_last", Box::new(|x: &[Tensor]| ops::channels_last(&x[0])), vec![image.clone()]),
+        ("bce_with_logits", Box::new(|x: &[Tensor]| ops::bce_with_logits(&x[0], 0.9)), rows()),
+        ("half_mean_square", Box::new(|x: &[Tensor]| ops::half_mean_square(&x[0], 0.9)), rows()),
+        (
+            "cross_entropy",
+            Box::new(|x: &[Tensor]| {
+                let labels = Tensor::arange(0u32, 12, x[0].device())?;
+                ops::cross_entropy(&x[0], &labels)
+            }),
+            rows(),
+        ),
+        (
+            "nt_xent",
+            Box::new(|x: &[Tensor]| ops::nt_xent(&x[0], &x[1], 0.5)),
+            [rows(), vec![other.flatten_from(1).unwrap()]].concat(),
+        ),
+        (
+            "batch_norm_train_shifted",
+            Box::new(|x: &[Tensor]| ops::batch_norm_train_shifted(&x[0], &x[1], &x[2], 1e-5)?.output.sum()),
+            batch_norm_inputs(generator, &[40, 6, 5, 8]),
+        ),
+    ]
+}
+
+/// Where the arguments are themselves outputs on the tape, an op keeps of them and of its output what it says it reads, and
+/// nothing else.
+#[test]
+fn every_op_has_on_the_tape_the_gradients_that_it_has_without() {
+    for (name, op, inputs) in every_op().into_iter().chain(further_ops()) {
+        let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
+        // A sum with zeros: the same values, as an output.
+        let run = || {
+            let made: Vec<Tensor> = vars.iter().map(|var| ops::sum(var, &var.zeros_like().unwrap()).unwrap()).collect();
+            let output = op(&made).unwrap();
+            let gradients = ops::backward(&output.sin().unwrap().sum_all().unwrap()).unwrap();
+            let gradients = vars.iter().map(|var| gradients.get(var).unwrap().clone());
+            std::iter::once(output.detach()).chain(gradients).collect::<Vec<_>>()
+        };
+        let (plain, taped) = (run(), ops::training_step(Precision::F32, run));
+        assert_eq!(plain.len(), 1 + inputs.len(), "{name}");
+        for (index, (taped, plain)) in taped.iter().zip(&plain).enumerate() {
+            assert!(values(plain).iter().all(|value| value.is_finite()), "{name}");
+            assert_same(taped, plain, &format!("{name}: {index}"));
+        }
+        // Without a tape they are those of candle's backward pass through the composition of its own ops in f64.
+        let expected = evaluate(&*op, &inputs, DType::F64);
+        for (index, (taped, expected)) in taped.iter().zip(&expected).enumerate() {
+            assert_close(taped, expected, 1e-3, &format!("{name}: {index}"));
+        }
     }
 }
 

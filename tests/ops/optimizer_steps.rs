@@ -1,7 +1,7 @@
 //! Adam, SGD, LARS and averages: what changes variables in place.
 
-use candle_core::{DType, Device, Tensor, Var};
-use gan::ops::{self, AdamStep, SgdRule, SgdStep};
+use candle_core::{DType, Device, Tensor, TensorId, Var};
+use gan::ops::{self, Activation, AdamStep, AdamUpdate, Precision, SgdRule, SgdStep, Update, Updates};
 
 use super::{assert_close, assert_same, generator, in_dtype, place_of, random, values};
 use crate::device::device;
@@ -196,12 +196,10 @@ fn sgd_refuses_what_it_cannot_update_and_nan_shows() {
 /// What decays towards zero ends there: a subnormal number that stays would slow every step to come.
 #[test]
 fn moments_of_what_no_gradient_reaches_end_at_zero() {
-    if !device().is_cpu() {
-        return; // others compute with subnormal numbers as fast as with any
-    }
-    let var = |value: f32| Var::from_tensor(&Tensor::full(value, 100, &device()).unwrap()).unwrap();
+    // On the CPU: other devices compute with subnormal numbers as fast as with any.
+    let var = |value: f32| Var::from_tensor(&Tensor::full(value, 100, &Device::Cpu).unwrap()).unwrap();
     let (parameter, first, second, velocity) = (var(1.0), var(1e-37), var(1e-37), var(1e-37));
-    let gradient = Tensor::zeros(100, DType::F32, &device()).unwrap();
+    let gradient = Tensor::zeros(100, DType::F32, &Device::Cpu).unwrap();
     for step in 1..=10 {
         let adam = AdamStep { beta2: 0.5, step, ..STEP };
         ops::adam_step(&parameter, &gradient, &first, &second, &adam).unwrap();
@@ -211,4 +209,82 @@ fn moments_of_what_no_gradient_reaches_end_at_zero() {
     for kept in [first, second, velocity] {
         assert!(values(&kept).iter().all(|value| *value == 0.0));
     }
+}
+
+/// Adam of one variable, within a backward pass.
+struct OfOne<'a>(AdamUpdate<'a>);
+
+impl Updates for OfOne<'_> {
+    fn update_of(&self, variable: TensorId) -> Option<Box<dyn Update + '_>> {
+        let AdamUpdate { parameter, first_moment, second_moment, step, average } = self.0;
+        let update = AdamUpdate { parameter, first_moment, second_moment, step, average };
+        (parameter.id() == variable).then(|| Box::new(update) as Box<dyn Update>)
+    }
+}
+
+/// Two tensors with one memory would wait for themselves, and one that is shorter would be written past its end.
+#[test]
+fn an_update_of_tensors_that_do_not_fit_is_refused_and_changes_nothing() {
+    let var = |dims: &[usize], dtype| Var::ones(dims, dtype, &Device::Cpu).unwrap();
+    let of = |dims: &[usize]| var(dims, DType::F32);
+    let step = AdamStep { step: 1, ..STEP };
+    let (parameter, first, second) = (of(&[4, 3]), of(&[4, 3]), of(&[4, 3]));
+    let refused = |first_moment: &Var, second_moment: &Var, average: Option<&Var>, part: &str| {
+        let average = average.map(|average| (average, 0.5));
+        let update = || AdamUpdate { parameter: &parameter, first_moment, second_moment, step, average };
+        let outcomes = [
+            update().whole(&[1.0; 12]),
+            update().in_pieces(4, &|_, piece| piece.fill(1.0)),
+            ops::training_step(Precision::F32, || {
+                let x = Tensor::ones((2, 3), DType::F32, &Device::Cpu)?;
+                let loss = ops::linear(&x, &parameter, None, Activation::Identity)?.sum_all()?;
+                ops::update(&loss, &OfOne(update())).map(drop)
+            }),
+        ];
+        for outcome in outcomes {
+            let text = outcome.unwrap_err().to_string();
+            assert!(text.contains(part), "{text}");
+        }
+        for tensor in [&parameter, &first, &second] {
+            assert!(values(tensor).iter().all(|value| *value == 1.0), "{part}");
+        }
+    };
+    refused(&parameter, &second, None, "share");
+    refused(&first, &first, None, "share");
+    refused(&first, &second, Some(&parameter), "share");
+    refused(&first, &of(&[3, 4]), None, "[3, 4]");
+    refused(&first, &of(&[11]), None, "[11]");
+    refused(&first, &second, Some(&of(&[2])), "[2]");
+    refused(&first, &var(&[4, 3], DType::F64), None, "F64");
+    let update =
+        AdamUpdate { parameter: &parameter, first_moment: &first, second_moment: &second, step, average: None };
+    assert!(update.whole(&[1.0; 11]).unwrap_err().to_string().contains("11 values"));
+    update.whole(&[1.0; 12]).unwrap();
+    assert!(values(&parameter).iter().all(|value| *value < 1.0));
+}
+
+/// An update would come before another layer's backward pass has read the same weight.
+#[test]
+fn an_update_of_a_weight_that_is_read_detached_too_is_refused() {
+    let [parameter, first, second] = [(); 3].map(|()| Var::ones((3, 3), DType::F32, &Device::Cpu).unwrap());
+    let step = AdamStep { step: 1, ..STEP };
+    let update = |weights: [&Tensor; 2]| {
+        ops::training_step(Precision::F32, || {
+            let x = Var::ones((2, 3), DType::F32, &Device::Cpu)?;
+            let hidden = ops::linear(&x, weights[0], None, Activation::Tanh)?;
+            let loss = ops::linear(&hidden, weights[1], None, Activation::Identity)?.sum_all()?;
+            let update =
+                AdamUpdate { parameter: &parameter, first_moment: &first, second_moment: &second, step, average: None };
+            ops::update(&loss, &OfOne(update)).map(|updated| updated.len())
+        })
+    };
+    let detached = parameter.as_detached_tensor();
+    for weights in [[parameter.as_tensor(), &detached], [&detached, parameter.as_tensor()]] {
+        let text = update(weights).unwrap_err().to_string();
+        assert!(text.contains("detached") && text.contains("[3, 3]"), "{text}");
+        assert!(values(&parameter).iter().all(|value| *value == 1.0));
+    }
+    assert_eq!(update([&parameter, &parameter]).unwrap(), 1);
+    // What has only the same values is another tensor.
+    assert_eq!(update([&parameter, &detached.copy().unwrap()]).unwrap(), 1);
 }

@@ -2,9 +2,10 @@
 
 mod cpu;
 
+use super::exclusion::exclusive;
 #[cfg(feature = "cuda")]
 use super::optimizer::{AdamSlot, StepNumbers, adam_steps};
-use super::storage::{are_apart, is_fused, modify, read};
+use super::storage::{are_apart, is_fused, is_host, modify, read};
 use super::tape::Update;
 use candle_core::{Result, Tensor, Var, bail};
 
@@ -68,11 +69,11 @@ pub fn adam_step(
     if parameter.elem_count() == 0 {
         return Ok(());
     }
-    if !are_apart(&tensors)? {
+    if !are_apart(&tensors) {
         bail!("adam: the parameter, its gradient and its moments must not share their memory")
     }
     let update = AdamUpdate { parameter, first_moment, second_moment, step: *step, average: None };
-    read(gradient, |gradient| update.whole(gradient))?
+    exclusive(|| read(gradient, |gradient| update.whole(gradient))?)
 }
 
 /// The step of one parameter, by whatever gradient it will have. All tensors must be f32, of one shape, apart from each
@@ -87,7 +88,25 @@ pub struct AdamUpdate<'a> {
 }
 
 impl AdamUpdate<'_> {
+    /// An error where the tensors are not as [`AdamUpdate`] asks for.
+    fn check(&self) -> Result<()> {
+        let of_parameter = [self.parameter, self.first_moment, self.second_moment];
+        let average = self.average.map(|(average, _)| average);
+        let tensors: Vec<&Tensor> = of_parameter.into_iter().chain(average).map(Var::as_tensor).collect();
+        if !is_host(&tensors) || tensors.iter().any(|tensor| tensor.dims() != self.parameter.dims()) {
+            let found = tensors.iter().map(|tensor| (tensor.dims(), tensor.dtype())).collect::<Vec<_>>();
+            bail!(
+                "adam: expected a parameter, its moments and its average in f32 on the CPU, of one shape, found {found:?}"
+            )
+        }
+        if !are_apart(&tensors) {
+            bail!("adam: the parameter, its moments and its average must not share their memory")
+        }
+        Ok(())
+    }
+
     fn lend(&self, work: impl FnOnce(cpu::Values, cpu::Numbers)) -> Result<()> {
+        self.check()?;
         let numbers = cpu::Numbers { adam: self.step, weight: self.average.map_or(0.0, |(_, weight)| weight as f32) };
         modify(self.parameter, |parameter| {
             modify(self.first_moment, |first| {
@@ -108,6 +127,10 @@ impl AdamUpdate<'_> {
 
 impl Update for AdamUpdate<'_> {
     fn whole(&self, gradient: &[f32]) -> Result<()> {
+        if gradient.len() != self.parameter.elem_count() {
+            let (found, shape) = (gradient.len(), self.parameter.dims());
+            bail!("adam: expected the gradient of a parameter of shape {shape:?}, found {found} values")
+        }
         self.lend(|values, numbers| cpu::step(values, gradient, numbers))
     }
 

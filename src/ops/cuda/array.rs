@@ -1,6 +1,7 @@
 //! Arrays on a device: lent ones and new ones.
 
 use super::gpu::Gpu;
+use crate::ops::exclusion::shared;
 use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::cuda_backend::cudarc::driver::DevicePtr;
 use candle_core::cuda_backend::{CudaStorage, CudaStorageSlice};
@@ -56,11 +57,13 @@ impl<'a> Array<'a> {
 
 /// Lends a contiguous tensor on CUDA.
 pub fn lend<R>(tensor: &Tensor, work: impl FnOnce(&Arc<Gpu>, Array) -> Result<R>) -> Result<R> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cuda(storage) => work(&Gpu::of(&storage.device)?, Array::new(storage, layout)?),
-        _ => bail!("expected a tensor on a GPU, found one on {:?}", tensor.device()),
-    }
+    shared(|| {
+        let (storage, layout) = tensor.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => work(&Gpu::of(&storage.device)?, Array::new(storage, layout)?),
+            _ => bail!("expected a tensor on a GPU, found one on {:?}", tensor.device()),
+        }
+    })
 }
 
 /// New values, which a kernel is going to write.

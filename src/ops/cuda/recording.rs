@@ -1,6 +1,7 @@
 //! A step recorded once, as a CUDA graph, and launched as one from then on.
 
 use super::gpu::Gpu;
+use crate::ops::exclusion::exclusive;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, sys};
 use candle_core::{Device, Result, Tensor, bail};
@@ -44,7 +45,15 @@ impl<O> Default for Recorder<O> {
 
 impl<O: Clone> Recorder<O> {
     /// Runs `step` on contiguous `inputs` on CUDA, which must have the same shapes every time.
+    ///
+    /// In a turn of its own: all threads share one stream, and what another launched there while a step is recorded would
+    /// become part of the recording. What does not come by way of the ops, candle's own copies and kernels, must not run
+    /// beside it.
     pub fn run(&mut self, inputs: &[Tensor], step: impl Fn(&[Tensor]) -> Result<O>) -> Result<O> {
+        exclusive(|| self.run_alone(inputs, step))
+    }
+
+    fn run_alone(&mut self, inputs: &[Tensor], step: impl Fn(&[Tensor]) -> Result<O>) -> Result<O> {
         self.runs = self.runs.saturating_add(1);
         if self.recorded.is_none() && !self.failed && self.runs > WARM_UP {
             self.recorded = record(inputs, &step)?;

@@ -1,5 +1,6 @@
 //! Moving averages in place.
 
+use super::exclusion::exclusive;
 #[cfg(feature = "cuda")]
 use super::optimizer::{StepNumbers, lerp_all};
 use super::parallel::TILE;
@@ -24,17 +25,19 @@ pub fn lerp_in_place(average: &Var, value: &Tensor, weight: f64) -> Result<()> {
         let old = average.as_detached_tensor();
         return average.set(&(&old + ((value.detach() - &old)? * weight)?)?);
     }
-    if average.elem_count() == 0 || !are_apart(&[average, value])? {
+    if average.elem_count() == 0 || !are_apart(&[average, value]) {
         return Ok(()); // nothing to move, or towards itself
     }
     let weight = weight as f32;
-    read(value, |value| {
-        modify(average, |average| {
-            let tiles = average.par_chunks_mut(TILE).zip(value.par_chunks(TILE));
-            tiles.for_each(|(average, value)| move_towards(average, value, weight));
-            Ok(())
-        })
-    })?
+    exclusive(|| {
+        read(value, |value| {
+            modify(average, |average| {
+                let tiles = average.par_chunks_mut(TILE).zip(value.par_chunks(TILE));
+                tiles.for_each(|(average, value)| move_towards(average, value, weight));
+                Ok(())
+            })
+        })?
+    })
 }
 
 /// The same on the calling thread.

@@ -4,6 +4,7 @@
 pub(super) mod cuda;
 
 use super::adam::{AdamStep, adam_step};
+use super::exclusion::exclusive;
 use super::lerp::lerp_in_place;
 use super::sgd::{SgdStep, sgd_step};
 use candle_core::{Device, Result, Tensor, Var};
@@ -66,10 +67,12 @@ pub fn adam_steps(slots: &[AdamSlot], step: &AdamStep, numbers: &StepNumbers) ->
     }
     let _ = numbers;
     // One after the other they would wait for each other's last tile. Each locks its own tensors and no others.
-    slots
-        .par_iter()
-        .with_max_len(1)
-        .try_for_each(|slot| adam_step(slot.parameter, slot.gradient, slot.first_moment, slot.second_moment, step))
+    exclusive(|| {
+        slots
+            .par_iter()
+            .with_max_len(1)
+            .try_for_each(|slot| adam_step(slot.parameter, slot.gradient, slot.first_moment, slot.second_moment, step))
+    })
 }
 
 /// A parameter, its gradient and its velocity, with the numbers of its own step.
@@ -88,10 +91,12 @@ pub fn sgd_steps(slots: &[SgdSlot], numbers: &StepNumbers) -> Result<()> {
         return cuda::sgd(slots, numbers);
     }
     let _ = numbers;
-    slots
-        .par_iter()
-        .with_max_len(1)
-        .try_for_each(|slot| sgd_step(slot.parameter, slot.gradient, slot.velocity, &slot.step))
+    exclusive(|| {
+        slots
+            .par_iter()
+            .with_max_len(1)
+            .try_for_each(|slot| sgd_step(slot.parameter, slot.gradient, slot.velocity, &slot.step))
+    })
 }
 
 /// [`lerp_in_place`] of every average towards its value. `numbers` must have been set for this weight.
@@ -101,5 +106,7 @@ pub fn lerp_all(pairs: &[(&Var, &Tensor)], weight: f64, numbers: &StepNumbers) -
         return cuda::lerp(pairs, numbers);
     }
     let _ = numbers;
-    pairs.par_iter().with_max_len(1).try_for_each(|(average, value)| lerp_in_place(average, value, weight))
+    exclusive(|| {
+        pairs.par_iter().with_max_len(1).try_for_each(|(average, value)| lerp_in_place(average, value, weight))
+    })
 }

@@ -2,6 +2,7 @@
 
 mod cpu;
 
+use super::exclusion::exclusive;
 #[cfg(feature = "cuda")]
 use super::optimizer::{SgdSlot, StepNumbers, sgd_steps};
 use super::storage::{are_apart, is_fused, modify, read};
@@ -49,17 +50,19 @@ pub fn sgd_step(parameter: &Var, gradient: &Tensor, velocity: &Var, step: &SgdSt
     if parameter.elem_count() == 0 {
         return Ok(());
     }
-    if !are_apart(&tensors)? {
+    if !are_apart(&tensors) {
         bail!("sgd: the parameter, its gradient and its velocity must not share their memory")
     }
-    read(gradient, |gradient| {
-        modify(parameter, |parameter| {
-            modify(velocity, |velocity| {
-                cpu::step(parameter, gradient, velocity, step);
-                Ok(())
+    exclusive(|| {
+        read(gradient, |gradient| {
+            modify(parameter, |parameter| {
+                modify(velocity, |velocity| {
+                    cpu::step(parameter, gradient, velocity, step);
+                    Ok(())
+                })
             })
-        })
-    })?
+        })?
+    })
 }
 
 /// [`sgd_step`] in candle's ops.

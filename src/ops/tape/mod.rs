@@ -21,10 +21,11 @@ mod saved;
 mod slot;
 
 use super::awake::awake;
+use super::exclusion::{exclusive, shared};
 use super::precision::Precision;
-use super::storage::is_host;
+use super::storage::{is_host, place};
 use candle_core::backprop::GradStore;
-use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor, TensorId, Var};
+use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Result, Shape, Tensor, TensorId, Var, bail};
 use gradients::Gradients;
 pub use gradients::{Update, Updates};
 use node::{Node, One, Op, Origin, Reshape, Rows, Step, Sum, Three, Two, compute, reveal};
@@ -86,36 +87,77 @@ pub fn precision() -> Precision {
 /// Runs a step, forward passes and their [`backward`], with products in `precision`, on one of the pool's own threads.
 /// From there each op starts at once, where a thread outside of the pool wakes it and sleeps itself, op by op.
 ///
-/// The step must not wait for anything that needs the pool. A thread of the pool that waits within an op may begin
-/// another step in the meantime; each has its own tape.
+/// Steps of several threads take turns, and [`inference`] waits for them: a step changes weights (`exclusion` says why).
+/// The step must not wait for anything that needs the pool, and from the pool's own threads none must begin beside work on
+/// the same tensors. There a thread that waits within an op may begin another step in the meantime; each has its own tape.
 pub fn training_step<R: Send>(precision: Precision, step: impl FnOnce() -> R + Send) -> R {
-    awake(|| with(Some(Tape::default()), precision, step))
+    exclusive(|| awake(|| with(Some(Tape::default()), precision, step)))
 }
 
 /// Runs what needs no gradient, on one of the pool's own threads: outputs keep nothing alive that candle would not.
-/// Within a step the products are in the step's precision.
+/// Within a step the products are in the step's precision. Other threads may be in [`inference`] too, beside it, but none
+/// in a [`training_step`]: `work` must not change tensors that they have.
 pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let precision = precision();
-    awake(|| with(None, precision, work))
+    shared(|| awake(|| with(None, precision, work)))
+}
+
+/// Runs a part of a step with its products in another precision than the step's, forward and, for the ops of this part,
+/// backward.
+pub fn in_precision<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
+    struct Restore(Precision);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            PRECISION.set(self.0);
+        }
+    }
+    let _restore = Restore(PRECISION.replace(precision));
+    work()
 }
 
 /// The gradients of `loss` in every variable that it depends on, as `Tensor::backward`; of several values, those of their
 /// sum.
 pub fn backward(loss: &Tensor) -> Result<GradStore> {
-    Ok(pass(loss, None)?.store)
+    shared(|| Ok(pass(loss, None)?.store))
 }
 
 /// One [`backward`] pass, in which every variable of `updates` is updated as soon as its gradient is complete, and the
 /// gradient forgotten. Returns the variables that were updated. All of them must be f32 and on the CPU, and no op of the pass
-/// may have one of them detached for an argument: it would find it changed.
+/// may have one of them detached for an argument, which would find it changed: an error, before anything is.
 pub fn update(loss: &Tensor, updates: &dyn Updates) -> Result<HashSet<TensorId>> {
-    pass(loss, Some(updates))?.finish()
+    exclusive(|| pass(loss, Some(updates))?.finish())
+}
+
+/// An error where [`update`] would go wrong.
+fn check_arguments(nodes: &[Box<dyn Step>], updates: &dyn Updates) -> Result<()> {
+    let mut updated = HashSet::new();
+    let each = |see: &mut dyn FnMut(&Tensor) -> Result<()>| nodes.iter().try_for_each(|node| node.visit(see));
+    each(&mut |argument| {
+        if argument.is_variable() && updates.update_of(argument.id()).is_some() {
+            if !is_host(&[argument]) {
+                let (dtype, device) = (argument.dtype(), argument.device());
+                bail!("update: expected variables in f32 on the CPU, found one in {dtype:?} on {device:?}")
+            }
+            updated.insert(place(argument));
+        }
+        Ok(())
+    })?;
+    each(&mut |argument| {
+        if !argument.is_variable() && !argument.track_op() && updated.contains(&place(argument)) {
+            let dims = argument.dims();
+            bail!("update: an op has a variable of shape {dims:?} detached for an argument, and would find it changed")
+        }
+        Ok(())
+    })
 }
 
 fn pass<'a>(loss: &Tensor, updates: Option<&'a dyn Updates>) -> Result<Gradients<'a>> {
     let Some(mut tape) = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)) else {
         return Ok(Gradients::new(loss.backward()?, HashMap::new(), updates));
     };
+    if let Some(updates) = updates {
+        check_arguments(&tape.nodes, updates)?;
+    }
     tape.origins.clear(); // the nodes have theirs, for as long as they need them
     let mut store = GradStore::default();
     match tape.slots.get(&loss.id()) {
@@ -133,7 +175,7 @@ fn pass<'a>(loss: &Tensor, updates: Option<&'a dyn Updates>) -> Result<Gradients
 pub fn apply_op1<C: CustomOp1 + Taped + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
     match is_recorded(&[x]) {
         true => record([x], One(op)),
-        false => x.apply_op1(op),
+        false => shared(|| x.apply_op1(op)),
     }
 }
 
@@ -141,7 +183,7 @@ pub fn apply_op1<C: CustomOp1 + Taped + Send + Sync + 'static>(x: &Tensor, op: C
 pub fn apply_op2<C: CustomOp2 + Taped + Send + Sync + 'static>(x: &Tensor, y: &Tensor, op: C) -> Result<Tensor> {
     match is_recorded(&[x, y]) {
         true => record([x, y], Two(op)),
-        false => x.apply_op2(y, op),
+        false => shared(|| x.apply_op2(y, op)),
     }
 }
 
@@ -154,7 +196,7 @@ pub fn apply_op3<C: CustomOp3 + Taped + Send + Sync + 'static>(
 ) -> Result<Tensor> {
     match is_recorded(&[x, y, z]) {
         true => record([x, y, z], Three(op)),
-        false => x.apply_op3(y, z, op),
+        false => shared(|| x.apply_op3(y, z, op)),
     }
 }
 
@@ -296,6 +338,80 @@ mod tests {
             backward(&loss).unwrap()
         });
         assert!(values(&taped) == values(&plain));
+    }
+
+    /// x², whose backward pass reads x and its output, whatever it says of that.
+    struct Square(Saved);
+
+    impl Taped for Square {
+        fn saved(&self) -> Saved {
+            self.0
+        }
+    }
+
+    impl CustomOp1 for Square {
+        fn name(&self) -> &'static str {
+            "square"
+        }
+
+        fn cpu_fwd(&self, x: &candle_core::CpuStorage, layout: &candle_core::Layout) -> Computed {
+            let squares = crate::ops::storage::values(x, layout)?.iter().map(|x| x * x).collect();
+            Ok((candle_core::CpuStorage::F32(squares), layout.shape().clone()))
+        }
+
+        /// 2x, once as x + x and once as 2 x² / x.
+        fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+            Ok(Some((gradient * ((x + (output / x)?)?))?))
+        }
+    }
+
+    type Computed = Result<(candle_core::CpuStorage, Shape)>;
+
+    #[test]
+    fn an_op_that_reads_what_it_has_not_saved_has_no_gradient() {
+        let x = random("x", &[3, 5]);
+        let gradient = |saved: Saved| -> Vec<f32> {
+            let gradients = training_step(Precision::F32, || {
+                let y = ops::activate(&x, Activation::Tanh).unwrap(); // on the tape, so that it need not be kept
+                backward(&apply_op1(&y, Square(saved)).unwrap()).unwrap()
+            });
+            gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let honest = gradient(Saved::ArgumentsAndOutput);
+        let x = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (found, x) in honest.iter().zip(x) {
+            let y = x.tanh();
+            assert!((found - 2.0 * y * (1.0 - y * y)).abs() < 1e-5, "{found} at {x}");
+        }
+        for lie in [Saved::Nothing, Saved::Arguments, Saved::Output] {
+            assert!(gradient(lie).iter().all(|value| value.is_nan()), "{lie:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_values_has_none_of_any_type() {
+        for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+            for tensor in [
+                Tensor::zeros((2, 3), dtype, &Device::Cpu).unwrap(),
+                Var::zeros((2, 3), dtype, &Device::Cpu).unwrap().into_inner(),
+            ] {
+                let stand_in = saved::stand_in(&tensor).unwrap();
+                assert_eq!(
+                    (stand_in.dims(), stand_in.dtype(), stand_in.track_op()),
+                    (tensor.dims(), dtype, tensor.track_op())
+                );
+                let values = stand_in.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert!(values.iter().all(|value| value.is_nan()), "{dtype:?}");
+            }
+        }
+        let labels = saved::stand_in(&Tensor::zeros(2, DType::U32, &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(labels.to_vec1::<u32>().unwrap(), [u32::MAX; 2]);
+    }
+
+    #[test]
+    fn a_part_of_a_step_may_have_another_precision() {
+        let found = training_step(Precision::Bf16, || (in_precision(Precision::F32, precision), precision()));
+        assert_eq!(found, (Precision::F32, Precision::Bf16));
     }
 
     #[test]

@@ -313,6 +313,8 @@ pub trait Step: Send {
     fn backward(&self, gradients: &mut Gradients) -> Result<()>;
     /// Whatever comes for the output from now on is an error.
     fn close(&self);
+    /// Shows the arguments that no op on the tape has made.
+    fn visit(&self, see: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<()>;
 }
 
 impl<const N: usize> Step for Node<N> {
@@ -333,6 +335,11 @@ impl<const N: usize> Step for Node<N> {
 
     fn close(&self) {
         self.slot.close();
+    }
+
+    fn visit(&self, see: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<()> {
+        let arguments = self.call.arguments.iter().zip(&self.slots);
+        arguments.filter(|(_, slot)| slot.is_none()).try_for_each(|(argument, _)| see(argument.stand_in()))
     }
 }
 

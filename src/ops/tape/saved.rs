@@ -1,7 +1,7 @@
 //! What of a forward pass the backward pass reads.
 
 use super::gradients::Update;
-use candle_core::{Device, Result, Tensor, Var, bail};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
 /// The values that an op's backward pass reads. Of the others it gets the shape alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,11 +58,17 @@ pub trait Taped {
     }
 }
 
-/// A tensor's shape and type, and whether gradients go through it, in the memory of one value.
+/// A tensor's shape and type, and whether gradients go through it, in the memory of one value. That is NaN, or the largest
+/// u32 where the type has none: an op that reads what it has not saved must not go unnoticed.
 pub fn stand_in(tensor: &Tensor) -> Result<Tensor> {
-    let value = match tensor.track_op() {
-        true => Var::zeros((), tensor.dtype(), &Device::Cpu)?.into_inner(),
-        false => Tensor::zeros((), tensor.dtype(), &Device::Cpu)?,
+    let value = match (tensor.dtype(), tensor.track_op()) {
+        (DType::F32, true) => Var::new(f32::NAN, &Device::Cpu)?.into_inner(),
+        (DType::F32, false) => Tensor::new(f32::NAN, &Device::Cpu)?,
+        (dtype, is_tracked) => {
+            let value = if dtype.is_float() { f64::NAN } else { u32::MAX.into() };
+            let value = Tensor::new(value, &Device::Cpu)?.to_dtype(dtype)?;
+            if is_tracked { Var::from_tensor(&value)?.into_inner() } else { value }
+        }
     };
     value.broadcast_as(tensor.dims())
 }

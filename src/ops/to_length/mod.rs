@@ -6,6 +6,7 @@ mod cuda;
 
 #[cfg(feature = "cuda")]
 use super::cuda::{Array as CudaArray, Gpu};
+use super::exclusion::shared;
 use super::storage::{is_fused, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -18,7 +19,8 @@ pub fn to_length(x: &Tensor, length: f64) -> Result<Tensor> {
     if !is_fused(&[&x]) || x.dtype() != DType::F32 {
         return naive(&x, length);
     }
-    x.contiguous()?.apply_op1_no_bwd(&ToLength(length))
+    let x = x.contiguous()?;
+    shared(|| x.apply_op1_no_bwd(&ToLength(length)))
 }
 
 /// [`to_length`] in candle's ops.
