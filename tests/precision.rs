@@ -1,8 +1,14 @@
 //! `--precision` through the real binary: what is refused, what a run keeps of it, resumption to the bit.
 
-use candle_core::Device;
-use gan::ops::Precision;
+use std::collections::BTreeMap;
 
+use candle_core::{Device, ModuleT, Tensor, Var};
+use gan::losses::gradient_penalty::{mean_square_slope, steepest_steps};
+use gan::models::{Architecture, Discriminator};
+use gan::ops::{self, Precision};
+use gan::params::Parameters;
+
+use crate::accelerator::{adversaries_with, random, values};
 use crate::support::{TINY, Workplace, bytes_of, write_pictures};
 
 /// Whether this machine computes in bf16; where it does not, that it says so is all there is to test.
@@ -64,10 +70,8 @@ fn a_run_keeps_its_precision() {
 }
 
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
-    if !has_bf16() {
-        return;
-    }
     let work = Workplace::new();
     write_pictures(&work.path("pictures"), 8, 4);
     let gan = ["train-gan", "--model", "dcgan", "--data", "data", "--batch-size", "8"];
@@ -88,9 +92,67 @@ fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
         assert!(state(&whole) == state(&parts), "{kind}");
         assert!(state(&whole) != state(&single), "{kind}: bf16 made no difference");
     }
-    work.train("vanilla", "3", &["--precision", "bf16"]);
+    work.train("vanilla", "3", &["--precision", "bf16", "--r1", "10", "--r1-every", "2"]);
     let finetune = ["finetune", "--weights", "weights/simclr-whole", "--labels", "1.0", "--batch-size", "8"];
     work.gan(&[&finetune[..], &["--mode", "both", "--epochs", "2", "--precision", "bf16"]].concat()).assert().success();
     let stderr = refused(&work, &[TINY, &["--resume", "vanilla", "--steps", "4", "--precision", "f32"]].concat());
     assert!(stderr.contains("bf16"), "{stderr}");
+}
+
+/// The gradient of R1 with weight `gamma` in D's parameters, all of it in `precision`.
+fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64, precision: Precision) -> Vec<Vec<f64>> {
+    let parameters = Parameters::new(0, "discriminator", &Device::Cpu);
+    let discriminator = Discriminator::new(model, parameters.builder()).unwrap();
+    let gradients = ops::training_step(precision, || {
+        let images = Var::from_tensor(images).unwrap();
+        let scores = discriminator.forward_t(&images, true).unwrap();
+        let steps = steepest_steps(ops::backward(&scores).unwrap().get(&images).unwrap()).unwrap();
+        let images = images.as_detached_tensor();
+        let [ahead, behind] = [(&images + &steps).unwrap(), (&images - &steps).unwrap()]
+            .map(|moved| discriminator.forward_t(&moved, true).unwrap());
+        ops::backward(&mean_square_slope(&ahead, &behind, gamma).unwrap()).unwrap()
+    });
+    parameters.trainable().iter().map(|(_, parameter)| values(gradients.get(parameter).unwrap())).collect()
+}
+
+/// The same as a step has it: what the first moments differ by from those without the penalty.
+fn penalty_gradient_of_a_step(model: Architecture, images: &Tensor, gamma: &str, precision: &str) -> Vec<Vec<f64>> {
+    let moments = |gamma: &str| -> BTreeMap<String, Tensor> {
+        let mut adversaries =
+            adversaries_with(model, &["--lr", "0", "--precision", precision, "--r1", gamma], &Device::Cpu);
+        let latents = |of| random(of, &[images.dim(0).unwrap(), 96], &Device::Cpu);
+        adversaries.step(images, &latents("discriminator"), &latents("generator")).unwrap();
+        let mut state = adversaries.state();
+        state.retain(|name, _| name.starts_with("adam.discriminator.") && name.ends_with(".exp_avg"));
+        state
+    };
+    let (with, without) = (moments(gamma), moments("0"));
+    let gradient = |(with, without): (&Tensor, &Tensor)| values(&((with - without).unwrap() / 0.5).unwrap());
+    with.values().zip(without.values()).map(gradient).collect()
+}
+
+/// How far one gradient is from another, of its size.
+fn error_of(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
+    let (found, expected) = (found.concat(), expected.concat());
+    assert_eq!(found.len(), expected.len());
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    norm(&mut found.iter().zip(&expected).map(|(found, expected)| found - expected))
+        / norm(&mut expected.iter().copied())
+}
+
+/// R1 is a difference of scores at images that are close: smaller than what rounding to bf16 does to the scores.
+#[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
+fn the_penalty_r1_is_in_f32_in_every_precision() {
+    let images = random("real", &[32, 28, 28, 1], &Device::Cpu);
+    for model in [Architecture::Vanilla, Architecture::Dcgan] {
+        let expected = penalty_gradient(model, &images, 1000.0, Precision::F32);
+        let rounded = error_of(&penalty_gradient(model, &images, 1000.0, Precision::Bf16), &expected);
+        println!("{}: R1's gradient in bf16 is off by {rounded:.3} of its size", model.name());
+        assert!(rounded > 0.05, "{}: {rounded}", model.name());
+        for precision in ["f32", "bf16"] {
+            let found = error_of(&penalty_gradient_of_a_step(model, &images, "1000", precision), &expected);
+            assert!(found < 1e-3, "{} in {precision}: {found}", model.name());
+        }
+    }
 }

@@ -165,17 +165,29 @@ impl Adversaries {
             let fakes = ops::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
             // One pass for all: no layer of a discriminator looks across the images of a batch.
             let mut images = vec![real.clone(), seen(&fakes, 1)?];
-            if is_penalised {
-                let steps = steepest_steps(&self.slopes(&real)?)?; // (N, 28, 28, 1)
-                images.extend([(&real + &steps)?, (&real - &steps)?]);
+            let moved = match is_penalised {
+                true => self.moved(&real)?.to_vec(),
+                false => Vec::new(),
+            };
+            let is_apart = is_penalised && ops::precision() != Precision::F32;
+            if !is_apart {
+                images.extend_from_slice(&moved);
             }
             let scores = self.discriminator.forward_t(&Tensor::cat(&images, 0)?, true)?; // (2N, 1) or (4N, 1)
-            let of = |part: usize| ops::rows(&scores, part * count, count); // (N, 1)
-            let (real_scores, fake_scores) = (of(0)?, of(1)?);
+            let of = |scores: &Tensor, part: usize| ops::rows(scores, part * count, count); // (N, 1)
+            let (real_scores, fake_scores) = (of(&scores, 0)?, of(&scores, 1)?);
             let d_loss = self.loss.discriminator(&real_scores, &fake_scores, self.label_smoothing)?;
-            let minimised = match is_penalised {
-                true => ops::sum(&d_loss, &mean_square_slope(&of(2)?, &of(3)?, self.penalty.weight)?)?,
-                false => d_loss.clone(),
+            let penalty = |ahead: Tensor, behind: Tensor| mean_square_slope(&ahead, &behind, self.penalty.weight);
+            let minimised = match (is_penalised, is_apart) {
+                (false, _) => d_loss.clone(),
+                (true, false) => ops::sum(&d_loss, &penalty(of(&scores, 2)?, of(&scores, 3)?)?)?,
+                (true, true) => {
+                    // The scores differ by less than such a precision's rounding.
+                    let scores = ops::in_precision(Precision::F32, || {
+                        self.discriminator.forward_t(&Tensor::cat(&moved, 0)?, true) // (2N, 1)
+                    })?;
+                    ops::sum(&d_loss, &penalty(of(&scores, 0)?, of(&scores, 1)?)?)?
+                }
             };
             self.discriminator_adam.minimise(&minimised, None)?;
 
@@ -191,6 +203,13 @@ impl Adversaries {
                 fakes,
             })
         })
+    }
+
+    /// Images moved along the gradients of their scores, and moved by as much the other way, (N, 28, 28, 1) each.
+    fn moved(&self, images: &Tensor) -> Result<[Tensor; 2]> {
+        let slopes = ops::in_precision(Precision::F32, || self.slopes(images))?;
+        let steps = steepest_steps(&slopes)?; // (N, 28, 28, 1)
+        Ok([(images + &steps)?, (images - &steps)?])
     }
 
     /// The gradient of each image's score in its pixels, (N, 28, 28, 1) as the images.
