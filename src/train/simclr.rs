@@ -203,6 +203,7 @@ impl<'a> Training<'a> {
         let mut knn_top1 = None;
         loop {
             if let Some(mut record) = self.pending.take() {
+                self.announce(record.images_per_second);
                 record.knn_top1 = self.measure(stop)?;
                 progress.show_again(self.step);
                 if record.knn_top1.is_none() && stop.signal().is_some() {
@@ -307,6 +308,19 @@ impl<'a> Training<'a> {
             && (steps.is_multiple_of(every) || steps == self.last_step)
             && labelled(&self.train)
             && labelled(&self.test)
+    }
+
+    /// Says before a measurement what it takes, where that is long.
+    fn announce(&self, images_per_second: f64) {
+        let images = self.train.len() + self.test.len();
+        // A step takes two views of an image forward and, for twice as long, backward; here it is one view forward.
+        let seconds = images as f64 / (6.0 * images_per_second);
+        let time = match seconds {
+            120.0.. => format!("{:.0} minutes", seconds / 60.0),
+            10.0.. => format!("{seconds:.0} s"),
+            _ => return,
+        };
+        self.console.note(&format!("kNN: the features of {images} images, about {time}; --knn-every 0 leaves it out"));
     }
 
     /// The kNN accuracy of h on the test images, asked of the training images; `None` where a signal came in between.

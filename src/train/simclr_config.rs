@@ -150,7 +150,8 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "STEPS", default_value_t = 10)]
     pub log_every: u64,
 
-    /// Epochs between two measurements of the kNN accuracy, which needs labels; 0 measures none
+    /// 0 measures no kNN accuracy; else the epochs between two measurements, each of the features of all images, which needs
+    /// labels. The last step is measured too, however few there were
     #[arg(long, value_name = "EPOCHS", default_value_t = 5)]
     pub knn_every: u64,
 
