@@ -54,12 +54,14 @@ fn interrupted_runs_end_in_the_same_bytes() {
     let work = Workplace::new();
     work.train("whole", STEPS, &[]);
     let signals = [(libc::SIGINT, Some(130)), (libc::SIGTERM, Some(143)), (libc::SIGKILL, None)];
+    let mut interrupted = [0; 3];
     for (index, (signal, code)) in signals.into_iter().cycle().take(9).enumerate() {
         let run = format!("run{index}");
         let begin = [TINY, &["--run", &run, "--steps", STEPS]].concat();
         let stopped = stop_after(&work, &begin, 1 + index, signal);
         // A run that had come to its end before the signal came is no failure of it.
         assert!(stopped == code || stopped == Some(0), "{run}: {stopped:?}");
+        interrupted[index % 3] += usize::from(stopped == code);
         let threads = ["1", "2", "3"][index % 3];
         if index % 2 == 0 {
             // twice: stop the resumed run once more
@@ -68,6 +70,7 @@ fn interrupted_runs_end_in_the_same_bytes() {
         work.gan(&["train-gan", "--resume", &run, "--threads", threads]).assert().success();
         assert_same_run(&work, &run, "whole");
     }
+    assert!(interrupted.iter().all(|runs| *runs > 0), "of three runs each, signals have stopped {interrupted:?}");
 }
 
 #[test]

@@ -88,12 +88,14 @@ fn interrupted_runs_end_in_the_same_bytes() {
     run(&work, "whole", &steps);
     let signals =
         [(libc::SIGINT, Some(130)), (libc::SIGTERM, Some(143)), (libc::SIGKILL, None), (libc::SIGINT, Some(130))];
+    let mut interrupted = 0;
     for (index, (signal, code)) in signals.into_iter().enumerate() {
         let name = format!("run{index}");
         let begin = [TINY, &["--run", &name], &steps[..]].concat();
         let stopped = stop_after(&work, &begin, 1 + index, signal);
         // A run that had come to its end before the signal came is no failure of it.
         assert!(stopped == code || stopped == Some(0), "{name}: {stopped:?}");
+        interrupted += usize::from(stopped == code);
         let threads = ["1", "2", "3"][index % 3];
         work.gan(&["pretrain-simclr", "--resume", &name, "--threads", threads]).assert().success();
         let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/step-00000009.safetensors")));
@@ -104,6 +106,7 @@ fn interrupted_runs_end_in_the_same_bytes() {
             assert!(bytes(&name) == bytes("whole"), "{name}: {file} differs");
         }
     }
+    assert!(interrupted > 0, "no signal has stopped a run");
 }
 
 #[test]

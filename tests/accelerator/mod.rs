@@ -1,8 +1,8 @@
 //! An accelerator against the CPU: what is computed there is what is computed here, and what is drawn is the same to the
 //! bit. `ops` and `reference` hold the device that `GAN_TEST_DEVICE` names to f64 and to PyTorch; `gpu.sh` runs all three.
 //!
-//! Every test here is skipped where no accelerator can be opened. With `GAN_TEST_DEVICE=cpu` the CPU is held against
-//! itself, which tests the tests.
+//! Every test here that needs an accelerator is ignored unless it is asked for. With `GAN_TEST_DEVICE=cpu` the CPU is held
+//! against itself, which tests the tests.
 
 mod samples;
 mod seeds;

@@ -19,8 +19,9 @@ fn assert_near(what: &str, found: &[f32], expected: &[f32]) {
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn images_are_the_cpus() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let latents = latents(0, 0, 300, 96);
     for model in Architecture::ALL {
         let images = |device: &Device| {
@@ -33,8 +34,9 @@ fn images_are_the_cpus() {
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn the_program_draws_the_cpus_images_and_the_same_ones_in_parts() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let device = named().unwrap_or_else(|| gan::device::name(&device));
     let work = Workplace::new();
     let train = ["train-gan", "--model", "dcgan", "--data", "data", "--batch-size", "16", "--steps", "3"];

@@ -9,8 +9,9 @@ use crate::device::{accelerator, named};
 use crate::support::{Workplace, bytes_of};
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn a_seed_gives_the_same_initial_state() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     for model in Architecture::ALL {
         let state = |device: &Device| bytes_of(&adversaries(model, Precision::F32, device).state());
         assert!(state(&device) == state(&Device::Cpu), "{}", model.name());
@@ -22,8 +23,9 @@ fn a_seed_gives_the_same_initial_state() {
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn latents_come_through_to_the_bit() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let latents = gan::sample::latents(3, 1000, 129, 96);
     let there = Tensor::from_slice(&latents, (129, 96), &device).unwrap();
     assert_eq!(there.flatten_all().unwrap().to_vec1::<f32>().unwrap(), latents);
@@ -32,8 +34,9 @@ fn latents_come_through_to_the_bit() {
 /// A run that learns nothing has its seed's weights at the end; its losses and scores are those of the same batches and
 /// latents.
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn a_run_sees_the_same_batches_and_latents() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let device = named().unwrap_or_else(|| gan::device::name(&device));
     let work = Workplace::new();
     for (run, device) in [("there", device.as_str()), ("here", "cpu")] {

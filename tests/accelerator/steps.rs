@@ -50,8 +50,9 @@ fn assert_same_step(what: &str, found: Outcome, expected: Outcome, of_loss: f64,
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn one_step_of_each_gan_is_the_cpus() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     for model in Architecture::ALL {
         let step = |device: &Device| one_step_of_a_gan(model, Precision::F32, device);
         assert_same_step(model.name(), step(&device), step(&Device::Cpu), LOSS, SHALLOW);
@@ -74,8 +75,9 @@ fn inputs(step: usize, count: usize, device: &Device) -> StepInputs {
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn one_step_with_every_flag_is_the_cpus() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     for model in Architecture::ALL {
         let step = |device: &Device| {
             let mut adversaries = adversaries_with(model, &[&["--lr", "0"], &FLAGS[..]].concat(), device);
@@ -89,29 +91,33 @@ fn one_step_with_every_flag_is_the_cpus() {
 }
 
 fn check_simclr(encoder: &str, side: usize) {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let step = |device: &Device| one_step_of_simclr(encoder, side, Precision::F32, device);
     assert_same_step(encoder, step(&device), step(&Device::Cpu), LOSS, DEEP);
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn one_step_of_resnet9_is_the_cpus() {
     check_simclr("resnet9", 32);
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn one_step_of_resnet18_is_the_cpus() {
     check_simclr("resnet18", 27);
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn one_step_of_resnet50_is_the_cpus() {
     check_simclr("resnet50", 17);
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn steps_in_other_precisions_are_near() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     for (precision, of_loss, of_tensors) in ROUNDED {
         if let Some(what) = precision.missing(&device) {
             println!("{}: {what}", precision.name());
@@ -130,8 +136,9 @@ fn steps_in_other_precisions_are_near() {
 /// Whether the kernels add up in one order always: resuming to the same bytes hangs on it. The same for steps after the
 /// first, which a device may replay.
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn steps_are_the_same_bits_every_time() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let gan = || {
         let mut adversaries = adversaries(Architecture::Dcgan, Precision::F32, &device);
         for step in 0..4 {

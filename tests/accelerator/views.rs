@@ -63,31 +63,24 @@ fn assert_same_bits(what: &str, found: &[f32], expected: &[f32]) {
     assert_eq!(differ.count(), 0, "{what}: values that differ, by up to {off:e}");
 }
 
-/// The kernel as C++, or `None` where there is no compiler for it.
-fn emulated(directory: &Path) -> Option<PathBuf> {
+/// The kernel as C++.
+fn emulated(directory: &Path) -> PathBuf {
     let repository = repository();
     let (source, program) = (format!("{repository}/tests/accelerator/emulated.cpp"), directory.join("emulated"));
     // Products are not to be fused with sums here either.
     let flags = ["-std=c++20", "-O1", "-ffp-contract=off", "-pthread", "-w", "-x", "c++", "-o"];
     let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
     compiler.args(flags).arg(&program).arg(format!("-I{repository}/src/data/augment")).arg(source);
-    let Ok(output) = compiler.output() else {
-        eprintln!("skipped: no C++ compiler");
-        return None;
-    };
-    let errors = String::from_utf8_lossy(&output.stderr);
-    if errors.contains("barrier: No such file") || errors.contains("'barrier' file not found") {
-        eprintln!("skipped: the C++ compiler is older than C++20");
-        return None;
-    }
-    assert!(output.status.success(), "{errors}");
-    Some(program)
+    let output = compiler.output().expect("a C++ compiler");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    program
 }
 
 #[test]
+#[cfg_attr(not(has_cxx20), ignore = "needs a compiler of C++20: CXX names it")]
 fn the_kernel_run_by_a_cpu_makes_the_cpus_views() {
     let directory = tempfile::tempdir().unwrap();
-    let Some(program) = emulated(directory.path()) else { return };
+    let program = emulated(directory.path());
     for (images, views) in cases() {
         let counts = [images.len(), views.len(), images.height, images.width].map(|count| count as i32);
         let mut input: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
@@ -105,12 +98,11 @@ fn the_kernel_run_by_a_cpu_makes_the_cpus_views() {
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn views_made_on_the_device_are_the_cpus() {
-    let Some(device) = accelerator() else { return };
-    if !(device.is_cpu() || gan::device::keeps_images(&device)) {
-        eprintln!("skipped: views are made on the host for this device");
-        return;
-    }
+    let device = accelerator();
+    let makes_views = device.is_cpu() || gan::device::keeps_images(&device);
+    assert!(makes_views, "views are made on the host for this device: there is nothing to test");
     for (images, views) in cases() {
         let size = (images.len(), images.height, images.width, 3);
         let kept = Tensor::from_slice(&images.pixels, size, &device).unwrap();
@@ -122,8 +114,9 @@ fn views_made_on_the_device_are_the_cpus() {
 }
 
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn a_view_beyond_its_image_is_refused() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let images = Tensor::zeros((2, 5, 6, 3), DType::U8, &device).unwrap();
     let plain = ViewParameters::plain(ImageShape { height: 5, width: 6, channels: 3 });
     let beyond = Crop { top: 1, ..plain.crop };
@@ -135,8 +128,9 @@ fn a_view_beyond_its_image_is_refused() {
 
 /// Whatever a device makes itself, and whatever the host makes for it.
 #[test]
+#[ignore = "needs an accelerator: tests/gpu.sh"]
 fn a_seed_gives_the_same_batches_and_views() {
-    let Some(device) = accelerator() else { return };
+    let device = accelerator();
     let images = Arc::new(cases().remove(1).0);
     let plan = ViewPlan {
         batch_size: 2,

@@ -1,4 +1,4 @@
-//! Products in bf16: factors rounded, sums in f32, forward and backward.
+//! Products in bf16 on a CPU: factors rounded, sums in f32, forward and backward. Another device's round otherwise.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan::ops::{self, Activation, Precision};
@@ -6,14 +6,8 @@ use gan::ops::{self, Activation, Precision};
 use super::convolutions::{convolution_inputs, transposed_inputs};
 use super::linear::linear_inputs;
 use super::{assert_close, bits, generator, values};
-use crate::device::device;
 
 type Product<'a> = &'a (dyn Fn(&[Tensor]) -> Result<Tensor> + Sync);
-
-/// Whether the CPU has such products, and is what is tested: another device's round otherwise.
-fn has_bf16() -> bool {
-    device().is_cpu() && Precision::Bf16.missing(&Device::Cpu).is_none()
-}
 
 /// The output of `op` in `precision`, and the gradient of each input of the sum of the output's sines.
 fn evaluate(op: Product, inputs: &[Tensor], precision: Precision) -> Vec<Tensor> {
@@ -69,10 +63,8 @@ const TRANSPOSED: [[usize; 8]; 4] =
     [[3, 7, 7, 24, 12, 4, 2, 1], [2, 14, 14, 10, 1, 4, 2, 1], [2, 5, 3, 3, 7, 3, 3, 1], [70, 3, 3, 2, 2, 1, 2, 0]];
 
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn products_are_those_of_rounded_factors() {
-    if !has_bf16() {
-        return;
-    }
     let mut generator = generator("bf16");
     let none = Activation::Identity;
     for (count, inputs, outputs) in [(1, 1, 1), (3, 7, 5), (128, 40, 1), (129, 33, 300), (600, 17, 130), (64, 1500, 70)]
@@ -96,10 +88,8 @@ fn products_are_those_of_rounded_factors() {
 
 /// Winograd's products are in f32 in every precision: to the bit.
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn winograd_stays_in_f32() {
-    if !has_bf16() {
-        return;
-    }
     let tensors = convolution_inputs(&mut generator("bf16"), [3, 9, 9, 32, 48, 3, 1, 1]);
     let op = |x: &[Tensor]| ops::conv2d(&x[0], &x[1], Some(&x[2]), 1, 1, Activation::Tanh);
     let results = [Precision::F32, Precision::Bf16].map(|precision| evaluate(&op, &tensors, precision));
@@ -109,10 +99,8 @@ fn winograd_stays_in_f32() {
 }
 
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn bf16_does_not_depend_on_the_number_of_threads_and_ends_with_its_step() {
-    if !has_bf16() {
-        return;
-    }
     let mut generator = generator("bf16");
     let linear = linear_inputs(&mut generator, 530, 70, 290);
     let image = convolution_inputs(&mut generator, [20, 13, 12, 8, 16, 5, 2, 1]);
@@ -133,10 +121,8 @@ fn bf16_does_not_depend_on_the_number_of_threads_and_ends_with_its_step() {
 }
 
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn nan_and_infinity_propagate_through_bf16() {
-    if !has_bf16() {
-        return;
-    }
     let mut inputs = linear_inputs(&mut generator("bf16"), 3, 5, 4);
     for bad in [f32::NAN, f32::INFINITY] {
         let mut x = inputs[0].flatten_all().unwrap().to_vec1::<f32>().unwrap();

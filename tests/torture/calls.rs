@@ -8,13 +8,14 @@ use std::process::Command;
 
 use crate::process::{Ended, end_of};
 use crate::runs::{Kind, Place, content};
+use crate::{Lacking, Tried};
 
 const VICTIM: &str = "victim";
 
 /// A run is hit at most `most` times by each fault, evenly spread over its calls.
-pub fn run(most: u64) -> String {
+pub fn run(most: u64) -> Tried {
     let place = Place::new().with_encoder();
-    let Some(library) = library(&place) else { return "skipped: no cc to build the faults with, or not Linux".into() };
+    let Some(library) = library(&place) else { return Err(Lacking("cc, to build the faults with, and Linux".into())) };
     let mut hits = BTreeMap::new();
     for (kind, more) in [(Kind::Linear, &["--keep", "99"][..]), (Kind::Vanilla, &VANILLA)] {
         let counts_file = place.work.path("counts");
@@ -40,7 +41,7 @@ pub fn run(most: u64) -> String {
         place.remove(VICTIM);
     }
     let hits: Vec<String> = hits.into_iter().map(|(call, count)| format!("{call} {count}")).collect();
-    format!("calls made to fail: {}; checkpoints stayed whole, exit code 5, and all went on", hits.join(", "))
+    Ok(format!("calls made to fail: {}; checkpoints stayed whole, exit code 5, and all went on", hits.join(", ")))
 }
 
 const VANILLA: [&str; 5] = ["--no-ema", "--steps", "3", "--keep", "99"];
@@ -118,6 +119,9 @@ fn library(place: &Place) -> Option<PathBuf> {
     let source = Path::new(&crate::support::repository()).join("tests/torture/faults.c");
     let mut compiler = Command::new("cc");
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
-    let built = cfg!(target_os = "linux") && compiler.status().is_ok_and(|status| status.success());
-    built.then_some(library)
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    assert!(compiler.status().ok()?.success(), "tests/torture/faults.c does not compile");
+    Some(library)
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::process::{Running, end_of};
 use crate::runs::{Kind, Place, content};
+use crate::{Lacking, Tried};
 
 /// The argument of this program when it runs inside its own namespace.
 pub const INSIDE: &str = "--inside-a-small-disk";
@@ -14,22 +15,22 @@ pub const INSIDE: &str = "--inside-a-small-disk";
 /// What the disk holds, in MiB: four checkpoints of 25 and the networks, but not six.
 const SIZE: &str = "125m";
 
-pub fn run(times: u64) -> String {
+pub fn run(times: u64) -> Tried {
     let mut figures = String::new();
     for _ in 0..times {
         let directory = tempfile::tempdir().unwrap();
         let me = std::env::current_exe().unwrap();
         let mut inside = Command::new("unshare");
         inside.arg("-rm").arg(me).arg(INSIDE).arg(directory.path());
-        let Ok(output) = inside.output() else { return "skipped: no unshare here".into() };
+        let Ok(output) = inside.output() else { return Err(Lacking("unshare".into())) };
         let stderr = String::from_utf8_lossy(&output.stderr);
         if stderr.contains("unshare failed") || stderr.contains("Operation not permitted") {
-            return format!("skipped: no mount of one's own here: {}", stderr.trim());
+            return Err(Lacking(format!("a mount of its own: {}", stderr.trim())));
         }
         assert!(output.status.success(), "{stderr}");
         figures = String::from_utf8(output.stdout).unwrap();
     }
-    format!("{times} times: {}", figures.trim())
+    Ok(format!("{times} times: {}", figures.trim()))
 }
 
 pub fn inside(directory: &Path) {

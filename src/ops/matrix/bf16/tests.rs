@@ -14,10 +14,8 @@ fn random(generator: &mut Generator, len: usize) -> Vec<f32> {
 
 /// Sums in f64 of the products of rounded factors, for every combination of strides.
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn products_of_odd_shapes() {
-    if !super::are_there() {
-        return;
-    }
     let mut generator = Stream::new(3, "products in bf16").at(0);
     let shapes =
         [(1, 1, 1), (2, 3, 5), (13, 7, 33), (25, 1027, 40), (12, 2050, 64), (31, 64, 100), (9, 33, 17), (0, 4, 4)];
@@ -57,10 +55,8 @@ fn products_of_odd_shapes() {
 
 /// A row has the same product, to the bit, among any others.
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn rows_do_not_depend_on_each_other() {
-    if !super::are_there() {
-        return;
-    }
     let mut generator = Stream::new(4, "rows in bf16").at(0);
     let (rows, depth, columns) = (29, 77, 50);
     let (left, right) = (random(&mut generator, rows * depth), random(&mut generator, depth * columns));
@@ -75,10 +71,8 @@ fn rows_do_not_depend_on_each_other() {
 }
 
 #[test]
+#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
 fn ties_go_to_even_and_what_is_no_number_propagates() {
-    if !super::are_there() {
-        return;
-    }
     let product = |left: [f32; 2], right: [f32; 2]| {
         let mut product = [0.0];
         multiply_unpacked(Matrix::new(&left, 1, 2), Matrix::new(&right, 2, 1), &mut product, false, Precision::Bf16);
