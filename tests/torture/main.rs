@@ -119,7 +119,7 @@ fn main() {
     }
     if !lists {
         let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
-        println!("torture: {verdict}. {passed} passed; {} failed; {ignored} ignored", failed.len());
+        println!("\ntest result: {verdict}. {passed} passed; {} failed; {ignored} ignored", failed.len());
     }
     if !failed.is_empty() {
         std::process::exit(101);
