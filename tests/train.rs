@@ -1,5 +1,8 @@
 //! `gan train-gan` through the real binary: files, streams, names in use, divergence, and what goes wrong with GANs.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use crate::support::{TINY, Workplace};
 
 #[test]
@@ -240,4 +243,33 @@ fn a_collapse_is_named() {
         .success();
     let stderr = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(stderr.contains("the generator has collapsed"), "{stderr}");
+}
+
+/// candle's own threads, which wait in a busy loop, are there only for those who ask for them.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_program_has_none_of_candles_threads() {
+    let work = Workplace::new();
+    let flags =
+        ["train-gan", "--model", "vanilla", "--data", "data", "--log-every", "1", "--steps", "100000", "--json", "-q"];
+    // Large enough for an elementwise op of candle's to be shared.
+    let flags = [&flags[..], &["--device", "cpu", "--batch-size", "90", "--r1", "1"]].concat();
+    let candles_threads = |asked: Option<&str>| {
+        let mut program = work.spawn(&[&flags[..], &["--run", asked.unwrap_or("none")]].concat());
+        match asked {
+            Some(count) => program.env("CANDLE_NUM_THREADS", count),
+            None => program.env_remove("CANDLE_NUM_THREADS"),
+        };
+        let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap(); // a step is done
+        let threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+        let names = threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).ok());
+        let count = names.filter(|name| name.starts_with("candle-")).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!line.is_empty());
+        count
+    };
+    assert_eq!((candles_threads(None), candles_threads(Some("3"))), (0, 2));
 }
