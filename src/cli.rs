@@ -223,7 +223,8 @@ fn inspect(file: &Path, json: bool, console: &Console) -> anyhow::Result<()> {
             false => format!("# {key}: {value}\n"),
         };
     }
-    let width = description.tensors.keys().map(String::len).max().unwrap_or(0);
+    let width =
+        description.tensors.keys().chain(description.unread.keys()).map(|name| name.chars().count()).max().unwrap_or(0);
     let mut scalars = 0;
     for (name, (shape, dtype)) in &description.tensors {
         let dtype = dtype.as_str();
@@ -231,6 +232,12 @@ fn inspect(file: &Path, json: bool, console: &Console) -> anyhow::Result<()> {
         lines += &match json {
             true => format!("{}\n", serde_json::json!({ "name": name, "dtype": dtype, "shape": shape })),
             false => format!("{name:width$}  {dtype:4}  {shape:?}\n"),
+        };
+    }
+    for (name, what) in &description.unread {
+        lines += &match json {
+            true => format!("{}\n", serde_json::json!({ "name": name, "unread": what })),
+            false => format!("{name:width$}  not read: {what}\n"),
         };
     }
     console.note(&format!("{}: {} tensors, {scalars} numbers", file.display(), description.tensors.len()));

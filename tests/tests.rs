@@ -60,5 +60,7 @@ mod simclr;
 mod shapes;
 // Licences and sources of what the program is made of; where code is unsafe.
 mod supply;
+// Our networks in the files of PyTorch's users.
+mod torch_files;
 // `gan train-gan`: files, streams, divergence, health.
 mod train;

@@ -10,13 +10,13 @@ pub fn is_supported(dtype: DType) -> bool {
     matches!(dtype, BF16 | F16 | F32 | F64 | I16 | I32 | I64 | U8 | U32)
 }
 
-/// The bytes that a tensor takes; `None` where that, or a stride of it, does not fit a usize.
+/// The bytes that a tensor of elements of `size` bytes takes; `None` where that, or a stride of it, does not fit a usize.
 ///
 /// Zeros among the dimensions count as one in that check: candle multiplies the others too when it lays out strides.
-pub fn byte_length(shape: &[usize], dtype: DType) -> Option<usize> {
+pub fn byte_length(shape: &[usize], size: usize) -> Option<usize> {
     shape
         .iter()
-        .try_fold(dtype.size_in_bytes(), |bytes, &dimension| bytes.checked_mul(dimension.max(1)))
+        .try_fold(size, |bytes, &dimension| bytes.checked_mul(dimension.max(1)))
         .map(|bytes| if shape.contains(&0) { 0 } else { bytes })
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::bail;
 use candle_core::{DType, Tensor};
 
-use super::pytorch::{self, StateDict};
+use super::pytorch::{self, TorchFile};
 use super::{atomic, safetensors, zip};
 use crate::error::{Failure, legible};
 
@@ -36,8 +36,10 @@ impl Archive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     Safetensors,
-    /// A state dict from `torch.save`.
+    /// What `torch.save` writes.
     Torch,
+    /// What it wrote before PyTorch 1.6.
+    LegacyTorch,
 }
 
 /// What is in a file, read without its tensors.
@@ -45,26 +47,36 @@ pub enum Container {
 pub struct Description {
     pub container: Container,
     pub tensors: Signature,
+    /// By name, what may be a tensor and is not read, and why: types that nothing here computes with, objects of Python's.
+    pub unread: BTreeMap<String, String>,
     pub metadata: BTreeMap<String, String>,
     /// Of the whole file.
     pub bytes: u64,
 }
 
-/// Reads a `.safetensors` file or a `.pth` state dict, told apart by content. No code in the file is run, and the
-/// memory is at most about twice that of the file.
+/// Reads a `.safetensors` file or what `torch.save` wrote, told apart by content: every tensor under the path of keys
+/// that leads to it, such as `state_dict.module.0.weight`. What is not read is left out. No code in the file is run, and
+/// the memory is at most about twice that of the file.
 ///
 /// # Errors
 /// [`Failure::Input`] where the file is missing, is no checkpoint, or is damaged, truncated or hostile.
 pub fn read(path: &Path) -> anyhow::Result<Archive> {
+    read_some(path, &|_| true)
+}
+
+/// As [`read`], of the tensors that are `wanted` by name.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_some(path: &Path, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<Archive> {
     in_file(path, |mut opened| match opened.container {
         Container::Safetensors => {
             let header = safetensors::read_header(&mut opened.input, opened.bytes)?;
-            let tensors = safetensors::read_tensors(&mut opened.input, &header)?;
+            let tensors = safetensors::read_tensors(&mut opened.input, &header, wanted)?;
             Ok(Archive { tensors, metadata: header.metadata })
         }
-        Container::Torch => {
-            let tensors = StateDict::open(opened.input, opened.bytes)?.read()?;
-            Ok(Archive { tensors, metadata: BTreeMap::new() })
+        Container::Torch | Container::LegacyTorch => {
+            Ok(Archive { tensors: opened.torch_file()?.read(wanted)?, metadata: BTreeMap::new() })
         }
     })
 }
@@ -74,12 +86,13 @@ pub fn read(path: &Path) -> anyhow::Result<Archive> {
 /// # Errors
 /// [`Failure::Input`] where it is damaged.
 pub fn from_bytes(bytes: &[u8], what: &str) -> anyhow::Result<Archive> {
-    let read = |mut input: &[u8]| {
+    let read = |mut input: io::Cursor<&[u8]>| {
         let header = safetensors::read_header(&mut input, bytes.len() as u64)?;
-        let tensors = safetensors::read_tensors(&mut input, &header)?;
+        let tensors = safetensors::read_tensors(&mut input, &header, &|_| true)?;
         Ok(Archive { tensors, metadata: header.metadata })
     };
-    read(bytes).map_err(|error: anyhow::Error| Failure::reading(Path::new(what), format!("{error:#}")).into())
+    read(io::Cursor::new(bytes))
+        .map_err(|error: anyhow::Error| Failure::reading(Path::new(what), format!("{error:#}")).into())
 }
 
 /// Names, shapes, dtypes and metadata, without reading the tensors. A file that this takes may still be refused by
@@ -89,15 +102,18 @@ pub fn from_bytes(bytes: &[u8], what: &str) -> anyhow::Result<Archive> {
 /// As [`read`].
 pub fn describe(path: &Path) -> anyhow::Result<Description> {
     in_file(path, |mut opened| {
-        let (tensors, metadata) = match opened.container {
+        let (container, bytes) = (opened.container, opened.bytes);
+        let (tensors, unread, metadata) = match container {
             Container::Safetensors => {
                 let header = safetensors::read_header(&mut opened.input, opened.bytes)?;
-                let tensors = header.tensors.into_iter().map(|slot| (slot.name, (slot.shape, slot.dtype)));
-                (tensors.collect(), header.metadata)
+                (header.tensors(), header.unread(), header.metadata)
             }
-            Container::Torch => (StateDict::open(opened.input, opened.bytes)?.signature()?, BTreeMap::new()),
+            Container::Torch | Container::LegacyTorch => {
+                let listing = opened.torch_file()?.listing()?;
+                (listing.tensors, listing.unread, BTreeMap::new())
+            }
         };
-        Ok(Description { container: opened.container, tensors, metadata, bytes: opened.bytes })
+        Ok(Description { container, tensors, unread, metadata, bytes })
     })
 }
 
@@ -127,6 +143,15 @@ struct Opened {
     input: BufReader<File>,
     bytes: u64,
     container: Container,
+}
+
+impl Opened {
+    fn torch_file(self) -> anyhow::Result<TorchFile<BufReader<File>>> {
+        match self.container {
+            Container::LegacyTorch => TorchFile::open_legacy(self.input),
+            _ => TorchFile::open(self.input, self.bytes),
+        }
+    }
 }
 
 fn in_file<T>(path: &Path, read: impl FnOnce(Opened) -> anyhow::Result<T>) -> anyhow::Result<T> {
@@ -161,10 +186,7 @@ fn recognise(start: &[u8]) -> anyhow::Result<Container> {
     } else if start.starts_with(zip::MAGIC) {
         Ok(Container::Torch)
     } else if start.starts_with(pytorch::LEGACY_MAGIC) {
-        bail!(
-            "it is in the format of PyTorch before 1.6; convert it in Python: \
-             torch.save(torch.load(FILE, weights_only=True), NEW_FILE)"
-        )
+        Ok(Container::LegacyTorch)
     } else if start.is_empty() {
         bail!("it is empty, expected a safetensors file or a PyTorch state dict")
     } else if start.starts_with(b"version https://") {

@@ -4,26 +4,34 @@
 //! - [`atomic`]: replace a file in one step, so that no crash leaves half of one.
 //! - [`bundled`]: the pretrained weights that are part of the binary.
 //! - [`names`]: does what a file holds fit what a model needs.
+//! - [`network`]: a network in a file that holds other things too, under whatever prefix.
 //! - [`room`]: does the disk have room for a run.
 //! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process.
 //!
 //! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,
-//! `objects` and `zip` (state dicts from `torch.save`, read without running any code).
+//! `objects`, `tree` and `zip` (what `torch.save` writes, read without running any code).
 
 pub mod atomic;
 pub mod bundled;
+mod element;
 mod elements;
 pub mod format;
 pub mod names;
+pub mod network;
 mod objects;
 mod pickle;
+mod prefix;
 mod pytorch;
 pub mod room;
 pub mod run;
 mod safetensors;
+mod tree;
+mod weights;
 mod zip;
 
 pub use bundled::Bundled;
 pub use format::{Archive, Container, Description, Signature, describe, from_bytes, read, to_bytes, write};
-pub use names::{check_names, conform};
+pub use names::{check_names, conform, first_non_finite};
+pub use network::{Network, Part, Recogniser, find};
 pub use run::{Newest, Run, RunDirectory, runs};
+pub use weights::Weights;

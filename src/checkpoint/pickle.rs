@@ -1,25 +1,32 @@
-//! An unpickler that knows what a state dict needs and nothing else. It runs no code.
+//! An unpickler that knows what tensors need, and runs no code.
 //!
-//! A pickle is a program that may call any function of Python. Here five callables are known, each is a constructor
-//! done by hand, and every other name is refused with its name. candle has an unpickler too, but it copies an object each
-//! time the pickle refers back to it and nests boxes as deep as the file says: a few hundred bytes can exhaust the
-//! memory or the stack. For what is made instead see [`objects`](super::objects).
-
-use std::collections::BTreeMap;
+//! A pickle is a program that may call any function of Python. Here a few constructors are known and done by hand; every
+//! other name stands for something [`Unknown`](Value::Unknown), and so does whatever is made of it. candle has an
+//! unpickler too, but it copies an object each time the pickle refers back to it and nests boxes as deep as the file
+//! says: a few hundred bytes can exhaust the memory or the stack. For what is made instead see
+//! [`objects`](super::objects).
 
 use anyhow::{Context, bail, ensure};
 
-use super::objects::{Arena, Callable, Handle, Object, global};
+use super::objects::{Arena, Callable, Object, Value};
 
-/// Runs the pickle's instructions: all objects, and which of them is the result. For what they mean see CPython's `pickletools.py`.
+/// What has come of a pickle.
+pub struct Unpickled<'a> {
+    pub objects: Arena<'a>,
+    pub root: Value<'a>,
+    /// What follows the pickle.
+    pub rest: &'a [u8],
+}
+
+/// Runs the pickle's instructions, those of protocols 2 to 5. For what they mean see CPython's `pickletools.py`.
 ///
 /// # Errors
-/// On any name that a state dict does not need, on anything malformed, and on too many objects.
-pub fn unpickle(pickle: &[u8]) -> anyhow::Result<(Arena<'_>, Handle)> {
+/// On anything malformed, and on too many objects.
+pub fn unpickle(pickle: &[u8]) -> anyhow::Result<Unpickled<'_>> {
     let mut machine = Machine { rest: pickle, ..Machine::default() };
     while !machine.step()? {}
     let root = machine.pop()?;
-    Ok((machine.objects, root))
+    Ok(Unpickled { objects: machine.objects, root, rest: machine.rest })
 }
 
 #[derive(Default)]
@@ -27,10 +34,10 @@ struct Machine<'a> {
     /// What is still to be run.
     rest: &'a [u8],
     objects: Arena<'a>,
-    stack: Vec<Handle>,
+    stack: Vec<Value<'a>>,
     /// The height of the stack at each open mark.
     marks: Vec<usize>,
-    memo: BTreeMap<usize, Handle>,
+    memo: Vec<Option<Value<'a>>>,
 }
 
 impl<'a> Machine<'a> {
@@ -41,7 +48,10 @@ impl<'a> Machine<'a> {
             0x95 => drop(self.take(8)?), // FRAME: a hint for readers from a pipe
             b'.' => return Ok(true),
 
-            b'(' => self.marks.push(self.stack.len()),
+            b'(' => {
+                self.objects.keep(1)?;
+                self.marks.push(self.stack.len());
+            }
             b'0' => drop(self.pop()?),
             b'1' => drop(self.pop_to_mark()?),
             b'q' => self.remember_at(1)?,
@@ -50,46 +60,44 @@ impl<'a> Machine<'a> {
             b'h' => self.recall(1)?,
             b'j' => self.recall(4)?,
 
-            b'N' | 0x88 | 0x89 => self.push(Object::Other)?, // None, True, False
+            b'N' | 0x88 | 0x89 => self.push(Value::Inert)?, // None, True, False
             b'G' => {
                 self.take(8)?;
-                self.push(Object::Other)?;
+                self.push(Value::Inert)?;
             }
             b'K' => self.push_integer(1)?,
             b'M' => self.push_integer(2)?,
             b'J' => {
                 let bytes = self.array()?;
-                self.push(Object::Integer(i32::from_le_bytes(bytes).into()))?;
+                self.push(Value::Integer(i32::from_le_bytes(bytes).into()))?;
             }
-            0x8a => {
-                let length = self.unsigned(1)?;
-                let integer = signed(self.take(length)?);
-                self.push(integer.map_or(Object::Other, Object::Integer))?;
-            }
-            0x8c => self.push_text(1)?,
-            b'X' => self.push_text(4)?,
+            0x8a => self.push_long(1)?,
+            0x8b => self.push_long(4)?,
+            0x8c | b'U' => self.push_text(1)?, // U and T: a str of Python 2
+            b'X' | b'T' => self.push_text(4)?,
             0x8d => self.push_text(8)?,
             b'C' => self.push_bytes(1)?,
             b'B' => self.push_bytes(4)?,
+            0x8e | 0x96 => self.push_bytes(8)?, // bytes, bytearray
 
-            b')' => self.push(Object::Tuple(Vec::new()))?,
-            0x85 => self.push_tuple(1)?,
-            0x86 => self.push_tuple(2)?,
-            0x87 => self.push_tuple(3)?,
+            b')' => self.push_tuple(Vec::new())?,
+            0x85 => self.push_short_tuple(1)?,
+            0x86 => self.push_short_tuple(2)?,
+            0x87 => self.push_short_tuple(3)?,
             b't' => {
                 let items = self.pop_to_mark()?;
-                self.push(Object::Tuple(items))?;
+                self.push_tuple(items)?;
             }
-            b']' => self.push(Object::List(Vec::new()))?,
+            b']' => self.push_object(Object::List { length: 0, items: Vec::new() })?,
             b'a' => {
                 let item = self.pop()?;
-                self.append(vec![item])?;
+                self.append(&[item])?;
             }
             b'e' => {
                 let items = self.pop_to_mark()?;
-                self.append(items)?;
+                self.append(&items)?;
             }
-            b'}' => self.push(Object::Dict(Vec::new()))?,
+            b'}' => self.push_object(Object::Dict(Vec::new()))?,
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
                 self.insert(&[key, value])?;
@@ -98,24 +106,44 @@ impl<'a> Machine<'a> {
                 let items = self.pop_to_mark()?;
                 self.insert(&items)?;
             }
+            0x8f => self.push(Value::Inert)?, // an empty set
+            0x90 => {
+                self.pop_to_mark()?;
+                ensure!(matches!(self.top()?, Value::Inert | Value::Unknown(_)), "its pickle adds to what is no set");
+            }
+            0x91 => {
+                self.pop_to_mark()?; // a frozenset
+                self.push(Value::Inert)?;
+            }
 
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.push(global(module, name)?)?;
+                let global = self.objects.global(module, name)?;
+                self.push(global)?;
             }
             0x93 => {
-                let (name, module) = (self.pop()?, self.pop()?);
-                let (module, name) = (self.objects.text(module)?, self.objects.text(name)?);
-                self.push(global(module, name)?)?;
+                let (Value::Text(name), Value::Text(module)) = (self.pop()?, self.pop()?) else {
+                    bail!("its pickle has something else where a text belongs")
+                };
+                let global = self.objects.global(module, name)?;
+                self.push(global)?;
             }
             b'Q' => {
                 let id = self.pop()?;
                 let storage = self.objects.storage(id)?;
                 self.push(storage)?;
             }
-            b'R' => self.reduce()?,
-            b'b' => self.build()?,
-            other => bail!("its pickle has the instruction {other:#04x}, which a state dict never needs"),
+            b'R' | 0x81 => {
+                let (arguments, callable) = (self.pop()?, self.pop()?);
+                self.call(callable, arguments)?;
+            }
+            0x92 => {
+                let (_keywords, arguments, callable) = (self.pop()?, self.pop()?, self.pop()?);
+                self.call(callable, arguments)?;
+            }
+            // Attributes are for Python: a state dict carries its `_metadata` so. They are let go.
+            b'b' => drop((self.pop()?, self.top()?)),
+            other => bail!("its pickle has the instruction {other:#04x}, which torch.save never writes"),
         }
         Ok(false)
     }
@@ -147,48 +175,72 @@ impl<'a> Machine<'a> {
         Ok(line)
     }
 
-    fn push(&mut self, object: Object<'a>) -> anyhow::Result<()> {
-        self.stack.push(self.objects.add(object)?);
+    fn push(&mut self, value: Value<'a>) -> anyhow::Result<()> {
+        self.objects.keep(1)?;
+        self.stack.push(value);
         Ok(())
+    }
+
+    fn push_object(&mut self, object: Object<'a>) -> anyhow::Result<()> {
+        let value = self.objects.add(object)?;
+        self.push(value)
     }
 
     fn push_integer(&mut self, width: usize) -> anyhow::Result<()> {
         let value = self.unsigned(width)?;
-        self.push(Object::Integer(i64::try_from(value)?))
+        self.push(Value::Integer(i64::try_from(value)?))
     }
 
+    fn push_long(&mut self, width: usize) -> anyhow::Result<()> {
+        let length = self.unsigned(width)?;
+        let integer = signed(self.take(length)?);
+        self.push(integer.map_or(Value::Inert, Value::Integer))
+    }
+
+    /// A text; one that is not UTF-8 names nothing that is read.
     fn push_text(&mut self, width: usize) -> anyhow::Result<()> {
         let length = self.unsigned(width)?;
-        let text = std::str::from_utf8(self.take(length)?).context("its pickle has a text that is not UTF-8")?;
-        self.push(Object::Text(text))
+        let text = std::str::from_utf8(self.take(length)?);
+        self.push(text.map_or(Value::Inert, Value::Text))
     }
 
     fn push_bytes(&mut self, width: usize) -> anyhow::Result<()> {
         let length = self.unsigned(width)?;
         self.take(length)?;
-        self.push(Object::Other)
+        self.push(Value::Inert)
     }
 
-    fn push_tuple(&mut self, length: usize) -> anyhow::Result<()> {
-        let mut items = vec![0; length];
+    fn push_short_tuple(&mut self, length: usize) -> anyhow::Result<()> {
+        let mut items = vec![Value::Inert; length];
         for item in items.iter_mut().rev() {
             *item = self.pop()?;
         }
-        self.push(Object::Tuple(items))
+        self.push_tuple(items)
     }
 
-    fn pop(&mut self) -> anyhow::Result<Handle> {
+    fn push_tuple(&mut self, items: Vec<Value<'a>>) -> anyhow::Result<()> {
+        let is_inert = |item: &Value| matches!(item, Value::Inert | Value::Unknown(_));
+        match !items.is_empty() && items.iter().all(is_inert) {
+            true => self.push(Value::Inert),
+            false => self.push_object(Object::Tuple(items.into())),
+        }
+    }
+
+    fn pop(&mut self) -> anyhow::Result<Value<'a>> {
         let floor = self.marks.last().copied().unwrap_or(0);
         ensure!(self.stack.len() > floor, "its pickle takes from an empty stack");
+        self.objects.release(1);
         self.stack.pop().context("its pickle takes from an empty stack")
     }
 
-    fn pop_to_mark(&mut self) -> anyhow::Result<Vec<Handle>> {
+    fn pop_to_mark(&mut self) -> anyhow::Result<Vec<Value<'a>>> {
         let mark = self.marks.pop().context("its pickle lacks a mark")?;
-        Ok(self.stack.split_off(mark))
+        let items = self.stack.split_off(mark);
+        self.objects.release(items.len() + 1);
+        Ok(items)
     }
 
-    fn top(&self) -> anyhow::Result<Handle> {
+    fn top(&self) -> anyhow::Result<Value<'a>> {
         self.stack.last().copied().context("its pickle takes from an empty stack")
     }
 
@@ -197,63 +249,95 @@ impl<'a> Machine<'a> {
         self.remember(place)
     }
 
+    /// Picklers number what they remember from 0 on.
     fn remember(&mut self, place: usize) -> anyhow::Result<()> {
         let top = self.top()?;
-        self.memo.insert(place, top);
+        if place >= self.memo.len() {
+            self.objects.keep(place - self.memo.len() + 1)?;
+            self.memo.resize(place + 1, None);
+        }
+        self.memo[place] = Some(top);
         Ok(())
     }
 
     fn recall(&mut self, width: usize) -> anyhow::Result<()> {
         let place = self.unsigned(width)?;
-        let handle = *self.memo.get(&place).context("its pickle refers to an object that it has not made")?;
-        self.stack.push(handle);
+        let value = self.memo.get(place).copied().flatten();
+        self.push(value.context("its pickle refers to an object that it has not made")?)
+    }
+
+    /// Adds to the list on the top what may lead to a tensor, and texts: the keys of storages are such a list.
+    fn append(&mut self, items: &[Value<'a>]) -> anyhow::Result<()> {
+        let list = match self.top()? {
+            Value::Object(list) => list,
+            Value::Inert | Value::Unknown(_) => return Ok(()),
+            _ => bail!("its pickle appends to what is no list"),
+        };
+        let is_kept = |item: &Value| matches!(item, Value::Object(_) | Value::Text(_));
+        self.objects.keep(items.iter().filter(|item| is_kept(item)).count())?;
+        let Object::List { length, items: list } = self.objects.get_mut(list) else {
+            bail!("its pickle appends to what is no list")
+        };
+        list.extend((*length..).zip(items.iter().copied()).filter(|(_, item)| is_kept(item)));
+        *length = length.saturating_add(items.len());
         Ok(())
     }
 
-    fn append(&mut self, mut items: Vec<Handle>) -> anyhow::Result<()> {
-        let list = self.top()?;
-        let Object::List(list) = self.objects.get_mut(list) else { bail!("its pickle appends to what is no list") };
-        list.append(&mut items);
-        Ok(())
-    }
-
-    /// Adds keys and values in turn to the dict on the top.
-    fn insert(&mut self, items: &[Handle]) -> anyhow::Result<()> {
-        let dict = self.top()?;
-        let Object::Dict(dict) = self.objects.get_mut(dict) else { bail!("its pickle inserts into what is no dict") };
+    /// Adds keys and values in turn to the dict on the top, of those what may lead to a tensor.
+    fn insert(&mut self, items: &[Value<'a>]) -> anyhow::Result<()> {
         let (pairs, odd) = items.as_chunks::<2>();
         ensure!(odd.is_empty(), "its pickle has a key without a value");
-        dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
+        let dict = match self.top()? {
+            Value::Object(dict) => dict,
+            Value::Inert | Value::Unknown(_) => return Ok(()),
+            _ => bail!("its pickle inserts into what is no dict"),
+        };
+        let is_kept = |&&[key, value]: &&[Value; 2]| {
+            matches!(key, Value::Text(_) | Value::Integer(_)) && matches!(value, Value::Object(_) | Value::Unknown(_))
+        };
+        let kept: Vec<_> = pairs.iter().filter(is_kept).map(|&[key, value]| (key, value)).collect();
+        self.objects.keep(2 * kept.len())?;
+        let Object::Dict(dict) = self.objects.get_mut(dict) else { bail!("its pickle inserts into what is no dict") };
+        dict.extend(kept);
         Ok(())
     }
 
-    fn reduce(&mut self) -> anyhow::Result<()> {
-        let (arguments, callable) = (self.pop()?, self.pop()?);
-        let Object::Callable(callable) = *self.objects.get(callable) else {
-            bail!("its pickle calls what is no function")
+    /// Pushes what a call makes: of what is not known, something unknown.
+    fn call(&mut self, mut callable: Value<'a>, mut arguments: Value<'a>) -> anyhow::Result<()> {
+        if matches!(callable, Value::Callable(Callable::RebuildFromType)) {
+            // func, type, arguments, state: a tensor of a class of its own, which is a tensor all the same.
+            let Some(&[inner, _, of_inner, ..]) = self.objects.tuple(arguments) else {
+                bail!("its pickle calls a constructor with arguments that do not fit")
+            };
+            (callable, arguments) = (inner, of_inner);
+        }
+        let callable = match callable {
+            Value::Callable(callable) => callable,
+            Value::Unknown(unknown) => return self.push(Value::Unknown(unknown)),
+            // A class that is known for something else: torch.storage.UntypedStorage(8).
+            Value::Element(_) | Value::Inert => return self.push(Value::Inert),
+            _ => bail!("its pickle calls what is no function"),
         };
-        match (callable, self.objects.tuple(arguments)?) {
-            (Callable::OrderedDict, []) => self.push(Object::Dict(Vec::new())),
-            // A parameter is the tensor in it.
-            (Callable::RebuildParameter, &[tensor, ..]) if matches!(self.objects.get(tensor), Object::Tensor(_)) => {
-                self.stack.push(tensor);
-                Ok(())
+        let misfit = "its pickle calls a constructor with arguments that do not fit";
+        match (callable, self.objects.tuple(arguments)) {
+            (Callable::OrderedDict | Callable::DefaultDict, _) => self.push_object(Object::Dict(Vec::new())),
+            (Callable::Size | Callable::Wrap, Some(&[inner, ..])) => self.push(inner),
+            (Callable::Size | Callable::Wrap | Callable::RebuildFromType, _) => self.push(Value::Inert),
+            (Callable::RebuildTensor, Some(&[storage, offset, shape, strides, ..])) => {
+                self.push_tensor([storage, offset, shape, strides], None)
             }
-            (Callable::RebuildTensor, &[storage, offset, shape, strides, ..]) => {
-                let tensor = self.objects.tensor(storage, offset, shape, strides)?;
-                self.push(Object::Tensor(tensor))
+            (Callable::RebuildTypedTensor, Some(&[storage, offset, shape, strides, _, _, dtype, ..])) => {
+                self.push_tensor([storage, offset, shape, strides], Some(dtype))
             }
-            _ => bail!("its pickle calls a constructor with arguments that do not fit"),
+            (Callable::RebuildTensor | Callable::RebuildTypedTensor, _) => bail!(misfit),
         }
     }
 
-    /// Attributes are for Python: a state dict carries its `_metadata` so. They are let go.
-    fn build(&mut self) -> anyhow::Result<()> {
-        self.pop()?;
-        let object = self.top()?;
-        let known = matches!(self.objects.get(object), Object::Dict(_) | Object::Tensor(_));
-        ensure!(known, "its pickle sets attributes of what is neither a dict nor a tensor");
-        Ok(())
+    fn push_tensor(&mut self, view: [Value<'a>; 4], element: Option<Value<'a>>) -> anyhow::Result<()> {
+        match self.objects.tensor(view, element)? {
+            Ok(tensor) => self.push_object(Object::Tensor(Box::new(tensor))),
+            Err(unknown) => self.push(Value::Unknown(unknown)),
+        }
     }
 }
 

@@ -1,34 +1,52 @@
-//! State dicts from `torch.save`: a ZIP of one pickle, which names the tensors, and one entry a storage.
+//! Files from `torch.save`: a ZIP of one pickle, which names the tensors, and one entry a storage; or, before PyTorch 1.6,
+//! pickles and storages one after another.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
+use std::ops::Range;
 
 use anyhow::{Context, bail, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::elements;
-use super::objects::{Arena, Handle, Object, StoredTensor};
+use super::format::Signature;
+use super::objects::{Arena, StoredTensor};
 use super::pickle::unpickle;
+use super::tree::Tree;
 use super::zip;
 
 /// The first bytes of what `torch.save` wrote before PyTorch 1.6: a pickled magic number.
 pub const LEGACY_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
-/// Where training scripts put the state dict among other things; tried in this order.
-const WRAPPERS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
-
 /// Tensors with stride 0 or a shared storage may hold more than the file; so many times more, and no further.
 const MOST_EXPANSION: u64 = 4;
 
-/// A `.pth` file: its ZIP, and the folder in it that everything lies in.
-pub struct StateDict<R> {
-    zip: zip::Archive<R>,
-    folder: String,
-    length: u64,
+/// A `.pth` file: its pickle, and where its storages lie.
+pub struct TorchFile<R> {
     pickle: Vec<u8>,
+    storages: Storages<R>,
+    length: u64,
 }
 
-impl<R: Read + Seek> StateDict<R> {
+enum Storages<R> {
+    Zip {
+        zip: zip::Archive<R>,
+        /// Everything lies in one.
+        folder: String,
+        is_big_endian: bool,
+    },
+    /// The whole file, and where in it each storage lies.
+    Legacy { content: Vec<u8>, places: BTreeMap<String, Range<usize>> },
+}
+
+/// What a file holds: tensors, and by name what is not read and why.
+pub struct Listing {
+    pub tensors: Signature,
+    pub unread: BTreeMap<String, String>,
+}
+
+impl<R: Read + Seek> TorchFile<R> {
     /// Opens a file of `length` bytes.
     pub fn open(input: R, length: u64) -> anyhow::Result<Self> {
         let mut zip = zip::Archive::open(input, length)?;
@@ -42,27 +60,68 @@ impl<R: Read + Seek> StateDict<R> {
             bail!("it is a TorchScript program, expected a state dict: torch.save(model.state_dict(), FILE)");
         }
         let byte_order = format!("{folder}byteorder");
-        if zip.names().any(|name| name == byte_order) {
-            ensure!(zip.read(&byte_order)? == b"little", "it was saved on a big-endian machine, which is not read");
-        }
+        let has_order = zip.names().any(|name| name == byte_order);
+        let is_big_endian = has_order && zip.read(&byte_order)? == b"big";
         let pickle = zip.read(&format!("{folder}data.pkl"))?;
-        Ok(Self { zip, folder, length, pickle })
+        Ok(Self { pickle, storages: Storages::Zip { zip, folder, is_big_endian }, length })
+    }
+
+    /// Opens a file of before PyTorch 1.6, which is in memory as a whole then.
+    pub fn open_legacy(mut input: R) -> anyhow::Result<Self> {
+        let mut content = Vec::new();
+        input.read_to_end(&mut content)?;
+        // A magic number, a version, the sizes of types; then what was saved, and the keys of the storages that follow.
+        let mut rest = &content[..];
+        for _ in 0..3 {
+            rest = unpickle(rest)?.rest;
+        }
+        let saved = unpickle(rest)?;
+        let pickle = rest[..rest.len() - saved.rest.len()].to_vec();
+        let keys = unpickle(saved.rest)?;
+        let sizes: BTreeMap<_, _> = saved.objects.storages().map(|(key, element)| (key, element.size)).collect();
+        let mut rest = keys.rest;
+        let mut places = BTreeMap::new();
+        for key in keys.objects.texts(keys.root).context("it does not list its storages")? {
+            let size = *sizes.get(key).with_context(|| format!("it has a storage {key:?} of an unknown type"))?;
+            let (count, data) = rest.split_first_chunk().context("its storages are truncated")?;
+            let length = usize::try_from(u64::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(size));
+            let end = length.filter(|&length| length <= data.len()).context("its storages are truncated")?;
+            let start = content.len() - data.len();
+            places.insert(key.to_owned(), start..start + end);
+            rest = &data[end..];
+        }
+        let length = content.len() as u64;
+        Ok(Self { pickle, storages: Storages::Legacy { content, places }, length })
     }
 
     /// Names, shapes and dtypes, without the storages.
-    pub fn signature(&self) -> anyhow::Result<BTreeMap<String, (Vec<usize>, DType)>> {
-        let (objects, root) = unpickle(&self.pickle)?;
-        let tensors = state_dict(&objects, root)?;
-        Ok(tensors.into_iter().map(|(name, tensor)| (name.to_owned(), (tensor.shape.clone(), tensor.dtype))).collect())
+    ///
+    /// # Errors
+    /// Where no tensor is found.
+    pub fn listing(&self) -> anyhow::Result<Listing> {
+        let unpickled = unpickle(&self.pickle)?;
+        let tree = Tree::of(&unpickled, self.pickle.len())?;
+        if tree.tensors.is_empty() {
+            let objects = &unpickled.objects;
+            let is_tensor = objects.is_tensor(unpickled.root);
+            bail!("it {}", if is_tensor { "is one tensor without a name".into() } else { nothing(&tree, objects) })
+        }
+        let described = |(name, tensor): (String, &StoredTensor)| {
+            tensor.element.read_as.map(|dtype| (name, (tensor.shape.clone(), dtype)))
+        };
+        Ok(Listing { tensors: tree.tensors.into_iter().filter_map(described).collect(), unread: tree.unread })
     }
 
-    /// All tensors, contiguous. One storage at a time is in memory beside them.
-    pub fn read(mut self) -> anyhow::Result<BTreeMap<String, Tensor>> {
-        let (objects, root) = unpickle(&self.pickle)?;
-        let mut by_storage: BTreeMap<&str, Vec<(&str, &StoredTensor)>> = BTreeMap::new();
+    /// The tensors that are `wanted` by name, contiguous. One storage at a time is in memory beside them.
+    pub fn read(mut self, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<BTreeMap<String, Tensor>> {
+        self.listing()?; // for its errors
+        let unpickled = unpickle(&self.pickle)?;
+        let tree = Tree::of(&unpickled, self.pickle.len())?;
+        let mut by_storage: BTreeMap<&str, Vec<(String, &StoredTensor)>> = BTreeMap::new();
         let mut total = 0u64;
-        for (name, tensor) in state_dict(&objects, root)? {
-            let bytes = elements::byte_length(&tensor.shape, tensor.dtype).unwrap_or(usize::MAX);
+        for (name, tensor) in tree.tensors.into_iter().filter(|(name, _)| wanted(name)) {
+            let size = tensor.element.read_as.map_or(1, |dtype| dtype.size_in_bytes());
+            let bytes = elements::byte_length(&tensor.shape, size).unwrap_or(usize::MAX);
             total = total.saturating_add(bytes as u64);
             by_storage.entry(tensor.key).or_default().push((name, tensor));
         }
@@ -73,68 +132,52 @@ impl<R: Read + Seek> StateDict<R> {
         );
         let mut tensors = BTreeMap::new();
         for (key, views) in by_storage {
-            let storage = self.zip.read(&format!("{}data/{key}", self.folder))?;
+            let of_zip;
+            let (storage, is_big_endian) = match &mut self.storages {
+                Storages::Zip { zip, folder, is_big_endian } => {
+                    of_zip = zip.read(&format!("{folder}data/{key}"))?;
+                    (&of_zip[..], *is_big_endian)
+                }
+                Storages::Legacy { content, places } => {
+                    let place = places.get(key).with_context(|| format!("its storage {key} is missing"))?;
+                    (&content[place.clone()], false)
+                }
+            };
             for (name, view) in views {
-                tensors.insert(name.to_owned(), gather(&storage, view).with_context(|| format!("{name:?}"))?);
+                let tensor = gather(storage, view, is_big_endian).with_context(|| format!("{name:?}"))?;
+                tensors.insert(name, tensor);
             }
         }
         Ok(tensors)
     }
 }
 
-/// The tensors of the outermost dict that holds any, or of the one dict within that does.
-fn state_dict<'a, 'b>(objects: &'b Arena<'a>, root: Handle) -> anyhow::Result<BTreeMap<&'a str, &'b StoredTensor<'a>>> {
-    let Object::Dict(root) = objects.get(root) else {
-        bail!("it holds no dict of tensors; save one: torch.save(model.state_dict(), FILE)")
-    };
-    let tensors = tensors_of(objects, root)?;
-    if !tensors.is_empty() {
-        return Ok(tensors);
-    }
-    let mut inner = BTreeMap::new();
-    for &(name, value) in root {
-        if let (&Object::Text(name), Object::Dict(dict)) = (objects.get(name), objects.get(value)) {
-            let tensors = tensors_of(objects, dict)?;
-            if !tensors.is_empty() {
-                inner.insert(name, tensors);
-            }
-        }
-    }
-    if let Some(wrapper) = WRAPPERS.into_iter().find(|&name| inner.contains_key(name)) {
-        return Ok(inner.remove(wrapper).unwrap_or_default());
-    }
-    let names: Vec<_> = inner.keys().copied().collect();
-    match names[..] {
-        [] => bail!("it holds no tensors; save some: torch.save(model.state_dict(), FILE)"),
-        [name] => Ok(inner.remove(name).unwrap_or_default()),
-        _ => bail!("it holds {} state dicts ({}); save one of them alone", names.len(), names.join(", ")),
-    }
-}
-
-fn tensors_of<'a, 'b>(
-    objects: &'b Arena<'a>,
-    dict: &[(Handle, Handle)],
-) -> anyhow::Result<BTreeMap<&'a str, &'b StoredTensor<'a>>> {
-    let mut tensors = BTreeMap::new();
-    for &(name, value) in dict {
-        if let (&Object::Text(name), Object::Tensor(tensor)) = (objects.get(name), objects.get(value)) {
-            match tensors.entry(name) {
-                Entry::Occupied(_) => bail!("{name:?} comes twice in it"),
-                Entry::Vacant(slot) => slot.insert(tensor),
-            };
-        }
-    }
-    Ok(tensors)
+/// What to say of a file without tensors.
+fn nothing(tree: &Tree, objects: &Arena) -> String {
+    let unread = tree.unread.iter().next().map(|(name, why)| format!("{name:?} in it is {why}, which is not read"));
+    let unknown = || objects.first_unknown().map(|name| format!("it is of {name}, and nothing of that was run"));
+    let rest = unread.or_else(unknown).map(|text| format!(": {text}")).unwrap_or_default();
+    format!("holds no tensors{rest}; save a dict of them: torch.save(model.state_dict(), FILE)")
 }
 
 /// The elements of `view` in row-major order.
-fn gather(storage: &[u8], view: &StoredTensor) -> anyhow::Result<Tensor> {
-    let size = view.dtype.size_in_bytes();
+fn gather(storage: &[u8], view: &StoredTensor, is_big_endian: bool) -> anyhow::Result<Tensor> {
+    let (size, Some(dtype)) = (view.element.size, view.element.read_as) else {
+        bail!("is of {}, which is not read", view.element.name)
+    };
     let reach = view.end.checked_mul(size).filter(|&end| end <= storage.len());
     ensure!(reach.is_some(), "reaches element {}, its storage has {}", view.end, storage.len() / size);
     if view.shape.contains(&0) {
-        return Ok(elements::from_bytes(&[], &view.shape, view.dtype)?);
+        return Ok(elements::from_bytes(&[], &view.shape, dtype)?);
     }
+    let mut bytes = in_row_major_order(storage, view, size);
+    if is_big_endian {
+        bytes.to_mut().chunks_exact_mut(size).for_each(<[u8]>::reverse);
+    }
+    Ok(elements::from_bytes(&view.element.widen(bytes), &view.shape, dtype)?)
+}
+
+fn in_row_major_order<'a>(storage: &'a [u8], view: &StoredTensor, size: usize) -> Cow<'a, [u8]> {
     let count: usize = view.shape.iter().product();
     let mut row_major = 1;
     let contiguous = view.shape.iter().zip(&view.strides).rev().all(|(&dimension, &stride)| {
@@ -143,8 +186,7 @@ fn gather(storage: &[u8], view: &StoredTensor) -> anyhow::Result<Tensor> {
         dimension == 1 || stride == expected
     });
     if contiguous {
-        let bytes = &storage[view.offset * size..(view.offset + count) * size];
-        return Ok(elements::from_bytes(bytes, &view.shape, view.dtype)?);
+        return storage[view.offset * size..(view.offset + count) * size].into();
     }
     let mut bytes = Vec::with_capacity(count * size);
     let mut index = vec![0; view.shape.len()];
@@ -162,5 +204,5 @@ fn gather(storage: &[u8], view: &StoredTensor) -> anyhow::Result<Tensor> {
             index[axis] = 0;
         }
     }
-    Ok(elements::from_bytes(&bytes, &view.shape, view.dtype)?)
+    bytes.into()
 }

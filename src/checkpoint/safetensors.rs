@@ -7,14 +7,16 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
+use super::element::Element;
 use super::elements;
+use super::format::Signature;
 
 /// The reference implementation's limit, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -23,17 +25,35 @@ const METADATA: &str = "__metadata__";
 /// What a file says of itself before the data.
 pub struct Header {
     /// In the order of the data.
-    pub tensors: Vec<Slot>,
+    slots: Vec<Slot>,
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A tensor to be read.
-pub struct Slot {
-    pub name: String,
-    pub dtype: DType,
-    pub shape: Vec<usize>,
+/// A tensor in the data.
+struct Slot {
+    name: String,
+    /// Of PyTorch's types; `None` for one that PyTorch lacks.
+    element: Option<&'static Element>,
+    /// What the format calls the type.
+    dtype: Dtype,
+    shape: Vec<usize>,
     /// In bytes.
-    pub length: usize,
+    length: usize,
+}
+
+impl Header {
+    /// Names, shapes and dtypes of what is read.
+    pub fn tensors(&self) -> Signature {
+        let described = |slot: &Slot| Some((slot.name.clone(), (slot.shape.clone(), slot.element?.read_as?)));
+        self.slots.iter().filter_map(described).collect()
+    }
+
+    /// By name, what is not read and why.
+    pub fn unread(&self) -> BTreeMap<String, String> {
+        let is_unread = |slot: &&Slot| slot.element.is_none_or(|element| element.read_as.is_none());
+        let described = |slot: &Slot| (slot.name.clone(), format!("{} {:?}", slot.dtype, slot.shape));
+        self.slots.iter().filter(is_unread).map(described).collect()
+    }
 }
 
 /// Reads and checks the header of a file of `length` bytes; `input` is left at the first byte of data.
@@ -49,27 +69,31 @@ pub fn read_header(input: &mut impl Read, length: u64) -> anyhow::Result<Header>
     input.read_exact(&mut json).context("the header is truncated")?;
     let json = std::str::from_utf8(&json).context("the header is not UTF-8")?;
     let fields: Fields = serde_json::from_str(json).context("the header is damaged")?;
-    Ok(Header { tensors: check(fields.tensors, data_length)?, metadata: fields.metadata })
+    let header = Header { slots: check(fields.tensors, data_length)?, metadata: fields.metadata };
+    if let (true, Some((name, what))) = (header.tensors().is_empty(), header.unread().pop_first()) {
+        bail!("it holds no tensors that are read: {name:?} is {what}");
+    }
+    Ok(header)
 }
 
-/// Tensors of known types that fill the data exactly, each as long as its shape and type say.
+/// Tensors that fill the data exactly, each as long as its shape and type say.
 fn check(tensors: BTreeMap<String, TensorInfo>, data_length: u64) -> anyhow::Result<Vec<Slot>> {
     let mut tensors: Vec<_> = tensors.into_iter().collect();
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     let mut position = 0;
     let mut checked = Vec::with_capacity(tensors.len());
     for (name, TensorInfo { dtype, shape, data_offsets: (start, end) }) in tensors {
-        let dtype = element_type(dtype).ok_or_else(|| anyhow!("{name:?} is of type {dtype}, which is not read"))?;
-        let length = elements::byte_length(&shape, dtype)
+        let bits = elements::byte_length(&shape, dtype.bitsize())
             .ok_or_else(|| anyhow!("{name:?} claims the impossible shape {shape:?}"))?;
+        ensure!(bits % 8 == 0, "{name:?} of {dtype} {shape:?} does not fill its last byte");
+        let length = bits / 8;
         ensure!(start == position, "{name:?} starts at byte {start} of the data, expected {position}");
         ensure!(
             end.checked_sub(start) == Some(length),
-            "{name:?} takes bytes {start} to {end}, but {shape:?} of {} takes {length}",
-            dtype.as_str()
+            "{name:?} takes bytes {start} to {end}, but {shape:?} of {dtype} takes {length}"
         );
         position = end;
-        checked.push(Slot { name, dtype, shape, length });
+        checked.push(Slot { name, element: element(dtype), dtype, shape, length });
     }
     let position = position as u64;
     ensure!(position <= data_length, "it is truncated: {data_length} bytes of data, expected {position}");
@@ -77,14 +101,23 @@ fn check(tensors: BTreeMap<String, TensorInfo>, data_length: u64) -> anyhow::Res
     Ok(checked)
 }
 
-/// Reads the tensors that follow `header`, one at a time: the memory is that of the tensors and of the largest again.
-pub fn read_tensors(input: &mut impl Read, header: &Header) -> anyhow::Result<BTreeMap<String, Tensor>> {
+/// Reads those of the tensors that follow `header` that are `wanted` by name, one at a time: the memory is that of the
+/// tensors and of the largest again.
+pub fn read_tensors(
+    input: &mut (impl Read + Seek),
+    header: &Header,
+    wanted: &dyn Fn(&str) -> bool,
+) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let mut tensors = BTreeMap::new();
-    let mut bytes = Vec::new();
-    for Slot { name, dtype, shape, length } in &header.tensors {
-        bytes.resize(*length, 0);
+    for Slot { name, element, shape, length, .. } in &header.slots {
+        let dtype = element.and_then(|element| element.read_as).filter(|_| wanted(name));
+        let (Some(element), Some(dtype)) = (element, dtype) else {
+            input.seek_relative(i64::try_from(*length)?)?;
+            continue;
+        };
+        let mut bytes = vec![0; *length];
         input.read_exact(&mut bytes).with_context(|| format!("{name:?} is truncated"))?;
-        tensors.insert(name.clone(), elements::from_bytes(&bytes, shape, *dtype)?);
+        tensors.insert(name.clone(), elements::from_bytes(&element.widen(bytes.into()), shape, dtype)?);
     }
     Ok(tensors)
 }
@@ -126,10 +159,23 @@ pub fn write(header: &[u8], tensors: &[&Tensor], out: &mut dyn Write) -> io::Res
     tensors.iter().try_for_each(|tensor| elements::write(tensor, out))
 }
 
-fn element_type(dtype: Dtype) -> Option<DType> {
-    // A Boolean is a byte of 0 or 1.
-    let dtype = if dtype == Dtype::BOOL { DType::U8 } else { DType::try_from(dtype).ok()? };
-    elements::is_supported(dtype).then_some(dtype)
+/// PyTorch's type of the same elements.
+fn element(dtype: Dtype) -> Option<&'static Element> {
+    Element::named(match dtype {
+        Dtype::F64 => "float64",
+        Dtype::F32 => "float32",
+        Dtype::F16 => "float16",
+        Dtype::BF16 => "bfloat16",
+        Dtype::I64 => "int64",
+        Dtype::I32 => "int32",
+        Dtype::I16 => "int16",
+        Dtype::I8 => "int8",
+        Dtype::U32 => "uint32",
+        Dtype::U16 => "uint16",
+        Dtype::U8 => "uint8",
+        Dtype::BOOL => "bool",
+        _ => return None,
+    })
 }
 
 /// The JSON object of the header, in which no name may come twice.

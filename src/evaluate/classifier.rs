@@ -1,10 +1,13 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
-use crate::checkpoint::{self, Archive, Bundled};
+use crate::checkpoint::network::is_layer;
+use crate::checkpoint::{self, Archive, Bundled, Part, Recogniser, Signature, Weights};
 use crate::data::{self, Images};
+use crate::error::Failure;
 use crate::models::{DigitClassifier, IMAGE_SIZE};
 use crate::ops;
 use crate::params::Parameters;
@@ -34,21 +37,34 @@ pub struct Judged {
 impl Classifier {
     /// The classifier of a file, else the bundled one.
     pub fn find(path: Option<&Path>, device: &Device) -> anyhow::Result<Self> {
-        match path {
-            Some(path) => {
-                Self::new(&checkpoint::read(path)?, &format!("the digit classifier {}", path.display()), device)
-            }
-            None => Self::new(&Bundled::DigitClassifier.read()?, "the bundled digit classifier", device),
+        let Some(path) = path else {
+            return Self::new(&Bundled::DigitClassifier.read()?, "the bundled digit classifier", device);
+        };
+        let weights = Weights::open(path)?;
+        match checkpoint::find(&weights, &DigitClassifiers)? {
+            Some(found) => Self::of(&found.tensors, format!("the digit classifier {}", found.place), device),
+            None => bail!(Failure::reading(
+                path,
+                format!(
+                    "does not fit, it is not a digit classifier: {}\nexpected what `gan evaluate --train-classifier` \
+                     writes, or a PyTorch file of the same layers",
+                    weights.contents()
+                )
+            )),
         }
     }
 
-    /// The classifier of an archive that `what` names. [`Failure::Input`](crate::error::Failure::Input) where it holds something else.
+    /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
     pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
+        let signature = signature()?;
+        Self::of(&checkpoint::conform(&archive.tensors, &signature, what)?, what.to_string(), device)
+    }
+
+    fn of(tensors: &BTreeMap<String, Tensor>, description: String, device: &Device) -> anyhow::Result<Self> {
         let parameters = Parameters::undrawn("digit_classifier", device);
         DigitClassifier::new(parameters.builder())?;
-        let tensors = checkpoint::conform(&archive.tensors, &parameters.signature(), what)?;
-        parameters.load(&tensors).with_context(|| what.to_string())?;
-        Ok(Self { network: DigitClassifier::new(parameters.frozen())?, description: what.to_string() })
+        parameters.load(tensors).with_context(|| description.clone())?;
+        Ok(Self { network: DigitClassifier::new(parameters.frozen())?, description })
     }
 
     /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, 28, 28) in [-1, 1];
@@ -84,6 +100,38 @@ impl Classifier {
         let judged = self.judge(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
         judged.context("not all images were judged")
     }
+}
+
+/// How a digit classifier is told.
+struct DigitClassifiers;
+
+impl Recogniser for DigitClassifiers {
+    type Kind = ();
+
+    const ANCHORS: &'static [&'static str] = &["0.weight"];
+
+    fn recognise(&self, part: &Part) -> Option<()> {
+        let is_first = matches!(part.shape("0.weight")?, [_, 1, _, _]);
+        (is_first && part.shape("12.weight")?.len() == 2).then_some(())
+    }
+
+    fn signature(&self, (): &()) -> anyhow::Result<Result<Signature, String>> {
+        Ok(Ok(signature()?))
+    }
+
+    fn our_name(&self, (): &(), name: &str, _: &[usize]) -> Option<String> {
+        is_layer(name).then(|| name.to_owned())
+    }
+
+    fn describe(&self, (): &()) -> String {
+        "a digit classifier".into()
+    }
+}
+
+fn signature() -> anyhow::Result<Signature> {
+    let parameters = Parameters::undrawn("digit_classifier", &Device::Cpu);
+    DigitClassifier::new(parameters.builder())?;
+    Ok(parameters.signature())
 }
 
 /// Images from number `first` on as values in [-1, 1].

@@ -39,8 +39,8 @@ pub fn evaluate(
         bail!(Failure::Usage("-o: an encoder draws no samples; leave it out".into()));
     }
     let data = config.data.as_deref().or(source.data.as_deref()).unwrap_or(DEFAULT_DATA);
-    let (path, kind) = (source.path.display(), source.architecture.name());
-    console.note(&format!("evaluating {path}, a {kind} encoder, on {data}, on {}", crate::device::name(device)));
+    let (encoder, device_name) = (&source.description, crate::device::name(device));
+    console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
     let dataset = super::open(data, SHAPE, config, console)?;
     let classes = dataset.classes.len();
     for (part, images) in [("training", &dataset.train), ("test", &dataset.test)] {

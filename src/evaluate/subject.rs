@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
 use crate::report::Console;
 use crate::sample::{self, Source};
+use crate::train::encoder_names;
 use crate::train::encoder_source::{self, EncoderSource};
 
 /// Values an image.
@@ -72,9 +73,7 @@ fn holds_encoder(path: &Path) -> bool {
     if path.is_dir() {
         return path.join(encoder_source::ENCODER).is_file();
     }
-    let Ok(description) = checkpoint::describe(path) else { return false };
-    let holds = |end: &str| description.tensors.keys().any(|name| name.ends_with(end));
-    holds("f.0.weight") || holds("conv1.weight")
+    checkpoint::describe(path).is_ok_and(|description| encoder_names::holds_encoder(&description))
 }
 
 fn newest_is_encoder(weights_dir: &Path) -> bool {

@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
-use crate::checkpoint::{self, Archive, Bundled};
+use crate::checkpoint::network::is_layer;
+use crate::checkpoint::{self, Bundled, Part, Recogniser, Signature, Weights};
 use crate::error::Failure;
 use crate::models::{Architecture, Generator};
 use crate::params::Parameters;
@@ -42,30 +42,29 @@ pub const BUNDLED: &str = "bundled";
 /// Finds the generator: the named weights, else the newest run of the model under the weights directory, else the
 /// pretrained weights that come with the program.
 pub fn find(wanted: &Wanted, device: &Device) -> anyhow::Result<Source> {
-    let (path, archive) = read(wanted)?;
-    let data = archive.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
-    let tensors = generator_tensors(archive.tensors, wanted.raw);
-    let (architecture, latent_dim) = recognise(&tensors, &path)?;
-    if let Some(model) = wanted.model {
-        let same_networks = matches!(architecture, Architecture::Dcgan) == matches!(model, Architecture::Dcgan);
-        if !same_networks {
-            bail!(Failure::reading(
-                &path,
-                format!("holds a {} generator; --model {} was asked for", family(architecture), model.name())
-            ));
-        }
-    }
+    let weights = open(wanted)?;
+    let recogniser = Generators { wanted: wanted.model, raw: wanted.raw };
+    let Some(found) = checkpoint::find(&weights, &recogniser)? else {
+        bail!(Failure::reading(
+            &weights.path,
+            format!(
+                "not a generator: {}\nexpected one of train-gan's generator files or checkpoints, or a PyTorch file of the \
+                 same layers",
+                weights.contents()
+            )
+        ))
+    };
+    let (architecture, latent_dim) = found.kind;
     let parameters = Parameters::undrawn("generator", device);
     Generator::new(architecture, latent_dim, parameters.builder())?;
-    let what = format!("{}, a {} generator", path.display(), family(architecture));
-    let tensors = checkpoint::conform(&tensors, &parameters.signature(), &what)?;
-    parameters.load(&tensors).with_context(|| what.clone())?;
+    parameters.load(&found.tensors).with_context(|| found.description.clone())?;
     // Frozen, so that drawing keeps no graph.
     let generator = Generator::new(architecture, latent_dim, parameters.frozen())?;
-    Ok(Source { generator, latent_dim, description: what, path, data })
+    let data = weights.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
+    Ok(Source { generator, latent_dim, description: found.description, path: weights.path, data })
 }
 
-fn read(wanted: &Wanted) -> anyhow::Result<(PathBuf, Archive)> {
+fn open(wanted: &Wanted) -> anyhow::Result<Weights> {
     let path = match wanted.weights {
         Some(path) if path == Path::new(BUNDLED) => None,
         Some(path) if path.is_dir() => Some(in_directory(path, wanted.raw).ok_or_else(|| {
@@ -75,15 +74,13 @@ fn read(wanted: &Wanted) -> anyhow::Result<(PathBuf, Archive)> {
         None => newest_run(wanted),
     };
     if let Some(path) = path {
-        let archive = checkpoint::read(&path)?;
-        return Ok((path, archive));
+        return Weights::open(&path);
     }
-    let bundled = match wanted.model.unwrap_or(Architecture::Dcgan) {
+    Weights::bundled(match wanted.model.unwrap_or(Architecture::Dcgan) {
         Architecture::Vanilla => Bundled::VanillaGenerator,
         Architecture::Lsgan => Bundled::LsganGenerator,
         Architecture::Dcgan => Bundled::DcganGenerator,
-    };
-    Ok((bundled.name().into(), bundled.read()?))
+    })
 }
 
 fn family(architecture: Architecture) -> &'static str {
@@ -118,36 +115,48 @@ fn model_of(run: &Path) -> Option<Architecture> {
     serde_json::from_slice::<Saved>(&text).ok().map(|saved| saved.model)
 }
 
-/// The generator's part of a file: all of it, or what a checkpoint holds under its names.
-fn generator_tensors(tensors: BTreeMap<String, Tensor>, raw: bool) -> BTreeMap<String, Tensor> {
-    let prefixes: &[&str] = if raw { &["generator."] } else { &["generator_ema.", "generator."] };
-    for prefix in prefixes {
-        if tensors.keys().any(|name| name.starts_with(prefix)) {
-            let part = tensors.into_iter();
-            return part.filter_map(|(name, t)| name.strip_prefix(prefix).map(|name| (name.to_string(), t))).collect();
-        }
-    }
-    tensors
+/// How generators are told: by the shapes of three tensors.
+struct Generators {
+    wanted: Option<Architecture>,
+    raw: bool,
 }
 
-/// Which generator the tensors are of, told by their names and ranks.
-fn recognise(tensors: &BTreeMap<String, Tensor>, path: &Path) -> anyhow::Result<(Architecture, usize)> {
-    let dims = |name: &str| tensors.get(name).map(|tensor| tensor.dims().to_vec()).unwrap_or_default();
-    let (first, last) = (dims("0.weight"), dims("10.weight"));
-    match (first.as_slice(), last.len(), dims("4.weight").len()) {
-        (&[1024, latent_dim], 4, _) => Ok((Architecture::Dcgan, latent_dim)),
-        (&[1024, latent_dim], 0, 2) => Ok((Architecture::Vanilla, latent_dim)),
-        _ => {
-            let names: Vec<&str> = tensors.keys().take(3).map(String::as_str).collect();
-            bail!(Failure::reading(
-                path,
-                format!(
-                    "not a generator: it holds {} tensors ({}, …)\nexpected one of train-gan's generator files or \
-                     checkpoints, or a state dict of the same layers",
-                    tensors.len(),
-                    names.join(", ")
-                )
-            ))
+impl Recogniser for Generators {
+    /// With the number of latents.
+    type Kind = (Architecture, usize);
+
+    const ANCHORS: &'static [&'static str] = &["0.weight"];
+
+    fn recognise(&self, part: &Part) -> Option<Self::Kind> {
+        let rank = |name: &str| part.shape(name).map_or(0, <[usize]>::len);
+        match (part.shape("0.weight")?, rank("10.weight"), rank("4.weight")) {
+            (&[1024, latent_dim], 4, _) => Some((Architecture::Dcgan, latent_dim)),
+            (&[1024, latent_dim], 0, 2) => Some((Architecture::Vanilla, latent_dim)),
+            _ => None,
         }
+    }
+
+    fn signature(&self, &(architecture, latent_dim): &Self::Kind) -> anyhow::Result<Result<Signature, String>> {
+        let is_convolutional = |model| matches!(model, Architecture::Dcgan);
+        if let Some(model) = self.wanted.filter(|model| is_convolutional(*model) != is_convolutional(architecture)) {
+            let (found, asked) = (family(architecture), model.name());
+            return Ok(Err(format!("holds a {found} generator; --model {asked} was asked for")));
+        }
+        let parameters = Parameters::undrawn("generator", &Device::Cpu);
+        Generator::new(architecture, latent_dim, parameters.builder())?;
+        Ok(Ok(parameters.signature()))
+    }
+
+    fn our_name(&self, _: &Self::Kind, name: &str, _: &[usize]) -> Option<String> {
+        // A layer more makes another network; what has a name is beside it.
+        is_layer(name).then(|| name.to_owned())
+    }
+
+    fn describe(&self, &(architecture, _): &Self::Kind) -> String {
+        format!("a {} generator", family(architecture))
+    }
+
+    fn prefers_average(&self) -> bool {
+        !self.raw
     }
 }

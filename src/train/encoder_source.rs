@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use candle_core::Device;
 
+use super::encoder_names::Encoders;
 use super::run::{CONFIG, saved_text};
 use super::state::Tensors;
-use crate::checkpoint::{self, Archive, Bundled, Signature};
+use crate::checkpoint::{self, Bundled, Weights};
 use crate::error::Failure;
 use crate::models::{Encoder, EncoderArchitecture};
 use crate::params::Parameters;
@@ -16,16 +17,15 @@ use crate::sample::BUNDLED;
 /// The file of a run that holds its encoder.
 pub const ENCODER: &str = "encoder.safetensors";
 
-/// Counters that the profiler thop leaves in state dicts, the course's pretrained one among them.
-const PROFILED: [&str; 2] = ["total_ops", "total_params"];
-
 /// A pretrained encoder.
 pub struct EncoderSource {
     pub architecture: EncoderArchitecture,
     pub path: PathBuf,
     /// The name of the run that the file lies in, or of the file.
     pub name: String,
-    /// `f.*`, exactly those of the architecture.
+    /// Its file, where in it, and what it is, in words for stderr.
+    pub description: String,
+    /// `f.*`, exactly those of the architecture, all finite.
     pub tensors: Tensors,
     /// The data set it was pretrained on, where the file says so.
     pub data: Option<String>,
@@ -46,21 +46,29 @@ pub fn find(
     wanted: Option<EncoderArchitecture>,
     weights_dir: &Path,
 ) -> anyhow::Result<EncoderSource> {
-    let (path, archive) = read(weights, wanted, weights_dir)?;
-    let tensors = encoder_tensors(archive.tensors);
-    let architecture = recognise(&tensors, wanted, &path)?;
-    let signature = signature(architecture)?;
-    let what = format!("{}: the {} encoder", path.display(), architecture.name());
-    let tensors = checkpoint::conform(&tensors, &signature, &what)?;
-    let data = archive.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
-    Ok(EncoderSource { architecture, name: name_of(&path), path, tensors, data })
+    let weights = open(weights, wanted, weights_dir)?;
+    let Some(found) = checkpoint::find(&weights, &Encoders { wanted })? else {
+        bail!(Failure::reading(
+            &weights.path,
+            format!(
+                "not an encoder: {}\nexpected {ENCODER} of pretrain-simclr, one of its checkpoints, or a PyTorch file of the \
+                 same ResNet",
+                weights.contents()
+            )
+        ))
+    };
+    let data = weights.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
+    Ok(EncoderSource {
+        architecture: found.kind.architecture,
+        name: name_of(&weights.path),
+        path: weights.path,
+        description: found.description,
+        tensors: found.tensors,
+        data,
+    })
 }
 
-fn read(
-    weights: Option<&Path>,
-    wanted: Option<EncoderArchitecture>,
-    weights_dir: &Path,
-) -> anyhow::Result<(PathBuf, Archive)> {
+fn open(weights: Option<&Path>, wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> anyhow::Result<Weights> {
     let path = match weights {
         Some(path) if path == Path::new(BUNDLED) => None,
         Some(path) if path.is_dir() => Some(
@@ -72,12 +80,11 @@ fn read(
         None => newest_run(wanted, weights_dir),
     };
     if let Some(path) = path {
-        let archive = checkpoint::read(&path)?;
-        return Ok((path, archive));
+        return Weights::open(&path);
     }
     let is_bundled = wanted.is_none_or(|wanted| wanted == EncoderArchitecture::Resnet9);
     if is_bundled {
-        return Ok((BUNDLED.into(), Bundled::Encoder.read()?));
+        return Weights::bundled(Bundled::Encoder);
     }
     let flag = wanted.map(|wanted| format!(" --encoder {}", wanted.name())).unwrap_or_default();
     bail!(Failure::Input(format!(
@@ -104,109 +111,11 @@ fn name_of(path: &Path) -> String {
     run.filter(|_| of_run).or_else(|| stem(path)).unwrap_or_else(|| "encoder".into())
 }
 
-/// The encoder's part of a file, under our names: `f.*` of it, or what torchvision's ResNets call by their own.
-fn encoder_tensors(tensors: Tensors) -> Tensors {
-    let tensors = tensors.into_iter().filter(|(name, _)| !PROFILED.iter().any(|counter| name.ends_with(counter)));
-    // nn.DataParallel puts a prefix before every name.
-    let tensors: Tensors =
-        tensors.map(|(name, tensor)| (name.strip_prefix("module.").unwrap_or(&name).to_string(), tensor)).collect();
-    if tensors.keys().any(|name| name.starts_with("f.")) {
-        return tensors.into_iter().filter(|(name, _)| name.starts_with("f.")).collect();
-    }
-    let is_torchvision = tensors.contains_key("conv1.weight") && tensors.contains_key("bn1.weight");
-    if !is_torchvision {
-        return tensors;
-    }
-    tensors.into_iter().filter_map(|(name, tensor)| Some((from_torchvision(&name)?, tensor))).collect()
-}
-
-/// Our name of a tensor of torchvision's ResNets; none for its last linear layer.
-fn from_torchvision(name: &str) -> Option<String> {
-    let (part, rest) = name.split_once('.')?;
-    let index = match part {
-        "conv1" => "0",
-        "bn1" => "1",
-        "layer1" => "3",
-        "layer2" => "4",
-        "layer3" => "5",
-        "layer4" => "6",
-        "fc" => return None,
-        _ => return Some(name.to_string()), // for the error that names it
-    };
-    Some(format!("f.{index}.{rest}"))
-}
-
-fn signature(architecture: EncoderArchitecture) -> anyhow::Result<Signature> {
-    let parameters = Parameters::undrawn("encoder", &Device::Cpu);
-    Encoder::new(architecture, parameters.builder().pp("f"))?;
-    Ok(parameters.signature())
-}
-
-/// Which encoder the tensors are of: the one whose names they have.
-fn recognise(
-    tensors: &Tensors,
-    wanted: Option<EncoderArchitecture>,
-    path: &Path,
-) -> anyhow::Result<EncoderArchitecture> {
-    let dims = |name: &str| tensors.get(name).map(|tensor| tensor.dims().to_vec()).unwrap_or_default();
-    if dims("f.0.weight").len() != 4 || !tensors.contains_key("f.3.0.conv1.weight") {
-        let names: Vec<&str> = tensors.keys().take(3).map(String::as_str).collect();
-        bail!(Failure::reading(
-            path,
-            format!(
-                "not an encoder: it holds {} tensors ({}, …)\nexpected {ENCODER} of pretrain-simclr, one of its \
-                 checkpoints, or a state dict of the same ResNet",
-                tensors.len(),
-                names.join(", ")
-            )
-        ));
-    }
-    let found = if tensors.contains_key("f.3.0.conv3.weight") {
-        EncoderArchitecture::Resnet50
-    } else if tensors.contains_key("f.3.1.conv1.weight") {
-        EncoderArchitecture::Resnet18
-    } else {
-        EncoderArchitecture::Resnet9
-    };
-    if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
-        bail!(Failure::reading(
-            path,
-            format!("holds a {} encoder; --encoder {} was asked for", found.name(), wanted.name())
-        ));
-    }
-    if let [_, _, 7, 7] = dims("f.0.weight")[..] {
-        bail!(Failure::reading(
-            path,
-            "its stem is 7x7, for pictures of 224x224; expected the 3x3 stem of an encoder for 32x32".to_string()
-        ));
-    }
-    Ok(found)
-}
-
 impl EncoderSource {
     /// The encoder's parameters, loaded.
     pub fn parameters(&self, device: &Device) -> anyhow::Result<Parameters> {
         let parameters = fresh(self.architecture, 0, device)?;
         parameters.load(&self.tensors).with_context(|| self.path.display().to_string())?;
         Ok(parameters)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn torchvisions_names_become_ours() {
-        for (theirs, ours) in [
-            ("conv1.weight", Some("f.0.weight")),
-            ("bn1.running_mean", Some("f.1.running_mean")),
-            ("layer1.0.conv1.weight", Some("f.3.0.conv1.weight")),
-            ("layer4.2.downsample.1.num_batches_tracked", Some("f.6.2.downsample.1.num_batches_tracked")),
-            ("fc.weight", None),
-            ("extra.weight", Some("extra.weight")),
-        ] {
-            assert_eq!(from_torchvision(theirs).as_deref(), ours, "{theirs}");
-        }
     }
 }

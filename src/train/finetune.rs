@@ -75,7 +75,7 @@ pub fn finetune(
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let dataset = images::open_whole(&data, SHAPE, options, console)?;
-    console.note(&format!("{}: a {} encoder", source.path.display(), source.architecture.name()));
+    console.note(&source.description);
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
     if let (true, Some(path)) = (dataset.train.labels.is_empty(), &config.embeddings) {

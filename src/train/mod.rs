@@ -5,6 +5,7 @@ pub mod collapse;
 pub mod contrastive;
 pub mod diffaugment;
 pub mod digit_classifier;
+pub mod encoder_names;
 pub mod encoder_source;
 pub mod features;
 pub mod finetune;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use candle_core::{DType, Result, Tensor};
 
+pub use crate::checkpoint::first_non_finite;
+use crate::checkpoint::names::is_finite;
 use crate::error::Failure;
 use crate::params::is_buffer;
 
@@ -79,19 +81,4 @@ pub fn largest(state: &Tensors) -> Result<Option<(f32, &str)>> {
 /// Whether a tensor of a checkpoint is a network's and not its optimizer's.
 pub fn is_network(name: &str) -> bool {
     !name.starts_with("adam.") && !name.starts_with("optimizer.")
-}
-
-/// The first tensor that holds a NaN or an infinity, if one does. Reads all of them.
-pub fn first_non_finite(state: &Tensors) -> Result<Option<&str>> {
-    for (name, tensor) in state {
-        if tensor.dtype() == DType::F32 && !is_finite(tensor)? {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
-}
-
-fn is_finite(tensor: &Tensor) -> Result<bool> {
-    // 0 x is 0 for every finite x and NaN for every other, so one sum tells.
-    Ok((tensor * 0.0)?.sum_all()?.to_scalar::<f32>()? == 0.0)
 }

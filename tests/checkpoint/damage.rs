@@ -70,7 +70,7 @@ fn what_is_no_checkpoint_says_so() {
 
 #[test]
 fn truncation_is_refused_wherever_it_falls() {
-    for (name, stride) in [("network.safetensors", 1), ("network.pth", 11)] {
+    for (name, stride) in [("network.safetensors", 1), ("network.pth", 11), ("legacy.pth", 7)] {
         let whole = fs::read(fixture(name)).unwrap();
         for length in (0..whole.len()).step_by(stride) {
             refused(read_bytes(&whole[..length]), 3);
@@ -92,8 +92,9 @@ proptest! {
     }
 
     #[test]
-    fn damaged_state_dicts_never_panic(edits in edits()) {
-        let bytes = edited(&fs::read(fixture("views.pth")).unwrap(), &edits);
+    fn damaged_state_dicts_never_panic(edits in edits(), of in 0..4usize) {
+        let file = ["views.pth", "legacy.pth", "variety/kinds.pth", "variety/trainer_legacy.pth"][of];
+        let bytes = edited(&fs::read(fixture(file)).unwrap(), &edits);
         if let Err(error) = read_bytes(&bytes) {
             prop_assert_eq!(exit_code(&error), 3);
         }
@@ -101,12 +102,25 @@ proptest! {
 
     /// The checksum of the ZIP guards the pickle against chance, not against malice: here it always fits.
     #[test]
-    fn damaged_pickles_never_panic(edits in edits()) {
-        let sane = pickled_tensor(b"K\x00", b"K\x02K\x02\x86", b"K\x02K\x01\x86");
+    fn damaged_pickles_never_panic(edits in edits(), of in 0..3usize) {
+        let sane = match of {
+            0 => pickled_tensor(b"K\x00", b"K\x02K\x02\x86", b"K\x02K\x01\x86"),
+            _ => pickle_of(["variety/inert2.pth", "variety/inert5.pth"][of - 1]),
+        };
         if let Err(error) = read_bytes(&pth(&edited(&sane, &edits), 16)) {
             prop_assert_eq!(exit_code(&error), 3);
         }
     }
+}
+
+/// The pickle in a file from torch.save.
+fn pickle_of(file: &str) -> Vec<u8> {
+    let mut zip = zip::ZipArchive::new(io::Cursor::new(fs::read(fixture(file)).unwrap())).unwrap();
+    let names: Vec<_> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let name = names.into_iter().find(|name| name.ends_with("data.pkl")).unwrap();
+    let mut pickle = Vec::new();
+    io::Read::read_to_end(&mut zip.by_name(&name).unwrap(), &mut pickle).unwrap();
+    pickle
 }
 
 /// Where, as a fraction of the file, and what: flip a bit, set a byte, cut the rest off, repeat a stretch.

@@ -89,10 +89,15 @@ fn read_bytes(bytes: &[u8]) -> anyhow::Result<Archive> {
 
 /// A ZIP as torch.save writes it, of this pickle and one storage of `storage` zeros.
 fn pth(pickle: &[u8], storage: usize) -> Vec<u8> {
+    zipped(&[("archive/data.pkl", pickle), ("archive/data/0", &vec![0; storage])])
+}
+
+/// A ZIP of entries that are stored as they are.
+pub fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, content) in [("archive/data.pkl", pickle), ("archive/data/0", &vec![0; storage])] {
-        zip.start_file(name, stored).unwrap();
+    for (name, content) in entries {
+        zip.start_file(*name, stored).unwrap();
         zip.write_all(content).unwrap();
     }
     zip.finish().unwrap().into_inner()

@@ -1,4 +1,4 @@
-//! Safetensors and .pth, told apart by content. Begin with `tests/fixtures`.
+//! Safetensors and .pth, told apart by content. Begin with `tests/fixtures` and `tests/fixtures/variety`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -16,6 +16,7 @@ use gan::error::Failure;
 use gan::params::Parameters;
 use gan::report::{GanRecord, RunLog};
 use gan::sample::{self, Latents};
+use gan::train::encoder_source;
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
 use gan::train::run::{CONFIG, Position, STATE};
@@ -90,7 +91,22 @@ pub fn all() -> Vec<Kind> {
             ..Kind::new(
                 "pth",
                 "x.pth",
-                fixtures(&["network.pth", "protocol4.pth", "two.pth", "views.pth", "wrapped.pth"])[..2].to_vec(),
+                fixtures(&[
+                    "network.pth",
+                    "protocol4.pth",
+                    "views.pth",
+                    "wrapped.pth",
+                    "legacy.pth",
+                    "variety/trainer.pth",
+                    "variety/trainer_legacy.pth",
+                    "variety/lightning.ckpt",
+                    "variety/averaged.pth",
+                    "variety/cycle.pth",
+                    "variety/inert2.pth",
+                    "variety/inert4.pth",
+                    "variety/inert5.pth",
+                    "variety/kinds.pth",
+                ]),
                 repacked_pth,
                 read_checkpoint,
             )
@@ -135,6 +151,8 @@ fn read_checkpoint(_: &Path, path: &Path) -> anyhow::Result<()> {
     let described = checkpoint::describe(path);
     let archive = checkpoint::read(path)?;
     assert_eq!(described?.tensors, archive.signature());
+    // None of them holds an encoder, and looking for one is no more than reading.
+    assert!(encoder_source::find(Some(path), None, path).is_err());
     Ok(())
 }
 
@@ -274,7 +292,8 @@ fn repacked_tar(bytes: &[u8], dice: &mut Dice) -> Bytes {
 
 /// Damage to a pickle or another entry, with right checksums around it, in two of three trials.
 fn repacked_pth(bytes: &[u8], dice: &mut Dice) -> Bytes {
-    if dice.below(3) == 0 {
+    let is_zip = bytes.starts_with(b"PK");
+    if !is_zip || dice.below(3) == 0 {
         return mutate(bytes, dice);
     }
     let mut source = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();

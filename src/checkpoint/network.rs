@@ -1,0 +1,266 @@
+//! A network in a file that may hold anything else: told by names and shapes, under whatever prefix.
+//!
+//! Training scripts save a network beside its optimizer, under `model_state_dict` or `netG`; wrappers put `module.` or
+//! `_orig_mod.` before every name, and a network within another has the name of its attribute before its own. All these
+//! are prefixes: where below one of them lies every tensor of a network, each of its shape, the network is found. Whatever
+//! lies elsewhere is passed over. Files that this program wrote are held to their exact content.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::bail;
+use candle_core::{DType, Device, Tensor};
+
+use super::elements;
+use super::format::Signature;
+use super::names::{Misfits, conform, first_non_finite};
+use super::prefix;
+use super::weights::Weights;
+use crate::error::{Failure, legible};
+
+/// The buffer that PyTorch's older versions and other programs leave out, and that nothing is computed with.
+const COUNTER: &str = "num_batches_tracked";
+/// Counters that the profiler thop leaves in every module.
+const PROFILED: [&str; 2] = ["total_ops", "total_params"];
+/// Networks of a kind that one file may hold; more are no matter of choice.
+const MOST: usize = 32;
+/// As in reading: tensors that repeat what is stored once may be so many times the file.
+const MOST_EXPANSION: u64 = 4;
+
+/// How a network is told by the names and shapes of its tensors.
+pub trait Recogniser {
+    /// Which of the networks it may be, and how its tensors are named.
+    type Kind;
+
+    /// Names of tensors one of which every such network has.
+    const ANCHORS: &'static [&'static str];
+    /// A prefix that goes without saying.
+    const USUAL_PREFIX: &'static str = "";
+
+    /// What the tensors are of, if they look like such a network.
+    fn recognise(&self, part: &Part) -> Option<Self::Kind>;
+    /// The tensors that it has, under our names; in words what is wrong where it is not wanted.
+    fn signature(&self, kind: &Self::Kind) -> anyhow::Result<Result<Signature, String>>;
+    /// Our name of a tensor, or one that no network has where the tensor makes this another network; `None` where it is
+    /// beside the network.
+    fn our_name(&self, kind: &Self::Kind, name: &str, shape: &[usize]) -> Option<String>;
+    /// For people: "a resnet9 encoder".
+    fn describe(&self, kind: &Self::Kind) -> String;
+    /// Whether an averaged copy of it is better than itself.
+    fn prefers_average(&self) -> bool {
+        false
+    }
+}
+
+/// The tensors below a prefix.
+pub struct Part<'a> {
+    signature: &'a Signature,
+    prefix: &'a str,
+}
+
+impl Part<'_> {
+    /// The shape of a tensor, if there is one of that name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.signature.get(&format!("{}{name}", self.prefix)).map(|(shape, _)| shape.as_slice())
+    }
+}
+
+/// Whether a tensor is of a layer of an `nn.Sequential`, whose layers are numbered.
+pub fn is_layer(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(layer, _)| layer.parse::<u32>().is_ok())
+}
+
+/// A network that was found, with its tensors.
+#[derive(Debug)]
+pub struct Network<K> {
+    pub kind: K,
+    /// Under our names, in our dtypes, all finite.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Its file, where in it, and what it was preferred to.
+    pub place: String,
+    /// The same and what it is.
+    pub description: String,
+}
+
+/// A network whose names and shapes fit.
+struct Fit<K> {
+    kind: K,
+    prefix: String,
+    expected: Signature,
+    /// Our names with those of the file; counters that the file lacks are not among them.
+    names: BTreeMap<String, String>,
+    /// The file and where in it.
+    place: String,
+    /// The same and what it is.
+    what: String,
+}
+
+/// Finds the network of a file. Where several fit, the one of the most usual name; `None` where nothing looks like one.
+///
+/// # Errors
+/// [`Failure::Input`] where what looks like one does not fit, where several fit equally well, or where a weight is NaN or
+/// infinite.
+pub fn find<R: Recogniser>(weights: &Weights, recogniser: &R) -> anyhow::Result<Option<Network<R::Kind>>> {
+    let prefixes = prefix::of(weights.signature.keys(), R::ANCHORS);
+    let recognised = prefixes.into_iter().filter_map(|prefix| {
+        let part = Part { signature: &weights.signature, prefix: &prefix };
+        recogniser.recognise(&part).map(|kind| (prefix, kind))
+    });
+    let recognised: Vec<_> = recognised.take(MOST + 1).collect();
+    if recognised.len() > MOST {
+        bail!(Failure::reading(&weights.path, format!("holds more than {MOST} networks of the kind; save one alone")));
+    }
+    let (mut fits, mut misfits) = (Vec::new(), Vec::new());
+    for (prefix, kind) in recognised {
+        match fit(weights, recogniser, prefix, kind)? {
+            Ok(fit) => fits.push(fit),
+            Err(misfit) => misfits.push(misfit),
+        }
+    }
+    if fits.is_empty() {
+        // What is wrong with the one that is nearest to a fit.
+        return match misfits.into_iter().min_by_key(|(count, _)| *count) {
+            None => Ok(None),
+            Some((_, text)) => Err(Failure::Input(text).into()),
+        };
+    }
+    choose(weights, recogniser, fits).map(Some)
+}
+
+/// Whether the file holds something that looks like the network.
+pub fn holds<R: Recogniser>(signature: &Signature, recogniser: &R) -> bool {
+    let prefixes = prefix::of(signature.keys(), R::ANCHORS);
+    prefixes.iter().any(|prefix| recogniser.recognise(&Part { signature, prefix }).is_some())
+}
+
+/// How far it is from fitting, and the text of the error.
+type Misfit = (usize, String);
+
+fn fit<R: Recogniser>(
+    weights: &Weights,
+    recogniser: &R,
+    prefix: String,
+    kind: R::Kind,
+) -> anyhow::Result<Result<Fit<R::Kind>, Misfit>> {
+    let (path, ours) = (weights.path.display(), weights.are_ours());
+    let below = || weights.signature.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+    let bytes = below().map(|(_, (shape, dtype))| elements::byte_length(shape, dtype.size_in_bytes()));
+    let bytes = bytes.fold(0u64, |sum, bytes| sum.saturating_add(bytes.unwrap_or(usize::MAX) as u64));
+    if bytes > weights.bytes.saturating_mul(MOST_EXPANSION) {
+        return Ok(Err((usize::MAX, format!("{path}: its tensors repeat what is stored once, to {bytes} bytes"))));
+    }
+    let expected = match recogniser.signature(&kind)? {
+        Ok(expected) => expected,
+        Err(text) => return Ok(Err((0, format!("{path}: {text}")))),
+    };
+    let (mut found, mut names) = (Signature::new(), BTreeMap::new());
+    for (name, (shape, dtype)) in below() {
+        let inner = &name[prefix.len()..];
+        let last = inner.rsplit('.').next().unwrap_or(inner);
+        let name_here = recogniser.our_name(&kind, inner, shape);
+        let is_passed_over = !ours && (name_here.is_none() || PROFILED.contains(&last));
+        if is_passed_over {
+            continue;
+        }
+        let name_here = name_here.filter(|name| !found.contains_key(name)).unwrap_or_else(|| inner.to_owned());
+        let mut described = (shape.clone(), *dtype);
+        if !ours && last == COUNTER && matches!(shape[..], [] | [1]) {
+            described = (Vec::new(), DType::I64); // what it will be
+        }
+        found.insert(name_here.clone(), described);
+        names.insert(name_here, name.clone());
+    }
+    if !ours {
+        for (name, described) in expected.iter().filter(|(name, _)| name.ends_with(COUNTER)) {
+            found.entry(name.clone()).or_insert_with(|| described.clone());
+        }
+    }
+    let at = prefix.strip_suffix(R::USUAL_PREFIX).unwrap_or(&prefix).trim_end_matches('.');
+    let at = if at.is_empty() { String::new() } else { format!(" at {}", legible(at)) };
+    let place = format!("{path}{at}");
+    let what = format!("{place}, {}", recogniser.describe(&kind));
+    let misfits = Misfits::between(&found, &expected);
+    if misfits.count() == 0 {
+        return Ok(Ok(Fit { kind, prefix, expected, names, place, what }));
+    }
+    let is_needed = |name: &str| {
+        let inner = name.strip_prefix(&prefix).and_then(|inner| recogniser.our_name(&kind, inner, &[]));
+        inner.is_some_and(|name| expected.contains_key(&name))
+    };
+    let unread = weights.unread.iter().find(|(name, _)| is_needed(name));
+    let unread = unread.map(|(name, why)| format!("; {} is {}, which is not read", legible(name), legible(why)));
+    Ok(Err((misfits.count(), format!("{what} does not fit: {misfits}{}", unread.unwrap_or_default()))))
+}
+
+/// The fit of the most usual name, read. Copies of the same values are one.
+fn choose<R: Recogniser>(
+    weights: &Weights,
+    recogniser: &R,
+    mut fits: Vec<Fit<R::Kind>>,
+) -> anyhow::Result<Network<R::Kind>> {
+    let rank = |fit: &Fit<R::Kind>| prefix::rank(&fit.prefix, recogniser.prefers_average());
+    fits.sort_by_cached_key(rank);
+    let equal = fits.iter().filter(|fit| rank(fit) == rank(&fits[0])).count();
+    let tensors = read(weights, &fits[0])?;
+    for other in &fits[1..equal] {
+        if !are_same(&tensors, &read(weights, other)?)? {
+            let mut places: Vec<_> =
+                fits[..equal].iter().map(|fit| legible(fit.prefix.trim_end_matches('.'))).collect();
+            let more = places.len().saturating_sub(6);
+            places.truncate(6);
+            let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            bail!(Failure::reading(
+                &weights.path,
+                format!(
+                    "several networks in it fit: {}{and_more}\nexpected one; save it alone: torch.save(CHECKPOINT[NAME], FILE)",
+                    places.join(", ")
+                )
+            ));
+        }
+    }
+    let others: Vec<_> = fits[1..].iter().map(|fit| legible(fit.prefix.trim_end_matches('.'))).collect();
+    let Fit { kind, place, what, .. } = fits.swap_remove(0);
+    let beside = match others.len() {
+        0 => String::new(),
+        1..=3 => format!(" (taken before {})", others.join(", ")),
+        count => format!(" (taken before {} and {} more)", others[..3].join(", "), count - 3),
+    };
+    Ok(Network { kind, tensors, place: place + &beside, description: what + &beside })
+}
+
+fn read<K>(weights: &Weights, fit: &Fit<K>) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    let wanted: BTreeSet<&str> = fit.names.values().map(String::as_str).collect();
+    let mut read = weights.read(&|name| wanted.contains(name))?;
+    let mut tensors = BTreeMap::new();
+    for (name, (shape, _)) in &fit.expected {
+        let tensor = match fit.names.get(name).and_then(|theirs| read.remove(theirs)) {
+            // PyTorch takes a counter of one dimension too.
+            Some(tensor) if name.ends_with(COUNTER) => tensor.reshape(shape.as_slice())?.to_dtype(DType::I64)?,
+            Some(tensor) => tensor,
+            None => Tensor::zeros(shape.as_slice(), DType::I64, &Device::Cpu)?,
+        };
+        tensors.insert(name.clone(), tensor);
+    }
+    let tensors = conform(&tensors, &fit.expected, &fit.what)?;
+    if let Some(name) = first_non_finite(&tensors)? {
+        let theirs = fit.names.get(name).map_or(name, String::as_str);
+        bail!(Failure::reading(
+            &weights.path,
+            format!("{} holds a NaN or an infinity; expected finite weights", legible(theirs))
+        ));
+    }
+    Ok(tensors)
+}
+
+fn are_same(left: &BTreeMap<String, Tensor>, right: &BTreeMap<String, Tensor>) -> anyhow::Result<bool> {
+    let bytes = |tensor: &Tensor| {
+        let mut bytes = Vec::new();
+        elements::write(tensor, &mut bytes).map(|()| bytes)
+    };
+    for (name, tensor) in left {
+        let Some(other) = right.get(name) else { return Ok(false) };
+        if bytes(tensor)? != bytes(other)? {
+            return Ok(false);
+        }
+    }
+    Ok(left.len() == right.len())
+}

@@ -1,0 +1,466 @@
+//! Our networks in the files of PyTorch's users: found under whatever name, beside whatever else, and held to their names
+//! and shapes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use gan::checkpoint::{self, Archive, Bundled};
+use gan::models::{Architecture, DigitClassifier, Encoder, EncoderArchitecture, Generator};
+use gan::params::Parameters;
+use gan::train::encoder_source;
+
+use crate::checkpoint::zipped;
+use crate::support::{Workplace, bytes_of, write_pictures};
+
+type Tensors = BTreeMap<String, Tensor>;
+
+/// What Python's `torch.save` is given.
+#[derive(Clone)]
+enum Item {
+    Tensor(Tensor),
+    Dict(Vec<(String, Item)>),
+    /// Anything else, pickled.
+    Pickled(&'static [u8]),
+}
+
+/// An argparse.Namespace with its attributes.
+const NAMESPACE: Item = Item::Pickled(b"cargparse\nNamespace\n)\x81}X\x02\x00\x00\x00lrG?PbM\xd2\xf1\xa9\xfcsb");
+const FIVE: Item = Item::Pickled(b"K\x05");
+
+fn dict<const N: usize>(items: [(&str, Item); N]) -> Item {
+    Item::Dict(items.into_iter().map(|(name, item)| (name.to_string(), item)).collect())
+}
+
+/// A state dict whose names have a prefix.
+fn state(tensors: &Tensors, prefix: &str) -> Item {
+    let named = |(name, tensor): (&String, &Tensor)| (format!("{prefix}{name}"), Item::Tensor(tensor.clone()));
+    Item::Dict(tensors.iter().map(named).collect())
+}
+
+fn and(state: Item, name: &str, item: Item) -> Item {
+    match state {
+        Item::Dict(mut items) => {
+            items.push((name.to_string(), item));
+            Item::Dict(items)
+        }
+        other => other,
+    }
+}
+
+fn zeros(shape: &[usize]) -> Item {
+    Item::Tensor(Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap())
+}
+
+/// Writes what `torch.save(item, path)` would.
+fn save(path: &Path, item: &Item) {
+    let (mut pickle, mut storages) = (b"\x80\x02".to_vec(), Vec::new());
+    add(item, &mut pickle, &mut storages);
+    pickle.push(b'.');
+    let names: Vec<_> = (0..storages.len()).map(|index| format!("archive/data/{index}")).collect();
+    let mut entries = vec![("archive/data.pkl", &pickle[..])];
+    entries.extend(names.iter().map(String::as_str).zip(storages.iter().map(Vec::as_slice)));
+    std::fs::write(path, zipped(&entries)).unwrap();
+}
+
+fn add(item: &Item, pickle: &mut Vec<u8>, storages: &mut Vec<Vec<u8>>) {
+    let text = |pickle: &mut Vec<u8>, text: &str| {
+        pickle.push(b'X');
+        pickle.extend((text.len() as u32).to_le_bytes());
+        pickle.extend(text.bytes());
+    };
+    match item {
+        Item::Pickled(bytes) => pickle.extend(*bytes),
+        Item::Dict(items) => {
+            pickle.extend(b"}(");
+            for (name, item) in items {
+                text(pickle, name);
+                add(item, pickle, storages);
+            }
+            pickle.push(b'u');
+        }
+        Item::Tensor(tensor) => {
+            let (kind, bytes) = match tensor.dtype() {
+                DType::F32 => ("FloatStorage", numbers(tensor, f32::to_le_bytes)),
+                DType::F64 => ("DoubleStorage", numbers(tensor, f64::to_le_bytes)),
+                DType::I64 => ("LongStorage", numbers(tensor, i64::to_le_bytes)),
+                DType::I32 => ("IntStorage", numbers(tensor, i32::to_le_bytes)),
+                other => panic!("{other:?}"),
+            };
+            let mut separators = [&b"tQK\x00("[..], b"t(", b"t"].into_iter();
+            pickle.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
+            text(pickle, "storage");
+            pickle.extend(format!("ctorch\n{kind}\n").bytes());
+            text(pickle, &storages.len().to_string());
+            text(pickle, "cpu");
+            for values in [&[tensor.elem_count()][..], tensor.dims(), tensor.stride()] {
+                for value in values {
+                    pickle.push(b'J');
+                    pickle.extend((*value as i32).to_le_bytes());
+                }
+                pickle.extend(separators.next().unwrap_or_default());
+            }
+            pickle.extend(b"\x89ccollections\nOrderedDict\n)RtR");
+            storages.push(bytes);
+        }
+    }
+}
+
+fn numbers<T: candle_core::WithDType, const N: usize>(tensor: &Tensor, to_bytes: fn(T) -> [u8; N]) -> Vec<u8> {
+    tensor.contiguous().unwrap().flatten_all().unwrap().to_vec1::<T>().unwrap().into_iter().flat_map(to_bytes).collect()
+}
+
+fn generator(architecture: Architecture, seed: u64) -> Tensors {
+    let parameters = Parameters::new(seed, "generator", &Device::Cpu);
+    Generator::new(architecture, 8, parameters.builder()).unwrap();
+    parameters.tensors()
+}
+
+fn encoder(seed: u64) -> Tensors {
+    let parameters = Parameters::new(seed, "encoder", &Device::Cpu);
+    Encoder::new(EncoderArchitecture::Resnet9, parameters.builder().pp("f")).unwrap();
+    parameters.tensors()
+}
+
+fn write_safetensors(work: &Workplace, file: &str, tensors: &Tensors, metadata: &[(&str, &str)]) {
+    let metadata = metadata.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+    checkpoint::write(&work.path(file), &Archive { tensors: tensors.clone(), metadata }).unwrap();
+}
+
+/// The bytes that `gan sample` draws from a file, and what it says.
+fn drawn(work: &Workplace, file: &str, flags: &[&str]) -> (Vec<u8>, String) {
+    let output =
+        work.gan(&[&["sample", "--weights", file, "--n", "2", "-o", "x.npy"], flags].concat()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{file}: {stderr}");
+    (work.read("x.npy"), stderr)
+}
+
+/// The error of a command that is refused with exit code 3, each of `words` in it.
+#[track_caller]
+fn refused(work: &Workplace, arguments: &[&str], words: &[&str]) {
+    let output = work.gan(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{arguments:?}: {stderr}");
+    let error = &stderr[stderr.find("error: ").unwrap()..];
+    assert!(error.trim_end().lines().count() <= 3, "{error}");
+    words.iter().for_each(|word| assert!(error.contains(word), "{arguments:?}: no {word:?} in {error}"));
+}
+
+#[test]
+fn a_generator_is_found_wherever_it_lies() {
+    let work = Workplace::new();
+    let ours = generator(Architecture::Vanilla, 1);
+    write_safetensors(&work, "ours.safetensors", &ours, &[]);
+    let (expected, _) = drawn(&work, "ours.safetensors", &[]);
+    let mut layouts = vec![
+        ("", state(&ours, "")),
+        (
+            "model_state_dict",
+            dict([
+                ("epoch", FIVE),
+                ("model_state_dict", state(&ours, "")),
+                ("optimizer_state_dict", dict([("state", dict([("0", dict([("exp_avg", zeros(&[1024, 8]))]))]))])),
+                ("loss", zeros(&[])),
+                ("args", NAMESPACE),
+            ]),
+        ),
+        (
+            "state_dict.generator.main",
+            dict([
+                ("pytorch-lightning_version", Item::Pickled(b"X\x03\x00\x00\x002.4")),
+                ("state_dict", and(state(&ours, "generator.main."), "discriminator.0.weight", zeros(&[256, 784]))),
+                ("hyper_parameters", NAMESPACE),
+            ]),
+        ),
+        ("module", and(state(&ours, "module."), "n_averaged", zeros(&[]))),
+        ("", and(state(&ours, ""), "total_ops", zeros(&[1]))),
+        ("", and(state(&ours, ""), "0.total_params", zeros(&[1]))),
+        ("", and(state(&ours, ""), "criterion.weight", zeros(&[3]))),
+    ];
+    for prefix in ["module", "_orig_mod", "module._orig_mod", "model", "net", "a.b.c"] {
+        layouts.push((prefix, state(&ours, &format!("{prefix}."))));
+    }
+    let doubles: Tensors = ours.iter().map(|(name, t)| (name.clone(), t.to_dtype(DType::F64).unwrap())).collect();
+    layouts.push(("weights", dict([("weights", state(&doubles, ""))])));
+    for (place, layout) in layouts {
+        save(&work.path("theirs.pth"), &layout);
+        let (images, stderr) = drawn(&work, "theirs.pth", &[]);
+        assert!(images == expected, "{place}");
+        let said =
+            if place.is_empty() { "theirs.pth, a fully".to_string() } else { format!("theirs.pth at {place}, a ") };
+        assert!(stderr.contains(&said), "{place}: {stderr}");
+    }
+    // Other people's safetensors too.
+    let mut theirs: Tensors = ours.iter().map(|(name, tensor)| (format!("model.{name}"), tensor.clone())).collect();
+    theirs.insert("temperature".into(), Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap());
+    write_safetensors(&work, "theirs.safetensors", &theirs, &[]);
+    assert!(drawn(&work, "theirs.safetensors", &[]).0 == expected);
+}
+
+#[test]
+fn counters_may_be_missing_or_of_another_kind() {
+    let work = Workplace::new();
+    let ours = generator(Architecture::Dcgan, 1);
+    write_safetensors(&work, "ours.safetensors", &ours, &[]);
+    let (expected, _) = drawn(&work, "ours.safetensors", &[]);
+    let is_counter = |name: &str| name.ends_with("num_batches_tracked");
+    let with = |change: &dyn Fn(&Tensor) -> Option<Tensor>| -> Tensors {
+        let changed = |(name, tensor): (&String, &Tensor)| {
+            let tensor = if is_counter(name) { change(tensor)? } else { tensor.clone() };
+            Some((name.clone(), tensor))
+        };
+        ours.iter().filter_map(changed).collect()
+    };
+    for theirs in [
+        with(&|_| None),
+        with(&|counter| counter.to_dtype(DType::I32).ok()),
+        with(&|counter| counter.to_dtype(DType::F32).ok()),
+        with(&|counter| counter.reshape(1).ok()),
+    ] {
+        save(&work.path("theirs.pth"), &dict([("netG", state(&theirs, "module."))]));
+        assert!(drawn(&work, "theirs.pth", &[]).0 == expected);
+    }
+    // Not of ours, which have all that they have to.
+    write_safetensors(&work, "old.safetensors", &with(&|_| None), &[("gan.config", "{}")]);
+    refused(&work, &["sample", "--weights", "old.safetensors"], &["missing: 2.num_batches_tracked"]);
+}
+
+#[test]
+fn of_several_generators_the_usual_one_is_taken() {
+    let work = Workplace::new();
+    let [plain, average] = [1, 2].map(|seed| generator(Architecture::Vanilla, seed));
+    write_safetensors(&work, "plain.safetensors", &plain, &[]);
+    write_safetensors(&work, "average.safetensors", &average, &[]);
+    let [of_plain, of_average] = ["plain", "average"].map(|file| drawn(&work, &format!("{file}.safetensors"), &[]).0);
+
+    save(&work.path("both.pth"), &dict([("netG", state(&plain, "")), ("netG_ema", state(&average, "module."))]));
+    let (images, stderr) = drawn(&work, "both.pth", &[]);
+    assert!(images == of_average && stderr.contains("both.pth at netG_ema.module, ") && stderr.contains("before netG"));
+    let (images, stderr) = drawn(&work, "both.pth", &["--raw"]);
+    assert!(images == of_plain && stderr.contains("both.pth at netG, "), "{stderr}");
+
+    save(&work.path("best.pth"), &dict([("best", state(&average, "")), ("state_dict", state(&plain, ""))]));
+    assert!(drawn(&work, "best.pth", &[]).0 == of_plain);
+    save(&work.path("same.pth"), &dict([("G_A", state(&plain, "")), ("G_B", state(&plain, ""))]));
+    assert!(drawn(&work, "same.pth", &[]).0 == of_plain);
+    save(&work.path("two.pth"), &dict([("G_A", state(&plain, "")), ("G_B", state(&average, ""))]));
+    refused(&work, &["sample", "--weights", "two.pth"], &["two.pth", "G_A, G_B", "torch.save"]);
+}
+
+#[test]
+fn what_is_another_network_is_told() {
+    let work = Workplace::new();
+    let ours = generator(Architecture::Vanilla, 1);
+    let but = |name: &str, item: Option<Item>| {
+        let Item::Dict(mut items) = state(&ours, "") else { unreachable!() };
+        items.retain(|(other, _)| other != name);
+        items.extend(item.map(|item| (name.to_string(), item)));
+        dict([("net", Item::Dict(items))])
+    };
+    const SPARSE: Item = Item::Pickled(b"ctorch._utils\n_rebuild_sparse_tensor\n)R");
+    for (layout, words) in [
+        (but("2.bias", None), ["x.pth at net", "missing: 2.bias"]),
+        (but("2.bias", Some(zeros(&[1023]))), ["different: 2.bias", "[1023]"]),
+        (but("6.weight", Some(zeros(&[784, 784]))), ["not expected: 6.weight", "x.pth at net"]),
+        (but("2.bias", Some(SPARSE)), ["net.2.bias is made by torch._utils._rebuild_sparse_tensor", "not read"]),
+        (dict([("loss", zeros(&[])), ("0.bias", zeros(&[2]))]), ["not a generator", "2 tensors"]),
+        (dict([("model", NAMESPACE)]), ["no tensors", "argparse.Namespace"]),
+        (NAMESPACE, ["no tensors", "it is of argparse.Namespace, and nothing of that was run"]),
+    ] {
+        save(&work.path("x.pth"), &layout);
+        refused(&work, &["sample", "--weights", "x.pth"], &words);
+    }
+    // Ours have nothing beside the network.
+    let mut more = ours.clone();
+    more.insert("criterion.weight".into(), Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap());
+    write_safetensors(&work, "more.safetensors", &more, &[("gan.config", "{}")]);
+    refused(&work, &["sample", "--weights", "more.safetensors"], &["not expected: criterion.weight"]);
+    save(&work.path("x.pth"), &state(&ours, ""));
+    refused(&work, &["sample", "--weights", "x.pth", "--model", "dcgan"], &["fully connected", "--model dcgan"]);
+}
+
+/// Names of the encoder's parts, from the stem to the last stage.
+const TORCHVISION: [&str; 6] = ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"];
+
+/// The encoder under other names: a prefix and what the six parts are called.
+fn renamed(tensors: &Tensors, prefix: &str, names: [&str; 6], shortcut: &str) -> Item {
+    let renamed = tensors.iter().map(|(name, tensor)| {
+        let (part, rest) = name.strip_prefix("f.").unwrap().split_once('.').unwrap();
+        let place = ["0", "1", "3", "4", "5", "6"].iter().position(|ours| *ours == part).unwrap();
+        let rest = rest.replace("downsample", shortcut);
+        (format!("{prefix}{}.{rest}", names[place]), Item::Tensor(tensor.clone()))
+    });
+    Item::Dict(renamed.collect())
+}
+
+#[test]
+fn an_encoder_is_found_under_any_names() {
+    let work = Workplace::new();
+    let ours = encoder(1);
+    let expected = bytes_of(&ours);
+    let head = || zeros(&[10, 256]);
+    let course = ["0", "1", "3", "4", "5", "6"];
+    for (place, layout) in [
+        ("", and(state(&ours, ""), "g.0.weight", zeros(&[512, 256]))),
+        ("module", state(&ours, "module.")),
+        ("encoder", renamed(&ours, "encoder.", course, "downsample")),
+        ("", and(renamed(&ours, "", TORCHVISION, "downsample"), "fc.weight", head())),
+        ("backbone", and(renamed(&ours, "backbone.", TORCHVISION, "downsample"), "backbone.fc.0.weight", head())),
+        (
+            "module.encoder",
+            and(renamed(&ours, "module.encoder.", TORCHVISION, "shortcut"), "module.head.weight", head()),
+        ),
+        ("0", and(renamed(&ours, "0.", TORCHVISION, "downsample"), "1.weight", head())),
+        ("backbone.0", renamed(&ours, "backbone.0.", ["0", "1", "4", "5", "6", "7"], "downsample")),
+        (
+            "encoder",
+            and(renamed(&ours, "encoder.", ["0", "1", "4", "5", "6", "7"], "downsample"), "encoder.10.weight", head()),
+        ),
+        ("net", renamed(&ours, "net.", ["0", "1", "2", "3", "4", "5"], "shortcut")),
+        (
+            "state_dict.online_network",
+            dict([(
+                "state_dict",
+                match (state(&ours, "online_network."), state(&encoder(2), "target_network.")) {
+                    (Item::Dict(online), Item::Dict(target)) => Item::Dict([target, online].concat()),
+                    _ => unreachable!(),
+                },
+            )]),
+        ),
+    ] {
+        save(&work.path("theirs.pth"), &layout);
+        let found = encoder_source::find(Some(&work.path("theirs.pth")), None, &work.path("weights")).unwrap();
+        assert!(bytes_of(&found.tensors) == expected, "{place}");
+        assert_eq!(found.architecture, EncoderArchitecture::Resnet9);
+        let said =
+            if place.is_empty() { "theirs.pth, a resnet9".to_string() } else { format!("theirs.pth at {place}, a ") };
+        assert!(found.description.contains(&said), "{place}: {}", found.description);
+    }
+}
+
+#[test]
+fn encoders_of_others_are_used_and_others_are_refused() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let ours = encoder(1);
+    let finetune = |file: &'static str, embeddings: &'static str| {
+        ["finetune", "--weights", file, "--data", "pictures/test/disc", "--embeddings", embeddings]
+    };
+    write_safetensors(&work, "ours.safetensors", &ours, &[]);
+    save(&work.path("theirs.pth"), &dict([("state_dict", renamed(&ours, "backbone.", TORCHVISION, "downsample"))]));
+    work.gan(&finetune("ours.safetensors", "ours.npy")).assert().success();
+    let output = work.gan(&finetune("theirs.pth", "theirs.npy")).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("theirs.pth at state_dict.backbone, a resnet9 encoder"));
+    assert!(work.read("ours.npy") == work.read("theirs.npy"));
+    // evaluate tells by itself that it is an encoder.
+    let evaluate = ["evaluate", "--weights", "theirs.pth", "--data", "pictures"];
+    let output = work.gan(&evaluate).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("at state_dict.backbone, a resnet9 encoder"), "{stderr}");
+
+    let with = |name: &str, shape: &[usize]| {
+        let Item::Dict(mut items) = renamed(&ours, "backbone.", TORCHVISION, "downsample") else { unreachable!() };
+        items.retain(|(other, _)| other != name);
+        items.push((name.to_string(), zeros(shape)));
+        Item::Dict(items)
+    };
+    for (layout, words) in [
+        (with("backbone.layer1.0.conv4.weight", &[32, 32, 3, 3]), ["not expected: f.3.0.conv4.weight", "at backbone"]),
+        (with("backbone.layer5.0.conv1.weight", &[32, 32, 3, 3]), ["not expected: layer5.0.conv1.weight", "resnet9"]),
+        (with("backbone.conv1.weight", &[32, 3, 7, 7]), ["7x7", "224"]),
+        (with("backbone.bn1.weight", &[64]), ["different: f.1.weight", "[64]"]),
+        (state(&generator(Architecture::Vanilla, 1), "f."), ["not an encoder", "f.0.bias"]),
+    ] {
+        save(&work.path("x.pth"), &layout);
+        refused(&work, &finetune("x.pth", "x.npy"), &words);
+    }
+    let wanted = [&finetune("theirs.pth", "x.npy")[..], &["--encoder", "resnet18"]].concat();
+    refused(&work, &wanted, &["holds a resnet9 encoder", "--encoder resnet18"]);
+}
+
+/// Every command that reads a network, and every network.
+#[test]
+fn a_weight_that_is_no_number_is_named() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let spoilt = |tensors: &Tensors, name: &str, value: f64| {
+        let mut tensors = tensors.clone();
+        let tensor = &tensors[name];
+        let mut values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values[1] = value as f32;
+        let tensor = Tensor::from_vec(values, tensor.shape(), &Device::Cpu).unwrap();
+        tensors.insert(name.into(), tensor);
+        tensors
+    };
+    let classifier = Parameters::new(1, "digit_classifier", &Device::Cpu);
+    DigitClassifier::new(classifier.builder()).unwrap();
+    let [dcgan, encoder, classifier] = [generator(Architecture::Dcgan, 1), encoder(1), classifier.tensors()];
+    write_safetensors(&work, "g.safetensors", &spoilt(&dcgan, "7.weight", f64::NAN), &[("gan.config", "{}")]);
+    save(&work.path("g.pth"), &dict([("netG", state(&spoilt(&dcgan, "9.running_var", f64::INFINITY), ""))]));
+    save(&work.path("f.pth"), &state(&spoilt(&encoder, "f.3.0.conv1.weight", f64::NEG_INFINITY), ""));
+    save(&work.path("c.pth"), &state(&spoilt(&classifier, "12.bias", f64::NAN), ""));
+    // In f64 it is finite.
+    let large = Item::Tensor(Tensor::full(1e300, 784, &Device::Cpu).unwrap());
+    save(
+        &work.path("large.pth"),
+        &match state(&generator(Architecture::Vanilla, 1), "") {
+            Item::Dict(mut items) => {
+                items.retain(|(name, _)| name != "4.bias");
+                and(Item::Dict(items), "4.bias", large)
+            }
+            other => other,
+        },
+    );
+    let finite = "expected finite weights";
+    for (arguments, file, name) in [
+        (&["sample", "--weights", "g.safetensors"][..], "g.safetensors", "7.weight"),
+        (&["sample", "--weights", "g.pth"], "g.pth", "netG.9.running_var"),
+        (&["sample", "--weights", "large.pth"], "large.pth", "4.bias"),
+        (&["evaluate", "--weights", "g.safetensors", "--data", "data"], "g.safetensors", "7.weight"),
+        (&["evaluate", "--weights", "f.pth", "--data", "pictures"], "f.pth", "f.3.0.conv1.weight"),
+        (&["finetune", "--weights", "f.pth", "--data", "pictures"], "f.pth", "f.3.0.conv1.weight"),
+        (&["evaluate", "--weights", "bundled", "--data", "data", "--classifier", "c.pth"], "c.pth", "12.bias"),
+    ] {
+        refused(&work, arguments, &[file, &format!("{name} holds a NaN or an infinity"), finite]);
+    }
+    assert!(!work.path("weights").exists() && !work.path("samples").exists());
+}
+
+#[test]
+fn a_classifier_of_others_is_found() {
+    let work = Workplace::new();
+    let bundled: Tensors = Bundled::DigitClassifier.read().unwrap().tensors;
+    let whole: Tensors = bundled
+        .iter()
+        .map(|(name, t)| {
+            (name.clone(), if t.dtype() == DType::F16 { t.to_dtype(DType::F32).unwrap() } else { t.clone() })
+        })
+        .collect();
+    save(&work.path("c.pth"), &dict([("model", state(&whole, "net.")), ("epoch", FIVE)]));
+    let classifier = gan::evaluate::Classifier::find(Some(&work.path("c.pth")), &Device::Cpu).unwrap();
+    assert!(classifier.description.ends_with("c.pth at model.net"), "{}", classifier.description);
+}
+
+#[test]
+fn inspect_lists_tensors_by_path_and_what_is_not_read() {
+    let work = Workplace::new();
+    let item = dict([
+        ("epoch", FIVE),
+        ("args", NAMESPACE),
+        (
+            "model",
+            state(&[("0.weight".to_string(), Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap())].into(), ""),
+        ),
+    ]);
+    save(&work.path("x.pth"), &item);
+    let text = |flags: &[&str]| {
+        let output = work.gan(&[&["inspect", "x.pth"], flags].concat()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let lines = text(&[]);
+    assert!(lines.contains("model.0.weight  f32   [2, 3]"), "{lines}");
+    assert!(lines.contains("args            not read: made by argparse.Namespace"), "{lines}");
+    assert!(text(&["--json"]).contains(r#"{"name":"args","unread":"made by argparse.Namespace"}"#));
+}
