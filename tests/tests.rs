@@ -26,6 +26,8 @@ mod data;
 mod finetune;
 // The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
 mod digits;
+// A resumed run changes nothing before its first step; going back to an earlier checkpoint.
+mod going_back;
 // Encoders and their projection head: sizes, names, initial weights.
 mod encoders;
 // `gan evaluate`, and scores during training.

@@ -26,20 +26,18 @@ pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     }
 }
 
-/// Refuses, before long work, what [`write`] would refuse after it: a directory, or a name in a directory that is not
-/// there.
+/// Refuses, before long work, what [`write()`] would refuse after it.
 ///
 /// # Errors
-/// [`Failure::Storage`].
+/// [`Failure::Storage`] where it is a directory, or its directory is missing or not writable.
 pub fn check(path: &Path) -> anyhow::Result<()> {
-    if path.is_dir() {
-        return Err(Failure::writing(path, "it is a directory").into());
-    }
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
-            Err(Failure::writing(path, format!("there is no directory {}", parent.display())).into())
-        }
-        _ => Ok(()),
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(Failure::writing(path, "it is a directory").into()),
+        Ok(found) if !found.is_file() => Ok(()),
+        _ => match temporary_for(path) {
+            Ok(_) => Ok(()), // and it is removed again
+            Err(error) => Err(Failure::writing(path, error).into()),
+        },
     }
 }
 
@@ -66,12 +64,7 @@ fn write_through(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()
 }
 
 fn replace(path: &Path, durable: Durable, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let target = if path.is_symlink() { fs::canonicalize(path).unwrap_or(path.to_owned()) } else { path.to_owned() };
-    let directory = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let (mut temporary, file) = Temporary::create(directory, &target)?;
+    let (mut temporary, file, target) = temporary_for(path)?;
     let buffer = if durable == Durable::Yes { 1 << 18 } else { 1 << 12 }; // one large file, or one of many small ones
     let mut out = BufWriter::with_capacity(buffer, file);
     body(&mut out)?;
@@ -83,9 +76,20 @@ fn replace(path: &Path, durable: Durable, body: impl FnOnce(&mut dyn Write) -> i
     temporary.renamed = true;
     // The rename itself is durable only when the directory is.
     match durable {
-        Durable::Yes => sync_directory(directory),
+        Durable::Yes => sync_directory(directory_of(&target)),
         Durable::No => Ok(()),
     }
+}
+
+/// A temporary file beside what `path` names, and that.
+fn temporary_for(path: &Path) -> io::Result<(Temporary, File, PathBuf)> {
+    let target = if path.is_symlink() { fs::canonicalize(path).unwrap_or(path.to_owned()) } else { path.to_owned() };
+    let (temporary, file) = Temporary::create(directory_of(&target), &target)?;
+    Ok((temporary, file, target))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Asks again where a signal came in between. The standard library does so for all other calls here; some network file
@@ -135,7 +139,7 @@ fn abandoned(path: &Path) -> bool {
 }
 
 #[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     match File::open(directory)?.sync_all() {
         // Some file systems know no fsync of a directory: EINVAL.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
@@ -144,7 +148,7 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -6,16 +6,22 @@
 //! - [`names`]: does what a file holds fit what a model needs.
 //! - [`network`]: a network in a file that holds other things too, under whatever prefix.
 //! - [`room`]: does the disk have room for a run.
-//! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process.
+//! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process; [`run_files`]: what lies there;
+//!   [`line`]: going back to an earlier checkpoint.
+//! - [`header`]: the keys of header entries.
 //!
 //! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,
 //! `objects`, `tree` and `zip` (what `torch.save` writes, read without running any code).
 
 pub mod atomic;
+mod begin;
 pub mod bundled;
 mod element;
 mod elements;
 pub mod format;
+pub mod header;
+pub mod line;
+mod lock;
 pub mod names;
 pub mod network;
 mod objects;
@@ -24,6 +30,7 @@ mod prefix;
 mod pytorch;
 pub mod room;
 pub mod run;
+pub mod run_files;
 mod safetensors;
 mod tree;
 mod weights;
@@ -33,5 +40,6 @@ pub use bundled::Bundled;
 pub use format::{Archive, Container, Description, Signature, describe, from_bytes, read, to_bytes, write};
 pub use names::{check_names, conform, first_non_finite};
 pub use network::{Network, Part, Recogniser, find};
-pub use run::{Newest, Run, RunDirectory, runs};
+pub use run::{Newest, RunDirectory};
+pub use run_files::{Run, runs};
 pub use weights::Weights;

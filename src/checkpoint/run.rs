@@ -1,25 +1,24 @@
-//! The directory of one run, `weights/NAME` and `samples/NAME`, and what runs there are.
+//! The directory of one run, `weights/NAME` and `samples/NAME`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use anyhow::bail;
 
-use super::atomic;
 use super::format::{self, Archive};
+use super::header;
+use super::line::{self, Line};
+use super::lock::Lock;
+use super::run_files::{CONFIG, METRICS, checkpoint_path, checkpoint_steps, file_names, grid_step, holds_run, runs};
 use crate::error::Failure;
 
-const LOCK: &str = ".lock";
-const CONFIG: &str = "config.json";
-/// Set aside: a checkpoint that could not be read when a run went on from the one before it.
-const DAMAGED: &str = ".damaged";
 /// No checkpoint has been named yet.
 const NONE: u64 = u64::MAX;
 
 /// The directories of one run. While this lives no other process can open the run; a killed process leaves no lock.
+/// Nothing on the disk is changed before [`RunDirectory::begin`].
 #[derive(Debug)]
 pub struct RunDirectory {
     pub name: String,
@@ -27,19 +26,27 @@ pub struct RunDirectory {
     pub weights: PathBuf,
     /// `samples/NAME`
     pub samples: PathBuf,
+    pub(super) beginning: Beginning,
+    pub(super) has_begun: bool,
+    /// Of the checkpoint that the run goes on from, and then of those that it writes.
+    pub(super) line: Line,
+    /// Whether a line is still to write its first checkpoint, so that its files are staged.
+    pub(super) is_staging: bool,
+    /// The steps of newer checkpoints that could not be read.
+    pub(super) damaged: Vec<u64>,
     /// The step that [`RunDirectory::checkpoint_path`] was last asked for.
     named: AtomicU64,
-    _lock: File,
+    pub(super) lock: Lock,
 }
 
-/// A run on disk.
-#[derive(Clone, Debug)]
-pub struct Run {
-    pub name: String,
-    /// `weights/NAME`
-    pub weights: PathBuf,
-    /// When its newest checkpoint or network was written.
-    pub modified: SystemTime,
+/// How a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    New,
+    /// In the place of a run of the same name.
+    Forced,
+    /// After a step.
+    Resumed(u64),
 }
 
 /// The newest checkpoint that could be read.
@@ -52,20 +59,17 @@ pub struct Newest {
 }
 
 impl RunDirectory {
-    /// A new run, locked. With `force` the files of the run that had the name before are removed, and no others.
+    /// A new run, locked where the name is in use. With `force` the files of the run that had the name before are
+    /// removed when it begins, and no others.
     ///
     /// # Errors
     /// [`Failure::Usage`] where the name is none, holds a run and not `force`, or is in use by another process.
-    /// [`Failure::Storage`] where the directories cannot be made.
     pub fn create(name: &str, weights_dir: &Path, samples_dir: &Path, force: bool) -> anyhow::Result<Self> {
-        let run = Self::lock(name, weights_dir, samples_dir)?;
-        if force {
-            remove_where(&run.weights, is_run_file)?;
-            remove_where(&run.samples, is_sample_file)?;
-        } else {
+        if !force {
             Self::refuse_taken(name, weights_dir)?;
         }
-        Ok(run)
+        let beginning = if force { Beginning::Forced } else { Beginning::New };
+        Self::lock(name, weights_dir, samples_dir, beginning)
     }
 
     /// Refuses a name that holds a run, before anything is done for a new one.
@@ -74,21 +78,14 @@ impl RunDirectory {
     /// As [`RunDirectory::create`] without `force`.
     pub fn refuse_taken(name: &str, weights_dir: &Path) -> anyhow::Result<()> {
         check_name(name)?;
-        let weights = weights_dir.join(name);
-        if holds_run(&weights) {
-            bail!(Failure::Usage(format!(
-                "{}: the run exists: --resume {name} goes on with it, --force starts it anew, --run OTHER names another",
-                weights.display()
-            )));
-        }
-        Ok(())
+        refuse_held(name, &weights_dir.join(name))
     }
 
     /// A run that exists, locked.
     ///
     /// # Errors
     /// [`Failure::Input`] where there is none, with the runs that there are. [`Failure::Usage`] where another process
-    /// has it. [`Failure::Storage`] where its directories are not writable.
+    /// has it. [`Failure::Storage`] where its lock is not writable.
     pub fn open(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
         check_name(name)?;
         if !holds_run(&weights_dir.join(name)) {
@@ -96,36 +93,103 @@ impl RunDirectory {
             let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
             bail!(Failure::Input(format!("{}: no run is there; runs: {known}", weights_dir.join(name).display())));
         }
-        Self::lock(name, weights_dir, samples_dir)
+        Self::open_at(name, weights_dir, samples_dir)
     }
 
-    fn lock(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
+    /// The same where a checkpoint lies that was found by its path, whatever lies beside it.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::open`] where it is in use.
+    pub fn open_at(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
+        Self::lock(name, weights_dir, samples_dir, Beginning::Resumed(0))
+    }
+
+    fn lock(name: &str, weights_dir: &Path, samples_dir: &Path, beginning: Beginning) -> anyhow::Result<Self> {
         check_name(name)?;
-        let (weights, samples) = (weights_dir.join(name), samples_dir.join(name));
-        create_directory(&weights)?;
-        let lock = take_lock(&weights.join(LOCK), name)?;
-        create_directory(&samples)?;
-        atomic::sweep(&weights)?;
-        atomic::sweep(&samples)?;
-        Ok(Self { name: name.to_owned(), weights, samples, named: AtomicU64::new(NONE), _lock: lock })
+        let weights = weights_dir.join(name);
+        Ok(Self {
+            name: name.to_owned(),
+            samples: samples_dir.join(name),
+            beginning,
+            has_begun: false,
+            line: Line::default(),
+            is_staging: false,
+            damaged: Vec::new(),
+            named: AtomicU64::new(NONE),
+            lock: Lock::take(&weights, name)?,
+            weights,
+        })
     }
 
-    /// Bytes of the files that [`RunDirectory::create`] removes of a run of that name when it is forced.
-    pub fn reclaimable(name: &str, weights_dir: &Path) -> u64 {
-        let weights = weights_dir.join(name);
-        let names = file_names(&weights).unwrap_or_default().into_iter().filter(|name| is_run_file(name));
-        names.filter_map(|name| fs::metadata(weights.join(name)).ok()).map(|found| found.len()).sum()
+    /// Whether the run begins with its first step.
+    pub fn is_new(&self) -> bool {
+        !matches!(self.beginning, Beginning::Resumed(_))
     }
 
     /// `weights/NAME/step-00000500.safetensors`
     pub fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.named.store(step, Ordering::Relaxed);
-        self.path_of(step)
+        checkpoint_path(&self.weights, step)
+    }
+
+    /// Where to write the file `name` of `weights/NAME`.
+    pub fn weights_path(&self, name: &str) -> PathBuf {
+        self.place(&self.weights, name)
+    }
+
+    /// Where to write the picture `name` of `samples/NAME`.
+    pub fn picture_path(&self, name: &str) -> PathBuf {
+        self.place(&self.samples, name)
     }
 
     /// `samples/NAME/step-00000250.png`
     pub fn sample_path(&self, step: u64) -> PathBuf {
-        self.samples.join(format!("step-{step:08}.png"))
+        self.picture_path(&format!("step-{step:08}.png"))
+    }
+
+    fn place(&self, directory: &Path, name: &str) -> PathBuf {
+        match self.is_staging {
+            true => self.line.staged(directory, name),
+            false => directory.join(name),
+        }
+    }
+
+    /// Where the file `name` of `weights/NAME` is to be read, of the run as it was left.
+    pub fn found(&self, name: &str) -> PathBuf {
+        let staged = self.line.staged(&self.weights, name);
+        match !self.is_staging && staged.exists() {
+            true => staged, // its first checkpoint is there, and the process ended just after it
+            false => self.weights.join(name),
+        }
+    }
+
+    /// The saved configuration; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where it cannot be read.
+    pub fn config(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let path = self.found(CONFIG);
+        match fs::read(&path) {
+            Ok(config) => Ok(Some(config)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => bail!(Failure::reading(&path, error)),
+        }
+    }
+
+    /// Where the log is to be read, of the run as it was left; `None` for a new one.
+    pub fn found_metrics(&self) -> Option<PathBuf> {
+        (!self.is_new()).then(|| self.found(METRICS))
+    }
+
+    /// Where to write the log.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.weights_path(METRICS)
+    }
+
+    /// The header entry that says which line the checkpoints are of, where the run has ever gone back.
+    pub fn line_entry(&self) -> anyhow::Result<Option<(String, String)>> {
+        let is_first = self.line.number == 0;
+        Ok((!is_first).then(|| serde_json::to_string(&self.line)).transpose()?.map(|text| (header::LINE.into(), text)))
     }
 
     /// The steps of the checkpoints that are there, ascending.
@@ -133,14 +197,19 @@ impl RunDirectory {
     /// # Errors
     /// [`Failure::Input`] where the directory cannot be read.
     pub fn checkpoints(&self) -> anyhow::Result<Vec<u64>> {
-        let mut steps: Vec<u64> = file_names(&self.weights)
-            .map_err(|error| Failure::reading(&self.weights, error))?
-            .iter()
-            .filter_map(|name| step_of(name))
-            .filter(|&step| self.path_of(step).is_file())
-            .collect();
-        steps.sort_unstable();
-        Ok(steps)
+        Ok(checkpoint_steps(&self.weights).map_err(|error| Failure::reading(&self.weights, error))?)
+    }
+
+    /// The newest checkpoint that leads up to what this run does now.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::checkpoints`].
+    pub fn last_good(&self) -> anyhow::Result<Option<PathBuf>> {
+        let newest_first = self.checkpoints()?.into_iter().rev();
+        let mut paths = newest_first.map(|step| (step, checkpoint_path(&self.weights, step)));
+        let is_ours =
+            |(step, path): &(u64, PathBuf)| !self.is_staging || !self.line.abandons(&Line::of_file(path), *step);
+        Ok(paths.find(is_ours).map(|(_, path)| path))
     }
 
     /// Deletes all but the newest `keep` checkpoints (at least one), never the one whose path was asked for last.
@@ -150,23 +219,8 @@ impl RunDirectory {
     pub fn prune(&self, keep: usize) -> anyhow::Result<()> {
         let steps = self.checkpoints()?;
         let named = self.named.load(Ordering::Relaxed);
-        for &step in steps.iter().rev().skip(keep.max(1)).filter(|&&step| step != named) {
-            let path = self.path_of(step);
-            fs::remove_file(&path).map_err(|error| Failure::writing(&path, error))?;
-        }
-        Ok(())
-    }
-
-    /// Deletes the checkpoints after `step`: a run that goes on from an earlier one writes them again.
-    ///
-    /// # Errors
-    /// [`Failure::Storage`] where one cannot be deleted.
-    pub fn forget_after(&self, step: u64) -> anyhow::Result<()> {
-        for later in self.checkpoints()?.into_iter().filter(|&later| later > step) {
-            let path = self.path_of(later);
-            fs::remove_file(&path).map_err(|error| Failure::writing(&path, error))?;
-        }
-        Ok(())
+        let old = steps.iter().rev().skip(keep.max(1)).filter(|&&step| step != named);
+        old.map(|&step| checkpoint_path(&self.weights, step)).try_for_each(|path| line::remove(&path))
     }
 
     /// The grids of the run, `samples/NAME/step-*.png`, oldest first.
@@ -175,23 +229,27 @@ impl RunDirectory {
     /// [`Failure::Input`] where the directory cannot be read.
     pub fn grids(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut names = file_names(&self.samples).map_err(|error| Failure::reading(&self.samples, error))?;
-        names.retain(|name| name.starts_with("step-") && is_sample_file(name));
+        names.retain(|name| grid_step(name).is_some());
         names.sort_unstable();
         Ok(names.into_iter().map(|name| self.samples.join(name)).collect())
     }
 
-    /// The newest checkpoint, or where that is damaged the one before it, and so on. Those that were passed over are
-    /// renamed to `*.damaged`, so that [`RunDirectory::prune`] does not keep them in place of good ones.
+    /// The newest checkpoint, or where that is damaged the one before it, and so on: what the run goes on from. Those that
+    /// were passed over are renamed to `*.damaged` when it begins, so that [`RunDirectory::prune`] does not keep them in
+    /// place of good ones.
     ///
     /// # Errors
     /// [`Failure::Input`] where there is none, or none can be read.
-    pub fn newest_readable(&self) -> anyhow::Result<Newest> {
+    pub fn newest_readable(&mut self) -> anyhow::Result<Newest> {
         let mut failures = Vec::new();
-        for step in self.checkpoints()?.into_iter().rev() {
-            match format::read(&self.path_of(step)) {
+        for (line, step) in self.newest_first()? {
+            match format::read(&checkpoint_path(&self.weights, step)) {
                 Ok(archive) => {
-                    let notes = failures.into_iter().map(|failure| self.pass_over(failure)).collect();
-                    return Ok(Newest { step, archive, notes });
+                    self.line = line;
+                    self.beginning = Beginning::Resumed(step);
+                    self.damaged = failures.iter().map(|(step, _)| *step).collect();
+                    let note = |(_, error)| format!("{error}; going on from the checkpoint before it");
+                    return Ok(Newest { step, archive, notes: failures.into_iter().map(note).collect() });
                 }
                 Err(error) => failures.push((step, error)),
             }
@@ -208,39 +266,34 @@ impl RunDirectory {
         )))
     }
 
-    fn pass_over(&self, (step, error): (u64, anyhow::Error)) -> String {
-        let path = self.path_of(step);
-        let mut aside = path.clone().into_os_string();
-        aside.push(DAMAGED);
-        // Where this fails the checkpoint is passed over again next time.
-        let _ = fs::rename(&path, aside);
-        format!("{error}; going on from the checkpoint before it")
+    /// The checkpoint of `step` with these header entries is what the run goes on from. Where there are newer ones it
+    /// begins another line.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::checkpoints`].
+    pub fn go_back_to(&mut self, metadata: &BTreeMap<String, String>, step: u64) -> anyhow::Result<()> {
+        let others = self.newest_first()?;
+        self.beginning = Beginning::Resumed(step);
+        self.line = Line::of(metadata);
+        let newest = others.first().map_or(0, |(line, _)| line.number);
+        let next = Line { number: newest.max(self.line.number) + 1, parent: self.line.number, after: step };
+        // What its own line has abandoned is on its way out.
+        let is_newer =
+            |(line, of_other): &(Line, u64)| next.abandons(line, *of_other) && !self.line.abandons(line, *of_other);
+        self.is_staging = others.iter().any(is_newer);
+        if self.is_staging {
+            self.line = next;
+        }
+        Ok(())
     }
 
-    fn path_of(&self, step: u64) -> PathBuf {
-        self.weights.join(format!("step-{step:08}.safetensors"))
+    fn newest_first(&self) -> anyhow::Result<Vec<(Line, u64)>> {
+        let steps = self.checkpoints()?;
+        let line_of = |step| (Line::of_file(&checkpoint_path(&self.weights, step)), step);
+        let mut checkpoints: Vec<_> = steps.into_iter().map(line_of).collect();
+        checkpoints.sort_by_key(|(line, step)| std::cmp::Reverse((line.number, *step)));
+        Ok(checkpoints)
     }
-}
-
-/// The runs under a weights directory, newest first; those without a checkpoint or a network are not among them.
-pub fn runs(weights_dir: &Path) -> Vec<Run> {
-    let mut runs: Vec<Run> = file_names(weights_dir)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|name| {
-            let weights = weights_dir.join(&name);
-            let modified = newest_weights(&weights)?;
-            Some(Run { name, weights, modified })
-        })
-        .collect();
-    runs.sort_by(|left, right| right.modified.cmp(&left.modified).then_with(|| left.name.cmp(&right.name)));
-    runs
-}
-
-fn newest_weights(directory: &Path) -> Option<SystemTime> {
-    let names = file_names(directory).ok()?;
-    let weights = names.iter().filter(|name| step_of(name).is_some() || is_network(name));
-    weights.filter_map(|name| fs::metadata(directory.join(name)).and_then(|found| found.modified()).ok()).max()
 }
 
 fn check_name(name: &str) -> anyhow::Result<()> {
@@ -253,72 +306,12 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn create_directory(path: &Path) -> anyhow::Result<()> {
-    Ok(fs::create_dir_all(path).map_err(|error| Failure::writing(path, error))?)
-}
-
-/// Locks the run for this process. The system drops the lock when the process ends, however it ends, so the file may
-/// stay; it holds the process id for whoever meets the lock.
-fn take_lock(path: &Path, name: &str) -> anyhow::Result<File> {
-    let failed = |error| Failure::writing(path, error);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
-    if !atomic::lock(&file).map_err(failed)? {
-        let mut holder = String::new();
-        let _ = (&mut file).take(20).read_to_string(&mut holder);
-        let holder = holder.trim().parse::<u32>().map_or("another process".into(), |id| format!("process {id}"));
+pub(super) fn refuse_held(name: &str, weights: &Path) -> anyhow::Result<()> {
+    if holds_run(weights) {
         bail!(Failure::Usage(format!(
-            "the run {name} is in use by {holder}: wait for it, or --run OTHER names another"
+            "{}: the run exists: --resume {name} goes on with it, --force starts it anew, --run OTHER names another",
+            weights.display()
         )));
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-    Ok(file)
-}
-
-fn file_names(directory: &Path) -> std::io::Result<Vec<String>> {
-    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-}
-
-/// Whether a run has written to `directory`; a network alone counts, since a new run would replace it.
-fn holds_run(directory: &Path) -> bool {
-    file_names(directory).unwrap_or_default().iter().any(|name| is_run_file(name) && !name.ends_with(DAMAGED))
-}
-
-fn remove_where(directory: &Path, condemned: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    let names = file_names(directory).map_err(|error| Failure::writing(directory, error))?;
-    for path in names.iter().filter(|name| condemned(name)).map(|name| directory.join(name)) {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => bail!(Failure::writing(&path, error)),
-            _ => {}
-        }
-    }
     Ok(())
-}
-
-/// The step in `step-00000500.safetensors`.
-fn step_of(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
-    (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
-}
-
-/// Whether `name` is what a run is for: a generator to draw from, an encoder to fine-tune.
-fn is_network(name: &str) -> bool {
-    matches!(name, "generator.safetensors" | "generator_ema.safetensors" | "encoder.safetensors")
-}
-
-/// What a run writes under weights/NAME.
-fn is_run_file(name: &str) -> bool {
-    const EXPORTS: [&str; 5] =
-        ["discriminator.safetensors", "projection_head.safetensors", "classifier.safetensors", CONFIG, "metrics.jsonl"];
-    let checkpoint = name.strip_suffix(DAMAGED).unwrap_or(name);
-    let classifier = name.starts_with("classifier-") && name.ends_with(".safetensors");
-    step_of(checkpoint).is_some() || is_network(name) || classifier || EXPORTS.contains(&name)
-}
-
-/// What a run writes under samples/NAME.
-fn is_sample_file(name: &str) -> bool {
-    let digits = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".png"));
-    let grid = digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()));
-    // Those of a table have the row in their names: confusion.png, confusion-untrained-full.png.
-    let of_row = |kind: &str| name.strip_prefix(kind).is_some_and(|rest| rest == ".png" || rest.starts_with('-'));
-    grid || ["losses.png", "progress.gif", "views.png"].contains(&name) || of_row("confusion") || of_row("map")
 }

@@ -33,7 +33,7 @@ pub use npy::npy_header;
 pub use png::{encode_png, read_png};
 pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, TrainingStatus};
 pub use records::{GanRecord, ProbeRow, SimclrRecord};
-pub use run_log::RunLog;
+pub use run_log::{KeptRecords, RunLog};
 pub use scores::{GeneratorRow, Scores, scores_table, summary};
 pub use simclr_curves::simclr_curves;
 pub use table::probe_table;

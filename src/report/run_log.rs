@@ -22,30 +22,48 @@ pub struct RunLog<R> {
     records: PhantomData<fn(R) -> R>,
 }
 
-impl<R: Serialize + DeserializeOwned> RunLog<R> {
-    /// Opens the log at `path` for appending, new if there is none, after dropping a torn last line and every record
-    /// for which `keep` is false: on resuming, those from the checkpoint's step on. What is kept is kept to the byte;
-    /// a changed log takes the old one's place in one step.
+/// What of a log stays when a run goes on, to the byte.
+#[derive(Clone, Debug, Default)]
+pub struct KeptRecords(String);
+
+impl KeptRecords {
+    /// Reads the log at `path`, if there is one, and keeps the records of type `R` for which `keep` is true: on resuming,
+    /// those from before the checkpoint's step. A torn last line is none.
     ///
     /// # Errors
-    /// [`Failure::Input`] when a line other than the last is no record; [`Failure::Storage`] when the log cannot be
-    /// written.
-    pub fn open(path: &Path, keep: impl Fn(&R) -> bool) -> anyhow::Result<Self> {
-        if let Some(text) = read(path)? {
-            let mut kept = String::new();
-            for (line, record) in parse::<R>(path, &text)? {
-                if keep(&record) {
-                    kept.push_str(line);
-                    kept.push('\n');
-                }
-            }
-            if kept.as_bytes() != text {
-                atomic::write(path, |out| out.write_all(kept.as_bytes()))?;
-            }
+    /// [`Failure::Input`] when a line other than the last is no record.
+    pub fn read<R: DeserializeOwned>(path: &Path, keep: impl Fn(&R) -> bool) -> anyhow::Result<Self> {
+        let text = read(path)?.unwrap_or_default();
+        let mut kept = String::new();
+        for (line, _) in parse::<R>(path, &text)?.into_iter().filter(|(_, record)| keep(record)) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        Ok(Self(kept))
+    }
+}
+
+impl<R: Serialize + DeserializeOwned> RunLog<R> {
+    /// Opens the log at `path` for appending to what was kept; it takes the place of another content in one step.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] when the log cannot be written.
+    pub fn begin(path: &Path, kept: &KeptRecords) -> anyhow::Result<Self> {
+        let kept = kept.0.as_bytes();
+        if read(path)?.unwrap_or_default() != kept {
+            atomic::write(path, |out| out.write_all(kept))?;
         }
         let opened = OpenOptions::new().create(true).append(true).open(path);
         let file = opened.map_err(|error| Failure::writing(path, error))?;
         Ok(Self { path: path.to_owned(), file, records: PhantomData })
+    }
+
+    /// [`KeptRecords::read`] and [`RunLog::begin`] at once.
+    ///
+    /// # Errors
+    /// As those.
+    pub fn open(path: &Path, keep: impl Fn(&R) -> bool) -> anyhow::Result<Self> {
+        Self::begin(path, &KeptRecords::read(path, keep)?)
     }
 
     /// Adds a record and hands back its line, without the line break, for whoever streams it too.

@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::images;
+use crate::checkpoint::header::MADE;
 use crate::checkpoint::{self, Archive};
 use crate::data::supply::steps_per_epoch;
 use crate::data::warp::WarpedBatches;
@@ -23,9 +24,6 @@ use crate::ops::{self, Precision};
 use crate::optim::{Adam, AdamConfig, Decay, Schedule};
 use crate::params::Parameters;
 use crate::report::{Console, Figure, TrainingStatus};
-
-/// The header entry that says how the weights were made.
-pub const MADE: &str = "gan.made";
 
 /// Steps between two looks at the loss.
 const LOG_EVERY: u64 = 50;

@@ -15,12 +15,14 @@ use super::finetune_files::write_embeddings;
 use super::images;
 use super::probe::Probe;
 use super::probe_batches::ProbeBatches;
+use super::resume::resume;
 use super::room::{self, Saves};
-use super::run::{self, Position, Run, RunOptions};
+use super::run::{Position, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr::SHAPE;
-use super::state::{Tensors, first_non_finite, suspects};
-use crate::checkpoint::RunDirectory;
+use super::state::{first_non_finite, suspects};
+use crate::checkpoint::header::ROWS;
+use crate::checkpoint::{self, RunDirectory};
 use crate::data::supply::steps_per_epoch;
 use crate::data::{Dataset, Images};
 use crate::device::check_precision;
@@ -28,9 +30,6 @@ use crate::error::Failure;
 use crate::eval::top_k;
 use crate::models::Encoder;
 use crate::report::{Console, Figure, ProbeRow, RunLog, TrainingStatus};
-
-/// The header entry of the rows that are done when a run is stopped.
-const PROGRESS: &str = "gan.rows";
 
 /// The data set where neither a flag nor the encoder names one.
 const DEFAULT_DATA: &str = "shapes";
@@ -57,10 +56,7 @@ pub fn finetune(
     console: &Console,
 ) -> anyhow::Result<Vec<ProbeRow>> {
     config.validate()?;
-    let resumed = match &options.resume {
-        Some(target) => Some(run::resume(target, &config, typed, options)?),
-        None => None,
-    };
+    let resumed = options.resume.as_ref().map(|target| resume(target, &config, typed, options)).transpose()?;
     if let Some(run) = &resumed {
         config = run.config.clone();
         config.validate()?;
@@ -70,6 +66,9 @@ pub fn finetune(
     let name = options.run.clone().unwrap_or_else(|| format!("{}-finetune", source.name));
     if resumed.is_none() && !options.force && config.embeddings.is_none() {
         RunDirectory::refuse_taken(&name, &options.weights_dir)?; // before a long download, not after
+    }
+    if let Some(path) = &config.embeddings {
+        checkpoint::atomic::check(path)?;
     }
     // What was found is part of the configuration: a resumed run must not take another.
     config.weights = Some(source.path.clone());
@@ -87,8 +86,8 @@ pub fn finetune(
     }
     let labelled = labelled_images(&config, &dataset)?;
     let run = match resumed {
-        Some(run) => run,
-        None => run::create(config, &name, options)?,
+        Some(run) => Run { config, ..run },
+        None => Run::new(config, &name, options)?,
     };
     let mut tuning = Tuning::prepare(run, source, dataset, labelled, device, console)?;
     tuning.run_rows(json, &stop)?;
@@ -123,6 +122,27 @@ fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result
     Ok(labelled)
 }
 
+/// An encoder and a new classifier on it, for a row of the table.
+fn probe(
+    config: &FinetuneConfig,
+    source: &EncoderSource,
+    (encoder, full): (EncoderKind, bool),
+    classes: usize,
+    device: &Device,
+) -> anyhow::Result<Probe> {
+    let parameters = match encoder {
+        EncoderKind::Pretrained => source.parameters(device)?,
+        EncoderKind::Untrained => encoder_source::fresh(source.architecture, config.seed, device)?,
+    };
+    Ok(Probe::new(source.architecture, parameters, classes, config.seed, full, config.adam(), config.precision)?)
+}
+
+/// Whether the disk has room for the checkpoints of a row.
+fn check_room(run: &Run<FinetuneConfig>, probe: &Probe, steps_a_row: u64) -> anyhow::Result<()> {
+    let (every, keep) = (run.config.checkpoint_every, run.config.keep);
+    room::check(&run.directory, &probe.state(), &Saves { first_step: 0, last_step: steps_a_row, every, keep })
+}
+
 /// The table in the making.
 pub(super) struct Tuning<'a> {
     pub(super) run: Run<FinetuneConfig>,
@@ -133,8 +153,8 @@ pub(super) struct Tuning<'a> {
     batch_size: usize,
     steps_a_row: u64,
     done: RowsDone,
-    /// Where the row in training was stopped.
-    stopped_at: Option<(u64, Tensors)>,
+    /// The row that training goes on with, from a step of it.
+    next: Option<(Probe, u64)>,
     log: RunLog<ProbeRow>,
     pub(super) device: Device,
     pub(super) console: &'a Console,
@@ -164,15 +184,29 @@ impl<'a> Tuning<'a> {
         let (mut done, mut stopped_at) = (RowsDone::default(), None);
         if let Some((position, archive)) = run.checkpoint.take() {
             let path = run.directory.checkpoint_path(position.step);
-            let damaged = || Failure::reading(&path, format!("its {PROGRESS} is missing or damaged"));
-            let text = archive.metadata.get(PROGRESS).ok_or_else(damaged)?;
+            let damaged = || Failure::reading(&path, format!("its {ROWS} is missing or damaged"));
+            let text = archive.metadata.get(ROWS).ok_or_else(damaged)?;
             done = serde_json::from_str::<RowsDone>(text).map_err(|_| damaged())?;
             let before = steps_a_row.saturating_mul(done.rows.len() as u64);
             let step = position.step.checked_sub(before).filter(|step| *step <= steps_a_row).ok_or_else(damaged)?;
-            stopped_at = Some((step, archive.tensors));
+            stopped_at = Some((step, archive.tensors, path));
         }
-        let log_path = run.directory.weights.join("metrics.jsonl");
-        let log = RunLog::open(&log_path, |row: &ProbeRow| done.rows.contains(row))?;
+        let next = match run.config.rows().get(done.rows.len()) {
+            None => None,
+            Some(&row) => {
+                let mut probe = probe(&run.config, &source, row, dataset.classes.len(), device)?;
+                check_room(&run, &probe, steps_a_row)?;
+                let mut step = 0;
+                if let Some((at, state, path)) = stopped_at {
+                    step = at;
+                    probe.restore(&state, step).with_context(|| path.display().to_string())?;
+                }
+                Some((probe, step))
+            }
+        };
+        let kept = run.kept_records(|row: &ProbeRow| done.rows.contains(row))?;
+        run.begin()?;
+        let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
         let batch = match config.batch_size - batch_size {
             0 => batch_size.to_string(),
             _ => format!("{batch_size} (all there are, for --batch-size {})", config.batch_size),
@@ -190,7 +224,7 @@ impl<'a> Tuning<'a> {
             console.warning(note);
         }
         let (labelled, device) = (Arc::new(labelled), device.clone());
-        Ok(Self { run, source, dataset, labelled, batch_size, steps_a_row, done, stopped_at, log, device, console })
+        Ok(Self { run, source, dataset, labelled, batch_size, steps_a_row, done, next, log, device, console })
     }
 
     fn run_rows(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
@@ -215,22 +249,16 @@ impl<'a> Tuning<'a> {
     fn run_row(&mut self, encoder: EncoderKind, full: bool, stop: &StopRequest) -> anyhow::Result<ProbeRow> {
         let config = self.run.config.clone();
         let began = Instant::now();
-        let parameters = match encoder {
-            EncoderKind::Pretrained => self.source.parameters(&self.device)?,
-            EncoderKind::Untrained => encoder_source::fresh(self.source.architecture, config.seed, &self.device)?,
+        let (mut probe, mut step) = match self.next.take() {
+            Some(next) => next,
+            None => {
+                let classes = self.dataset.classes.len();
+                let probe = probe(&config, &self.source, (encoder, full), classes, &self.device)?;
+                check_room(&self.run, &probe, self.steps_a_row)?;
+                (probe, 0)
+            }
         };
-        let classes = self.dataset.classes.len();
-        let (adam, precision) = (config.adam(), config.precision);
-        let mut probe = Probe::new(self.source.architecture, parameters, classes, config.seed, full, adam, precision)?;
         let hash = probe.encoder_hash()?;
-        let saves =
-            Saves { first_step: 0, last_step: self.steps_a_row, every: config.checkpoint_every, keep: config.keep };
-        room::check_resumed(&probe.state(), &saves, &self.run.directory)?;
-        let mut step = 0;
-        if let Some((at, state)) = self.stopped_at.take() {
-            step = at;
-            probe.restore(&state, step)?;
-        }
         let mode = if full { "full" } else { "linear" };
         let what = format!("{} {mode}", encoder.name());
         let seconds_before = self.done.seconds;
@@ -337,7 +365,7 @@ impl<'a> Tuning<'a> {
         self.steps_a_row * self.done.rows.len() as u64 + step
     }
 
-    fn save(&self, probe: &Probe, step: u64, seconds: f64) -> anyhow::Result<()> {
+    fn save(&mut self, probe: &Probe, step: u64, seconds: f64) -> anyhow::Result<()> {
         let state = probe.state();
         if let Some(name) = first_non_finite(&state)? {
             return Err(self.run.diverged(self.position(step), &format!("{name} holds a NaN or an infinity")));
@@ -347,12 +375,12 @@ impl<'a> Tuning<'a> {
         let streams = [("shuffle", epoch), ("augment", epoch)];
         let position = Position::new(self.position(step), steps_per_epoch, seconds, &streams);
         let done = serde_json::to_string(&RowsDone { rows: self.done.rows.clone(), seconds })?;
-        self.run.save(&position, state, BTreeMap::from([(PROGRESS.to_string(), done)]), Vec::new())?;
+        self.run.save(&position, state, BTreeMap::from([(ROWS.to_string(), done)]), Vec::new())?;
         self.run.directory.prune(self.run.config.keep)
     }
 
     /// Saves, and gives the error that leaves.
-    fn stopped(&self, probe: &Probe, step: u64, seconds: f64, stop: &StopRequest) -> anyhow::Result<anyhow::Error> {
+    fn stopped(&mut self, probe: &Probe, step: u64, seconds: f64, stop: &StopRequest) -> anyhow::Result<anyhow::Error> {
         self.save(probe, step, seconds)?;
         let (done, name) = (self.done.rows.len(), &self.run.directory.name);
         self.console.note(&format!("stopped in row {} at step {step}; go on with --resume {name}", done + 1));

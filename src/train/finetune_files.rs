@@ -9,8 +9,8 @@ use candle_core::Device;
 use super::features::features;
 use super::finetune::{Measured, Tuning};
 use super::probe::Probe;
-use super::run::CONFIG;
 use super::signals::StopRequest;
+use crate::checkpoint::header::CONFIG;
 use crate::checkpoint::{self, Archive};
 use crate::data::Images;
 use crate::error::Failure;
@@ -31,14 +31,14 @@ impl Tuning<'_> {
             (encoder, mode) => format!("-{encoder}-{mode}"),
         };
         let metadata = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.run.config)?)]);
-        let path = directory.weights.join(format!("classifier{of_row}.safetensors"));
+        let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));
         checkpoint::write(&path, &Archive { tensors: probe.tensors(), metadata })?;
 
         let (classes, labels) = (&self.dataset.classes, &self.dataset.test.labels);
         let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, self.dataset.name);
         let counts = eval::confusion(&eval::predictions(&measured.scores)?, labels, classes.len())?;
         let draw = |name: &str, picture: Picture| {
-            let path = directory.samples.join(format!("{name}{of_row}.png"));
+            let path = directory.picture_path(&format!("{name}{of_row}.png"));
             checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
         };
         draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;

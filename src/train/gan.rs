@@ -14,11 +14,11 @@ use super::gan_scores;
 use super::health::{HealthWatch, Vitals, variety};
 use super::images;
 use super::latents::StepLatents;
+use super::resume::resume;
 use super::room::{self, Saves};
-use super::run::{self, Run, RunOptions};
+use super::run::{Run, RunOptions};
 use super::signals::StopRequest;
 use super::state::suspects;
-use crate::checkpoint::RunDirectory;
 use crate::data::batches::BatchPlan;
 use crate::data::placed::PlacedBatches;
 use crate::data::supply::steps_per_epoch;
@@ -44,34 +44,33 @@ pub fn train(
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
     let config = config.recipe.resolve(config.clone(), typed);
-    let name = options.run.as_deref().unwrap_or(config.model.name());
-    let resumed = match &options.resume {
-        Some(target) => Some(run::resume(target, &config, typed, options)?),
-        None => None,
+    let run = match &options.resume {
+        Some(target) => resume(target, &config, typed, options)?,
+        None => {
+            let name = options.run.clone().unwrap_or_else(|| config.model.name().into());
+            Run::new(config, &name, options)?
+        }
     };
-    if resumed.is_none() && !options.force {
-        RunDirectory::refuse_taken(name, &options.weights_dir)?; // before a long download, not after
-    }
-    let config = resumed.as_ref().map_or(&config, |run| &run.config);
+    let config = &run.config;
     config.validate()?;
     check_precision(config.precision, device)?;
+    // What can be refused without the images is: their download may take long.
+    config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
+    let classifier = gan_scores::classifier(config, device)?;
     let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
-    let judge = gan_scores::judge(config, &dataset, device, console)?;
+    let judge = gan_scores::judge(config, classifier, &dataset, device, console)?;
     let dataset = images::cut(dataset, config.train_images, false, config.batch_size)?;
     let adversaries = Adversaries::new(config, device)?;
     let saves = Saves {
-        first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),
+        first_step: run.step(),
         last_step: config.last_step(steps_per_epoch(&dataset.train, config.batch_size)),
         every: config.checkpoint_every,
         keep: config.keep,
     };
-    room::check(resumed.as_ref(), &adversaries.state(), &saves, name, options)?;
+    run.refuse_past(saves.last_step)?;
+    room::check(&run.directory, &adversaries.state(), &saves)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
-    let run = match resumed {
-        Some(run) => run,
-        None => run::create(config.clone(), name, options)?,
-    };
     let images = Arc::new(dataset.train);
     let mut training = Training::prepare(run, adversaries, &dataset.name, images, judge, device, console)?;
     if let Err(error) = training.run_steps(json, &stop) {
@@ -132,12 +131,6 @@ impl<'a> Training<'a> {
             pending = Self::pending_record(&archive, &path)?;
         }
         let config = &run.config;
-        if step > last_step {
-            bail!(Failure::Usage(format!(
-                "run {} has come to step {step}, past the {last_step} asked for; raise --steps or --epochs",
-                run.directory.name
-            )));
-        }
         let plan = BatchPlan {
             batch_size: config.batch_size,
             shuffle: !config.no_shuffle,
@@ -157,10 +150,13 @@ impl<'a> Training<'a> {
             let evaluated = evaluate_every > 0 && (at + 1).is_multiple_of(evaluate_every);
             at.is_multiple_of(log_every) || evaluated || at + 1 == last_step
         };
-        let log_path = run.directory.weights.join("metrics.jsonl");
-        let log = RunLog::open(&log_path, |record: &GanRecord| {
+        let kept = run.kept_records(|record: &GanRecord| {
             record.step < step && on_beat(record.step) && Some(record.step) != pending_step
         })?;
+        let (health, schedule) = (HealthWatch::new(config.loss(), config.label_smoothing), config.schedule(last_step));
+        run.begin()?;
+        let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
+        let config = &run.config;
 
         let span = if step == 0 { format!("{last_step} steps") } else { format!("steps {step} to {last_step}") };
         console.note(&format!(
@@ -178,12 +174,12 @@ impl<'a> Training<'a> {
             console.warning(note);
         }
         Ok(Self {
-            health: HealthWatch::new(config.loss(), config.label_smoothing),
+            health,
             adversaries,
             batches,
             latents,
             draws,
-            schedule: config.schedule(last_step),
+            schedule,
             data_name: data_name.to_string(),
             steps_per_epoch,
             step,

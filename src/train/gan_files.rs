@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::diffaugment;
 use super::gan::Training;
-use super::gan_scores::PENDING;
 use super::run::Position;
 use super::state::first_non_finite;
 use crate::checkpoint;
+use crate::checkpoint::header::PENDING;
 use crate::error;
 use crate::models::IMAGE_SIZE;
 use crate::report::{self, GanRecord, Grid, RunLog};

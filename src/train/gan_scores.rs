@@ -8,26 +8,28 @@ use super::gan::Training;
 use super::gan_config::GanConfig;
 use super::signals::StopRequest;
 use crate::checkpoint::Archive;
+use crate::checkpoint::header::PENDING;
 use crate::data::Dataset;
 use crate::error::Failure;
 use crate::evaluate::{Classifier, Judge};
 use crate::report::{Console, GanRecord, Scores};
 use crate::sample;
 
-/// The header entry of a record that waits for its scores.
-pub(super) const PENDING: &str = "gan.pending";
+/// The classifier that evaluates the run; `None` where nothing does.
+pub(super) fn classifier(config: &GanConfig, device: &Device) -> anyhow::Result<Option<Classifier>> {
+    let is_evaluated = config.evaluate_every > 0;
+    is_evaluated.then(|| Classifier::find(config.evaluate_classifier.as_deref(), device)).transpose()
+}
 
-/// What evaluates the run: a classifier, and the real images of the whole `dataset`; `None` where nothing does.
+/// What evaluates the run: the classifier, and the real images of the whole `dataset`.
 pub(super) fn judge(
     config: &GanConfig,
+    classifier: Option<Classifier>,
     dataset: &Dataset,
     device: &Device,
     console: &Console,
 ) -> anyhow::Result<Option<Judge>> {
-    if config.evaluate_every == 0 {
-        return Ok(None);
-    }
-    let classifier = Classifier::find(config.evaluate_classifier.as_deref(), device)?;
+    let Some(classifier) = classifier else { return Ok(None) };
     let judge = Judge::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
     if let Some(doubt) = judge.doubt() {
         console.warning(&doubt);

@@ -22,6 +22,7 @@ mod latents;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;
+pub mod resume;
 pub mod room;
 pub mod run;
 pub mod signals;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
-use super::run::{Run, RunOptions};
 use super::state::{Tensors, is_network};
 use crate::checkpoint::RunDirectory;
 use crate::checkpoint::room::{self, Need};
@@ -32,42 +31,17 @@ impl Saves {
     }
 }
 
-/// Refuses a run called `name`, new or `resumed`, whose files cannot all lie on the disk, before anything is written.
-/// `state` is that of a checkpoint; what of it is not the optimizer's is in the networks for use too.
-pub fn check<C>(
-    resumed: Option<&Run<C>>,
-    state: &Tensors,
-    saves: &Saves,
-    name: &str,
-    options: &RunOptions,
-) -> anyhow::Result<()> {
-    match resumed {
-        Some(run) => check_resumed(state, saves, &run.directory),
-        None => check_new(state, saves, name, options),
-    }
-}
-
-fn check_new(state: &Tensors, saves: &Saves, name: &str, options: &RunOptions) -> anyhow::Result<()> {
-    let reclaimed = if options.force { RunDirectory::reclaimable(name, &options.weights_dir) } else { 0 };
-    room::check(&options.weights_dir.join(name), &need(state, saves, 0), reclaimed)
-}
-
-/// [`check`] of a run that goes on beside the checkpoints and the networks that it has, which are replaced one by one.
-pub fn check_resumed(state: &Tensors, saves: &Saves, run: &RunDirectory) -> anyhow::Result<()> {
-    let present = run.checkpoints()?.len() as u64;
-    let mut need = need(state, saves, present);
-    if present > 0 {
-        need.networks = networks(state).into_values().max().unwrap_or(0);
-    }
-    room::check(&run.weights, &need, 0)
-}
-
-fn need(state: &Tensors, saves: &Saves, present: u64) -> Need {
-    Need {
-        checkpoint: state.values().map(bytes).sum::<u64>() + HEADER,
-        checkpoints: saves.more(present),
-        networks: networks(state).into_values().sum(),
-    }
+/// Refuses a run whose files cannot all lie on the disk, before anything is written. `state` is that of a checkpoint; what
+/// of it is not the optimizer's is in the networks for use too. A run that goes on replaces the networks that it has one
+/// by one.
+pub fn check(run: &RunDirectory, state: &Tensors, saves: &Saves) -> anyhow::Result<()> {
+    let (present, networks) = (run.present()?, networks(state));
+    let networks = match present > 0 {
+        true => networks.into_values().max().unwrap_or(0),
+        false => networks.into_values().sum(),
+    };
+    let checkpoint = state.values().map(bytes).sum::<u64>() + HEADER;
+    room::check(&run.weights, &Need { checkpoint, checkpoints: saves.more(present), networks }, run.reclaimable())
 }
 
 /// Bytes of each network, by the first part of its tensors' names.

@@ -11,12 +11,12 @@ use super::collapse::{CollapseWatch, Vitals};
 use super::contrastive::{Contrastive, StepOutcome};
 use super::features::{Labelled, features, knn_top1};
 use super::images;
+use super::resume::resume;
 use super::room::{self, Saves};
-use super::run::{self, Run, RunOptions};
+use super::run::{Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::SimclrConfig;
 use super::state::suspects;
-use crate::checkpoint::RunDirectory;
 use crate::data::placed::PlacedViews;
 use crate::data::supply::steps_per_epoch;
 use crate::data::views::ViewPlan;
@@ -41,33 +41,31 @@ pub fn pretrain(
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
     config.validate()?;
-    let name = options.run.as_deref().unwrap_or(config.encoder.name());
-    let resumed = match &options.resume {
-        Some(target) => Some(run::resume(target, &config, typed, options)?),
-        None => None,
+    let run = match &options.resume {
+        Some(target) => resume(target, &config, typed, options)?,
+        None => {
+            let name = options.run.clone().unwrap_or_else(|| config.encoder.name().into());
+            Run::new(config, &name, options)?
+        }
     };
-    if resumed.is_none() && !options.force {
-        RunDirectory::refuse_taken(name, &options.weights_dir)?; // before a long download, not after
-    }
-    let config = resumed.as_ref().map_or(&config, |run| &run.config);
+    let config = &run.config;
     config.validate()?;
     check_precision(config.precision, device)?;
+    // What can be refused without the images is: their download may take long.
+    config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
     let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
     let dataset = images::cut(dataset, config.train_images, false, config.batch_size)?;
     let networks = Contrastive::new(config, device)?;
     let saves = Saves {
-        first_step: resumed.as_ref().and_then(Run::step).unwrap_or(0),
+        first_step: run.step(),
         last_step: config.last_step(steps_per_epoch(&dataset.train, config.batch_size)),
         every: config.checkpoint_every,
         keep: config.keep,
     };
-    room::check(resumed.as_ref(), &networks.state(), &saves, name, options)?;
+    run.refuse_past(saves.last_step)?;
+    room::check(&run.directory, &networks.state(), &saves)?;
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
-    let run = match resumed {
-        Some(run) => run,
-        None => run::create(config.clone(), name, options)?,
-    };
     let mut training = Training::prepare(run, networks, dataset, device, console)?;
     if let Err(error) = training.run_steps(json, &stop) {
         // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
@@ -129,12 +127,6 @@ impl<'a> Training<'a> {
             }
         }
         let config = &run.config;
-        if step > last_step {
-            bail!(Failure::Usage(format!(
-                "run {} has come to step {step}, past the {last_step} asked for; raise --steps or --epochs",
-                run.directory.name
-            )));
-        }
         let plan = ViewPlan {
             batch_size: config.batch_size,
             branches: 2,
@@ -151,10 +143,13 @@ impl<'a> Training<'a> {
             let measured = measures > 0 && (at + 1).is_multiple_of(measures);
             at.is_multiple_of(log_every) || measured || at + 1 == last_step
         };
-        let log_path = run.directory.weights.join("metrics.jsonl");
-        let log = RunLog::open(&log_path, |record: &SimclrRecord| {
+        let kept = run.kept_records(|record: &SimclrRecord| {
             record.step < step && on_beat(record.step) && Some(record.step) != pending_step
         })?;
+        let (watch, schedule) = (CollapseWatch::new(config.batch_size), config.schedule(last_step));
+        run.begin()?;
+        let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
+        let config = &run.config;
 
         let span = if step == 0 { format!("{last_step} steps") } else { format!("steps {step} to {last_step}") };
         console.note(&format!(
@@ -170,8 +165,8 @@ impl<'a> Training<'a> {
             console.warning(note);
         }
         Ok(Self {
-            watch: CollapseWatch::new(config.batch_size),
-            schedule: config.schedule(last_step),
+            watch,
+            schedule,
             networks,
             views,
             data_name,

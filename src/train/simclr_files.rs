@@ -6,14 +6,12 @@ use std::path::Path;
 use super::run::Position;
 use super::simclr::Training;
 use super::state::first_non_finite;
+use crate::checkpoint::header::PENDING;
 use crate::checkpoint::{self, Archive};
 use crate::data::augment;
 use crate::data::views::SIDE;
 use crate::error::Failure;
 use crate::report::{self, RunLog, SimclrRecord};
-
-/// The header entry of a record that waits for its kNN accuracy.
-const PENDING: &str = "gan.pending";
 
 /// Values of a view.
 const VIEW: usize = SIDE * SIDE * 3;
@@ -76,7 +74,7 @@ impl Training<'_> {
             drawn
         };
         let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), (SIDE, SIDE))?;
-        let path = self.run.directory.samples.join("views.png");
+        let path = self.run.directory.picture_path("views.png");
         checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
     }
 

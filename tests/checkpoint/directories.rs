@@ -13,8 +13,11 @@ impl Place {
     fn weights(&self) -> PathBuf {
         self.directory.path().join("weights")
     }
+    /// A run that has begun.
     fn create(&self, name: &str, force: bool) -> anyhow::Result<RunDirectory> {
-        RunDirectory::create(name, &self.weights(), &self.directory.path().join("samples"), force)
+        let mut run = RunDirectory::create(name, &self.weights(), &self.directory.path().join("samples"), force)?;
+        run.begin(b"{}")?;
+        Ok(run)
     }
     fn open(&self, name: &str) -> anyhow::Result<RunDirectory> {
         RunDirectory::open(name, &self.weights(), &self.directory.path().join("samples"))
@@ -33,9 +36,6 @@ fn a_run_is_not_written_over_without_force() {
     assert_eq!(run.checkpoint_path(500), place.weights().join("dcgan/step-00000500.safetensors"));
     assert_eq!(run.sample_path(250), place.directory.path().join("samples/dcgan/step-00000250.png"));
     assert_eq!(run.checkpoint_path(123_456_789).file_name().unwrap(), "step-123456789.safetensors");
-    drop(run);
-    // Nothing has been written yet.
-    let run = place.create("dcgan", false).unwrap();
     write(&run.checkpoint_path(1), &step(1)).unwrap();
     for file in ["config.json", "metrics.jsonl", "notes.txt", "my-step-1.png"] {
         fs::write(run.weights.join(file), "").unwrap();
@@ -48,7 +48,8 @@ fn a_run_is_not_written_over_without_force() {
     let text = refused(place.create("dcgan", false), 2);
     assert!(text.contains("--resume dcgan") && text.contains("--force") && text.contains("--run"), "{text}");
     let run = place.create("dcgan", true).unwrap();
-    assert_eq!(listing(&run.weights), [".lock", "my-step-1.png", "notes.txt"]);
+    assert_eq!(listing(&run.weights), [".lock", "config.json", "my-step-1.png", "notes.txt"]);
+    assert_eq!(fs::read(run.weights.join("config.json")).unwrap(), b"{}");
     assert_eq!(listing(&run.samples), ["config.json", "metrics.jsonl", "my-step-1.png", "notes.txt"]);
     assert!(run.checkpoints().unwrap().is_empty());
 }
@@ -75,7 +76,6 @@ fn names_of_runs_stay_within_the_directory() {
 fn a_run_belongs_to_one_process_at_a_time() {
     let place = Place::new();
     let run = place.create("x", false).unwrap();
-    fs::write(run.weights.join("config.json"), "{}").unwrap();
     for second in [place.create("x", true), place.open("x")] {
         let text = refused(second, 2);
         assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
@@ -131,7 +131,7 @@ fn the_newest_checkpoints_stay() {
 #[test]
 fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     let place = Place::new();
-    let run = place.create("x", false).unwrap();
+    let mut run = place.create("x", false).unwrap();
     assert!(refused(run.newest_readable(), 3).contains("before its first checkpoint"));
     for number in [10, 20, 30] {
         write(&run.checkpoint_path(number), &step(number)).unwrap();
@@ -145,7 +145,9 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     assert_eq!(newest.archive.tensors["step"].to_scalar::<i64>().unwrap(), 20);
     assert_eq!(newest.notes.len(), 1);
     assert!(newest.notes[0].contains("step-00000030.safetensors") && newest.notes[0].contains("truncated"));
+    assert!(run.weights.join("step-00000030.safetensors").exists(), "a run that has not begun changes nothing");
     // Set aside, so that it does not count among the newest that are kept.
+    run.begin(b"{}").unwrap();
     run.checkpoint_path(20);
     run.prune(1).unwrap();
     assert_eq!(run.checkpoints().unwrap(), [20]);
@@ -156,5 +158,5 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     assert!(text.contains("step-00000020"), "{text}");
     assert_eq!(run.checkpoints().unwrap(), [20]);
     drop(run);
-    assert_eq!(listing(&place.create("x", true).unwrap().weights), [".lock"]);
+    assert_eq!(listing(&place.create("x", true).unwrap().weights), [".lock", "config.json"]);
 }

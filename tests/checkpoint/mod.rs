@@ -4,6 +4,7 @@
 mod damage;
 mod directories;
 mod format;
+mod lines;
 mod loading;
 mod pytorch;
 mod writing;

@@ -35,8 +35,12 @@ fn unwritable_places_are_storage_failures() {
     for path in [file.join("x"), directory.path().join("none/x"), directory.path().to_owned(), PathBuf::from("/")] {
         refused(write(&path, &every_dtype()), 5);
     }
-    refused(RunDirectory::create("run", &file, directory.path(), false), 5);
-    refused(RunDirectory::create("run", directory.path(), &file, false), 5);
+    let begin = |weights_dir: &Path, samples_dir: &Path| {
+        RunDirectory::create("run", weights_dir, samples_dir, false).and_then(|mut run| run.begin(b"{}"))
+    };
+    refused(begin(&file, directory.path()), 5);
+    refused(begin(directory.path(), &file), 5);
+    assert_eq!(listing(directory.path()), ["file"], "a run that cannot begin leaves nothing");
     #[cfg(target_os = "linux")]
     {
         assert!(refused(write(Path::new("/dev/full"), &every_dtype()), 5).contains("No space left"));

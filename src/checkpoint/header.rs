@@ -1,0 +1,14 @@
+//! The keys of the header entries of our files.
+
+/// Where a run has come to.
+pub const STATE: &str = "gan.state";
+/// The configuration, in checkpoints and in networks for use.
+pub const CONFIG: &str = "gan.config";
+/// Which line of checkpoints it belongs to, where the run has ever gone back ([`super::line`]).
+pub const LINE: &str = "gan.line";
+/// A record that waits for its scores.
+pub const PENDING: &str = "gan.pending";
+/// The rows of a table that are done.
+pub const ROWS: &str = "gan.rows";
+/// How the weights were made.
+pub const MADE: &str = "gan.made";
