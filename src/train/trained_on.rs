@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::digit_classifier::MADE;
 use super::run::CONFIG;
+use crate::checkpoint::header::MADE;
 use crate::data::Dataset;
 
 /// The training images of a network.
