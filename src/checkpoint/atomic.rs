@@ -26,18 +26,20 @@ pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     }
 }
 
-/// Refuses, before long work, what [`write()`] would refuse after it.
+/// Refuses, before long work, what [`write`] would refuse after it: a directory, or a name in a directory that is not
+/// there.
 ///
 /// # Errors
-/// [`Failure::Storage`] where it is a directory, or its directory is missing or not writable.
+/// [`Failure::Storage`].
 pub fn check(path: &Path) -> anyhow::Result<()> {
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(Failure::writing(path, "it is a directory").into()),
-        Ok(found) if !found.is_file() => Ok(()),
-        _ => match temporary_for(path) {
-            Ok(_) => Ok(()), // and it is removed again
-            Err(error) => Err(Failure::writing(path, error).into()),
-        },
+    if path.is_dir() {
+        return Err(Failure::writing(path, "it is a directory").into());
+    }
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            Err(Failure::writing(path, format!("there is no directory {}", parent.display())).into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -64,7 +66,12 @@ fn write_through(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()
 }
 
 fn replace(path: &Path, durable: Durable, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let (mut temporary, file, target) = temporary_for(path)?;
+    let target = if path.is_symlink() { fs::canonicalize(path).unwrap_or(path.to_owned()) } else { path.to_owned() };
+    let directory = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let (mut temporary, file) = Temporary::create(directory, &target)?;
     let buffer = if durable == Durable::Yes { 1 << 18 } else { 1 << 12 }; // one large file, or one of many small ones
     let mut out = BufWriter::with_capacity(buffer, file);
     body(&mut out)?;
@@ -76,20 +83,9 @@ fn replace(path: &Path, durable: Durable, body: impl FnOnce(&mut dyn Write) -> i
     temporary.renamed = true;
     // The rename itself is durable only when the directory is.
     match durable {
-        Durable::Yes => sync_directory(directory_of(&target)),
+        Durable::Yes => sync_directory(directory),
         Durable::No => Ok(()),
     }
-}
-
-/// A temporary file beside what `path` names, and that.
-fn temporary_for(path: &Path) -> io::Result<(Temporary, File, PathBuf)> {
-    let target = if path.is_symlink() { fs::canonicalize(path).unwrap_or(path.to_owned()) } else { path.to_owned() };
-    let (temporary, file) = Temporary::create(directory_of(&target), &target)?;
-    Ok((temporary, file, target))
-}
-
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Asks again where a signal came in between. The standard library does so for all other calls here; some network file

@@ -204,13 +204,13 @@ impl<'a> Tuning<'a> {
                 Some((probe, step))
             }
         };
-        let kept = run.kept_records(|row: &ProbeRow| done.rows.contains(row))?;
-        run.begin()?;
-        let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
         let batch = match config.batch_size - batch_size {
             0 => batch_size.to_string(),
             _ => format!("{batch_size} (all there are, for --batch-size {})", config.batch_size),
         };
+        let kept = run.kept_records(|row: &ProbeRow| done.rows.contains(row))?;
+        run.begin()?;
+        let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
         console.note(&format!(
             "{} labelled images of {}, batch {batch}, {} to test on, {} rows of {steps_a_row} steps, {}, {} threads",
             labelled.len(),
