@@ -16,6 +16,8 @@ const TINY: &[&str] = &[
     "4",
     "--knn-every",
     "1",
+    "--knn-reference",
+    "test",
     "--warmup-steps",
     "2",
 ];
@@ -107,6 +109,64 @@ fn interrupted_runs_end_in_the_same_bytes() {
         }
     }
     assert!(interrupted > 0, "no signal has stopped a run");
+}
+
+/// The records of a run without its flag `--knn-reference test`.
+fn validated(work: &Workplace, name: &str, flags: &[&str]) -> (String, Vec<serde_json::Value>) {
+    let kept = TINY.iter().filter(|flag| !["--knn-reference", "test"].contains(*flag)).copied().collect::<Vec<_>>();
+    let output = work.gan(&[&kept[..], &["--run", name, "--steps", "2"], flags].concat()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (String::from_utf8(output.stderr).unwrap(), work.metrics(name))
+}
+
+#[test]
+fn what_is_watched_is_held_out_of_training() {
+    let work = workplace();
+    let (said, records) = validated(&work, "watched", &[]);
+    assert!(said.contains("20 training images, 4 held out for validation"), "{said}");
+    assert!(records.last().unwrap()["knn_top1"].is_number(), "after the last step, and an epoch: {records:?}");
+    // Nothing is watched: nothing is held out, and the bytes are those of a run that watches the test images.
+    let (said, _) = validated(&work, "unwatched", &["--knn-every", "0"]);
+    assert!(said.contains("24 images") && !said.contains("held out"), "{said}");
+    run(&work, "tested", &["--steps", "2"]);
+    let encoder = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/encoder.safetensors")));
+    assert!(encoder("unwatched") == encoder("tested") && encoder("watched") != encoder("tested"));
+    let output = work.gan(&[TINY, &["--knn-reference", "validation", "--batch-size", "24"]].concat()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("20 training images, beside 4 held out for validation"), "{said}");
+}
+
+/// A configuration as it was written before there was validation: the test images are watched, and the first images of the
+/// files are trained on.
+#[test]
+fn runs_from_before_validation_go_on_as_they_began() {
+    let work = workplace();
+    let flags = ["--train-images", "9", "--schedule", "constant"];
+    run(&work, "old", &[&flags[..], &["--steps", "1"]].concat());
+    let path = work.path("weights/old/config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&work.read("weights/old/config.json")).unwrap();
+    assert_eq!(config["balanced_parts"], true);
+    let fields = config.as_object_mut().unwrap();
+    fields.retain(|name, _| name != "balanced_parts" && name != "knn_reference");
+    std::fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
+    std::fs::remove_file(work.path("weights/old/step-00000001.safetensors")).unwrap();
+    work.gan(&["pretrain-simclr", "--resume", "old", "--steps", "2"]).assert().success();
+    // Its nine images are the first: eight bars and a cross. A folder of those alone gives the same bytes.
+    let folder = work.path("first/train");
+    for (class, count) in [("bar", 8), ("cross", 1), ("disc", 0)] {
+        std::fs::create_dir_all(folder.join(class)).unwrap();
+        for index in 0..count {
+            let name = format!("{class}/{index:03}.png");
+            std::fs::copy(work.path("pictures/train").join(&name), folder.join(&name)).unwrap();
+        }
+    }
+    std::fs::remove_dir(folder.join("disc")).unwrap();
+    run(&work, "first", &["--data", "first", "--schedule", "constant", "--steps", "2", "--knn-every", "0"]);
+    run(&work, "new", &[&flags[..], &["--steps", "2"]].concat());
+    let encoder = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/encoder.safetensors")));
+    assert!(encoder("old") == encoder("first"));
+    assert!(encoder("old") != encoder("new"), "three of each class");
 }
 
 #[test]

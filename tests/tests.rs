@@ -46,6 +46,8 @@ mod ops;
 mod precision;
 // Networks, losses, optimizers and steps of training against PyTorch.
 mod reference;
+// The order in which the images of a set lie changes no figure.
+mod order;
 // Pictures of SimCLR: curves, confusion matrices, maps of features, sheets of views.
 mod pictures;
 // Grids, films, charts, the run log and what goes to which stream.

@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::models::{DigitClassifier, IMAGE_SIZE};
 use crate::ops;
 use crate::params::Parameters;
+use crate::train::trained_on::TrainedOn;
 
 /// Images that go through the classifier at a time.
 pub const TILE: usize = 250;
@@ -23,6 +24,8 @@ pub struct Classifier {
     network: DigitClassifier,
     /// What it is, for people.
     pub description: String,
+    /// Where its file says so.
+    pub trained_on: Option<TrainedOn>,
 }
 
 /// What the classifier makes of images, on the CPU.
@@ -42,7 +45,9 @@ impl Classifier {
         };
         let weights = Weights::open(path)?;
         match checkpoint::find(&weights, &DigitClassifiers)? {
-            Some(found) => Self::of(&found.tensors, format!("the digit classifier {}", found.place), device),
+            Some(found) => {
+                Self::of(&found.tensors, &weights.metadata, format!("the digit classifier {}", found.place), device)
+            }
             None => bail!(Failure::reading(
                 path,
                 format!(
@@ -57,14 +62,21 @@ impl Classifier {
     /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
     pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
         let signature = signature()?;
-        Self::of(&checkpoint::conform(&archive.tensors, &signature, what)?, what.to_string(), device)
+        let tensors = checkpoint::conform(&archive.tensors, &signature, what)?;
+        Self::of(&tensors, &archive.metadata, what.to_string(), device)
     }
 
-    fn of(tensors: &BTreeMap<String, Tensor>, description: String, device: &Device) -> anyhow::Result<Self> {
+    fn of(
+        tensors: &BTreeMap<String, Tensor>,
+        metadata: &BTreeMap<String, String>,
+        description: String,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
         let parameters = Parameters::undrawn("digit_classifier", device);
         DigitClassifier::new(parameters.builder())?;
         parameters.load(tensors).with_context(|| description.clone())?;
-        Ok(Self { network: DigitClassifier::new(parameters.frozen())?, description })
+        let (network, trained_on) = (DigitClassifier::new(parameters.frozen())?, TrainedOn::of(metadata));
+        Ok(Self { network, description, trained_on })
     }
 
     /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, 28, 28) in [-1, 1];
@@ -146,5 +158,14 @@ impl Judged {
     pub fn first(&self, count: usize) -> candle_core::Result<Judged> {
         let count = count.min(self.features.dim(0)?);
         Ok(Judged { features: self.features.narrow(0, 0, count)?, scores: self.scores.narrow(0, 0, count)? })
+    }
+
+    /// The images at `indices`.
+    pub fn at(&self, indices: &[u32]) -> candle_core::Result<Judged> {
+        let indices = Tensor::new(indices, &Device::Cpu)?;
+        Ok(Judged {
+            features: self.features.index_select(&indices, 0)?,
+            scores: self.scores.index_select(&indices, 0)?,
+        })
     }
 }

@@ -53,8 +53,11 @@ pub struct EvaluateConfig {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Which real images samples are held against: `test`, or the training images A..B (B not included)
-    #[arg(long, value_name = "test|A..B", default_value = "test")]
+    /// Which real images samples are held against, or an encoder is asked about. `test`: for the last word. `validation`: for
+    /// choices, those that the set keeps for it, else a part of its training images (MNIST's last 10000). A..B: training
+    /// images, B not included: of a named or built-in set by their numbers, of another set by their places in a fixed
+    /// shuffle that holds every class in proportion throughout
+    #[arg(long, value_name = "test|validation|A..B", default_value = "test")]
     pub reference: Reference,
 
     /// Samples to draw
@@ -76,6 +79,11 @@ pub struct EvaluateConfig {
     /// Encoders: how many training images show their labels, a part (0.1, 1.0) or a number of them
     #[arg(long, value_name = "PART|N", default_value = "1.0")]
     pub labels: Labels,
+
+    /// Encoders, on a named or built-in set: the same part of each class, instead of the first images. Of any other set every
+    /// class is taken in proportion anyway
+    #[arg(long)]
+    pub stratified: bool,
 
     /// FILE.png: the first samples, each beside the training image nearest to it. With --train-classifier: where to write
     /// the weights

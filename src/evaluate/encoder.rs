@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::bail;
 use candle_core::{Device, Tensor};
 
-use super::EvaluateConfig;
-use crate::data::Images;
+use super::{EvaluateConfig, Reference};
+use crate::data::{Dataset, Images};
 use crate::error::Failure;
 use crate::eval::top_k;
 use crate::models::Encoder;
@@ -16,6 +16,7 @@ use crate::optim::AdamConfig;
 use crate::report::{Console, ProbeRow, probe_table, summary};
 use crate::train::encoder_source::EncoderSource;
 use crate::train::features::{Labelled, features, knn_top1};
+use crate::train::labels::missing_classes;
 use crate::train::probe::Probe;
 use crate::train::probe_batches::ProbeBatches;
 use crate::train::simclr::SHAPE;
@@ -43,12 +44,16 @@ pub fn evaluate(
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
     let dataset = super::open(data, SHAPE, config, console)?;
     let classes = dataset.classes.len();
-    for (part, images) in [("training", &dataset.train), ("test", &dataset.test)] {
+    let (dataset, asked) = apart(dataset, &config.reference)?;
+    for (part, images) in [("training", &dataset.train), (config.reference.part(), &asked)] {
         if images.is_empty() || images.labels.len() != images.len() {
             bail!(Failure::Input(format!("--data {data}: no labelled {part} images; an encoder is judged by both")));
         }
     }
-    let labelled = Arc::new(config.labels.choose(&dataset.train, classes, false)?);
+    let labelled = Arc::new(config.labels.choose(&dataset, config.stratified)?);
+    if let Some(missing) = missing_classes(&labelled.labels, &dataset.classes) {
+        console.warning(&missing);
+    }
     let parameters = source.parameters(device)?;
     let encoder = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
     let look = |what: &str, images: &Images| -> anyhow::Result<Tensor> {
@@ -60,10 +65,10 @@ pub fn evaluate(
         found.ok_or_else(|| anyhow::anyhow!("features were not computed"))
     };
     let bank = look("training features", &labelled)?; // (M, D)
-    let queries = look("test features", &dataset.test)?; // (N, D)
+    let queries = look(&format!("{} features", config.reference.part()), &asked)?; // (N, D)
     let pair = (
         Labelled { features: &bank, labels: &labelled.labels },
-        Labelled { features: &queries, labels: &dataset.test.labels },
+        Labelled { features: &queries, labels: &asked.labels },
     );
     let knn = knn_top1(pair.0, pair.1, classes, || true)?.unwrap_or(f64::NAN);
 
@@ -79,7 +84,7 @@ pub fn evaluate(
             batches.train(&mut probe, step)?;
         }
         let scores = probe.classify(&queries)?; // (N, C)
-        let labels = &dataset.test.labels;
+        let labels = &asked.labels;
         let row = ProbeRow {
             encoder: "pretrained".into(),
             mode: "linear".into(),
@@ -99,4 +104,25 @@ pub fn evaluate(
         true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
         true => Ok(()),
     }
+}
+
+/// The images that the encoder is asked about, and the set without them.
+fn apart(dataset: Dataset, reference: &Reference) -> anyhow::Result<(Dataset, Images)> {
+    let (all, places) = (dataset.train.len(), reference.places(&dataset));
+    if places.end > all {
+        bail!(Failure::Input(format!("--reference {reference}: {} has {all} training images", dataset.name)));
+    }
+    let asked = match reference {
+        Reference::Test => dataset.test.clone(),
+        Reference::Validation => dataset.validation_images()?,
+        Reference::Train(..) => dataset.train.select(&dataset.train.at(places.clone(), dataset.is_canonical)),
+    };
+    if places.is_empty() {
+        return Ok((dataset, asked));
+    }
+    let mut rest = dataset.train.at(0..all, dataset.is_canonical);
+    rest.drain(places);
+    rest.sort_unstable();
+    let train = dataset.train.select(&rest);
+    Ok((Dataset { train, ..dataset }, asked))
 }

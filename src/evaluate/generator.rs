@@ -6,6 +6,7 @@ use candle_core::Device;
 use super::nearest::NearestImages;
 use super::subject::Samples;
 use super::{Classifier, DEFAULT_DATA, EvaluateConfig, Judge, SHAPE};
+use crate::data::parts;
 use crate::report::{Console, GeneratorRow, scores_table, summary};
 
 pub fn evaluate(
@@ -20,10 +21,20 @@ pub fn evaluate(
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let classifier = Classifier::find(config.classifier.as_deref(), device)?;
     let dataset = super::open(data, SHAPE, config, console)?;
-    let judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
-    if let Some(doubt) = judge.doubt() {
-        console.warning(&doubt);
+    let mut judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
+    judge.samples_are_sorted = matches!(samples, Samples::Given { .. });
+    for warning in judge.warnings()? {
+        console.warning(&warning);
     }
+    if let Some(trained) = samples.trained_on().filter(|trained| trained.is(data))
+        && let seen @ 1.. = config.reference.seen_by(trained, &dataset)
+    {
+        let (name, images) = (samples.name(), judge.reference_images());
+        console.warning(&format!(
+            "{name} was trained on {seen} of the {images} reference images: a generator that copies them scores well"
+        ));
+    }
+    let shown = judge.samples_are_sorted.then(|| parts::balanced(&[], count, NearestImages::MOST));
 
     let mut rows = Vec::new();
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
@@ -32,7 +43,17 @@ pub fn evaluate(
         let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count);
         let draw = |first, some| {
             let images = samples.draw(seed, first, some, device)?;
-            nearest.take(&images);
+            match &shown {
+                None => nearest.take(&images),
+                Some(shown) => {
+                    let stride = images.len() / some;
+                    for index in
+                        shown.iter().map(|index| *index as usize).filter(|at| (first..first + some).contains(at))
+                    {
+                        nearest.take(&images[(index - first) * stride..][..stride]);
+                    }
+                }
+            }
             Ok(images)
         };
         let measured = judge.measure(count, seed, draw, |done| {

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use candle_core::Device;
 
 use super::{Classifier, Judged, Reference};
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, parts};
 use crate::error::Failure;
 use crate::eval::prdc::NEIGHBOURS;
 use crate::eval::{
@@ -27,9 +27,16 @@ pub struct Judge {
     real: Real,
     floor: Measured,
     pub floor_images: usize,
+    /// Whether samples may lie in an order that says something, as those of a file may: where not all are compared, it is
+    /// not the first of them.
+    pub samples_are_sorted: bool,
     /// Top-1 of the classifier on the reference images, where they are labelled.
     pub accuracy: Option<f64>,
     data: String,
+    /// Reference images that the classifier was trained on.
+    seen_by_classifier: usize,
+    /// Samples that will be measured.
+    count: usize,
 }
 
 /// All that is measured of one set of samples.
@@ -79,25 +86,59 @@ impl Judge {
         };
         let real = Real::new(judged, compared)?;
         let training_images = classifier.judge_images(&training, device)?;
-        let floor = real.measure(&training_images, 0, None, &mut || true)?.context("not all was measured")?;
+        let first = training_images.first(compared)?;
+        let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
+        let seen_by_classifier = match classifier.trained_on.as_ref().filter(|trained| trained.data == dataset.name) {
+            Some(trained) => reference.seen_by(trained, dataset),
+            None => 0,
+        };
         let (device, data) = (device.clone(), dataset.name.clone());
-        Ok(Self { classifier, device, real, floor, floor_images: training.len(), accuracy, data })
+        let (floor_images, samples_are_sorted) = (training.len(), false);
+        Ok(Self {
+            classifier,
+            device,
+            real,
+            floor,
+            floor_images,
+            samples_are_sorted,
+            accuracy,
+            data,
+            seen_by_classifier,
+            count,
+        })
     }
 
     pub fn classifier(&self) -> &Classifier {
         &self.classifier
     }
 
-    /// What is to be said of a classifier that does not know the data set.
-    pub fn doubt(&self) -> Option<String> {
-        let (accuracy, data) = (self.accuracy.filter(|accuracy| *accuracy < KNOWS)?, &self.data);
-        Some(format!(
-            "{} is right of {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that does with `gan \
-             evaluate --train-classifier --data {data} -o FILE.safetensors`, and name it with --classifier or \
-             --evaluate-classifier",
-            self.classifier.description,
-            100.0 * accuracy
-        ))
+    /// What is to be said of figures that mean less than they seem to.
+    pub fn warnings(&self) -> anyhow::Result<Vec<String>> {
+        let (data, classifier, real) = (&self.data, &self.classifier.description, self.real.count());
+        let mut warnings = Vec::new();
+        if let Some(accuracy) = self.accuracy.filter(|accuracy| *accuracy < KNOWS) {
+            warnings.push(format!(
+                "{classifier} is right of {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that \
+                 does with `gan evaluate --train-classifier --data {data} -o FILE.safetensors`, and name it with \
+                 --classifier or --evaluate-classifier",
+                100.0 * accuracy
+            ));
+        }
+        if self.seen_by_classifier > 0 {
+            warnings.push(format!(
+                "{classifier} was trained on {} of the {real} reference images: it knows them better than others of {data}",
+                self.seen_by_classifier
+            ));
+        }
+        let features = self.real.judged.features.dim(1)?;
+        let (count, least) = (self.count, 2 * features);
+        if count.min(real) < least {
+            warnings.push(format!(
+                "{count} samples against {real} reference images: the Fréchet distance is not reliable below {least} of \
+                 each, twice the number of features"
+            ));
+        }
+        Ok(warnings)
     }
 
     /// The scores of the training images.
@@ -134,7 +175,11 @@ impl Judge {
             false => Ok(None),
         })?;
         let Some(judged) = judged else { return Ok(None) };
-        self.real.measure(&judged, seed, Some(self.floor.scores.frechet), &mut || proceed(count))
+        let compared = match self.samples_are_sorted {
+            true => judged.at(&parts::balanced(&[], count, self.compared()))?,
+            false => judged.first(self.compared())?,
+        };
+        self.real.measure(&judged, &compared, seed, Some(self.floor.scores.frechet), &mut || proceed(count))
     }
 }
 
@@ -155,10 +200,12 @@ impl Real {
         self.histogram.iter().sum::<u64>() as usize
     }
 
-    /// `floor` is the Fréchet distance of the training images; `None` where they are what is measured.
+    /// `compared` are those of the samples whose neighbourhoods are. `floor` is the Fréchet distance of the training images;
+    /// `None` where they are what is measured.
     fn measure(
         &self,
         samples: &Judged,
+        compared: &Judged,
         seed: u64,
         floor: Option<f64>,
         proceed: &mut dyn FnMut() -> bool,
@@ -172,7 +219,7 @@ impl Real {
         if !proceed() {
             return Ok(None);
         }
-        let points = Points::new(&samples.features.narrow(0, 0, self.points.len())?, self.gaussian.mean())?;
+        let points = Points::new(&compared.features, self.gaussian.mean())?;
         let nearest = points.nearest(NEIGHBOURS)?;
         if !proceed() {
             return Ok(None);

@@ -16,9 +16,6 @@ use crate::report::{self, Grid};
 const SHOWN: usize = 64;
 const COLUMNS: usize = 8;
 
-/// Samples whose nearest images are looked for.
-const MEASURED: usize = 1000;
-
 /// Training images that are compared at a time: 25 MB.
 const TILE: usize = 8192;
 
@@ -34,8 +31,11 @@ pub struct NearestImages {
 }
 
 impl NearestImages {
+    /// Samples whose nearest images are looked for.
+    pub const MOST: usize = 1000;
+
     pub fn new(output: Option<&Path>, count: usize) -> Self {
-        Self { output: output.map(Path::to_path_buf), wanted: count.min(MEASURED), samples: Vec::new() }
+        Self { output: output.map(Path::to_path_buf), wanted: count.min(Self::MOST), samples: Vec::new() }
     }
 
     /// The next samples, (n, 28, 28) in [-1, 1].

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 use std::str::FromStr;
 
 use anyhow::bail;
@@ -6,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Dataset, Images};
 use crate::error::Failure;
+use crate::train::trained_on::TrainedOn;
 
 /// Real images beyond this are left out: figures of different sets stay comparable, and time bounded.
 const MOST: usize = 10_000;
@@ -17,7 +19,9 @@ pub enum Reference {
     /// The test images, the first 10,000.
     #[default]
     Test,
-    /// Training images from the first number to below the second.
+    /// The validation images, the first 10,000; see [`Dataset::held_out`].
+    Validation,
+    /// Training images from the first place of the set to below the second; see [`crate::data::parts`].
     Train(usize, usize),
 }
 
@@ -25,13 +29,17 @@ impl FromStr for Reference {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "test" {
-            return Ok(Self::Test);
+        match text {
+            "test" => return Ok(Self::Test),
+            "validation" => return Ok(Self::Validation),
+            _ => (),
         }
         let range = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
         match range {
             Some((from, to)) if from < to && to - from <= MOST => Ok(Self::Train(from, to)),
-            _ => Err(format!("expected `test`, or training images as A..B, such as 50000..60000, at most {MOST}")),
+            _ => Err(format!(
+                "expected `test`, `validation`, or training images as A..B, such as 50000..60000, at most {MOST}"
+            )),
         }
     }
 }
@@ -54,6 +62,7 @@ impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Test => write!(f, "test"),
+            Self::Validation => write!(f, "validation"),
             Self::Train(from, to) => write!(f, "{from}..{to}"),
         }
     }
@@ -64,45 +73,65 @@ impl Reference {
     pub fn words(&self) -> String {
         match self {
             Self::Test => "test images".into(),
+            Self::Validation => "validation images".into(),
             Self::Train(from, to) => format!("training images {from} to {}", to - 1),
         }
     }
 
-    /// The images that it means, and the first `floor` training images that are none of them. [`Failure::Input`] where
-    /// there are none.
-    pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(Images, Images)> {
-        let name = &dataset.name;
+    /// The name of the part.
+    pub fn part(&self) -> &'static str {
         match self {
-            Self::Test if dataset.test.is_empty() => bail!(Failure::Input(format!(
-                "--data {name}: it has no test images to hold samples against\n--reference A..B takes training images in \
-                 their place; there are {}",
-                dataset.train.len()
-            ))),
-            Self::Test => Ok((dataset.test.first(MOST), dataset.train.first(floor))),
-            Self::Train(_, to) if *to > dataset.train.len() => {
-                bail!(Failure::Input(format!("--reference {self}: {name} has {} training images", dataset.train.len())))
-            }
-            &Self::Train(from, to) => {
-                let mut rest = part(&dataset.train, 0, from.min(floor));
-                let after = part(&dataset.train, to, dataset.train.len().min(to + floor - rest.len()));
-                rest.pixels.extend(after.pixels);
-                rest.labels.extend(after.labels);
-                Ok((part(&dataset.train, from, to), rest))
-            }
+            Self::Test => "test",
+            Self::Validation => "validation",
+            Self::Train(..) => "reference",
         }
     }
-}
 
-/// The images from number `from` to below `to`.
-fn part(images: &Images, from: usize, to: usize) -> Images {
-    let pixels = images.pixels[from * images.stride()..to * images.stride()].to_vec();
-    let labels = if images.labels.is_empty() { Vec::new() } else { images.labels[from..to].to_vec() };
-    Images { pixels, labels, ..Images::empty(images.shape()) }
+    /// The places of the training images that it means: none where it means others.
+    pub fn places(&self, dataset: &Dataset) -> Range<usize> {
+        match *self {
+            Self::Test => 0..0,
+            Self::Validation => dataset.held_out(),
+            Self::Train(from, to) => from..to,
+        }
+    }
+
+    /// How many of its images a network was trained on, of the same set as `dataset`.
+    pub fn seen_by(&self, network: &TrainedOn, dataset: &Dataset) -> usize {
+        let (of_reference, of_training) = (self.places(dataset), network.places(dataset));
+        of_reference.end.min(of_training.end).saturating_sub(of_reference.start.max(of_training.start))
+    }
+
+    /// The images that it means, at most 10,000, and the first `floor` training images that are none of them, both in the
+    /// order of their places, so that the first of them are a fair part. [`Failure::Input`] where there are none.
+    pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(Images, Images)> {
+        let (name, all, places) = (&dataset.name, dataset.train.len(), self.places(dataset));
+        let fair = |images: &Images| images.select(&images.at(0..MOST.min(images.len()), dataset.is_canonical));
+        let real = match self {
+            Self::Test if dataset.test.is_empty() => bail!(Failure::Input(format!(
+                "--data {name}: it has no test images to hold samples against\n--reference validation or A..B takes \
+                 training images in their place; there are {all}"
+            ))),
+            Self::Test => fair(&dataset.test),
+            Self::Train(_, to) if *to > all => {
+                bail!(Failure::Input(format!("--reference {self}: {name} has {all} training images")))
+            }
+            Self::Validation if places.is_empty() => fair(&dataset.validation_images()?),
+            Self::Validation | Self::Train(..) => {
+                dataset.train.select(&dataset.train.at(places.clone(), dataset.is_canonical))
+            }
+        };
+        let mut rest = dataset.train.at(0..all, dataset.is_canonical);
+        rest.drain(places);
+        rest.truncate(floor);
+        Ok((real, dataset.train.select(&rest)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageShape;
 
     fn dataset(train: u8, test: u8) -> Dataset {
         let images = |from: u8, count: u8| Images {
@@ -112,7 +141,8 @@ mod tests {
             pixels: (from..from + count).collect(),
             labels: (from..from + count).map(u32::from).collect(),
         };
-        Dataset::new("few", Vec::new(), images(0, train), images(100, test))
+        let dataset = Dataset::new("few", Vec::new(), images(0, train), images(100, test));
+        Dataset { is_canonical: true, ..dataset }
     }
 
     #[test]
@@ -124,13 +154,32 @@ mod tests {
         assert_eq!(floor.labels, [0, 1, 4, 5]);
         let (_, floor) = Reference::Train(2, 4).choose(&dataset(5, 0), 100).unwrap();
         assert_eq!(floor.pixels, [0, 1, 4], "as many as there are");
+        let (reference, floor) = Reference::Validation.choose(&dataset(12, 0), 4).unwrap();
+        assert_eq!((reference.pixels, floor.pixels), (vec![10, 11], vec![0, 1, 2, 3]));
         assert!(Reference::Train(2, 9).choose(&dataset(8, 0), 4).is_err());
         assert!(Reference::Test.choose(&dataset(8, 0), 4).is_err());
     }
 
     #[test]
+    fn of_a_sorted_set_every_reference_holds_every_class() {
+        let images = |count: u32| Images {
+            labels: (0..count).map(|index| index * 4 / count).collect(),
+            pixels: vec![0; count as usize],
+            ..Images::empty(ImageShape { height: 1, width: 1, channels: 1 })
+        };
+        let dataset = Dataset::new("sorted", Vec::new(), images(240), images(80));
+        for reference in [Reference::Test, Reference::Validation, Reference::Train(100, 140)] {
+            let (reference, floor) = reference.choose(&dataset, 40).unwrap();
+            for images in [reference.first(20), floor.first(20)] {
+                let of = |class| images.labels.iter().filter(|label| **label == class).count();
+                assert_eq!([of(0), of(1), of(2), of(3)], [5; 4]);
+            }
+        }
+    }
+
+    #[test]
     fn references_are_written_as_they_are_read() {
-        for text in ["test", "50000..60000", "0..10"] {
+        for text in ["test", "validation", "50000..60000", "0..10"] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
         }
         for wrong in ["train", "5", "7..7", "9..3", "-1..4", "0..10001", ".."] {

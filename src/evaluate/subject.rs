@@ -13,6 +13,7 @@ use crate::report::Console;
 use crate::sample::{self, Source};
 use crate::train::encoder_names;
 use crate::train::encoder_source::{self, EncoderSource};
+use crate::train::trained_on::TrainedOn;
 
 /// Values an image.
 const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
@@ -106,6 +107,14 @@ impl Samples {
     pub fn data(&self) -> Option<&str> {
         match self {
             Self::Drawn(source) => source.data.as_deref(),
+            Self::Given { .. } => None,
+        }
+    }
+
+    /// What it was trained on, where its file says so.
+    pub fn trained_on(&self) -> Option<&TrainedOn> {
+        match self {
+            Self::Drawn(source) => source.trained_on.as_ref(),
             Self::Given { .. } => None,
         }
     }

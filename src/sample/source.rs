@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::models::{Architecture, Generator};
 use crate::params::Parameters;
 use crate::train::run::{CONFIG, saved_text};
+use crate::train::trained_on::TrainedOn;
 
 /// A generator ready to draw, and where it came from.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Source {
     pub path: PathBuf,
     /// The data set that it was trained on, where the file says so.
     pub data: Option<String>,
+    /// Which of its images, where the file says so.
+    pub trained_on: Option<TrainedOn>,
     /// What the file is, in words for stderr.
     pub description: String,
 }
@@ -61,7 +64,8 @@ pub fn find(wanted: &Wanted, device: &Device) -> anyhow::Result<Source> {
     // Frozen, so that drawing keeps no graph.
     let generator = Generator::new(architecture, latent_dim, parameters.frozen())?;
     let data = weights.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
-    Ok(Source { generator, latent_dim, description: found.description, path: weights.path, data })
+    let trained_on = TrainedOn::of(&weights.metadata);
+    Ok(Source { generator, latent_dim, description: found.description, path: weights.path, data, trained_on })
 }
 
 fn open(wanted: &Wanted) -> anyhow::Result<Weights> {

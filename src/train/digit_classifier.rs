@@ -114,7 +114,7 @@ pub fn train(
     check(&dataset)?;
     let held_out = dataset.held_out();
     let keeps_apart = config.train_images.is_none_or(|first| first <= held_out.start);
-    let mut dataset = images::cut(dataset, config.train_images, keeps_apart, config.batch_size)?;
+    let mut dataset = images::cut(dataset, config.train_images, keeps_apart, config.batch_size, console)?;
     if !keeps_apart {
         dataset.validation = Images::empty(dataset.train.shape());
     }

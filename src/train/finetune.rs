@@ -13,6 +13,7 @@ use super::features::{Labelled, features, knn_top1};
 use super::finetune_config::{EncoderKind, FinetuneConfig, Mode};
 use super::finetune_files::write_embeddings;
 use super::images;
+use super::labels::missing_classes;
 use super::probe::Probe;
 use super::probe_batches::ProbeBatches;
 use super::resume::resume;
@@ -73,7 +74,7 @@ pub fn finetune(
     // What was found is part of the configuration: a resumed run must not take another.
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
-    let dataset = images::open_whole(&data, SHAPE, options, console)?;
+    let dataset = images::open(&data, SHAPE, config.balanced_parts, options, console)?;
     console.note(&source.description);
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;
@@ -85,6 +86,9 @@ pub fn finetune(
         return Ok(Vec::new());
     }
     let labelled = labelled_images(&config, &dataset)?;
+    if let Some(missing) = missing_classes(&labelled.labels, &dataset.classes) {
+        console.warning(&missing);
+    }
     let run = match resumed {
         Some(run) => Run { config, ..run },
         None => Run::new(config, &name, options)?,
@@ -111,7 +115,7 @@ fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result
             )));
         }
     }
-    let labelled = config.labels.choose(&dataset.train, classes, config.stratified)?;
+    let labelled = config.labels.choose(dataset, config.stratified)?;
     if labelled.len() < 2 && config.mode != Mode::Linear {
         bail!(Failure::Input(format!(
             "--labels {} of {name} are {} images: batch norm needs at least 2; raise --labels, or use --mode linear",

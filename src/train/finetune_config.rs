@@ -46,9 +46,15 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "PART|N", default_value = "0.1")]
     pub labels: Labels,
 
-    /// The same part of each class, instead of the first of the set (the course's)
+    /// Of a named or built-in set: the same part of each class, instead of the first images (the course's). Of any other
+    /// set every class is taken in proportion anyway
     #[arg(long)]
     pub stratified: bool,
+
+    /// Whether it is; runs from before it took the first images of every set
+    #[arg(skip = true)]
+    #[serde(default)]
+    pub balanced_parts: bool,
 
     /// What is trained
     #[arg(long, value_enum, default_value_t = Mode::Linear)]

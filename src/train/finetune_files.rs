@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::bail;
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use super::features::features;
 use super::finetune::{Measured, Tuning};
@@ -42,10 +42,13 @@ impl Tuning<'_> {
             checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
         };
         draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;
-        let shown = measured.features.dim(0)?.min(MAPPED);
-        let points = eval::tsne(&measured.features.narrow(0, 0, shown)?)?;
-        let caption = format!("t-SNE of h of the first {shown} test images");
-        let labels = &labels[..shown];
+        let test = &self.dataset.test;
+        let shown = test.at(0..test.len().min(MAPPED), self.dataset.is_canonical);
+        let points =
+            eval::tsne(&measured.features.index_select(&Tensor::new(&*shown, measured.features.device())?, 0)?)?;
+        let which = if self.dataset.is_canonical { "the first " } else { "" };
+        let caption = format!("t-SNE of h of {which}{} test images", shown.len());
+        let labels: &Vec<u32> = &shown.iter().map(|index| labels[*index as usize]).collect();
         draw("map", EmbeddingMap { title: subject, caption, points: &points, labels, classes }.draw()?)
     }
 }

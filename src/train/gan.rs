@@ -57,9 +57,9 @@ pub fn train(
     // What can be refused without the images is: their download may take long.
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
     let classifier = gan_scores::classifier(config, device)?;
-    let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
+    let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
     let judge = gan_scores::judge(config, classifier, &dataset, device, console)?;
-    let dataset = images::cut(dataset, config.train_images, false, config.batch_size)?;
+    let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
     let adversaries = Adversaries::new(config, device)?;
     let saves = Saves {
         first_step: run.step(),

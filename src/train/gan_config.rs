@@ -36,9 +36,15 @@ pub struct GanConfig {
     #[arg(long, value_name = "NAME|DIR", default_value = "digits")]
     pub data: String,
 
-    /// Train on the first N images only (the course takes 50000 of MNIST's)
+    /// Train on N of the training images: the first of a named or built-in set (the course takes 50000 of MNIST's), of
+    /// another set a fixed choice that holds every class in proportion
     #[arg(long, value_name = "N")]
     pub train_images: Option<usize>,
+
+    /// Whether such a choice is made; runs from before it took the first images of every set
+    #[arg(skip = true)]
+    #[serde(default)]
+    pub balanced_parts: bool,
 
     /// Take the images in the order of the data set, as the course does
     #[arg(long)]
@@ -147,7 +153,7 @@ pub struct GanConfig {
     pub keep: usize,
 
     /// Steps between two evaluations as `gan evaluate` makes them, into metrics.jsonl; the last step is evaluated too; 0:
-    /// none
+    /// none, and no image is held out for validation
     #[arg(long, value_name = "STEPS", default_value_t = 0, help_heading = "Evaluation")]
     #[serde(default)] // runs from before it had none
     pub evaluate_every: u64,
@@ -157,9 +163,11 @@ pub struct GanConfig {
     #[serde(default = "evaluated_samples")]
     pub evaluate_samples: usize,
 
-    /// The real images of an evaluation: `test`, or the training images A..B
-    #[arg(long, value_name = "test|A..B", default_value = "test", help_heading = "Evaluation")]
-    #[serde(default)]
+    /// The real images of an evaluation. `validation`: those that the set keeps for it, else a part of the training images
+    /// that the run does not train on (MNIST's last 10000). `test`, which is for the last word. A..B: training images, by
+    /// their places, as in `gan evaluate --reference`
+    #[arg(long, value_name = "validation|test|A..B", default_value = "validation", help_heading = "Evaluation")]
+    #[serde(default)] // runs from before took the test images
     pub evaluate_reference: Reference,
 
     /// The digit classifier of an evaluation [default: the bundled one, MNIST's]
@@ -242,6 +250,11 @@ impl GanConfig {
 
     fn discriminator_lr(&self) -> f64 {
         self.discriminator_lr.unwrap_or(self.lr)
+    }
+
+    /// Whether choices are made by the validation images, so that the run does not train on them.
+    pub fn watches_validation(&self) -> bool {
+        self.evaluate_every > 0 && self.evaluate_reference == Reference::Validation
     }
 
     /// `--steps`, or the steps of `--epochs`, or those of the course.

@@ -1,12 +1,15 @@
 //! The generator of a run, evaluated while it trains.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::Device;
 
 use super::gan::Training;
 use super::gan_config::GanConfig;
+use super::run::CONFIG;
 use super::signals::StopRequest;
+use super::trained_on::TrainedOn;
 use crate::checkpoint::Archive;
 use crate::checkpoint::header::PENDING;
 use crate::data::Dataset;
@@ -31,8 +34,18 @@ pub(super) fn judge(
 ) -> anyhow::Result<Option<Judge>> {
     let Some(classifier) = classifier else { return Ok(None) };
     let judge = Judge::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
-    if let Some(doubt) = judge.doubt() {
-        console.warning(&doubt);
+    for warning in judge.warnings()? {
+        console.warning(&warning);
+    }
+    let header = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(config)?)]);
+    if let Some(run) = TrainedOn::of(&header)
+        && let seen @ 1.. = config.evaluate_reference.seen_by(&run, dataset)
+    {
+        let (reference, images) = (&config.evaluate_reference, judge.reference_images());
+        console.warning(&format!(
+            "--evaluate-reference {reference}: the run trains on {seen} of these {images} images; --train-images or \
+             --evaluate-reference validation keeps them apart"
+        ));
     }
     Ok(Some(judge))
 }

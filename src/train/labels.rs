@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Images;
+use crate::data::{Dataset, Images, parts};
 use crate::error::Failure;
 
 /// A part of the training images, or a number of them: `0.1`, `1.0`, `5000`.
@@ -55,10 +55,11 @@ impl fmt::Display for Labels {
 }
 
 impl Labels {
-    /// The images of `images` (which has `classes` classes) that are used with their labels: the first so many, or with
-    /// `stratified` the first of each class, as many as its share of the set; in the order of the set.
-    /// [`Failure::Input`] where there are fewer.
-    pub fn choose(self, images: &Images, classes: usize, stratified: bool) -> anyhow::Result<Images> {
+    /// The training images of `dataset` that are used with their labels, in the order of the set. Of a canonical set they
+    /// are the first so many, or with `stratified` the first of each class, as many as its share; of any other a fixed
+    /// choice that holds every class in proportion. [`Failure::Input`] where there are fewer.
+    pub fn choose(self, dataset: &Dataset, stratified: bool) -> anyhow::Result<Images> {
+        let images = &dataset.train;
         let all = images.labels.len();
         let count = match self {
             Self::Part(part) => ((all as f64 * part).round() as usize).max(1),
@@ -67,10 +68,13 @@ impl Labels {
         if count > all {
             bail!(Failure::Input(format!("--labels {self}: the data set has {all} labelled training images")));
         }
+        if !dataset.is_canonical {
+            return Ok(images.select(&parts::balanced(&images.labels, all, count)));
+        }
         if !stratified {
             return Ok(images.first(count));
         }
-        let mut left = shares(&images.labels, classes, count);
+        let mut left = shares(&images.labels, dataset.classes.len(), count);
         let mut chosen = Images::empty(images.shape());
         for (&label, pixels) in images.labels.iter().zip(images.pixels.chunks_exact(images.stride())) {
             if let Some(rest) = left[label as usize].checked_sub(1) {
@@ -81,6 +85,23 @@ impl Labels {
         }
         Ok(chosen)
     }
+}
+
+/// What is to be said where `labels` leave out some of the `classes`.
+pub fn missing_classes(labels: &[u32], classes: &[String]) -> Option<String> {
+    const NAMED: usize = 5;
+    let mut is_missing = vec![true; classes.len()];
+    labels.iter().for_each(|label| is_missing[*label as usize] = false);
+    let missing: Vec<&str> =
+        (0..classes.len()).filter(|&class| is_missing[class]).map(|class| &*classes[class]).collect();
+    let names = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = match missing.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (count, class) = (labels.len(), if missing.len() == 1 { "class" } else { "classes" });
+    (!missing.is_empty())
+        .then(|| format!("{class} {names}{more}: no image among the {count} labelled, so none is ever told right"))
 }
 
 /// How many of `count` each class gets, in proportion to its labels: whole parts first, and what is left to the largest
@@ -100,9 +121,11 @@ fn shares(labels: &[u32], classes: usize, count: usize) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn images(labels: &[u32]) -> Images {
+    fn dataset(labels: &[u32], is_canonical: bool) -> Dataset {
         let pixels = (0..labels.len() as u8).collect();
-        Images { height: 1, width: 1, channels: 1, pixels, labels: labels.to_vec() }
+        let images = Images { height: 1, width: 1, channels: 1, pixels, labels: labels.to_vec() };
+        let classes = vec![String::new(); 3];
+        Dataset { is_canonical, ..Dataset::new("few", classes, images.clone(), images) }
     }
 
     #[test]
@@ -121,15 +144,35 @@ mod tests {
 
     #[test]
     fn the_first_or_the_same_part_of_each_class() {
-        let images = images(&[0, 0, 0, 1, 0, 2, 1, 2, 2, 1]);
-        assert_eq!(Labels::Part(0.3).choose(&images, 3, false).unwrap().pixels, [0, 1, 2]);
-        let even = Labels::Count(5).choose(&images, 3, true).unwrap();
+        let dataset = dataset(&[0, 0, 0, 1, 0, 2, 1, 2, 2, 1], true);
+        let images = &dataset.train;
+        assert_eq!(Labels::Part(0.3).choose(&dataset, false).unwrap().pixels, [0, 1, 2]);
+        let even = Labels::Count(5).choose(&dataset, true).unwrap();
         assert_eq!((even.pixels, even.labels), (vec![0, 1, 3, 5, 6], vec![0, 0, 1, 2, 1]));
         assert_eq!(shares(&images.labels, 3, 5), [2, 2, 1], "of 2, 1.5 and 1.5 the lower class takes what is left");
         assert_eq!(shares(&images.labels, 3, 7), [3, 2, 2]);
         assert_eq!(shares(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 3], 4, 5), [5, 0, 0, 0]);
         assert_eq!(shares(&images.labels, 3, 10), [4, 3, 3]);
-        assert!(Labels::Count(11).choose(&images, 3, true).is_err());
-        assert_eq!(Labels::Part(1.0).choose(&images, 3, false).unwrap(), images);
+        assert!(Labels::Count(11).choose(&dataset, true).is_err());
+        assert_eq!(Labels::Part(1.0).choose(&dataset, false).unwrap(), *images);
+    }
+
+    #[test]
+    fn of_a_sorted_set_every_class_is_taken() {
+        let labels: Vec<u32> = (0..60).map(|index| index / 20).collect();
+        for stratified in [false, true] {
+            let chosen = Labels::Part(0.1).choose(&dataset(&labels, false), stratified).unwrap();
+            assert_eq!(chosen.labels, [0, 0, 1, 1, 2, 2]);
+        }
+        let all = Labels::Part(1.0).choose(&dataset(&labels, false), false).unwrap();
+        assert_eq!(all, dataset(&labels, false).train);
+    }
+
+    #[test]
+    fn missing_classes_are_named() {
+        let classes: Vec<String> = (0..9).map(|class| format!("c{class}")).collect();
+        assert_eq!(missing_classes(&(0..9).collect::<Vec<u32>>(), &classes), None);
+        let text = missing_classes(&[0, 2, 2], &classes).unwrap();
+        assert!(text.starts_with("classes c1, c3, c4, c5, c6 and 2 more: no image among the 3 labelled"), "{text}");
     }
 }

@@ -15,7 +15,7 @@ use super::resume::resume;
 use super::room::{self, Saves};
 use super::run::{Run, RunOptions};
 use super::signals::StopRequest;
-use super::simclr_config::SimclrConfig;
+use super::simclr_config::{KnnReference, SimclrConfig};
 use super::state::suspects;
 use crate::data::placed::PlacedViews;
 use crate::data::supply::steps_per_epoch;
@@ -53,8 +53,10 @@ pub fn pretrain(
     check_precision(config.precision, device)?;
     // What can be refused without the images is: their download may take long.
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
-    let dataset = images::open_whole(&config.data, SHAPE, options, console)?;
-    let dataset = images::cut(dataset, config.train_images, false, config.batch_size)?;
+    let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
+    // Without labels there is no kNN accuracy, and nothing to hold out.
+    let validates = config.watches_validation() && !dataset.train.labels.is_empty();
+    let dataset = images::cut(dataset, config.train_images, validates, config.batch_size, console)?;
     let networks = Contrastive::new(config, device)?;
     let saves = Saves {
         first_step: run.step(),
@@ -85,7 +87,8 @@ pub(super) struct Training<'a> {
     views: PlacedViews,
     pub(super) data_name: String,
     pub(super) train: Arc<Images>,
-    test: Images,
+    /// The images that the kNN accuracy is of.
+    watched: Images,
     classes: usize,
     pub(super) steps_per_epoch: u64,
     /// Steps done, and when to stop.
@@ -112,7 +115,11 @@ impl<'a> Training<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let Dataset { name: data_name, classes, train, test, .. } = dataset;
+        let Dataset { name: data_name, classes, train, validation, test, .. } = dataset;
+        let watched = match config.knn_reference {
+            KnnReference::Validation => validation,
+            KnnReference::Test => test,
+        };
         let train = Arc::new(train);
         let steps_per_epoch = steps_per_epoch(&train, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
@@ -171,7 +178,7 @@ impl<'a> Training<'a> {
             views,
             data_name,
             train,
-            test,
+            watched,
             classes: classes.len(),
             steps_per_epoch,
             step,
@@ -302,12 +309,12 @@ impl<'a> Training<'a> {
         every > 0
             && (steps.is_multiple_of(every) || steps == self.last_step)
             && labelled(&self.train)
-            && labelled(&self.test)
+            && labelled(&self.watched)
     }
 
     /// Says before a measurement what it takes, where that is long.
     fn announce(&self, images_per_second: f64) {
-        let images = self.train.len() + self.test.len();
+        let images = self.train.len() + self.watched.len();
         // A step takes two views of an image forward and, for twice as long, backward; here it is one view forward.
         let seconds = images as f64 / (6.0 * images_per_second);
         let time = match seconds {
@@ -318,9 +325,9 @@ impl<'a> Training<'a> {
         self.console.note(&format!("kNN: the features of {images} images, about {time}; --knn-every 0 leaves it out"));
     }
 
-    /// The kNN accuracy of h on the test images, asked of the training images; `None` where a signal came in between.
+    /// The kNN accuracy of h on the watched images, asked of the training images; `None` where a signal came in between.
     fn measure(&self, stop: &StopRequest) -> anyhow::Result<Option<f64>> {
-        let progress = self.console.items("kNN", (self.train.len() + self.test.len()) as u64);
+        let progress = self.console.items("kNN", (self.train.len() + self.watched.len()) as u64);
         let encoder = self.networks.frozen_encoder();
         let of = |images: &Images, before: usize| {
             features(encoder, images, &self.device, |done| {
@@ -328,11 +335,11 @@ impl<'a> Training<'a> {
                 stop.signal().is_none()
             })
         };
-        let (Some(bank), Some(queries)) = (of(&self.train, 0)?, of(&self.test, self.train.len())?) else {
+        let (Some(bank), Some(queries)) = (of(&self.train, 0)?, of(&self.watched, self.train.len())?) else {
             return Ok(None);
         };
         let bank = Labelled { features: &bank, labels: &self.train.labels };
-        let queries = Labelled { features: &queries, labels: &self.test.labels };
+        let queries = Labelled { features: &queries, labels: &self.watched.labels };
         Ok(knn_top1(bank, queries, self.classes, || stop.signal().is_none())?)
     }
 

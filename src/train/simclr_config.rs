@@ -32,6 +32,18 @@ pub enum ViewBatches {
     Separate,
 }
 
+/// Which images the kNN accuracy is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum KnnReference {
+    /// Those that the set keeps for it, else a part of the training images that the run does not train on (CIFAR-10's last
+    /// 5000)
+    Validation,
+    /// The test images, which are for the last word
+    #[default]
+    Test,
+}
+
 /// What to pretrain, on what, how long, and how often to write what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
@@ -44,9 +56,15 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "NAME|DIR", default_value = "shapes")]
     pub data: String,
 
-    /// Train on the first N images only
+    /// Train on N of the training images: the first of a named or built-in set, of another set a fixed choice that holds
+    /// every class in proportion
     #[arg(long, value_name = "N")]
     pub train_images: Option<usize>,
+
+    /// Whether such a choice is made; runs from before it took the first images of every set
+    #[arg(skip = true)]
+    #[serde(default)]
+    pub balanced_parts: bool,
 
     /// Stop after N steps
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
@@ -150,10 +168,15 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "STEPS", default_value_t = 10)]
     pub log_every: u64,
 
-    /// 0 measures no kNN accuracy; else the epochs between two measurements, each of the features of all images, which needs
-    /// labels. The last step is measured too, however few there were
+    /// 0 measures no kNN accuracy, and holds no image out for validation; else the epochs between two measurements, each of
+    /// the features of all images, which needs labels. The last step is measured too, however few there were
     #[arg(long, value_name = "EPOCHS", default_value_t = 5)]
     pub knn_every: u64,
+
+    /// The images whose classes are asked of the training images
+    #[arg(long, value_enum, default_value_t = KnnReference::Validation)]
+    #[serde(default)] // runs from before took the test images
+    pub knn_reference: KnnReference,
 
     /// Checkpoints that are kept
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -232,6 +255,11 @@ impl SimclrConfig {
             bail!(Failure::Usage(format!("--hue {}: expected a part of the circle, from 0 to 0.5", self.hue)));
         }
         Ok(())
+    }
+
+    /// Whether choices are made by the validation images, so that the run does not train on them.
+    pub fn watches_validation(&self) -> bool {
+        self.knn_every > 0 && self.knn_reference == KnnReference::Validation
     }
 
     /// `--steps`, or the steps of `--epochs`.

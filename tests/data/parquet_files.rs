@@ -25,6 +25,11 @@ fn picture(value: u8) -> Vec<u8> {
 
 /// Two row groups of `rows` each: pictures and labels.
 pub fn write(path: &Path, rows: &[(Vec<u8>, i64)], names: &str) {
+    write_groups(path, &[rows, rows], names);
+}
+
+/// Row groups of pictures and labels.
+pub fn write_groups(path: &Path, groups: &[&[(Vec<u8>, i64)]], names: &str) {
     let schema = "message schema {
         optional group image { optional binary bytes; optional binary path (UTF8); }
         optional int64 label;
@@ -34,7 +39,7 @@ pub fn write(path: &Path, rows: &[(Vec<u8>, i64)], names: &str) {
     let metadata = KeyValue { key: "huggingface".to_string(), value: Some(metadata) };
     let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![metadata])).build();
     let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
-    for _ in 0..2 {
+    for rows in groups {
         let mut group = writer.next_row_group().unwrap();
         let pictures: Vec<ByteArray> = rows.iter().map(|(bytes, _)| bytes.clone().into()).collect();
         let labels: Vec<i64> = rows.iter().map(|(_, label)| *label).collect();
