@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod cifar;
+mod directories;
 mod downloads;
 pub(crate) mod parquet_files;
 mod pictures;

@@ -150,7 +150,7 @@ fn what_cannot_be_evaluated_is_said() {
         work.gan(&[&["evaluate"], flags].concat()).assert().code(code).stderr(predicate::str::contains(text));
     };
     work.train("vanilla", "1", &[]);
-    fails(&["--n", "50"], 3, "no test images");
+    fails(&["--n", "50", "--test-part", "0"], 3, "no test images");
     fails(&["--reference", "90..99"], 3, "--reference 90..99");
     fails(&["--reference", "9..3"], 2, "A..B");
     fails(&["--n", "3"], 2, "--n 3");
@@ -159,7 +159,8 @@ fn what_cannot_be_evaluated_is_said() {
     fails(&["-o", "nearest.jpg"], 2, ".png");
     fails(&["--train-classifier"], 2, "--output");
     fails(&["--steps", "3"], 2, "--train-classifier");
-    fails(&["--train-classifier", "--data", "data", "-o", "c.safetensors"], 3, "labels");
+    let untested = ["--train-classifier", "--data", "data", "--test-part", "0", "-o", "c.safetensors"];
+    fails(&untested, 3, "labels");
     fails(&["--classifier", "weights/vanilla/generator.safetensors", "--reference", "0..40"], 3, "does not fit");
     std::fs::write(work.path("few.npy"), b"not one").unwrap();
     fails(&["--images", "few.npy", "--data", "data"], 3, "not a .npy");

@@ -38,6 +38,9 @@ pub const FOLDER: &str = "cifar-10-batches-bin";
 /// The archive's name where the set is published.
 pub const ARCHIVE: &str = "cifar-10-binary.tar.gz";
 
+/// The folder of the same batches as Python's pickles.
+const PYTHON_FOLDER: &str = "cifar-10-batches-py";
+
 /// Images in each batch of the real CIFAR-10.
 pub const BATCH: usize = 10_000;
 
@@ -69,6 +72,20 @@ pub fn find(path: &Path) -> Result<Option<Source>> {
     }
     let archive = path.join(ARCHIVE);
     Ok(archive.is_file().then_some(Source::Archive(archive)))
+}
+
+/// What to say where `path` holds CIFAR-10 as Python's pickles, as torchvision keeps it.
+pub fn python_hint(path: &Path) -> Option<String> {
+    let folders = [path.to_path_buf(), path.join(PYTHON_FOLDER)];
+    let found =
+        folders.iter().find(|folder| folder.join("data_batch_1").is_file() && folder.join("batches.meta").is_file());
+    found.map(|folder| {
+        format!(
+            "{} holds CIFAR-10 as Python pickles ({PYTHON_FOLDER}); gan reads {FOLDER} ({ARCHIVE}) or the Hub's parquet \
+             files, and --data cifar10 downloads the former",
+            folder.display()
+        )
+    })
 }
 
 /// The set in `source`: five batches to train on, one to test on, (N, 32, 32, 3).

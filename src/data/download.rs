@@ -1,6 +1,6 @@
 //! Downloads: resumed, from mirrors in turn, and kept only if the content is what it must be.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -12,6 +12,7 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, StatusCode, header};
 
 use super::OnBytes;
+use super::claim::Claim;
 use super::idx::{hex, unpacked};
 use crate::error::Failure;
 
@@ -20,7 +21,8 @@ use crate::error::Failure;
 pub struct Download<'a> {
     /// For progress.
     pub name: &'a str,
-    /// Where it goes. While it arrives it is `path` with `.part` at the end, which a later call goes on from.
+    /// Where it goes. While it arrives it is `path` with `.part` at the end, which stays where a part has arrived: a later
+    /// call goes on from it.
     pub path: &'a Path,
     /// Bytes without gzip, at most.
     pub bytes: u64,
@@ -61,22 +63,34 @@ enum Halt {
 impl Downloader {
     /// Brings `download` from the first of `urls` that has it.
     ///
-    /// The inner error is one reason a URL: nothing was kept but perhaps a part to go on from. The outer error is
-    /// [`Failure::Storage`]: the place cannot be written.
+    /// The inner error is one reason a URL: nothing was kept but perhaps a part to go on from, and where no byte arrived
+    /// no folder that was not there before. The outer error is [`Failure::Storage`]: the place cannot be written.
     pub fn fetch(&self, download: &Download, urls: &[String], on_bytes: OnBytes) -> Result<Result<(), Vec<String>>> {
-        let folder = download.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(|error| Failure::writing(folder, error))?;
-        let _lock = lock(folder)?;
+        let _claim = Claim::take(download.path.parent().unwrap_or(Path::new(".")))?;
         if download.path.is_file() {
             return Ok(Ok(())); // Another process brought it while this one waited.
         }
-        let agent = self.agent();
         let part = part_of(download.path);
+        let outcome = self.ask_mirrors(urls, download, &part, on_bytes);
+        if part.is_file() && size_of(&part) == 0 {
+            let _ = fs::remove_file(&part);
+        }
+        outcome
+    }
+
+    fn ask_mirrors(
+        &self,
+        urls: &[String],
+        download: &Download,
+        part: &Path,
+        on_bytes: OnBytes,
+    ) -> Result<Result<(), Vec<String>>> {
+        let agent = self.agent();
         let mut reasons = Vec::new();
         for url in urls {
-            match self.ask_mirror(&agent, url, download, &part, on_bytes)? {
+            match self.ask_mirror(&agent, url, download, part, on_bytes)? {
                 Ok(()) => {
-                    fs::rename(&part, download.path).map_err(|error| Failure::writing(download.path, error))?;
+                    fs::rename(part, download.path).map_err(|error| Failure::writing(download.path, error))?;
                     return Ok(Ok(()));
                 }
                 Err(reason) => reasons.push(format!("{url}: {reason}")),
@@ -241,13 +255,4 @@ fn part_of(path: &Path) -> PathBuf {
 /// 0 where there is no such file.
 fn size_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
-}
-
-/// Keeps other processes from writing the same parts until it is dropped.
-fn lock(folder: &Path) -> Result<File> {
-    let path = folder.join(".lock");
-    let file = File::create(&path).map_err(|error| Failure::writing(&path, error))?;
-    // A file system without locks: two downloads at once then spoil each other's part, which the checksum finds.
-    let _ = file.lock();
-    Ok(file)
 }

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
-use super::{Dataset, ImageShape, Images, MAX_CLASSES, entries, picture, room};
-use crate::error::Failure;
+use super::splits::Folders;
+use super::summary::{Source, refitted};
+use super::walk::{self, PassedOver};
+use super::{Dataset, ImageShape, Images, MAX_CLASSES, cifar, entries, idx, parquet, picture, room};
+use crate::error::{Failure, legible};
 
-/// PNG and JPEG files with the class of each.
+/// Pictures with the class of each.
+#[derive(Default)]
 struct Listing {
-    /// Folder names in order; empty for a flat directory.
-    classes: Vec<String>,
+    /// The folders of the classes in order; empty for a flat directory.
+    classes: Vec<PathBuf>,
     files: Vec<PathBuf>,
     /// Empty for a flat directory.
     labels: Vec<u32>,
@@ -21,112 +25,247 @@ struct Listing {
 
 /// The set in `directory`, in `shape` (see [`picture::fit_into`]: the centre is cut out, then resized).
 ///
-/// Where it has a folder `train`, that is the training part, and `test`, if it is there, the test part; otherwise all
-/// is for training. A part holds either one folder a class (labelled in the order of their names) or the pictures
-/// themselves (no labels). Files are taken in the order of their names; hidden ones and those that do not end in
-/// `.png`, `.jpg` or `.jpeg` are passed over.
+/// Where it has a folder `train`, that is the training part; `val` and `test`, if they are there, are the other two (see
+/// [`Split::names`](super::splits::Split::names)). Otherwise all is for training. Where pictures lie directly in a part,
+/// all below it are taken, at any depth, without labels. Otherwise each folder in it is a class, labelled in the order of
+/// their names, to which all pictures below it belong. Within a class they are in the order of their paths. Hidden files
+/// are passed over, and those that are not [named](picture::is_named) as pictures.
 ///
 /// [`Failure::Input`] where there is no picture, a class has none, there are more than [`MAX_CLASSES`], or a picture
 /// cannot be decoded.
 pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
-    let (train, test) = (directory.join("train"), directory.join("test"));
-    let (train, test) =
-        if train.is_dir() { (train, Some(test).filter(|path| path.is_dir())) } else { (directory.to_path_buf(), None) };
-    let train = list(&train)?;
-    let test = match test {
-        Some(path) => Some(matched(list(&path)?, &train.classes, &path)?),
-        None => None,
+    let mut passed = PassedOver::default();
+    let Parts { folders: Folders { train, validation, test, .. }, mut notes } = parts(directory, &mut passed)?;
+    let train_folder = train.unwrap_or_else(|| directory.to_path_buf());
+    let train = list(&train_folder, &mut passed)?;
+    let mut warnings: Vec<String> = wrapper(&train_folder, &train).into_iter().collect();
+    let mut other = |folder: Option<PathBuf>| match folder {
+        Some(folder) => matched(list(&folder, &mut passed)?, &train, &folder),
+        None => Ok(Listing::default()),
     };
-    let test = match test {
-        Some(listing) => load(&listing, shape)?,
-        None => Images::empty(shape),
+    let (mut validation, test) = (other(validation)?, other(test)?);
+    if validation.classes.is_empty() != train.classes.is_empty() && !validation.files.is_empty() {
+        warnings
+            .push(format!("{} pictures to validate on are passed over: they have no classes", validation.files.len()));
+        validation = Listing::default();
+    }
+    let (train_images, sources) = load(&train, shape)?;
+    let (validation_images, _) = load(&validation, shape)?;
+    let (test_images, _) = load(&test, shape)?;
+
+    let mut line = match train.classes.len() {
+        0 => format!("{} pictures, no classes", train.files.len()),
+        1 => format!("{} pictures in 1 class", train.files.len()),
+        classes => format!("{} pictures in {classes} classes", train.files.len()),
     };
-    let images = load(&train, shape)?;
-    Ok(Dataset::new("", train.classes, images, test))
+    for (what, part) in [("validate", &validation), ("test", &test)] {
+        if !part.files.is_empty() {
+            line += &format!(", {} to {what} on", part.files.len());
+        }
+    }
+    notes.insert(0, line);
+    if train.classes.is_empty() && train.files.iter().any(|path| path.parent() != Some(&train_folder)) {
+        notes.push("pictures lie directly in the directory, so that the folders in it are no classes".into());
+    }
+    notes.extend(refitted("pictures", &sources, shape));
+    notes.extend(passed.line());
+    let of = legible(&directory.display().to_string());
+    let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();
+    let warnings = warnings.into_iter().map(|warning| format!("{of}: {warning}")).collect();
+    let dataset = Dataset::new("", train.classes.iter().map(|path| name(path)).collect(), train_images, test_images);
+    Ok(Dataset { validation: validation_images, notes, warnings, ..dataset })
 }
 
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    ["png", "jpg", "jpeg"].iter().any(|known| extension == *known) && path.is_file()
+/// All pictures below `directory`, at any depth, in the order of their paths, in `shape`, without labels; and what the user
+/// should know of them, a line each.
+///
+/// [`Failure::Input`] where there is no picture, or one cannot be decoded.
+pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<String>)> {
+    let mut passed = PassedOver::default();
+    let listing = Listing { files: walk::pictures(directory, &mut passed)?, ..Listing::default() };
+    if listing.files.is_empty() {
+        let what = passed.line().map_or(String::new(), |line| format!("; {line}"));
+        bail!(Failure::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
+    }
+    let (images, sources) = load(&listing, shape)?;
+    Ok((images, refitted("pictures", &sources, shape).into_iter().chain(passed.line()).collect()))
 }
 
-fn pictures(directory: &Path) -> Result<Vec<PathBuf>> {
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Which folders are for what.
+struct Parts {
+    /// Without one to train on, the directory itself is.
+    folders: Folders,
+    notes: Vec<String>,
+}
+
+fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
+    let folders = Folders::find(directory)?;
+    let Some(train) = &folders.train else {
+        let only = [&folders.validation, &folders.test].into_iter().flatten().next();
+        if let Some(only) = only.filter(|_| !folders.beside.iter().any(|path| path.is_dir() || picture::is_named(path)))
+        {
+            bail!(Failure::Input(format!(
+                "{}: no folder train/ beside {}/; to train on what is there, name it: --data {}",
+                directory.display(),
+                name(only),
+                only.display()
+            )));
+        }
+        return Ok(Parts { folders: Folders::default(), notes: Vec::new() });
+    };
+    let mut beside = Vec::new();
+    for path in &folders.beside {
+        if path.is_dir() && walk::has_pictures(path)? || picture::is_named(path) {
+            beside.push(name(path) + if path.is_dir() { "/" } else { "" });
+        }
+    }
+    // A class may be called so too: trains beside buses.
+    let is_alone = folders.validation.is_none() && folders.test.is_none();
+    if is_alone && beside.iter().any(|name| name.ends_with('/')) && !directly_in(train)?.is_empty() {
+        return Ok(Parts { folders: Folders::default(), notes: Vec::new() });
+    }
+    folders
+        .beside
+        .iter()
+        .filter(|path| !path.is_dir() && !picture::is_named(path))
+        .for_each(|path| passed.add_file(path));
+    let mut notes = Vec::new();
+    if let Some(first) = beside.first() {
+        let more = if beside.len() > 1 { format!(" and {} more", beside.len() - 1) } else { String::new() };
+        notes.push(format!("{first}{more} passed over: beside {}/ only val/ and test/ are looked into", name(train)));
+    }
+    Ok(Parts { folders, notes })
+}
+
+/// The pictures directly in `directory`.
+fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = entries(directory)?;
-    paths.retain(|path| is_picture(path));
+    paths.retain(|path| picture::is_named(path) && path.is_file());
     Ok(paths)
 }
 
-fn list(directory: &Path) -> Result<Listing> {
-    let fail = |text: &str| Failure::Input(format!("{}: {text}", directory.display()));
-    let mut folders = entries(directory)?;
-    folders.retain(|path| path.is_dir());
-    let files = pictures(directory)?;
-    if !files.is_empty() {
-        // Previews and the like may lie beside class folders; pictures in both places may mean either.
-        for folder in &folders {
-            if !pictures(folder)?.is_empty() {
-                let name = folder.file_name().unwrap_or_default().to_string_lossy();
-                let text = format!("pictures both here and in {name}/; use one folder a class, or no folders");
-                bail!(fail(&text));
-            }
-        }
-        return Ok(Listing { classes: Vec::new(), files, labels: Vec::new() });
+fn list(directory: &Path, passed: &mut PassedOver) -> Result<Listing> {
+    let fail = |text: String| Failure::Input(format!("{}: {text}", directory.display()));
+    if !directly_in(directory)?.is_empty() {
+        return Ok(Listing { files: walk::pictures(directory, passed)?, ..Listing::default() });
     }
-    if folders.is_empty() {
-        bail!(fail(
-            "holds no data\nExpected are IDX files (MNIST's names), CIFAR-10's binary batches or their .tar.gz, the Hub's \
-             parquet files, or PNG and JPEG files, flat or in one folder a class."
-        ));
-    }
+    let (folders, files): (Vec<_>, Vec<_>) = entries(directory)?.into_iter().partition(|path| path.is_dir());
+    files.iter().for_each(|path| passed.add_file(path));
     if folders.len() > MAX_CLASSES as usize {
-        bail!(fail(&format!("{} folders, one a class; at most {MAX_CLASSES} classes are taken", folders.len())));
+        bail!(fail(format!("{} folders, one a class; at most {MAX_CLASSES} classes are taken", folders.len())));
     }
-    let mut listing = Listing { classes: Vec::new(), files: Vec::new(), labels: Vec::new() };
-    for (label, folder) in folders.iter().enumerate() {
-        let files = pictures(folder)?;
-        if files.is_empty() {
-            bail!(Failure::Input(format!(
-                "{}: a folder without PNG or JPEG files, where each folder is a class; fill it or take it away",
-                folder.display()
-            )));
+    let mut listing = Listing::default();
+    for folder in folders {
+        let files = walk::pictures(&folder, passed)?;
+        if files.is_empty() && holds_only_hidden(&folder)? {
+            continue;
         }
-        listing.classes.push(folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
-        listing.labels.resize(listing.labels.len() + files.len(), label as u32);
+        if files.is_empty() {
+            bail!(without_pictures(&folder, passed)?);
+        }
+        listing.labels.resize(listing.labels.len() + files.len(), listing.classes.len() as u32);
+        listing.classes.push(folder);
         listing.files.extend(files);
+    }
+    if listing.files.is_empty() {
+        let what = passed.line().map_or(String::new(), |line| format!(": {line}"));
+        bail!(fail(format!(
+            "holds no data{what}\nExpected are IDX files (MNIST's names), CIFAR-10's binary batches or their .tar.gz, the \
+             Hub's parquet files, or {} files, flat or in one folder a class.",
+            picture::FORMAT_NAMES
+        )));
     }
     Ok(listing)
 }
 
-/// A test listing with the labels of the training part, which may have classes that the test part lacks.
-fn matched(test: Listing, classes: &[String], directory: &Path) -> Result<Listing> {
-    let mut label_of = Vec::with_capacity(test.classes.len());
-    for class in &test.classes {
-        match classes.iter().position(|known| known == class) {
-            Some(label) => label_of.push(label as u32),
-            None => bail!(Failure::Input(format!(
-                "{}: a class that the training part does not have; it has: {}",
-                directory.join(class).display(),
-                if classes.is_empty() { "none".to_string() } else { classes.join(", ") }
-            ))),
-        }
-    }
-    let labels = test.labels.iter().map(|label| label_of[*label as usize]).collect();
-    Ok(Listing { labels, ..test })
+/// So are folders of locks and of settings: no class, and not meant as one.
+fn holds_only_hidden(folder: &Path) -> Result<bool> {
+    let mut all = std::fs::read_dir(folder).map_err(|error| Failure::reading(folder, error))?;
+    Ok(all.next().is_some() && entries(folder)?.is_empty())
 }
 
-fn load(listing: &Listing, shape: ImageShape) -> Result<Images> {
+/// Of a class without pictures, where something else may be meant.
+fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Failure> {
+    let path = folder.display();
+    let kind = match idx::source(folder)?.is_some() {
+        true => Some("IDX files"),
+        false if cifar::find(folder)?.is_some() => Some("CIFAR-10's batches"),
+        false => parquet::source(folder)?.map(|_| "parquet files"),
+    };
+    let text = match (kind, passed.line()) {
+        (Some(kind), _) => {
+            format!("{path}: holds {kind}, where its place is that of a class of pictures; name it: --data {path}")
+        }
+        (None, Some(line)) => format!(
+            "{path}: a folder without pictures, where each folder is a class; fill it or take it away ({line}; pictures are \
+             {} files)",
+            picture::FORMAT_NAMES
+        ),
+        (None, None) => {
+            format!("{path}: a folder without pictures, where each folder is a class; fill it or take it away")
+        }
+    };
+    Ok(Failure::Input(text))
+}
+
+/// What is probably meant where the one class holds folders and nothing else: an archive that was unpacked into a folder
+/// of its own.
+fn wrapper(directory: &Path, listing: &Listing) -> Option<String> {
+    let [class] = &listing.classes[..] else { return None };
+    let mut folders: Vec<&Path> = listing.files.iter().filter_map(|path| path.parent()).collect();
+    folders.dedup();
+    let is_inside = folders.len() > 1 && folders.iter().all(|folder| folder != class);
+    is_inside.then(|| {
+        format!(
+            "all pictures are of one class, {}, the one folder there; if the folders in it are the classes, name it: --data {}",
+            name(class),
+            directory.join(name(class)).display()
+        )
+    })
+}
+
+/// The listing of another part with the labels of the training part, which may have classes that the other lacks.
+fn matched(part: Listing, train: &Listing, directory: &Path) -> Result<Listing> {
+    let mut label_of = Vec::with_capacity(part.classes.len());
+    for class in &part.classes {
+        match train.classes.iter().position(|known| known.file_name() == class.file_name()) {
+            Some(label) => label_of.push(label as u32),
+            None => {
+                const SHOWN: usize = 10;
+                let mut known: Vec<String> = train.classes.iter().take(SHOWN).map(|path| name(path)).collect();
+                if train.classes.len() > SHOWN {
+                    known.push(format!("... ({} in all)", train.classes.len()));
+                }
+                bail!(Failure::Input(format!(
+                    "{}: a class that the training part does not have; it has: {}",
+                    directory.join(name(class)).display(),
+                    if known.is_empty() { "none".to_string() } else { known.join(", ") }
+                )))
+            }
+        }
+    }
+    let labels = part.labels.iter().map(|label| label_of[*label as usize]).collect();
+    Ok(Listing { labels, ..part })
+}
+
+/// The pictures in `shape`, and what each was before.
+fn load(listing: &Listing, shape: ImageShape) -> Result<(Images, Vec<Source>)> {
     let mut pixels = room(listing.files.len(), shape)?;
     // Every file is tried, so that the one that is named is the first damaged one in order, on any number of threads.
-    let outcomes: Vec<Result<()>> = pixels
+    let outcomes: Vec<Result<Source>> = pixels
         .par_chunks_mut(shape.stride())
         .zip(&listing.files)
         .map(|(pixels, path)| load_one(path, shape, pixels))
         .collect();
-    outcomes.into_iter().collect::<Result<()>>()?;
-    Ok(Images { pixels, labels: listing.labels.clone(), ..Images::empty(shape) })
+    let sources = outcomes.into_iter().collect::<Result<Vec<Source>>>()?;
+    Ok((Images { pixels, labels: listing.labels.clone(), ..Images::empty(shape) }, sources))
 }
 
-fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<()> {
+fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<Source> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(picture::MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -136,5 +275,7 @@ fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<()> {
     }
     let image = picture::decode(&bytes)
         .map_err(|error| Failure::reading(path, format!("cannot be decoded: {error}; mend it or take it away")))?;
-    picture::fit_into(image, shape, pixels)
+    let source = picture::source(&image);
+    picture::fit_into(image, shape, pixels)?;
+    Ok(source)
 }

@@ -218,8 +218,21 @@ pub fn find(directory: &Path, part: Part, what: &str) -> Option<PathBuf> {
     names(part, what).into_iter().map(|name| directory.join(name)).find(|path| path.is_file())
 }
 
-/// Whether `directory` is meant as one of IDX files: a name in it ends like one.
-pub fn is_source(directory: &Path) -> Result<bool> {
+/// The folder of IDX files that `directory` is, known by a name in it that ends like one, or holds under the name `raw`,
+/// where torchvision puts them.
+pub fn source(directory: &Path) -> Result<Option<PathBuf>> {
+    if is_source(directory)? {
+        return Ok(Some(directory.to_path_buf()));
+    }
+    let is_raw =
+        |path: &PathBuf| path.is_dir() && path.file_name().is_some_and(|name| name.eq_ignore_ascii_case("raw"));
+    match super::entries(directory)?.into_iter().find(is_raw) {
+        Some(raw) => Ok(is_source(&raw)?.then_some(raw)),
+        None => Ok(None),
+    }
+}
+
+fn is_source(directory: &Path) -> Result<bool> {
     let is_idx = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.strip_suffix(".gz").unwrap_or(&name);

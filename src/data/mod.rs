@@ -4,9 +4,11 @@ pub mod augment;
 pub mod batches;
 pub mod catalogue;
 pub mod cifar;
+mod claim;
 pub mod digits;
 pub mod download;
 pub mod folder;
+mod guard;
 pub mod idx;
 pub mod named;
 pub mod parquet;
@@ -14,9 +16,13 @@ pub mod parts;
 pub mod picture;
 pub mod placed;
 pub mod shapes;
+pub mod splits;
+pub mod summary;
 pub mod supply;
+pub mod test_part;
 pub mod views;
 pub mod vision;
+mod walk;
 pub mod warp;
 
 use std::path::Path;
@@ -25,6 +31,7 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use crate::error::Failure;
+use summary::Source;
 
 /// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused.
 pub const MAX_PIXELS: u64 = 4 << 30;
@@ -158,13 +165,16 @@ pub struct Dataset {
     pub is_canonical: bool,
     /// What the user should know of how the set was read, a line each: files that were passed over, for instance.
     pub notes: Vec<String>,
+    /// What is probably not as the user wants it, a line or two each: pictures that show nothing, for instance.
+    pub warnings: Vec<String>,
 }
 
 impl Dataset {
     /// A set without a validation part of its own, in an order that nobody vouches for.
     pub fn new(name: impl Into<String>, classes: Vec<String>, train: Images, test: Images) -> Self {
         let validation = Images::empty(train.shape());
-        Self { name: name.into(), classes, train, validation, test, is_canonical: false, notes: Vec::new() }
+        let (notes, warnings) = (Vec::new(), Vec::new());
+        Self { name: name.into(), classes, train, validation, test, is_canonical: false, notes, warnings }
     }
 
     /// As [`Dataset::new`], of a named or built-in set.
@@ -174,62 +184,108 @@ impl Dataset {
 
     /// All parts in `shape`; see [`Images::fit`].
     pub fn fit(self, shape: ImageShape) -> Result<Self> {
+        let mut notes = self.notes;
+        notes.extend(summary::refitted("images", &[Source::of(self.train.shape())], shape));
         let (train, validation, test) = (self.train.fit(shape)?, self.validation.fit(shape)?, self.test.fit(shape)?);
-        Ok(Self { train, validation, test, ..self })
+        Ok(Self { train, validation, test, notes, ..self })
     }
 }
 
 /// Opens the data set that `--data` names.
 ///
-/// `spec` is `digits`, `shapes`, a name of [`catalogue::SETS`] (`mnist`, `fashion-mnist`, `cifar10`), or a directory (one
-/// of such a name is given as `./mnist`): of IDX files ([`idx::open`]), of CIFAR-10's batches or their archive, which
-/// may also be named itself ([`cifar::open`]), of the Hub's parquet files ([`parquet::open`]) or of pictures
-/// ([`folder::open`]), which is found out by the names in it. `data_dir` is where named sets lie, each in a folder of
-/// its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
-/// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
+/// `spec` is `digits`, `shapes`, a name of [`catalogue::SETS`] (`mnist`, `fashion-mnist`, `cifar10`; other spellings of
+/// one, such as `MNIST`, where no directory is called so), or a directory (one of such a name is given as `./mnist`): of
+/// IDX files ([`idx::open`]), of CIFAR-10's batches or their archive, which may also be named itself ([`cifar::open`]),
+/// of the Hub's parquet files ([`parquet::open`]) or of pictures ([`folder::open`]), which is found out by the names in
+/// it. `data_dir` is where named sets lie, each in a folder of its own name, or are downloaded to; without it, the user's
+/// cache directory ([`named::cache_dir`]). The images come out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a
+/// mirror to use in place of the known ones.
 ///
 /// [`Failure::Input`] where there is nothing of that name, or it is damaged; [`Failure::Storage`] where a download
 /// cannot be written.
 pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
-    if spec == "digits" {
-        let (train, test) = rayon::join(digits::train, digits::test);
-        let classes = (0..10).map(|digit| digit.to_string()).collect();
-        return Dataset::canonical(spec, classes, train, test).fit(shape);
-    }
-    if spec == "shapes" {
-        let (train, test) = rayon::join(shapes::train, shapes::test);
-        let classes = shapes::CLASSES.map(str::to_string).to_vec();
-        return Dataset::canonical(spec, classes, train, test).fit(shape);
-    }
-    if let Some(set) = catalogue::SETS.iter().find(|set| set.name == spec) {
-        return named::open(set, data_dir, on_bytes)?.fit(shape);
-    }
-    let directory = Path::new(spec);
+    let mut dataset = match known(spec) {
+        Some(Known::Digits) => {
+            let (train, test) = rayon::join(digits::train, digits::test);
+            let classes = (0..10).map(|digit| digit.to_string()).collect();
+            Dataset::canonical(DIGITS, classes, train, test).fit(shape)?
+        }
+        Some(Known::Shapes) => {
+            let (train, test) = rayon::join(shapes::train, shapes::test);
+            let classes = shapes::CLASSES.map(str::to_string).to_vec();
+            Dataset::canonical(SHAPES, classes, train, test).fit(shape)?
+        }
+        Some(Known::Named(set)) => named::open(set, data_dir, on_bytes)?.fit(shape)?,
+        None => {
+            let directory = Path::new(spec);
+            Dataset { name: directory_name(directory), ..open_path(directory, data_dir, shape)? }
+        }
+    };
+    dataset.warnings.extend(summary::emptiness(&dataset.train));
+    Ok(dataset)
+}
+
+const DIGITS: &str = "digits";
+const SHAPES: &str = "shapes";
+
+/// A set that has a name.
+enum Known {
+    Digits,
+    Shapes,
+    Named(&'static catalogue::NamedSet),
+}
+
+/// The set of that name, or, where nothing else is called so, of a name that differs in capitals, hyphens and the like.
+fn known(spec: &str) -> Option<Known> {
+    let find = |is_meant: &dyn Fn(&str) -> bool| match catalogue::SETS.iter().find(|set| is_meant(set.name)) {
+        Some(set) => Some(Known::Named(set)),
+        None if is_meant(DIGITS) => Some(Known::Digits),
+        None => is_meant(SHAPES).then_some(Known::Shapes),
+    };
+    let is_free = || !spec.contains(std::path::is_separator) && !Path::new(spec).exists();
+    find(&|name| name == spec).or_else(|| is_free().then(|| find(&|name| is_spelling(spec, name)))?)
+}
+
+/// Whether `text` is `name` but for capitals and signs: `Cifar-10`, `FashionMNIST`.
+fn is_spelling(text: &str, name: &str) -> bool {
+    let letters = |text: &str| text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    letters(text) == letters(name)
+}
+
+fn open_path(directory: &Path, data_dir: Option<&Path>, shape: ImageShape) -> Result<Dataset> {
     if let Some(source) = cifar::find(directory)? {
-        return Dataset { name: directory_name(directory), ..cifar::open(&source)? }.fit(shape);
+        return cifar::open(&source)?.fit(shape);
     }
     if !directory.is_dir() {
-        let names: Vec<&str> = catalogue::SETS.iter().map(|set| set.name).collect();
-        bail!(Failure::Input(format!(
-            "--data {spec}: {}\nThe data sets are: digits, shapes, {}. A directory holds IDX files (MNIST's names), \
-             CIFAR-10's binary batches or their .tar.gz, the Hub's parquet files, or PNG and JPEG files in one folder \
-             a class.",
-            if directory.exists() {
-                "a file, where a directory is expected (or CIFAR-10's .tar.gz)"
-            } else {
-                "no data set and no directory"
-            },
-            names.join(", ")
-        )));
+        bail!(no_directory(directory, data_dir));
     }
-    let dataset = if idx::is_source(directory)? {
-        idx::open(directory)?.fit(shape)?
-    } else if parquet::is_source(directory)? {
-        parquet::open(directory, shape)?
-    } else {
-        folder::open(directory, shape)?
+    if let Some(hint) = cifar::python_hint(directory) {
+        bail!(Failure::Input(format!("--data {}: {hint}", directory.display())));
+    }
+    if let Some(folder) = idx::source(directory)? {
+        return idx::open(&folder)?.fit(shape);
+    }
+    match parquet::source(directory)? {
+        Some(folder) => parquet::open(&folder, shape),
+        None => folder::open(directory, shape),
+    }
+}
+
+fn no_directory(path: &Path, data_dir: Option<&Path>) -> Failure {
+    let names: Vec<&str> = [DIGITS, SHAPES].into_iter().chain(catalogue::SETS.iter().map(|set| set.name)).collect();
+    let meant = data_dir.map(|data_dir| data_dir.join(path)).filter(|path| path.exists());
+    let found = match meant {
+        Some(meant) => format!("no such directory here; the one in --data-dir is --data {}", meant.display()),
+        None if path.exists() => "a file, where a directory is expected (or CIFAR-10's .tar.gz)".to_string(),
+        None => "no data set and no directory".to_string(),
     };
-    Ok(Dataset { name: directory_name(directory), ..dataset })
+    Failure::Input(format!(
+        "--data {}: {found}\nThe data sets are: {}. A directory holds IDX files (MNIST's names), CIFAR-10's binary batches \
+         or their .tar.gz, the Hub's parquet files, or pictures in one folder a class ({}).",
+        path.display(),
+        names.join(", "),
+        picture::FORMAT_NAMES
+    ))
 }
 
 /// The last part of the path, with `.` and `..` resolved.
@@ -238,13 +294,28 @@ fn directory_name(directory: &Path) -> String {
     resolved.file_name().unwrap_or(directory.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The names in `directory` with their paths, hidden ones left out, sorted by name: the order never depends on the
-/// file system.
+/// Names that systems and archives leave among people's files, in lower case.
+const LITTER: [&str; 8] = [
+    "__macosx",
+    "@eadir",
+    "lost+found",
+    "$recycle.bin",
+    "system volume information",
+    "thumbs.db",
+    "desktop.ini",
+    "icon\r",
+];
+
+/// The names in `directory` with their paths, hidden ones and [`LITTER`] left out, sorted by name: the order never depends
+/// on the file system.
 fn entries(directory: &Path) -> Result<Vec<std::path::PathBuf>> {
     let mut paths = std::fs::read_dir(directory)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
         .map_err(|error| Failure::reading(directory, error))?;
-    paths.retain(|path| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")));
+    let is_meant = |name: &std::ffi::OsStr| {
+        !name.as_encoded_bytes().starts_with(b".") && !LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
+    };
+    paths.retain(|path| path.file_name().is_some_and(is_meant));
     paths.sort();
     Ok(paths)
 }

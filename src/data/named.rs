@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::catalogue::{Files, NamedFile, NamedSet};
 use super::download::{self, Download, Downloader};
 use super::idx::{self, Part};
-use super::{Dataset, Images, OnBytes, cifar, parquet};
+use super::{Dataset, Images, OnBytes, cifar, entries, is_spelling, parquet};
 use crate::error::Failure;
 
 /// The variable that replaces the built-in mirrors: `GAN_MIRROR=http://host/path` makes
@@ -41,7 +41,7 @@ pub fn mirrors(set: &NamedSet, prefix: Option<&str>) -> Vec<String> {
 /// Opens `set` from its folder in `data_dir` (or [`cache_dir`]); what is missing there is downloaded.
 ///
 /// MNIST's and its relatives' files lie there under MNIST's names, packed or not, CIFAR-10's batches as [`cifar::find`]
-/// finds them; either may lie there as the Hub's parquet files. IDX files must be the original to the byte. Of CIFAR-10,
+/// finds them; either may lie there as the Hub's parquet files, or where torchvision puts them. IDX files must be the original to the byte. Of CIFAR-10,
 /// which is passed on as JPEG too, a download must; what lies there must have as many images of each class.
 ///
 /// [`Failure::Input`] where a file is not that, or cannot be had; [`Failure::Storage`] where a download cannot be
@@ -63,8 +63,8 @@ pub fn open_from(
     downloader: &Downloader,
     on_bytes: OnBytes,
 ) -> Result<Dataset> {
-    let folder = data_dir.join(set.name);
-    let shop = Shop { set, folder: &folder, mirrors, downloader, on_bytes };
+    let folder = place(set, data_dir)?;
+    let shop = Shop { set, data_dir, folder: &folder, mirrors, downloader, on_bytes };
     let (train, test) = match &set.files {
         Files::Idx(files) => open_idx(&shop, files)?,
         Files::Cifar { bytes, sha256, batch } => open_cifar(&shop, *bytes, sha256, *batch)?,
@@ -73,9 +73,42 @@ pub fn open_from(
     Ok(Dataset::canonical(set.name, classes, train, test))
 }
 
+/// The folder of `set` in `data_dir`: the one of its own name, unless all of the set lies in one of another spelling, or,
+/// as torchvision has it, in `raw` in that (`MNIST/raw`), or CIFAR-10's batches or archive directly in `data_dir`.
+fn place(set: &NamedSet, data_dir: &Path) -> Result<PathBuf> {
+    let own = data_dir.join(set.name);
+    if !data_dir.is_dir() {
+        return Ok(own);
+    }
+    let mut places = vec![own.clone()];
+    places.extend(entries(data_dir)?.into_iter().filter(|path| is_spelling(&name_of(path), set.name)));
+    for folder in places.into_iter().filter(|path| path.is_dir()) {
+        let found = match set.files {
+            Files::Idx(_) => idx::source(&folder)?.filter(|folder| idx_files(folder).iter().all(Option::is_some)),
+            Files::Cifar { .. } => cifar::find(&folder)?.map(|_| folder.clone()),
+        };
+        if found.is_some() || parquet::source(&folder)?.is_some() {
+            return Ok(found.unwrap_or(folder));
+        }
+    }
+    let is_here = matches!(set.files, Files::Cifar { .. }) && cifar::find(data_dir)?.is_some();
+    Ok(if is_here { data_dir.to_path_buf() } else { own })
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Train images, train labels, test images and test labels in `folder`, as far as they are there.
+fn idx_files(folder: &Path) -> [Option<PathBuf>; 4] {
+    let slots = [(Part::Train, "images"), (Part::Train, "labels"), (Part::Test, "images"), (Part::Test, "labels")];
+    slots.map(|(part, what)| idx::find(folder, part, what))
+}
+
 /// Where a set's files are had.
 struct Shop<'a> {
     set: &'a NamedSet,
+    data_dir: &'a Path,
     folder: &'a Path,
     mirrors: &'a [String],
     downloader: &'a Downloader,
@@ -90,27 +123,32 @@ impl Shop<'_> {
         let urls: Vec<String> = self.mirrors.iter().map(|mirror| format!("{mirror}{name}")).collect();
         match self.downloader.fetch(&download, &urls, self.on_bytes)? {
             Ok(()) => Ok(path),
-            Err(reasons) => bail!(Failure::Input(format!(
-                "--data {}: {name} is not in {} and cannot be downloaded: {}\nPut the set's files there, or name the \
-                 folder above theirs with --data-dir, or train on the built-in set: --data {}",
-                self.set.name,
-                self.folder.display(),
-                reasons.join("; "),
-                self.set.stand_in
-            ))),
+            Err(reasons) => {
+                let other = [self.data_dir, self.folder].into_iter().find_map(cifar::python_hint);
+                let other = other.filter(|_| matches!(self.set.files, Files::Cifar { .. }));
+                bail!(Failure::Input(format!(
+                    "--data {}: {name} is not in {} and cannot be downloaded: {}\nPut the set's files there, or name the \
+                     folder above theirs with --data-dir, or train on the built-in set: --data {}{}",
+                    self.set.name,
+                    self.folder.display(),
+                    reasons.join("; "),
+                    self.set.stand_in,
+                    other.map_or(String::new(), |hint| format!("\n{hint}"))
+                )))
+            }
         }
     }
 
-    fn has_parquet(&self) -> Result<bool> {
-        Ok(self.folder.is_dir() && parquet::is_source(self.folder)?)
+    /// Where the Hub's parquet files lie.
+    fn parquet(&self) -> Result<Option<PathBuf>> {
+        if self.folder.is_dir() { parquet::source(self.folder) } else { Ok(None) }
     }
 }
 
 fn open_idx(shop: &Shop, files: &[NamedFile; 4]) -> Result<(Images, Images)> {
-    let slots = [(Part::Train, "images"), (Part::Train, "labels"), (Part::Test, "images"), (Part::Test, "labels")];
-    let found = slots.map(|(part, what)| idx::find(shop.folder, part, what));
-    if found.iter().all(Option::is_none) && shop.has_parquet()? {
-        let dataset = parquet::open(shop.folder, shop.set.shape)?;
+    let found = idx_files(shop.folder);
+    if let Some(folder) = shop.parquet()?.filter(|_| found.iter().all(Option::is_none)) {
+        let dataset = parquet::open(&folder, shop.set.shape)?;
         let sources = [(); 4].map(|()| shop.folder.to_path_buf());
         let train = checked(shop.set, files, 0, dataset.train, &sources)?;
         return Ok((train, checked(shop.set, files, 2, dataset.test, &sources)?));
@@ -157,10 +195,10 @@ fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: Images, sour
 
 fn open_cifar(shop: &Shop, bytes: u64, sha256: &[&str; 6], batch: usize) -> Result<(Images, Images)> {
     let found = if shop.folder.is_dir() { cifar::find(shop.folder)? } else { None };
-    let dataset = match found {
-        Some(source) => cifar::open(&source)?,
-        None if shop.has_parquet()? => parquet::open(shop.folder, shop.set.shape)?,
-        None => {
+    let dataset = match (found, shop.parquet()?) {
+        (Some(source), _) => cifar::open(&source)?,
+        (None, Some(folder)) => parquet::open(&folder, shop.set.shape)?,
+        (None, None) => {
             let archive = shop.fetch(cifar::ARCHIVE, bytes, &|path| cifar::check_archive(path, sha256))?;
             cifar::open(&cifar::Source::Archive(archive))?
         }

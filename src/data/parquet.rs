@@ -3,11 +3,8 @@
 //! So `ylecun/mnist`, `zalando-datasets/fashion_mnist` and most labelled image sets of the Hub are stored. The crate is
 //! the one that candle-datasets brings; candle's own reader unwraps the decoding, and takes only 28x28 images of MNIST.
 
-use std::cell::Cell;
 use std::fs::File;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use ::parquet::basic::Type as PhysicalType;
 use ::parquet::column::reader::ColumnReader;
@@ -16,29 +13,64 @@ use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use anyhow::{Result, anyhow, bail, ensure};
 use rayon::prelude::*;
 
+use super::guard::guarded;
+use super::splits::{Folders, Split};
+use super::summary::{Source, refitted};
 use super::{Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, entries, picture};
 use crate::error::Failure;
 
 /// Rows that are held encoded and decoded together.
 const ROWS: usize = 4096;
 
-/// Whether `directory` is meant as one of parquet files: it has one, or its folder `train` has.
-pub fn is_source(directory: &Path) -> Result<bool> {
-    Ok(!files(directory)?.is_empty() || !files(&directory.join("train"))?.is_empty())
+/// The folder of parquet files that `directory` is or holds: files directly in it, or in its folder for training (see
+/// [`Split::names`]), or in the one folder in it that has files to train on, as the Hub has them (`data`, `plain_text`).
+pub fn source(directory: &Path) -> Result<Option<PathBuf>> {
+    if is_source(directory)? {
+        return Ok(Some(directory.to_path_buf()));
+    }
+    let mut found = Vec::new();
+    for path in entries(directory)? {
+        if path.is_dir() && files(&path)?.iter().any(|file| is_of(file, Split::Train)) {
+            found.push(path);
+        }
+    }
+    Ok(found.pop().filter(|_| found.is_empty()))
 }
 
-/// The set in `directory`, in `shape`: from `train*.parquet` and `test*.parquet`, or all parquet files in its folders
-/// `train` and `test`; several files follow each other in the order of their names. Without test files the test part
-/// is empty. Class names come from the Hub's own metadata where the files carry them, else from the numbers.
+fn is_source(directory: &Path) -> Result<bool> {
+    Ok(!files(directory)?.is_empty() || !part(directory, Split::Train)?.is_empty())
+}
+
+/// Whether the name of a file begins with one of a split's.
+fn is_of(file: &Path, split: Split) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    split.names().iter().any(|begin| name.starts_with(begin))
+}
+
+/// The files of a split, in order.
+fn part(directory: &Path, split: Split) -> Result<Vec<PathBuf>> {
+    let mut paths = files(directory)?;
+    paths.retain(|path| is_of(path, split));
+    if !paths.is_empty() || !directory.is_dir() {
+        return Ok(paths);
+    }
+    let folders = Folders::find(directory)?;
+    let folder = match split {
+        Split::Train => folders.train,
+        Split::Validation => folders.validation,
+        Split::Test => folders.test,
+    };
+    folder.map_or(Ok(Vec::new()), |folder| files(&folder))
+}
+
+/// The set in `directory`, in `shape`: from `train*.parquet`, `val*.parquet` and `test*.parquet`, or all parquet files in
+/// its folders of such names ([`Split::names`]); several files follow each other in the order of their names. Without test
+/// files the test part is empty. Class names come from the Hub's own metadata where the files carry them, else from the
+/// numbers.
 ///
 /// [`Failure::Input`] where there are no train files, or a file is damaged or has other columns.
 pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
-    let part = |name: &str| -> Result<Vec<PathBuf>> {
-        let mut paths = files(directory)?;
-        paths.retain(|path| path.file_name().is_some_and(|file| file.as_encoded_bytes().starts_with(name.as_bytes())));
-        if paths.is_empty() { files(&directory.join(name)) } else { Ok(paths) }
-    };
-    let train_paths = part("train")?;
+    let train_paths = part(directory, Split::Train)?;
     if train_paths.is_empty() {
         bail!(Failure::Input(format!(
             "{}: parquet files, but none to train on; looked for train*.parquet and train/*.parquet",
@@ -46,18 +78,21 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
         )));
     }
     let mut class_names = Vec::new();
-    let mut load = |paths: &[PathBuf]| -> Result<Images> {
-        let mut images = Images::empty(shape);
+    let mut load = |paths: &[PathBuf]| -> Result<(Images, Vec<Source>)> {
+        let (mut images, mut sources) = (Images::empty(shape), Vec::new());
         for path in paths {
-            guarded(|| read(path, &mut images, &mut class_names)).map_err(|error| Failure::reading(path, error))?;
+            guarded(|| read(path, &mut images, &mut sources, &mut class_names))
+                .map_err(|error| Failure::reading(path, error))?;
         }
-        Ok(images)
+        Ok((images, sources))
     };
-    let (train, test) = (load(&train_paths)?, load(&part("test")?)?);
+    let (train, sources) = load(&train_paths)?;
+    let (validation, _) = load(&part(directory, Split::Validation)?)?;
+    let (test, _) = load(&part(directory, Split::Test)?)?;
     if train.is_empty() {
         bail!(Failure::reading(directory, "its parquet files to train on hold no rows"));
     }
-    let highest = train.labels.iter().chain(&test.labels).copied().max().unwrap_or(0);
+    let highest = [&train, &validation, &test].into_iter().flat_map(|part| &part.labels).copied().max().unwrap_or(0);
     if class_names.is_empty() {
         class_names = (0..=highest).map(|class| class.to_string()).collect();
     } else if highest as usize >= class_names.len() {
@@ -65,7 +100,8 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
             format!("the label {highest}, where its parquet files name {} classes, from 0 on", class_names.len());
         bail!(Failure::reading(directory, text));
     }
-    Ok(Dataset::new("", class_names, train, test))
+    let notes = refitted("images", &sources, shape).into_iter().collect();
+    Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })
 }
 
 /// The parquet files directly in `directory`, in order; none where there is no such directory.
@@ -76,26 +112,6 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = entries(directory)?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "parquet") && path.is_file());
     Ok(paths)
-}
-
-/// Runs `read` and makes an error of a panic: the parquet crate's column readers assert where a file is damaged. The
-/// panic's own message is kept off stderr, on this thread and while it runs only.
-fn guarded(read: impl FnOnce() -> Result<()>) -> Result<()> {
-    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let hook = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !QUIET.get() {
-                hook(info)
-            }
-        }));
-    });
-    QUIET.set(true);
-    // What `read` may leave half done is thrown away with the error.
-    let outcome = panic::catch_unwind(AssertUnwindSafe(read));
-    QUIET.set(false);
-    outcome.unwrap_or_else(|_| bail!("damaged; copy or download it again"))
 }
 
 /// Which leaf columns hold the pictures' bytes and the labels.
@@ -125,26 +141,34 @@ impl Columns {
             (Some(bytes), Some(label)) => Ok(Self { bytes, label }),
             _ => {
                 let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
-                bail!("its columns are {}; expected image.bytes (PNG or JPEG) and label (integers)", names.join(", "))
+                bail!(
+                    "its columns are {}; expected image.bytes (encoded pictures) and label (integers)",
+                    names.join(", ")
+                )
             }
         }
     }
 }
 
-/// Adds the rows of `path` to `images`.
-fn read(path: &Path, images: &mut Images, class_names: &mut Vec<String>) -> Result<()> {
+/// Adds the rows of `path` to `images`, and what each was to `sources`.
+fn read(path: &Path, images: &mut Images, sources: &mut Vec<Source>, class_names: &mut Vec<String>) -> Result<()> {
     let file = SerializedFileReader::new(File::open(path)?)?;
     let columns = Columns::find(&file)?;
     if class_names.is_empty() {
         *class_names = hub_class_names(&file).unwrap_or_default();
     }
     for group in 0..file.num_row_groups() {
-        read_group(&*file.get_row_group(group)?, &columns, images)?;
+        read_group(&*file.get_row_group(group)?, &columns, images, sources)?;
     }
     Ok(())
 }
 
-fn read_group(group: &dyn RowGroupReader, columns: &Columns, images: &mut Images) -> Result<()> {
+fn read_group(
+    group: &dyn RowGroupReader,
+    columns: &Columns,
+    images: &mut Images,
+    sources: &mut Vec<Source>,
+) -> Result<()> {
     let ColumnReader::ByteArrayColumnReader(mut pictures) = group.get_column_reader(columns.bytes)? else {
         bail!("the column of pictures holds no bytes");
     };
@@ -164,7 +188,7 @@ fn read_group(group: &dyn RowGroupReader, columns: &Columns, images: &mut Images
         if rows == 0 {
             return Ok(());
         }
-        decode(&encoded, images)?;
+        sources.extend(decode(&encoded, images)?);
         images.labels.extend(row_labels);
     }
 }
@@ -187,21 +211,23 @@ fn read_labels(reader: &mut ColumnReader, rows: usize) -> Result<Vec<u32>> {
     wide.into_iter().map(label).collect()
 }
 
-/// Decodes pictures on all threads and adds their pixels in order.
-fn decode(encoded: &[ByteArray], images: &mut Images) -> Result<()> {
+/// Decodes pictures on all threads and adds their pixels in order; gives what each was.
+fn decode(encoded: &[ByteArray], images: &mut Images) -> Result<Vec<Source>> {
     let (shape, first) = (images.shape(), images.len());
     let begin = images.pixels.len();
     let bytes = begin + encoded.len() * shape.stride();
     ensure!(bytes as u64 <= MAX_PIXELS, "more than {} GiB of pixels; use fewer rows", MAX_PIXELS >> 30);
     images.pixels.resize(bytes, 0);
-    let outcomes: Vec<Result<()>> = images.pixels[begin..]
+    let outcomes: Vec<Result<Source>> = images.pixels[begin..]
         .par_chunks_mut(shape.stride())
         .zip(encoded)
         .enumerate()
         .map(|(row, (pixels, encoded))| {
             let image = picture::decode(encoded.data())
                 .map_err(|error| anyhow!("image {} cannot be decoded: {error}", first + row))?;
-            picture::fit_into(image, shape, pixels)
+            let source = picture::source(&image);
+            picture::fit_into(image, shape, pixels)?;
+            Ok(source)
         })
         .collect();
     outcomes.into_iter().collect()

@@ -1,48 +1,100 @@
-//! Pictures: an encoded PNG or JPEG, or pixels of another shape, to the pixels that a model takes.
+//! Pictures: an encoded file, or pixels of another shape, to the pixels that a model takes.
 
 use std::io::Cursor;
+use std::path::Path;
 
 use anyhow::{Result, anyhow, ensure};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops};
 
 use super::ImageShape;
+use super::guard::guarded;
+use super::summary::Source;
 
 /// The longest side of a picture that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
 /// The most memory that one decoded picture may take, and the longest file that is read for one: 256 MiB.
 pub const MAX_BYTES: u64 = 256 << 20;
-/// No picture takes more than so many times the bytes of its file: deflate makes at most 1032 bytes of one, and a pixel
-/// of one bit may become four bytes. A JPEG's blocks of 64 pixels take a bit each at least.
+/// A decoder may take so many bytes whatever the file, ...
+const FREE_BYTES: u64 = 16 << 20;
+/// ... and beyond them so many for each of the file's: deflate makes at most 1032 bytes of one, and a pixel of one bit may
+/// become four bytes. A JPEG's blocks of 64 pixels take a bit each at least.
 const MOST_EXPANSION: u64 = 1032 * 32;
 
-/// Decodes a PNG or JPEG, told apart by its content, and turns it upright where its EXIF data say so.
+/// What is decoded, told apart by content.
+const FORMATS: [ImageFormat; 7] = [
+    ImageFormat::Png,
+    ImageFormat::Jpeg,
+    ImageFormat::WebP,
+    ImageFormat::Tiff,
+    ImageFormat::Bmp,
+    ImageFormat::Gif,
+    ImageFormat::Pnm,
+];
+
+/// The names of [`FORMATS`], for people.
+pub const FORMAT_NAMES: &str = "PNG, JPEG, WebP, TIFF, BMP, GIF or PNM";
+
+/// How the names of such files end, in lower case.
+pub const EXTENSIONS: [&str; 14] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "tif", "tiff", "bmp", "dib", "gif", "ppm", "pgm", "pbm"];
+
+/// Whether the name ends as a picture's does, in capitals or not.
+pub fn is_named(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    EXTENSIONS.iter().any(|known| extension == *known)
+}
+
+/// Decodes a picture of one of [`FORMAT_NAMES`], told apart by its content, and turns it upright where its EXIF data say
+/// so. Of an animation or a file of several pages, the first picture.
 ///
 /// An error says what is wrong with it: damaged, another format, longer sides than [`MAX_SIDE`], more memory than
 /// [`MAX_BYTES`].
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
+    ensure!(!bytes.is_empty(), "an empty file");
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let format = reader.format();
+    ensure!(format.is_some_and(|format| FORMATS.contains(&format)), "not a {FORMAT_NAMES} file");
+    // The decoder fills the rest of a cut picture with grey.
+    ensure!(format != Some(ImageFormat::Jpeg) || jpeg_ends(bytes), "a JPEG that is cut short");
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_BYTES);
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let format = reader.format();
-    ensure!(format.is_some(), "neither PNG nor JPEG");
-    // The decoder fills the rest of a cut picture with grey.
-    ensure!(format != Some(ImageFormat::Jpeg) || jpeg_ends(bytes), "a JPEG that is cut short");
+    let most = (bytes.len() as u64).saturating_mul(MOST_EXPANSION).saturating_add(FREE_BYTES);
+    limits.max_alloc = Some(most.min(MAX_BYTES));
     reader.limits(limits.clone());
+    guarded(|| decode_within(limits, reader, bytes.len(), most))
+}
+
+/// `most` bytes are what `length` bytes of a file can hold.
+fn decode_within(
+    mut limits: Limits,
+    reader: ImageReader<Cursor<&[u8]>>,
+    length: usize,
+    most: u64,
+) -> Result<DynamicImage> {
     let mut decoder = reader.into_decoder()?;
-    limits.reserve(decoder.total_bytes())?;
     let (width, height) = decoder.dimensions();
     ensure!(
-        decoder.total_bytes() / MOST_EXPANSION <= bytes.len() as u64,
-        "its header claims {width}x{height} pixels, more than its {} bytes can hold",
-        bytes.len()
+        decoder.total_bytes() <= most,
+        "its header claims {width}x{height} pixels, more than its {length} bytes can hold"
     );
+    limits.reserve(decoder.total_bytes())?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)
+}
+
+/// What is said of a picture before it is made to fit. One that is stored in colour and has none counts as grey.
+pub fn source(image: &DynamicImage) -> Source {
+    let has_colour = |pixels: &[u8], channels| pixels.chunks_exact(channels).any(|p| p[0] != p[1] || p[1] != p[2]);
+    let is_colour = match image {
+        DynamicImage::ImageRgb8(image) => has_colour(image.as_raw(), 3),
+        DynamicImage::ImageRgba8(image) => has_colour(image.as_raw(), 4),
+        other => other.color().has_color(),
+    };
+    Source { width: image.width(), height: image.height(), is_colour }
 }
 
 /// Whether a JPEG has its end marker: walks its segments (ITU-T T.81, annex B), since a thumbnail inside one has an end

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use super::Reference;
+use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::models::{Architecture, EncoderArchitecture};
 use crate::sample::Wanted;
@@ -59,6 +60,11 @@ pub struct EvaluateConfig {
     /// shuffle that holds every class in proportion throughout
     #[arg(long, value_name = "test|validation|A..B", default_value = "test")]
     pub reference: Reference,
+
+    /// Of a set that brings no test images, hold this part of its images out to test on: a fixed choice of every class
+    /// [default: 0.2, or the validation images where it brings those]
+    #[arg(long, value_name = "PART")]
+    pub test_part: Option<TestPart>,
 
     /// Samples to draw
     #[arg(long, short, value_name = "N", default_value_t = 10_000)]

@@ -16,6 +16,7 @@ use crate::optim::AdamConfig;
 use crate::report::{Console, ProbeRow, probe_table, summary};
 use crate::train::encoder_source::EncoderSource;
 use crate::train::features::{Labelled, features, knn_top1};
+use crate::train::images;
 use crate::train::labels::missing_classes;
 use crate::train::probe::Probe;
 use crate::train::probe_batches::ProbeBatches;
@@ -43,6 +44,7 @@ pub fn evaluate(
     let (encoder, device_name) = (&source.description, crate::device::name(device));
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
     let dataset = super::open(data, SHAPE, config, console)?;
+    let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
     let classes = dataset.classes.len();
     let (dataset, asked) = apart(dataset, &config.reference)?;
     for (part, images) in [("training", &dataset.train), (config.reference.part(), &asked)] {

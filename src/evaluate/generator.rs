@@ -5,9 +5,10 @@ use candle_core::Device;
 
 use super::nearest::NearestImages;
 use super::subject::Samples;
-use super::{Classifier, DEFAULT_DATA, EvaluateConfig, Judge, SHAPE};
+use super::{Classifier, DEFAULT_DATA, EvaluateConfig, Judge, Reference, SHAPE};
 use crate::data::parts;
 use crate::report::{Console, GeneratorRow, scores_table, summary};
+use crate::train::images;
 
 pub fn evaluate(
     config: &EvaluateConfig,
@@ -21,6 +22,10 @@ pub fn evaluate(
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let classifier = Classifier::find(config.classifier.as_deref(), device)?;
     let dataset = super::open(data, SHAPE, config, console)?;
+    let dataset = match config.reference == Reference::Test || config.test_part.is_some() {
+        true => images::with_test_part(dataset, config.test_part, false, console)?,
+        false => dataset,
+    };
     let mut judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
     judge.samples_are_sorted = matches!(samples, Samples::Given { .. });
     for warning in judge.warnings()? {

@@ -9,17 +9,15 @@ mod nearest;
 mod reference;
 mod subject;
 
-use std::path::Path;
-
 use anyhow::bail;
 use candle_core::Device;
 
 use crate::checkpoint::atomic;
-use crate::data::{self, Dataset, ImageShape};
+use crate::data::{Dataset, ImageShape};
 use crate::error::Failure;
 use crate::models::IMAGE_SIZE;
 use crate::report::Console;
-use crate::train::digit_classifier;
+use crate::train::{digit_classifier, images};
 
 pub use classifier::{Classifier, Judged};
 pub use config::{EvaluateConfig, MOST_SAMPLES};
@@ -52,6 +50,7 @@ fn train_classifier(config: &EvaluateConfig, device: &Device, json: bool, consol
     };
     let name = config.data.as_deref().unwrap_or(DEFAULT_DATA);
     let dataset = open(name, SHAPE, config, console)?;
+    let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
     let (images, path) = (dataset.test.len(), output.display().to_string());
     let (accuracy, validation_accuracy) =
         digit_classifier::train(&config.classifier_config, dataset, config.seed, output, device, console)?;
@@ -67,7 +66,5 @@ fn train_classifier(config: &EvaluateConfig, device: &Device, json: bool, consol
 
 /// The data set of that name in `shape`; a download shows its progress.
 fn open(name: &str, shape: ImageShape, config: &EvaluateConfig, console: &Console) -> anyhow::Result<Dataset> {
-    let bytes = console.bytes();
-    let data_dir: Option<&Path> = config.data_dir.as_deref();
-    data::open(name, data_dir, shape, &|name, done, total| bytes.update(name, done, total))
+    images::open_from(name, config.data_dir.as_deref(), shape, console)
 }

@@ -75,6 +75,7 @@ pub fn finetune(
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let dataset = images::open(&data, SHAPE, config.balanced_parts, options, console)?;
+    let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
     console.note(&source.description);
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;

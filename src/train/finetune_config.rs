@@ -7,6 +7,7 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use super::labels::Labels;
+use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::models::EncoderArchitecture;
 use crate::ops::Precision;
@@ -41,6 +42,12 @@ pub struct FinetuneConfig {
     /// encoder was pretrained on]
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
+
+    /// Of a set that brings no test images, hold this part of its images out to test on: a fixed choice of every class
+    /// [default: 0.2, or the validation images where it brings those]
+    #[arg(long, value_name = "PART")]
+    #[serde(default)]
+    pub test_part: Option<TestPart>,
 
     /// How many training images show their labels: a part (0.1, 1.0) or a number of them
     #[arg(long, value_name = "PART|N", default_value = "0.1")]

@@ -58,6 +58,10 @@ pub fn train(
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
     let classifier = gan_scores::classifier(config, device)?;
     let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
+    let dataset = match config.test_part {
+        Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
+        None => dataset,
+    };
     let judge = gan_scores::judge(config, classifier, &dataset, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
     let adversaries = Adversaries::new(config, device)?;

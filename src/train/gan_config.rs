@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::diffaugment::DiffAugment;
 use super::recipe::Recipe;
+use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::evaluate::{MOST_SAMPLES, Reference};
 use crate::losses::adversarial::AdversarialLoss;
@@ -45,6 +46,11 @@ pub struct GanConfig {
     #[arg(skip = true)]
     #[serde(default)]
     pub balanced_parts: bool,
+
+    /// Of a set that brings no test images, hold this part of its images out, for evaluate to judge by [default: none]
+    #[arg(long, value_name = "PART")]
+    #[serde(default)]
+    pub test_part: Option<TestPart>,
 
     /// Take the images in the order of the data set, as the course does
     #[arg(long)]

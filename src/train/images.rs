@@ -1,8 +1,11 @@
 //! The images that a run trains on.
 
+use std::path::Path;
+
 use anyhow::bail;
 
 use super::run::RunOptions;
+use crate::data::test_part::TestPart;
 use crate::data::{self, Dataset, ImageShape};
 use crate::error::Failure;
 use crate::report::Console;
@@ -48,8 +51,43 @@ pub fn open(
     options: &RunOptions,
     console: &Console,
 ) -> anyhow::Result<Dataset> {
-    let bytes = console.bytes();
-    let on_bytes = |name: &str, done, total| bytes.update(name, done, total);
-    let dataset = data::open(data, options.data_dir.as_deref(), shape, &on_bytes)?;
+    let dataset = open_from(data, options.data_dir.as_deref(), shape, console)?;
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
+}
+
+/// The data set that `--data` names, in `shape`, named sets in `data_dir`; a download shows its progress. Says what is to be
+/// said of the set.
+pub fn open_from(data: &str, data_dir: Option<&Path>, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
+    let bytes = console.bytes();
+    let dataset = data::open(data, data_dir, shape, &|name, done, total| bytes.update(name, done, total))?;
+    drop(bytes);
+    dataset.notes.iter().for_each(|note| console.note(note));
+    dataset.warnings.iter().for_each(|warning| console.warning(warning));
+    Ok(dataset)
+}
+
+/// The set with test images, held out of those to train on where it brings none; see [`Dataset::with_test_part`]. Says so.
+pub fn with_test_part(
+    dataset: Dataset,
+    part: Option<TestPart>,
+    labels: bool,
+    console: &Console,
+) -> anyhow::Result<Dataset> {
+    say_new(dataset, console, |dataset| dataset.with_test_part(part, labels))
+}
+
+/// The set without the images that others hold out to test on; see [`Dataset::without_test_part`]. Says so.
+pub fn without_test_part(dataset: Dataset, part: Option<TestPart>, console: &Console) -> anyhow::Result<Dataset> {
+    say_new(dataset, console, |dataset| dataset.without_test_part(part))
+}
+
+fn say_new(
+    dataset: Dataset,
+    console: &Console,
+    change: impl FnOnce(Dataset) -> anyhow::Result<Dataset>,
+) -> anyhow::Result<Dataset> {
+    let said = dataset.notes.len();
+    let dataset = change(dataset)?;
+    dataset.notes[said..].iter().for_each(|note| console.note(note));
+    Ok(dataset)
 }

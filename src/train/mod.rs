@@ -16,7 +16,7 @@ pub mod gan_config;
 mod gan_files;
 mod gan_scores;
 pub mod health;
-mod images;
+pub mod images;
 pub mod labels;
 mod latents;
 pub mod probe;

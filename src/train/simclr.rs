@@ -54,6 +54,7 @@ pub fn pretrain(
     // What can be refused without the images is: their download may take long.
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
     let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
+    let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.
     let validates = config.watches_validation() && !dataset.train.labels.is_empty();
     let dataset = images::cut(dataset, config.train_images, validates, config.batch_size, console)?;

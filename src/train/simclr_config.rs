@@ -6,6 +6,7 @@ use candle_core::Var;
 use serde::{Deserialize, Serialize};
 
 use crate::data::augment::Augmentation;
+use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::models::EncoderArchitecture;
 use crate::ops::Precision;
@@ -65,6 +66,12 @@ pub struct SimclrConfig {
     #[arg(skip = true)]
     #[serde(default)]
     pub balanced_parts: bool,
+
+    /// Of a set with classes that brings no test images, hold this part of its images out, for finetune and evaluate to
+    /// test on; 0: none [default: 0.2]
+    #[arg(long, value_name = "PART")]
+    #[serde(default = "nothing")] // runs from before it were trained on all images
+    pub test_part: Option<TestPart>,
 
     /// Stop after N steps
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
@@ -190,6 +197,10 @@ pub struct SimclrConfig {
 
 /// Passes over the images where neither --steps nor --epochs is given.
 const EPOCHS: u64 = 4;
+
+fn nothing() -> Option<TestPart> {
+    Some(TestPart::NONE)
+}
 
 impl SimclrConfig {
     /// Refuses values that cannot be meant, naming the flag. Exit code 2.

@@ -18,6 +18,7 @@ use gan::error::exit_code;
 use gan::rng::Stream;
 
 use super::{gzip, idx_bytes, pixels, refused};
+use crate::support::Workplace;
 
 /// What was asked: the path and the first byte wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -334,6 +335,74 @@ fn without_a_network_the_error_says_what_to_do() {
     let text = refused(open_small(&set, folder.path(), &[format!("http://127.0.0.1:{port}/")]));
     for part in ["--data small", folder.path().to_str().unwrap(), "--data digits", "--data-dir"] {
         assert!(text.contains(part), "{text}");
+    }
+}
+
+/// All names below a folder, its own parents' left out.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        names.push(path.strip_prefix(folder).unwrap().display().to_string());
+        if path.is_dir() {
+            names.extend(self::names(&path));
+        }
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn a_download_that_brings_nothing_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, request| match request.path.as_str() {
+        "empty" => whole(&labels(), 0),
+        "cut" => whole(&labels(), 1000),
+        _ => status("404 Not Found"),
+    });
+    for path in ["gone", "empty"] {
+        fetch(&folder.path().join("new/below"), &[server.url(path)]).0.unwrap().unwrap_err();
+        assert_eq!(names(folder.path()), [""; 0], "{path}");
+    }
+    // What was there before stays, and so does a part that a later call goes on from.
+    fs::create_dir(folder.path().join("new")).unwrap();
+    fetch(&folder.path().join("new/below"), &[server.url("gone")]).0.unwrap().unwrap_err();
+    assert_eq!(names(folder.path()), ["new"]);
+    fetch(folder.path(), &[server.url("cut")]).0.unwrap().unwrap_err();
+    assert_eq!(names(folder.path()), ["labels.gz.part", "new", "set"]);
+}
+
+/// Each takes the lock file away when it is done, under the others' feet.
+#[test]
+fn many_downloads_of_one_file_at_once_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, _| {
+        thread::sleep(Duration::from_millis(20));
+        whole(&labels(), usize::MAX)
+    });
+    let (folder, urls) = (folder.path().join("data"), [server.url("labels.gz")]);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| fetch(&folder, &urls).0.unwrap().unwrap());
+        }
+    });
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(names(&folder), ["labels.gz", "set"]);
+}
+
+/// The real program, without a network, with `--data-dir` and with the user's cache.
+#[test]
+fn a_named_set_that_cannot_be_had_leaves_no_folder() {
+    let work = Workplace::new();
+    let before = names(&work.path(""));
+    for flags in [&["--data", "mnist", "--data-dir", "WRONG/deep"][..], &["--data", "cifar10"]] {
+        let mut command = work.gan(&[&["train-gan"], flags].concat());
+        let command =
+            command.env(named::MIRROR_VARIABLE, "http://127.0.0.1:1").env("XDG_CACHE_HOME", work.path("cache"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be downloaded"));
+        assert_eq!(names(&work.path("")), before, "{flags:?}");
     }
 }
 

@@ -1,11 +1,14 @@
-//! Directories of PNG and JPEG files.
+//! Directories of pictures.
 
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use gan::data::ImageShape;
-use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+use gan::data::{ImageShape, Images, picture};
+use image::{
+    DynamicImage, ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, LumaA, Rgb, RgbImage,
+    Rgba, RgbaImage,
+};
 
 use super::{GREY, open_directory, refused};
 
@@ -113,7 +116,7 @@ fn damaged_and_hostile_pictures_are_named() {
     };
     write(folder.path(), "a.png", &grey(1, 2, 2));
     assert!(outcome(b"GIF89a, says its first word").contains("decoded"));
-    assert!(outcome(b"").contains("neither PNG nor JPEG"));
+    assert!(outcome(b"").contains("an empty file"));
     let good = grey(1, 64, 64);
     outcome(&good[..good.len() / 2]);
     let mut damaged = good.clone();
@@ -157,10 +160,375 @@ fn folders_that_make_no_set_are_refused() {
     write(folder.path(), "class/a.png", &grey(1, 2, 2));
     assert!(open_directory(folder.path(), GREY).is_ok());
     write(folder.path(), "a.png", &grey(1, 2, 2));
-    assert!(refused(open_directory(folder.path(), GREY)).contains("both here and in class/"));
     fs::remove_file(folder.path().join("a.png")).unwrap();
-    for class in 0..256 {
-        fs::create_dir(folder.path().join(class.to_string())).unwrap();
+    // Where another kind of data lies, and where the classes are one folder further down.
+    write(folder.path(), "mnist/train-labels-idx1-ubyte", b"");
+    assert!(refused(open_directory(folder.path(), GREY)).contains("mnist: holds IDX files"));
+    let split = folder.path().join("split");
+    write(&split, "test/a/1.png", &grey(1, 2, 2));
+    write(&split, "val/a/1.png", &grey(1, 2, 2));
+    assert!(refused(open_directory(&split, GREY)).contains("no folder train/"));
+    write(&split, "train/a/1.png", &grey(1, 2, 2));
+    write(&split, "Training/a/1.png", &grey(1, 2, 2));
+    let text = refused(open_directory(&split, GREY));
+    assert!(text.contains("Training") && text.contains("two folders for the same part"), "{text}");
+    write(folder.path(), "phone/1.HEIC", b"");
+    let text = refused(open_directory(&folder.path().join("phone"), GREY));
+    assert!(text.contains("holds no data: 1 file passed over (.heic)"), "{text}");
+}
+
+#[test]
+fn all_pictures_below_a_class_are_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a/2.png", &grey(2, 2, 2));
+    write(folder.path(), "a/sub/deep/0.png", &grey(3, 2, 2));
+    write(folder.path(), "a/1.png", &grey(1, 2, 2));
+    write(folder.path(), "b/only/below/1.png", &grey(4, 2, 2));
+    let set = open_directory(folder.path(), TINY).unwrap();
+    assert_eq!((set.classes, set.train.labels), (vec!["a".to_string(), "b".to_string()], vec![0, 0, 0, 1]));
+    assert_eq!(set.train.pixels, [[1; 4], [2; 4], [3; 4], [4; 4]].concat());
+    assert!(set.notes.iter().any(|note| note.contains("4 pictures in 2 classes")), "{:?}", set.notes);
+    assert!(set.warnings.iter().all(|warning| warning.contains("one shade")), "{:?}", set.warnings);
+
+    // With a picture in the directory itself its folders are no classes.
+    write(folder.path(), "c.png", &grey(5, 2, 2));
+    let flat = open_directory(folder.path(), TINY).unwrap();
+    assert!(flat.classes.is_empty() && flat.train.labels.is_empty());
+    assert_eq!(flat.train.pixels, [[1; 4], [2; 4], [3; 4], [4; 4], [5; 4]].concat());
+    let notes = flat.notes.join("\n");
+    assert!(notes.contains("5 pictures, no classes") && notes.contains("the folders in it are no classes"), "{notes}");
+
+    // Unpacked into a folder of its own.
+    let wrapped = folder.path().join("wrapped");
+    write(&wrapped, "pets/cat/1.png", &grey(1, 2, 2));
+    write(&wrapped, "pets/dog/1.png", &grey(2, 2, 2));
+    let set = open_directory(&wrapped, TINY).unwrap();
+    assert_eq!(set.classes, ["pets"]);
+    let warning = &set.warnings[0];
+    assert!(warning.contains("one class, pets") && warning.ends_with("wrapped/pets"), "{warning}");
+}
+
+#[test]
+fn links_are_followed_but_not_in_circles() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    write(elsewhere.path(), "1.png", &grey(1, 2, 2));
+    write(folder.path(), "a/2.png", &grey(2, 2, 2));
+    symlink(elsewhere.path(), folder.path().join("a/linked")).unwrap();
+    symlink(folder.path(), folder.path().join("a/up")).unwrap();
+    symlink("nowhere.png", folder.path().join("a/0.png")).unwrap();
+    symlink(elsewhere.path(), folder.path().join("b")).unwrap();
+    // Every folder with a link to every other: as many paths as there are orders of them.
+    for from in 0..12 {
+        fs::create_dir(folder.path().join(format!("a/{from}"))).unwrap();
+        for to in 0..12 {
+            let link = folder.path().join(format!("a/{from}/{to}"));
+            symlink(folder.path().join(format!("a/{to}")), link).unwrap();
+        }
     }
-    assert!(refused(open_directory(folder.path(), GREY)).contains("257 folders"));
+    // Deeper than anybody sorts pictures.
+    write(folder.path(), &format!("c/{}1.png", "deep/".repeat(40)), &grey(9, 2, 2));
+    write(folder.path(), "c/1.png", &grey(3, 2, 2));
+    let set = open_directory(folder.path(), TINY).unwrap();
+    assert_eq!(set.classes, ["a", "b", "c"]);
+    assert_eq!(set.train.labels.iter().filter(|label| **label == 2).count(), 1);
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("links that lead nowhere") && notes.contains("read already"), "{notes}");
+    assert!(notes.contains("more than 32 deep"), "{notes}");
+}
+
+#[test]
+fn what_systems_leave_among_files_is_nothing() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "cat/1.png", &grey(1, 2, 2));
+    for name in ["Thumbs.db", "cat/.DS_Store", "cat/._1.png", "__MACOSX/cat/._1.png", "locks/.lock", "@eaDir/1.png"] {
+        write(folder.path(), name, b"\0\x05\x16\x07");
+    }
+    // Names that are no UTF-8, two of which look alike.
+    for (byte, value) in [(0xff, 2), (0xfe, 3)] {
+        let class = folder.path().join(std::ffi::OsStr::from_bytes(&[b'd', byte]));
+        fs::create_dir(&class).unwrap();
+        fs::write(class.join("1.PnG"), grey(value, 2, 2)).unwrap();
+    }
+    let set = open_directory(folder.path(), TINY).unwrap();
+    assert_eq!((set.classes.len(), set.train.labels), (3, vec![0, 1, 2]));
+    assert_eq!(set.train.pixels, [[1; 4], [3; 4], [2; 4]].concat());
+    assert!(!set.notes.iter().any(|note| note.contains("passed over")), "{:?}", set.notes);
+    // A test part with such names: told apart by bytes, not by what they look like.
+    let split = tempfile::tempdir().unwrap();
+    for (part, byte, value) in [("train", 0xff, 1), ("train", 0xfe, 2), ("test", 0xff, 3)] {
+        let class = split.path().join(part).join(std::ffi::OsStr::from_bytes(&[byte]));
+        fs::create_dir_all(&class).unwrap();
+        fs::write(class.join("1.png"), grey(value, 2, 2)).unwrap();
+    }
+    let set = open_directory(split.path(), TINY).unwrap();
+    assert_eq!((set.train.pixels[0], set.test.labels), (2, vec![1]));
+}
+
+#[test]
+fn parts_go_by_the_names_that_people_give_them() {
+    for (train, validation, test) in
+        [("Train", "Val", "Test"), ("TRAINING", "VALID", "TESTING"), ("train", "validation", "test")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        for (part, value) in [(train, 1), (validation, 2), (test, 3)] {
+            write(folder.path(), &format!("{part}/a/1.png"), &grey(value, 2, 2));
+            write(folder.path(), &format!("{part}/b/1.png"), &grey(value + 10, 2, 2));
+        }
+        let set = open_directory(folder.path(), TINY).unwrap();
+        let firsts = |images: &Images| images.pixels.chunks(4).map(|image| image[0]).collect::<Vec<u8>>();
+        assert_eq!(firsts(&set.train), [1, 11], "{train}");
+        assert_eq!((firsts(&set.validation), firsts(&set.test)), (vec![2, 12], vec![3, 13]), "{train}");
+        assert_eq!((set.validation.labels, set.test.labels), (vec![0, 1], vec![0, 1]));
+        assert!(set.notes[0].contains("2 pictures in 2 classes, 2 to validate on, 2 to test on"), "{:?}", set.notes);
+    }
+    // What lies beside them is said to be passed over.
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train/a/1.png", "test/a/1.png", "extra/1.png", "cover.png", "labels.csv"] {
+        write(folder.path(), name, &grey(1, 2, 2));
+    }
+    let notes = open_directory(folder.path(), TINY).unwrap().notes.join("\n");
+    assert!(notes.contains("cover.png and 1 more passed over") && notes.contains(".csv"), "{notes}");
+    // A set of vehicles.
+    let vehicles = tempfile::tempdir().unwrap();
+    for name in ["bus/1.png", "car/1.png", "train/1.png"] {
+        write(vehicles.path(), name, &grey(1, 2, 2));
+    }
+    let set = open_directory(vehicles.path(), TINY).unwrap();
+    assert_eq!((set.classes.len(), set.train.labels), (3, vec![0, 1, 2]));
+}
+
+#[test]
+fn every_format_is_decoded_and_the_rest_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let colour = RgbImage::from_fn(24, 16, |x, y| Rgb([(x * 10) as u8, (y * 15) as u8, 90]));
+    let formats = [
+        ("a.png", ImageFormat::Png),
+        ("b.webp", ImageFormat::WebP),
+        ("c.TIF", ImageFormat::Tiff),
+        ("d.tiff", ImageFormat::Tiff),
+        ("e.bmp", ImageFormat::Bmp),
+        ("f.gif", ImageFormat::Gif),
+        ("g.ppm", ImageFormat::Pnm),
+        ("h.jfif", ImageFormat::Jpeg),
+        ("i.JPE", ImageFormat::Jpeg),
+    ];
+    for (name, format) in formats {
+        write(folder.path(), name, &encode(colour.clone(), format));
+    }
+    for name in ["x.txt", "y.txt", "z.json", "README", "w.heic"] {
+        write(folder.path(), name, b"no picture");
+    }
+    let shape = ImageShape { height: 16, width: 24, channels: 3 };
+    let set = open_directory(folder.path(), shape).unwrap();
+    assert_eq!(set.train.len(), 9);
+    for (image, (name, format)) in set.train.pixels.chunks(shape.stride()).zip(formats) {
+        // GIF has 256 colours, JPEG waves.
+        let off = if matches!(format, ImageFormat::Gif | ImageFormat::Jpeg) { 60 } else { 0 };
+        let most = image.iter().zip(colour.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(most <= off, "{name}: {most}");
+    }
+    let notes = set.notes.join("\n");
+    assert!(notes.contains("5 files passed over (.txt, ") && notes.contains("without an extension"), "{notes}");
+    assert!(notes.contains(".heic") && notes.contains(".json"), "{notes}");
+}
+
+/// Every way to cut a file short: refused, but for what follows the pixels.
+#[test]
+fn a_picture_that_is_cut_short_is_refused() {
+    let colour = RgbImage::from_fn(24, 16, |x, y| Rgb([(x * 10) as u8, (y * 15) as u8, (x * y) as u8]));
+    for format in [
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Tiff,
+        ImageFormat::Bmp,
+        ImageFormat::Gif,
+        ImageFormat::Pnm,
+    ] {
+        let whole = encode(colour.clone(), format);
+        let pixels = picture::decode(&whole).unwrap().to_rgb8();
+        let mut taken = Vec::new();
+        for length in 0..whole.len() {
+            if let Ok(image) = picture::decode(&whole[..length]) {
+                taken.push(length);
+                assert_eq!(image.to_rgb8(), pixels, "{format:?}: {length} of {} bytes", whole.len());
+            }
+        }
+        // The end markers of a PNG and a GIF.
+        assert!(taken.iter().all(|length| length + 16 >= whole.len()), "{format:?}: {taken:?} of {}", whole.len());
+    }
+}
+
+#[test]
+fn the_first_picture_of_an_animation_or_of_pages() {
+    use image::codecs::gif::GifEncoder;
+    use image::{Delay, Frame};
+    let folder = tempfile::tempdir().unwrap();
+    let mut gif = Vec::new();
+    let mut encoder = GifEncoder::new(&mut gif);
+    for value in [200, 100] {
+        let frame = RgbaImage::from_pixel(2, 2, Rgba([value, value, value, 255]));
+        encoder.encode_frame(Frame::from_parts(frame, 0, 0, Delay::from_numer_denom_ms(100, 1))).unwrap();
+    }
+    drop(encoder);
+    write(folder.path(), "1.gif", &gif);
+    let mut apng = Vec::new();
+    let mut encoder = png::Encoder::new(&mut apng, 2, 2);
+    encoder.set_animated(2, 0).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[50; 4]).unwrap();
+    writer.write_image_data(&[60; 4]).unwrap();
+    writer.finish().unwrap();
+    write(folder.path(), "2.png", &apng);
+    let set = open_directory(folder.path(), TINY).unwrap();
+    assert_eq!(set.train.pixels, [[200; 4], [50; 4]].concat());
+}
+
+/// EXIF data that say "turned by a quarter", as phones write them, in the formats that carry them.
+#[test]
+fn pictures_are_turned_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let exif = |kind: u16| {
+        let mut bytes = b"II*\0\x08\0\0\0\x01\0".to_vec();
+        bytes.extend([0x12, 0x01, 3, 0, 1, 0, 0, 0]); // Orientation, a short, one of them
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend([0; 6]);
+        bytes
+    };
+    let lying = GrayImage::from_fn(16, 8, |x, _| Luma([if x < 8 { 250 } else { 5 }]));
+    let save = |encoder: &mut dyn FnMut(&mut Vec<u8>)| {
+        let mut bytes = Vec::new();
+        encoder(&mut bytes);
+        bytes
+    };
+    let rgb = DynamicImage::from(lying.clone()).to_rgb8();
+    let webp = save(&mut |bytes| {
+        let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(bytes);
+        encoder.set_exif_metadata(exif(6)).unwrap();
+        encoder.write_image(&rgb, 16, 8, ExtendedColorType::Rgb8).unwrap();
+    });
+    let jpeg = save(&mut |bytes| {
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(bytes, 95);
+        encoder.set_exif_metadata(exif(6)).unwrap();
+        encoder.write_image(&lying, 16, 8, ExtendedColorType::L8).unwrap();
+    });
+    let mut tiff = encode(lying.clone(), ImageFormat::Tiff);
+    let count = usize::from(u16::from_le_bytes([tiff[tiff_entries(&tiff)], tiff[tiff_entries(&tiff) + 1]]));
+    // Any tag between its neighbours in number would do; the encoder writes none, so the directory is copied to the end.
+    let begin = tiff_entries(&tiff);
+    let mut entries: Vec<Vec<u8>> = tiff[begin + 2..][..12 * count].chunks(12).map(<[u8]>::to_vec).collect();
+    entries.push([&[0x12, 0x01, 3, 0, 1, 0, 0, 0][..], &6u16.to_le_bytes(), &[0, 0]].concat());
+    entries.sort_by_key(|entry| u16::from_le_bytes([entry[0], entry[1]]));
+    let place = (tiff.len() as u32).to_le_bytes();
+    tiff[4..8].copy_from_slice(&place);
+    tiff.extend((entries.len() as u16).to_le_bytes());
+    tiff.extend(entries.concat());
+    tiff.extend([0; 4]);
+    for (name, bytes) in [("1.webp", webp), ("2.jpg", jpeg), ("3.tif", tiff)] {
+        write(folder.path(), name, &bytes);
+    }
+    let shape = ImageShape { height: 16, width: 8, channels: 1 };
+    let set = open_directory(folder.path(), shape).unwrap();
+    for image in set.train.pixels.chunks(128) {
+        assert!(
+            image[..48].iter().all(|pixel| *pixel > 240) && image[80..].iter().all(|pixel| *pixel < 15),
+            "{image:?}"
+        );
+    }
+}
+
+/// Where the directory of a little-endian TIFF begins.
+fn tiff_entries(tiff: &[u8]) -> usize {
+    u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize
+}
+
+/// One block of 8x8 of each of the four inks, whose values are those of a flat patch; Adobe stores them inverted.
+#[test]
+fn jpegs_in_four_inks_are_in_the_right_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "ink.jpg", &cmyk_jpeg([255, 0, 0, 255])); // no cyan, all magenta, all yellow, no black: red
+    let shape = ImageShape { height: 8, width: 8, channels: 3 };
+    let set = open_directory(folder.path(), shape).unwrap();
+    let pixel = &set.train.pixels[..3];
+    assert!(pixel[0] > 240 && pixel[1] < 15 && pixel[2] < 15, "{pixel:?}");
+}
+
+/// A baseline JPEG of 8x8 pixels of one value of cyan, magenta, yellow and black, with Adobe's marker.
+fn cmyk_jpeg(inks: [u8; 4]) -> Vec<u8> {
+    let segment =
+        |marker: u8, data: &[u8]| [&[0xff, marker][..], &(data.len() as u16 + 2).to_be_bytes(), data].concat();
+    let mut bytes = vec![0xff, 0xd8];
+    bytes.extend(segment(0xee, b"Adobe\0\x64\0\0\0\0\0"));
+    bytes.extend(segment(0xdb, &[&[0][..], &[1; 64]].concat())); // quantised by 1
+    let components: Vec<u8> = (1..=4).flat_map(|id| [id, 0x11, 0]).collect();
+    bytes.extend(segment(0xc0, &[&[8, 0, 8, 0, 8, 4][..], &components].concat()));
+    // DC: one code of one bit, category 11 (0), and one of two, category 0 (10). AC: one code of one bit, end of block.
+    let table = |kind: u8, lengths: [u8; 2], values: &[u8]| [&[kind][..], &lengths, &[0; 14], values].concat();
+    bytes.extend(segment(0xc4, &table(0x00, [1, 1], &[11, 0])));
+    bytes.extend(segment(0xc4, &table(0x10, [1, 0], &[0])));
+    let components: Vec<u8> = (1..=4).flat_map(|id| [id, 0]).collect();
+    bytes.extend(segment(0xda, &[&[4][..], &components, &[0, 63, 0]].concat()));
+    let mut bits = String::new();
+    for ink in inks {
+        // Eight times the mean is the DC coefficient; category 11 holds 1024 to 2047, or its complement for -1024 down.
+        let coefficient = if ink > 127 { 8 * 127 + 8 } else { -1024 };
+        let code: i32 = if coefficient > 0 { coefficient } else { coefficient + 2047 };
+        bits += &format!("0{code:011b}0");
+    }
+    bits += &"1".repeat((8 - bits.len() % 8) % 8);
+    for byte in bits.as_bytes().chunks(8) {
+        let byte = u8::from_str_radix(std::str::from_utf8(byte).unwrap(), 2).unwrap();
+        bytes.push(byte);
+        if byte == 0xff {
+            bytes.push(0);
+        }
+    }
+    bytes.extend([0xff, 0xd9]);
+    bytes
+}
+
+#[test]
+fn what_becomes_of_pictures_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let colour = |width, height| {
+        encode(RgbImage::from_fn(width, height, |x, y| Rgb([x as u8 * 3, y as u8, 9])), ImageFormat::Png)
+    };
+    write(folder.path(), "1.png", &colour(64, 64));
+    write(folder.path(), "2.png", &colour(64, 64));
+    let notes = |folder: &Path, shape| open_directory(folder, shape).unwrap().notes.join("\n");
+    assert!(notes(folder.path(), GREY).contains("pictures of 64x64 in colour become 28x28 in grey"));
+    write(folder.path(), "3.png", &colour(30, 40));
+    write(folder.path(), "4.png", &encode(GrayImage::from_fn(90, 90, |x, _| Luma([x as u8])), ImageFormat::Png));
+    let text = notes(folder.path(), GREY);
+    assert!(
+        text.contains("pictures of 30x40 to 90x90 (most often 64x64) in colour and in grey become 28x28"),
+        "{text}"
+    );
+    // Stored in colour without having any, and of the right size: nothing to say.
+    let plain = tempfile::tempdir().unwrap();
+    write(plain.path(), "1.png", &encode(RgbImage::from_fn(28, 28, |x, _| Rgb([x as u8; 3])), ImageFormat::Png));
+    assert!(!notes(plain.path(), GREY).contains("become"));
+}
+
+#[test]
+fn pictures_that_show_nothing_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let ink = |seed: u32| {
+        RgbaImage::from_fn(28, 28, |x, y| Rgba([0, 0, 0, if (x * seed + y).is_multiple_of(3) { 255 } else { 0 }]))
+    };
+    for seed in 1..5 {
+        write(folder.path(), &format!("{seed}.png"), &encode(ink(seed), ImageFormat::Png));
+    }
+    let warnings = |folder: &Path| open_directory(folder, GREY).unwrap().warnings.join("\n");
+    let text = warnings(folder.path());
+    assert!(text.contains("all 4 training images show nothing") && text.contains("on white first"), "{text}");
+    write(folder.path(), "5.png", &encode(GrayImage::from_fn(28, 28, |x, _| Luma([x as u8])), ImageFormat::Png));
+    assert!(warnings(folder.path()).contains("4 of 5 training images"));
+    for name in ["6.png", "7.png", "8.png"] {
+        fs::copy(folder.path().join("5.png"), folder.path().join(name)).unwrap();
+    }
+    assert_eq!(warnings(folder.path()), "");
 }

@@ -67,7 +67,7 @@ fn evaluate() -> Vec<Row> {
         generator("no classifier", "--classifier other.safetensors", 3, "other.safetensors"),
         generator("no classifier", "--classifier weights/run/generator.safetensors", 3, "generator.safetensors"),
         generator("no such images", "--reference 50..200", 3, "50..200"),
-        generator("no test images", "--data data --reference test", 3, "test images"),
+        generator("no test images", "--data data --reference test --test-part 0", 3, "test images"),
         generator("too few images", "--reference 0..2", 3, "reference images"),
         generator("pairs below a file", "-o file/pairs.png", 5, "cannot write"),
         generator("pairs in a new directory", "-o nowhere/pairs.png", 5, "cannot write"),
@@ -81,7 +81,7 @@ fn evaluate() -> Vec<Row> {
         encoder("too few labels", "--labels 13", "--labels 13"),
         encoder("no labels", "--data pictures/train/disc", "labelled"),
         classifier("no labels", "--data pictures/train/disc", 3, "labels"),
-        classifier("no test images", "--data data", 3, "test images"),
+        classifier("no test images", "--data data --test-part 0", 3, "test images"),
         classifier("weights below a file", "-o file/c.safetensors", 5, "cannot write"),
         classifier("weights in a new directory", "-o nowhere/c.safetensors", 5, "cannot write"),
     ];

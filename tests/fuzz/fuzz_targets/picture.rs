@@ -1,4 +1,4 @@
-//! PNG and JPEG, and what is made of them.
+//! Pictures of every format, and what is made of them.
 #![no_main]
 
 use gan::data::{ImageShape, picture};

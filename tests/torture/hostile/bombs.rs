@@ -57,6 +57,11 @@ pub fn run() -> String {
         refuse("a JPEG of 60,000 pixels a side", &["train-gan", "--data", &format!("{name}-jpeg")]);
     }
 
+    for (name, bytes) in claiming_pictures(16_000) {
+        write(&format!("{name}-claims/x.{name}"), &bytes);
+        refuse("a picture of 16,000 pixels a side", &["train-gan", "--data", &format!("{name}-claims")]);
+    }
+
     // Headers that claim 2^32 items and more.
     write("idx/train-images-idx3-ubyte", &[0u8, 0, 8, 3].into_iter().chain([0xff; 12]).collect::<Vec<u8>>());
     write("idx/train-labels-idx1-ubyte", &[0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff, 1]);
@@ -161,6 +166,32 @@ fn png_header(side: u32) -> Vec<u8> {
     crc.update(&chunk);
     let data = b"\x00\x00\x00\x02IDAT\x78\x9c\x00\x00\x00\x00";
     [&b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d"[..], &chunk, &crc.sum().to_be_bytes(), data].concat()
+}
+
+/// Pictures of the other formats, of hardly a byte, whose headers claim `side` pixels a side; and a GIF whose frame does,
+/// on a screen of one pixel.
+fn claiming_pictures(side: u16) -> Vec<(&'static str, Vec<u8>)> {
+    let wide = u32::from(side);
+    // Lossless: its signature, fourteen bits of each side less one, and a stream of nothing.
+    let size = ((wide - 1) | ((wide - 1) << 14)).to_le_bytes();
+    let lossless = [&b"VP8L\x0a\0\0\0\x2f"[..], &size, &[0; 5]].concat();
+    let webp = [&b"RIFF"[..], &(lossless.len() as u32 + 4).to_le_bytes(), b"WEBP", &lossless].concat();
+    let header =
+        [&40u32.to_le_bytes()[..], &wide.to_le_bytes(), &wide.to_le_bytes(), &[1, 0, 24, 0], &[0; 24]].concat();
+    let bmp = [&b"BM"[..], &54u32.to_le_bytes(), &[0; 4], &54u32.to_le_bytes(), &header].concat();
+    let sides = [side.to_le_bytes(), side.to_le_bytes()].concat();
+    let gif =
+        [&b"GIF89a"[..], &sides, &[0x80, 0, 0], &[0; 6], b",\0\0\0\0", &sides, &[0, 2, 1, 0x44, 0, b';']].concat();
+    let frame = [&b"GIF89a\x01\0\x01\0"[..], &gif[10..]].concat();
+    let entry = |tag: u16, kind: u16, value: u32| {
+        [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &1u32.to_le_bytes(), &value.to_le_bytes()].concat()
+    };
+    let entries = [(256, 4, wide), (257, 4, wide), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (278, 4, wide)];
+    let entries: Vec<u8> =
+        entries.into_iter().chain([(279, 4, wide * wide)]).flat_map(|(t, k, v)| entry(t, k, v)).collect();
+    let tiff = [&b"II*\0\x08\0\0\0\x08\0"[..], &entries, &[0; 4]].concat();
+    let pnm = format!("P6 {side} {side} 255\n").into_bytes();
+    vec![("webp", webp), ("bmp", bmp), ("gif", gif), ("jpe", frame), ("tif", tiff), ("ppm", pnm)]
 }
 
 fn jpeg_header(side: u16) -> Vec<u8> {

@@ -133,6 +133,11 @@ pub fn all() -> Vec<Kind> {
         Kind::new("parquet", "train.parquet", vec![parquet_file()], mutate, read_data),
         Kind::new("png", "x.png", pngs(), resealed_png, picture),
         Kind::new("jpeg", "x.jpg", jpegs(), mutate, picture),
+        Kind::new("webp", "x.webp", pictures(ImageFormat::WebP), mutate, picture),
+        Kind::new("tiff", "x.tif", pictures(ImageFormat::Tiff), mutate, picture),
+        Kind::new("bmp", "x.bmp", pictures(ImageFormat::Bmp), mutate, picture),
+        Kind::new("gif", "x.gif", pictures(ImageFormat::Gif), mutate, picture),
+        Kind::new("pnm", "x.ppm", pictures(ImageFormat::Pnm), mutate, picture),
         Kind::new("npy", "latents.npy", vec![npy("<f4", "(2, 3)", 24), npy("<f8", "(2, 3)", 48)], mutate, |_, path| {
             Latents::read(path, 3).map(drop)
         }),
@@ -332,7 +337,15 @@ fn pngs() -> Vec<Bytes> {
 }
 
 fn jpegs() -> Vec<Bytes> {
-    [grey_picture(), colour_picture()].map(|image| encoded(image, ImageFormat::Jpeg)).to_vec()
+    pictures(ImageFormat::Jpeg)
+}
+
+fn pictures(format: ImageFormat) -> Vec<Bytes> {
+    let of_format = |image: DynamicImage| match format {
+        ImageFormat::Gif => image.to_rgba8().into(),
+        _ => image,
+    };
+    [grey_picture(), colour_picture()].map(|image| encoded(of_format(image), format)).to_vec()
 }
 
 /// Damage within a chunk has its checksum mended in two of three trials.
