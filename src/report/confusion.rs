@@ -33,6 +33,9 @@ const AXIS_NAME: usize = 34;
 const SCALE: usize = 16;
 
 impl ConfusionMatrix<'_> {
+    /// More than this make a picture of more than 4,500 pixels a side, that nobody looks at.
+    pub const MOST_CLASSES: usize = 500;
+
     /// Draws the matrix. Cells are coloured, and where there is room numbered, by their part of the true class's images
     /// in per cent; a cell that holds none is left empty.
     pub fn draw(&self) -> Result<Picture> {

@@ -36,12 +36,17 @@ impl Tuning<'_> {
 
         let (classes, labels) = (&self.dataset.classes, &self.dataset.test.labels);
         let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, self.dataset.name);
-        let counts = eval::confusion(&eval::predictions(&measured.scores)?, labels, classes.len())?;
         let draw = |name: &str, picture: Picture| {
             let path = directory.picture_path(&format!("{name}{of_row}.png"));
             checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
         };
-        draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;
+        if classes.len() <= ConfusionMatrix::MOST_CLASSES {
+            let counts = eval::confusion(&eval::predictions(&measured.scores)?, labels, classes.len())?;
+            draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;
+        } else {
+            let (count, most) = (classes.len(), ConfusionMatrix::MOST_CLASSES);
+            self.console.note(&format!("no confusion.png: {count} classes, and a picture shows {most} at most"));
+        }
         let test = &self.dataset.test;
         let shown = test.at(0..test.len().min(MAPPED), self.dataset.is_canonical);
         let points =
