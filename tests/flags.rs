@@ -12,7 +12,7 @@ const NO_NUMBERS: [&str; 11] = [
     "DIR",
     "FILE",
     "FILE.npy",
-    "FILE.npy|DIR",
+    "DIR|FILE.npy",
     "FILE|DIR|bundled",
     "NAME",
     "NAME|CHECKPOINT",

@@ -156,3 +156,72 @@ fn values_from_0_to_1_are_doubted() {
     let (_, stderr) = row(&work, "binary.npy");
     assert!(stderr.contains("binary.npy: no value is above 1"), "{stderr}");
 }
+
+fn write_png(path: &std::path::Path, side: u32, channels: usize, pixels: &[u8]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let picture = gan::report::Picture { width: side, height: side, channels, pixels: pixels.to_vec() };
+    gan::report::encode_png(&picture, &mut std::fs::File::create(path).unwrap()).unwrap();
+}
+
+/// A folder of pictures gets the figures of the same images in a .npy, to the bit.
+#[test]
+fn a_folder_of_pictures_is_read() {
+    let work = Workplace::new();
+    let bytes = bytes(&work, 20);
+    std::fs::write(work.path("u1.npy"), npy("|u1", false, "(20, 28, 28)", &bytes)).unwrap();
+    // flat, in folders of classes and deeper, as colour files without colours: in the order of the paths
+    for (index, image) in bytes.chunks_exact(784).enumerate() {
+        write_png(&work.path("flat").join(format!("{index:03}.png")), 28, 1, image);
+        let colour: Vec<u8> = image.iter().flat_map(|pixel| [*pixel; 3]).collect();
+        let folder = ["a", "b/c", "b/d"][index / 7];
+        write_png(&work.path("nested").join(folder).join(format!("{index:03}.png")), 28, 3, &colour);
+    }
+    std::os::unix::fs::symlink(work.path("nested"), work.path("nested/b/loop")).unwrap();
+    let (expected, _) = row(&work, "u1.npy");
+    for folder in ["flat", "nested"] {
+        let (found, stderr) = row(&work, folder);
+        assert_eq!(found, expected, "{folder}");
+        assert!(!stderr.contains("become"), "nothing was changed: {stderr}");
+    }
+}
+
+#[test]
+fn a_folder_says_what_was_changed_or_passed_over() {
+    let work = Workplace::new();
+    let bytes = bytes(&work, 12);
+    for (index, image) in bytes.chunks_exact(784).enumerate() {
+        write_png(&work.path("mixed").join(format!("{index:03}.png")), 28, 1, image);
+    }
+    write_png(&work.path("mixed/large.png"), 56, 1, &[7; 56 * 56]);
+    write_png(&work.path("mixed/red.png"), 28, 3, &[200, 0, 0].repeat(784));
+    std::fs::write(work.path("mixed/readme.txt"), b"of no use").unwrap();
+    let (row, stderr) = row(&work, "mixed");
+    assert_eq!(row["n"], 14);
+    // once each, whatever they are
+    for words in ["mixed: pictures of 28x28 to 56x56", "become 28x28 in grey", "mixed: 1 file passed over (.txt)"] {
+        assert_eq!(stderr.matches(words).count(), 1, "{words:?} in {stderr}");
+    }
+
+    std::fs::write(work.path("mixed/013.png"), &work.read("mixed/003.png")[..60]).unwrap();
+    refused(&work, "mixed", &["013.png", "cannot be decoded"]);
+    std::fs::create_dir(work.path("empty")).unwrap();
+    refused(&work, "empty", &["holds no PNG"]);
+    std::fs::create_dir(work.path("few")).unwrap();
+    std::fs::copy(work.path("mixed/001.png"), work.path("few/1.png")).unwrap();
+    refused(&work, "few", &["1 images; expected at least 10"]);
+}
+
+/// What `sample` writes into a directory is judged as what it writes into a .npy, but for the rounding to a byte.
+#[test]
+fn samples_in_a_directory_score_as_those_in_a_file() {
+    let work = Workplace::new();
+    for output in ["samples/", "samples.npy"] {
+        work.gan(&["sample", "--weights", "bundled", "-n", "60", "-o", output]).assert().success();
+    }
+    let [pictures, raw] = ["samples", "samples.npy"].map(|images| row(&work, images));
+    assert!(!pictures.1.contains("become"), "{}", pictures.1);
+    for measure in ["frechet", "kid", "precision", "recall", "coverage", "two_sample_1nn"] {
+        let [found, expected] = [&pictures.0, &raw.0].map(|row| row[measure].as_f64().unwrap());
+        assert!((found - expected).abs() <= 0.01 * expected.abs().max(1.0), "{measure}: {found}, not {expected}");
+    }
+}

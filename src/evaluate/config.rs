@@ -33,9 +33,9 @@ pub struct EvaluateConfig {
     #[arg(long, value_enum)]
     pub encoder: Option<EncoderArchitecture>,
 
-    /// Images in place of a generator's samples: a .npy of shape (N, 1, 28, 28), floats from -1 to 1, as `gan sample` writes
-    /// it, or uint8 from 0 to 255
-    #[arg(long, value_name = "FILE.npy", conflicts_with_all = ["weights", "run", "model", "encoder", "raw", "n", "seeds"])]
+    /// Images in place of a generator's samples: a folder of pictures, 28x28 and grey or made so, with all folders in it; or
+    /// a .npy of shape (N, 1, 28, 28), floats from -1 to 1, as `gan sample` writes it, or uint8 from 0 to 255
+    #[arg(long, value_name = "DIR|FILE.npy", conflicts_with_all = ["weights", "run", "model", "encoder", "raw", "n", "seeds"])]
     pub images: Option<PathBuf>,
 
     /// Where runs keep their weights

@@ -5,7 +5,9 @@ use anyhow::bail;
 use super::PIXELS;
 use super::npy::{self, Values};
 use crate::data::batches::normalised;
+use crate::data::{ImageShape, folder};
 use crate::error::Failure;
+use crate::models::IMAGE_SIZE;
 
 /// Floats of this much beyond -1 and 1 are rounding.
 const ROUNDING: f32 = 1e-3;
@@ -19,18 +21,35 @@ pub struct GivenImages {
     pub warnings: Vec<String>,
 }
 
-/// Reads images from a .npy as `-o FILE.npy` writes it: (N, 1, 28, 28) of f16, f32 or f64 in [-1, 1], or of uint8, 0 to
-/// 255. (N, 28, 28), (N, 28, 28, 1) and (N, 784) are taken too.
+/// Reads images from a directory: all pictures below it, in the order of their paths, made 28x28 and grey. Or from a .npy
+/// as `-o FILE.npy` writes it: (N, 1, 28, 28) of f16, f32 or f64 in [-1, 1], or of uint8, 0 to 255; (N, 28, 28),
+/// (N, 28, 28, 1) and (N, 784) are taken too.
 ///
 /// # Errors
-/// [`Failure::Input`] for anything else, and for values that are not finite or lie outside [-1, 1].
+/// [`Failure::Input`] for anything else, for a picture that cannot be decoded, and for values that are not finite or lie
+/// outside [-1, 1].
 pub fn read_images(path: &Path) -> anyhow::Result<GivenImages> {
+    let (pixels, warnings) = if path.is_dir() { read_pictures(path)? } else { read_npy(path)? };
+    let warnings = warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())).collect();
+    Ok(GivenImages { pixels, warnings })
+}
+
+fn read_pictures(directory: &Path) -> anyhow::Result<(Vec<f32>, Vec<String>)> {
+    const SHAPE: ImageShape = ImageShape { height: IMAGE_SIZE, width: IMAGE_SIZE, channels: 1 };
+    let (images, mut warnings) = folder::open_all(directory, SHAPE)?;
+    if images.pixels.chunks_exact(PIXELS).all(|image| image.iter().all(|pixel| *pixel == image[0])) {
+        warnings.push("every picture is of one shade".into());
+    }
+    Ok((to_floats(&images.pixels), warnings))
+}
+
+fn read_npy(path: &Path) -> anyhow::Result<(Vec<f32>, Vec<String>)> {
     let check = |shape: &[u64]| match shape {
         [_, 1, 28, 28] | [_, 28, 28] | [_, 28, 28, 1] | [_, 784] => Ok(()),
         _ => Err(format!("images of shape {shape:?}; expected (N, 1, 28, 28)")),
     };
     let mut warnings = Vec::new();
-    let mut doubt = |what: &str| warnings.push(format!("{}: {what}", path.display()));
+    let mut doubt = |what: &str| warnings.push(what.to_string());
     let pixels = match npy::read(path, check)? {
         Values::U8(bytes) => {
             if bytes.iter().max().is_some_and(|most| *most <= 1) {
@@ -56,7 +75,7 @@ pub fn read_images(path: &Path) -> anyhow::Result<GivenImages> {
             values
         }
     };
-    Ok(GivenImages { pixels, warnings })
+    Ok((pixels, warnings))
 }
 
 fn to_floats(bytes: &[u8]) -> Vec<f32> {

@@ -1,5 +1,6 @@
 //! Files that are read and written without a run: `sample`, `evaluate`, `inspect`, `completions`, `man`.
 
+use std::fs::{create_dir, write};
 use std::os::unix::fs::symlink;
 
 use super::places::State::{Data, Encoder, Gan};
@@ -40,6 +41,15 @@ fn sample() -> Vec<Row> {
         output("a full disk", "full.npy").after(|place| symlink("/dev/full", place.path("full.npy")).unwrap()),
         row("stdout on a full disk", Data, "sample --model vanilla -n 4 -o - --format npy", 5, "stdout")
             .into_a_full_disk(),
+        row("samples of a longer call", Data, "sample --model vanilla -n 4 -o older/", 2, "--force").after(|place| {
+            create_dir(place.path("older")).unwrap();
+            write(place.path("older/000007.png"), "a picture").unwrap();
+        }),
+        row("a directory called like a file", Data, "sample --model vanilla -o new.png", 2, "it is a directory")
+            .after(|place| create_dir(place.path("new.png")).unwrap()),
+        row("no such directory", Gan, "sample --weights-dir wieghts", 3, "--weights-dir wieghts"),
+        row("no such directory", Gan, "evaluate --weights-dir wieghts", 3, "--weights-dir wieghts"),
+        row("no such directory", Encoder, "finetune --weights-dir wieghts", 3, "--weights-dir wieghts"),
     ]
 }
 
