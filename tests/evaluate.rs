@@ -219,6 +219,10 @@ fn an_encoder_is_judged_by_its_features() {
     }
     assert_eq!((rows[0]["labels"].as_u64(), rows[0]["mode"].as_str()), (Some(24), Some("linear")));
     assert_eq!(rows[2]["seeds"], serde_json::json!([0, 1]));
+    work.gan(&["evaluate", "--reference", "validation"])
+        .assert()
+        .success()
+        .stderr(predicate::str::contains("was pretrained on 4 of the images that it is asked about"));
     // kNN is that of finetune, which asks the same images
     let tuned = work.gan(&["finetune", "--labels", "1.0", "--batch-size", "8", "--epochs", "1", "--cached", "--json"]);
     let tuned: Value = serde_json::from_slice(&{ tuned }.output().unwrap().stdout).unwrap();
@@ -260,6 +264,73 @@ fn a_run_is_scored_as_it_trains_and_trains_as_if_it_were_not() {
     };
     assert_eq!(without_clock("stopped"), without_clock("scored"));
     assert!(tensors("plain") == tensors("stopped"));
+}
+
+#[test]
+fn figures_that_mean_less_than_they_seem_to_are_said() {
+    let work = Workplace::new();
+    for part in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+        let train = part.replace("t10k", "train");
+        std::fs::copy(work.path("data").join(train), work.path("data").join(part)).unwrap();
+    }
+    work.train("all", "1", &[]);
+    work.train("part", "1", &["--train-images", "50"]);
+    let watched = ["--evaluate-every", "1", "--evaluate-samples", "40"];
+    let watched = String::from_utf8(work.train("watched", "1", &watched).get_output().stderr.clone()).unwrap();
+    assert!(watched.contains("data: 80 training images, 16 held out for validation"), "{watched}");
+    assert!(work.metrics("watched")[0]["frechet"].is_number());
+    let said = |flags: &[&str]| {
+        let output = work.gan(&[&["evaluate", "--n", "40"], flags].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // The run, the reference, and how many of its images the run was trained on.
+    for (run, reference, seen) in [
+        ("all", "0..40", "40 of the 40"),
+        ("all", "validation", "16 of the 16"),
+        ("all", "test", ""),
+        ("part", "20..60", "30 of the 40"),
+        ("part", "50..90", ""),
+        ("watched", "70..90", "10 of the 20"),
+        ("watched", "validation", ""),
+    ] {
+        let said = said(&["--run", run, "--reference", reference]);
+        let warned = format!("weights/{run}/generator_ema.safetensors was trained on {seen} reference images");
+        assert_eq!(said.contains("was trained on"), !seen.is_empty(), "{run}, {reference}: {said}");
+        assert!(seen.is_empty() || said.contains(&warned), "{run}, {reference}: {said}");
+        assert!(said.contains("not reliable below 256 of each"), "{said}");
+    }
+    let flags = ["--train-classifier", "--data", "data", "--steps", "1", "--batch-size", "8", "-o", "c.safetensors"];
+    work.gan(&[&["evaluate"], &flags[..]].concat()).assert().success();
+    for (reference, seen) in [("70..90", "was trained on 10 of the 20 reference images"), ("validation", "")] {
+        let said = said(&["--run", "watched", "--classifier", "c.safetensors", "--reference", reference]);
+        let warned = format!("the digit classifier c.safetensors {seen}");
+        assert_eq!(said.contains("c.safetensors was trained on"), !seen.is_empty(), "{reference}: {said}");
+        assert!(seen.is_empty() || said.contains(&warned), "{reference}: {said}");
+    }
+    let flags = [TINY, &["--run", "seen", "--steps", "1", "--evaluate-every", "1", "--evaluate-samples", "40"]];
+    work.gan(&[&flags.concat()[..], &["--evaluate-reference", "0..40"]].concat())
+        .assert()
+        .success()
+        .stderr(predicate::str::contains("the run trains on 40 of these 40 images"));
+}
+
+#[test]
+fn classes_without_a_label_are_said() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let flags = ["evaluate", "--weights", "bundled", "--encoder", "resnet9", "--data", "pictures", "--labels"];
+    let said = |labels: &str| {
+        let output = work.gan(&[&flags[..], &[labels]].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let two = said("2");
+    assert!(two.contains("class disc: no image among the 2 labelled"), "{two}");
+    assert!(!said("3").contains("no image among"), "one of each, though the folders begin with eight of one");
+    let stratified = work.gan(&[&flags[..], &["0.5", "--stratified", "--reference", "validation", "--json"]].concat());
+    let row: Value = serde_json::from_slice(&{ stratified }.output().unwrap().stdout).unwrap();
+    assert_eq!(row["labels"], 10, "half of what is not held out");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::catalogue::{Files, NamedFile, NamedSet};
 use super::download::{self, Download, Downloader};
 use super::idx::{self, Part};
-use super::{Dataset, Images, OnBytes, cifar, entries, is_spelling, parquet};
+use super::{Dataset, Images, OnBytes, cifar, entries, is_spelling, parquet, parts};
 use crate::error::Failure;
 
 /// The variable that replaces the built-in mirrors: `GAN_MIRROR=http://host/path` makes
@@ -70,7 +70,13 @@ pub fn open_from(
         Files::Cifar { bytes, sha256, batch } => open_cifar(&shop, *bytes, sha256, *batch)?,
     };
     let classes = set.classes.iter().map(|class| class.to_string()).collect();
-    Ok(Dataset::canonical(set.name, classes, train, test))
+    let dataset = Dataset::canonical(set.name, classes, train, test);
+    // IDX files are the original to the byte; CIFAR-10's images may lie there in an order that somebody gave them.
+    let is_canonical = match set.files {
+        Files::Idx(_) => true,
+        Files::Cifar { .. } => parts::are_mixed(&dataset.train.labels) && parts::are_mixed(&dataset.test.labels),
+    };
+    Ok(Dataset { is_canonical, ..dataset })
 }
 
 /// The folder of `set` in `data_dir`: the one of its own name, unless all of the set lies in one of another spelling, or,

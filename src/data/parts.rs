@@ -53,6 +53,22 @@ pub fn balanced(labels: &[u32], len: usize, count: usize) -> Vec<u32> {
     chosen
 }
 
+/// Whether the first tenth of `labels`, and the last, hold each class that there is, at least half its share: not so
+/// where somebody has sorted them.
+pub fn are_mixed(labels: &[u32]) -> bool {
+    let classes = labels.iter().max().map_or(0, |most| *most as usize + 1);
+    let count = |labels: &[u32]| {
+        let mut sizes = vec![0; classes];
+        labels.iter().for_each(|label| sizes[*label as usize] += 1);
+        sizes
+    };
+    let tenth = labels.len().div_ceil(10);
+    let all = count(labels);
+    [&labels[..tenth], &labels[labels.len() - tenth..]]
+        .into_iter()
+        .all(|part| count(part).into_iter().zip(&all).all(|(here, all)| here * 20 >= *all))
+}
+
 impl Images {
     /// The indices of the images at `places` of the set; the order of a set that is not canonical is [`order`].
     pub fn at(&self, places: Range<usize>, is_canonical: bool) -> Vec<u32> {
@@ -178,6 +194,16 @@ mod tests {
         assert!(own.held_out().is_empty());
         let cut = own.clone().cut(None, true).unwrap();
         assert_eq!((cut.train, cut.validation), (own.train, own.validation));
+    }
+
+    #[test]
+    fn sorted_labels_are_told_from_mixed_ones() {
+        let mut labels: Vec<u32> = (0..5000).map(|index| index / 500).collect();
+        assert!(!are_mixed(&labels));
+        let mixed: Vec<u32> = Stream::new(0, "test").at(0).permutation(5000).into_iter().map(|at| at % 10).collect();
+        assert!(are_mixed(&mixed) && are_mixed(&[]));
+        labels[..4000].copy_from_slice(&mixed[..4000]);
+        assert!(!are_mixed(&labels), "sorted at the end");
     }
 
     #[test]

@@ -46,6 +46,14 @@ pub fn evaluate(
     let dataset = super::open(data, SHAPE, config, console)?;
     let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
     let classes = dataset.classes.len();
+    if let Some(trained) = source.trained_on.as_ref().filter(|trained| trained.is(data))
+        && let seen @ 1.. = config.reference.seen_by(trained, &dataset)
+    {
+        console.warning(&format!(
+            "{} was pretrained on {seen} of the images that it is asked about, though without their labels",
+            source.path.display()
+        ));
+    }
     let (dataset, asked) = apart(dataset, &config.reference)?;
     for (part, images) in [("training", &dataset.train), (config.reference.part(), &asked)] {
         if images.is_empty() || images.labels.len() != images.len() {

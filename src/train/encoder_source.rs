@@ -8,6 +8,7 @@ use candle_core::Device;
 use super::encoder_names::Encoders;
 use super::run::{CONFIG, saved_text};
 use super::state::Tensors;
+use super::trained_on::TrainedOn;
 use crate::checkpoint::{self, Bundled, Weights};
 use crate::error::Failure;
 use crate::models::{Encoder, EncoderArchitecture};
@@ -29,6 +30,8 @@ pub struct EncoderSource {
     pub tensors: Tensors,
     /// The data set it was pretrained on, where the file says so.
     pub data: Option<String>,
+    /// Which of its images, where the file says so.
+    pub trained_on: Option<TrainedOn>,
 }
 
 /// An encoder of `architecture` with fresh weights under `seed`, as pretraining begins with.
@@ -58,6 +61,7 @@ pub fn find(
         ))
     };
     let data = weights.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
+    let trained_on = TrainedOn::of(&weights.metadata);
     Ok(EncoderSource {
         architecture: found.kind.architecture,
         name: name_of(&weights.path),
@@ -65,6 +69,7 @@ pub fn find(
         description: found.description,
         tensors: found.tensors,
         data,
+        trained_on,
     })
 }
 

@@ -91,7 +91,11 @@ impl Labels {
 pub fn missing_classes(labels: &[u32], classes: &[String]) -> Option<String> {
     const NAMED: usize = 5;
     let mut is_missing = vec![true; classes.len()];
-    labels.iter().for_each(|label| is_missing[*label as usize] = false);
+    for label in labels {
+        if let Some(is_missing) = is_missing.get_mut(*label as usize) {
+            *is_missing = false;
+        }
+    }
     let missing: Vec<&str> =
         (0..classes.len()).filter(|&class| is_missing[class]).map(|class| &*classes[class]).collect();
     let names = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
