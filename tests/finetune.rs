@@ -136,3 +136,89 @@ fn embeddings_are_those_of_the_test_images_or_of_a_set_without_labels() {
     // The discs are the last class of the test images.
     assert_eq!(values("all.npy")[..4 * 256], values("h.npy")[8 * 256..]);
 }
+
+#[test]
+fn a_row_that_is_done_is_not_trained_again() {
+    let work = workplace();
+    let flags = ["--baseline", "--mode", "both", "--run", "table"];
+    let begin = [TINY, &flags[..]].concat();
+    let mut tries = 0..5;
+    let killed = tries.any(|_| {
+        let _ = std::fs::remove_dir_all(work.path("weights/table"));
+        // Without a checkpoint within a row, which has 6 steps.
+        stop_after(&work, &begin, 2, libc::SIGKILL).is_none() && work.metrics("table").len() < 4
+    });
+    assert!(killed, "the process was never slower than the signal");
+    let before = work.metrics("table");
+    work.gan(&["finetune", "--resume", "table"]).assert().success();
+    assert_eq!(work.metrics("table")[..2], before[..2], "with the seconds that they took");
+    assert_eq!(work.metrics("table").len(), 4);
+
+    // Once more: the table at once, and nothing else. It needs neither the images nor the encoder.
+    let files = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(work.path("weights/table")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    std::fs::remove_dir_all(work.path("pictures")).unwrap();
+    std::fs::remove_dir_all(work.path("weights/resnet9")).unwrap();
+    let table = work.gan(&["finetune", "--resume", "table"]).assert().success().get_output().stdout.clone();
+    assert_eq!(String::from_utf8(table).unwrap().lines().count(), 5);
+    let json = work.gan(&["finetune", "--resume", "table", "--json"]).assert().success().get_output().stdout.clone();
+    assert_eq!(json, work.read("weights/table/metrics.jsonl"));
+    assert!(files() == before);
+}
+
+#[test]
+fn another_encoder_at_the_same_place_is_refused() {
+    let work = workplace();
+    let flags = ["--baseline", "--checkpoint-every", "2", "--keep", "9", "--run", "table"];
+    rows(&work, &flags);
+    let whole = without_clock(work.metrics("table"));
+    std::fs::copy(work.path("weights/resnet9/encoder.safetensors"), work.path("kept.safetensors")).unwrap();
+    work.gan(&["pretrain-simclr", "--resume", "resnet9", "--steps", "3"]).assert().success();
+    let middle = "weights/table/step-00000006.safetensors"; // after the first row
+    let names = || {
+        let mut names: Vec<_> =
+            std::fs::read_dir(work.path("weights/table")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let refused = work.gan(&["finetune", "--resume", middle]).assert().code(3);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    for part in ["weights/resnet9/encoder.safetensors: not the encoder", "sha256 ", " then, ", " now"] {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    assert_eq!(names(), before);
+    // The same bytes elsewhere are taken.
+    work.gan(&["finetune", "--resume", middle, "--weights", "kept.safetensors"]).assert().success();
+    assert_eq!(without_clock(work.metrics("table")), whole);
+    let config: serde_json::Value = serde_json::from_slice(&work.read("weights/table/config.json")).unwrap();
+    assert_eq!(config["weights"], "kept.safetensors");
+
+    // A checkpoint from before does not know its encoder: it goes on, and says so.
+    let path = work.path("weights/table/step-00000008.safetensors");
+    let mut archive = gan::checkpoint::read(&path).unwrap();
+    assert!(archive.metadata.remove("gan.encoder").is_some());
+    let rows = archive.metadata.get_mut("gan.rows").unwrap();
+    *rows = rows.replace(",\"first_step\":6", "");
+    gan::checkpoint::write(&path, &archive).unwrap();
+    let target = "weights/table/step-00000008.safetensors";
+    let resumed = work.gan(&["finetune", "--resume", target]).assert().success();
+    let stderr = String::from_utf8_lossy(&resumed.get_output().stderr).into_owned();
+    assert!(stderr.contains("does not say which encoder"), "{stderr}");
+    assert_eq!(without_clock(work.metrics("table")), whole);
+}
+
+/// Epochs are those of every row: there is nothing to raise.
+#[test]
+fn the_configuration_of_a_table_holds() {
+    let work = workplace();
+    rows(&work, &["--cached", "--run", "table"]);
+    let refused = work.gan(&["finetune", "--resume", "table", "--epochs", "3"]).assert().code(2);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(stderr.contains("--epochs 3") && stderr.contains("begun with 2"), "{stderr}");
+}

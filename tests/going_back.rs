@@ -124,7 +124,7 @@ fn other_commands_change_nothing_either() {
     assert_refused(&work, &["pretrain-simclr", "--resume", middle, "--steps", "1"], 2);
     let flags = ["finetune", "--weights", "weights/run", "--labels", "1.0", "--batch-size", "8", "--run", "table"];
     assert_refused(&work, &[&flags[..], &["--embeddings", "nowhere/h.npy"]].concat(), 5);
-    assert_refused(&work, &[&flags[..], &["--batch-size", "99"]].concat(), 3);
+    assert_refused(&work, &[&flags[..], &["--labels", "999"]].concat(), 3);
     work.gan(&[&flags[..], &["--epochs", "2", "--checkpoint-every", "2"]].concat()).assert().success();
     assert_refused(&work, &["finetune", "--resume", "table", "--epochs", "3"], 2);
     std::fs::rename(work.path("pictures"), work.path("elsewhere")).unwrap();

@@ -34,6 +34,8 @@ mod encoders;
 mod evaluate;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
+// What a run knows of what it stands on: images, encoder, health; how it can be named.
+mod known;
 // The sources of the CUDA kernels.
 mod kernels;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.

@@ -6,6 +6,12 @@ pub const STATE: &str = "gan.state";
 pub const CONFIG: &str = "gan.config";
 /// Which line of checkpoints it belongs to, where the run has ever gone back ([`super::line`]).
 pub const LINE: &str = "gan.line";
+/// How many images the run's data have, and a hash of their content.
+pub const DATA: &str = "gan.data";
+/// The hash of the encoder that is fine-tuned.
+pub const ENCODER: &str = "gan.encoder";
+/// What the health of the run is judged by.
+pub const HEALTH: &str = "gan.health";
 /// A record that waits for its scores.
 pub const PENDING: &str = "gan.pending";
 /// The rows of a table that are done.

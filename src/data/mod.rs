@@ -9,6 +9,7 @@ pub mod digits;
 pub mod download;
 pub mod folder;
 mod guard;
+pub mod identity;
 pub mod idx;
 pub mod named;
 pub mod parquet;

@@ -1,5 +1,11 @@
 //! Watches SimCLR in training: does the loss learn anything, do the embeddings still differ?
 
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::records::number_or_null;
+
 /// How many logged steps in a row must look ill before anything is said: 300 steps at ten steps a line.
 const WINDOW: usize = 30;
 
@@ -11,14 +17,17 @@ const ALIKE: f32 = -0.2;
 const CHANCE: f32 = 0.98;
 
 /// What is seen of a run at a logged step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vitals {
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f32,
+    #[serde(deserialize_with = "number_or_null")]
     pub uniformity: f32,
 }
 
 /// One thing that goes wrong with SimCLR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ailment {
     /// All embeddings are nearly the same.
     Collapse,
@@ -26,25 +35,41 @@ pub enum Ailment {
     NothingLearnt,
 }
 
-/// The history of a run, as far as its health goes.
+/// What the rules need of the history of a run: part of its checkpoints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The last [`WINDOW`].
+    recent: VecDeque<Vitals>,
+    told: Vec<Ailment>,
+}
+
+/// Watches a run.
 #[derive(Debug)]
 pub struct CollapseWatch {
     chance: f32,
-    history: Vec<Vitals>,
-    told: Vec<Ailment>,
+    history: History,
 }
 
 impl CollapseWatch {
     /// For batches of `batch_size` images.
-    pub fn new(batch_size: usize) -> Self {
-        Self { chance: (2.0 * batch_size as f32 - 1.0).ln(), history: Vec::new(), told: Vec::new() }
+    pub fn new(batch_size: usize, history: History) -> Self {
+        Self { chance: (2.0 * batch_size as f32 - 1.0).ln(), history }
+    }
+
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
     pub fn observe(&mut self, vitals: Vitals) -> Option<(Ailment, String)> {
-        self.history.push(vitals);
-        let begin = self.history.len().checked_sub(WINDOW)?;
-        let recent = &self.history[begin..];
+        let History { recent, told } = &mut self.history;
+        recent.push_back(vitals);
+        if recent.len() > WINDOW {
+            recent.pop_front();
+        }
+        if recent.len() < WINDOW {
+            return None;
+        }
         let all = |ill: &dyn Fn(&Vitals) -> bool| recent.iter().all(ill);
         let ailment = if all(&|vitals| vitals.uniformity > ALIKE) {
             Ailment::Collapse
@@ -53,10 +78,10 @@ impl CollapseWatch {
         } else {
             return None;
         };
-        if self.told.contains(&ailment) {
+        if told.contains(&ailment) {
             return None;
         }
-        self.told.push(ailment);
+        told.push(ailment);
         let line = match ailment {
             Ailment::Collapse => format!(
                 "the embeddings have collapsed: all views have nearly the same one (uniformity {:.2}, 0 is one point; \
@@ -78,8 +103,17 @@ mod tests {
     use super::*;
 
     fn watch(history: impl Iterator<Item = (f32, f32)>) -> Vec<Ailment> {
-        let mut watch = CollapseWatch::new(64);
-        history.filter_map(|(loss, uniformity)| watch.observe(Vitals { loss, uniformity })).map(|told| told.0).collect()
+        let mut watch = CollapseWatch::new(64, History::default());
+        let mut resumed = CollapseWatch::new(64, History::default());
+        let mut told = Vec::new();
+        for (loss, uniformity) in history {
+            let seen = watch.observe(Vitals { loss, uniformity });
+            assert_eq!(resumed.observe(Vitals { loss, uniformity }), seen, "resumed at every step");
+            told.extend(seen.map(|(ailment, _)| ailment));
+            let saved = serde_json::to_string(resumed.history()).unwrap();
+            resumed = CollapseWatch::new(64, serde_json::from_str(&saved).unwrap());
+        }
+        told
     }
 
     #[test]

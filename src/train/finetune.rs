@@ -1,6 +1,5 @@
 //! Says what an encoder has learnt: the loop of `gan finetune`, a row of its table after the other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,15 +13,15 @@ use super::finetune_config::{EncoderKind, FinetuneConfig, Mode};
 use super::finetune_files::write_embeddings;
 use super::images;
 use super::labels::missing_classes;
-use super::probe::Probe;
+use super::probe::{Probe, hash};
 use super::probe_batches::ProbeBatches;
 use super::resume::resume;
 use super::room::{self, Saves};
 use super::run::{Position, Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr::SHAPE;
-use super::state::{first_non_finite, suspects};
-use crate::checkpoint::header::ROWS;
+use super::state::{Tensors, first_non_finite, suspects};
+use crate::checkpoint::header::{ENCODER, ROWS};
 use crate::checkpoint::{self, RunDirectory};
 use crate::data::supply::steps_per_epoch;
 use crate::data::{Dataset, Images};
@@ -38,12 +37,14 @@ const DEFAULT_DATA: &str = "shapes";
 /// Steps between two looks at the loss.
 const LOG_EVERY: u64 = 10;
 
-/// What a stopped run has come to.
+/// What a run has come to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct RowsDone {
     rows: Vec<ProbeRow>,
     /// Seconds that the row in training has taken so far.
     seconds: f64,
+    /// The step of the whole table that the row in training begins with; older checkpoints do not say it.
+    first_step: Option<u64>,
 }
 
 /// Trains every row, writes its files, and returns the rows. `typed` names the fields of `config` that the user set,
@@ -61,9 +62,19 @@ pub fn finetune(
     if let Some(run) = &resumed {
         config = run.config.clone();
         config.validate()?;
+        let done = run.saved::<RowsDone>(ROWS)?.unwrap_or_default();
+        if done.rows.len() == config.rows().len() {
+            console.note(&format!("run {} is done; its table:", run.directory.name));
+            print_rows(&done.rows, json, console)?;
+            return Ok(done.rows);
+        }
     }
     check_precision(config.precision, device)?;
     let source = encoder_source::find(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
+    let hash = hash(&source.tensors)?;
+    if let Some(run) = &resumed {
+        refuse_another_encoder(run, &source, &hash, console)?;
+    }
     let name = options.run.clone().unwrap_or_else(|| format!("{}-finetune", source.name));
     if resumed.is_none() && !options.force && config.embeddings.is_none() {
         RunDirectory::refuse_taken(&name, &options.weights_dir)?; // before a long download, not after
@@ -86,17 +97,47 @@ pub fn finetune(
         console.note(&format!("{} has no labels: nothing but {} was written", dataset.name, path.display()));
         return Ok(Vec::new());
     }
-    let labelled = labelled_images(&config, &dataset)?;
-    if let Some(missing) = missing_classes(&labelled.labels, &dataset.classes) {
-        console.warning(&missing);
-    }
-    let run = match resumed {
+    let mut run = match resumed {
         Some(run) => Run { config, ..run },
         None => Run::new(config, &name, options)?,
     };
-    let mut tuning = Tuning::prepare(run, source, dataset, labelled, device, console)?;
+    run.identify(&dataset, options, console)?;
+    let labelled = labelled_images(&run.config, &dataset)?;
+    if let Some(missing) = missing_classes(&labelled.labels, &dataset.classes) {
+        console.warning(&missing);
+    }
+    let mut tuning = Tuning::prepare(run, (source, hash), dataset, labelled, device, console)?;
+    print_rows(&tuning.done.rows, json, console)?;
     tuning.run_rows(json, &stop)?;
     tuning.finish()
+}
+
+/// With `json` the rows that a resumed run has already.
+fn print_rows(rows: &[ProbeRow], json: bool, console: &Console) -> anyhow::Result<()> {
+    rows.iter().filter(|_| json).try_for_each(|row| console.data_line(&serde_json::to_string(row)?))
+}
+
+/// The rows that are done are of the encoder of this hash, and the others must be of the same.
+fn refuse_another_encoder(
+    run: &Run<FinetuneConfig>,
+    source: &EncoderSource,
+    hash: &str,
+    console: &Console,
+) -> anyhow::Result<()> {
+    let (path, name) = (source.path.display(), &run.directory.name);
+    match run.saved::<String>(ENCODER)? {
+        Some(then) if then != hash => bail!(Failure::Input(format!(
+            "{path}: not the encoder that the run {name} began with: sha256 {} then, {} now\nname the place of that one by \
+             --weights, or begin anew with --force or --run OTHER",
+            then.get(..12).unwrap_or(&then),
+            &hash[..12]
+        ))),
+        None if run.checkpoint.is_some() => console.note(&format!(
+            "the checkpoint does not say which encoder the run {name} began with; from now on its checkpoints do"
+        )),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The training images whose labels are used. [`Failure::Input`] where there are no labels, no test images, or too few.
@@ -152,6 +193,8 @@ fn check_room(run: &Run<FinetuneConfig>, probe: &Probe, steps_a_row: u64) -> any
 pub(super) struct Tuning<'a> {
     pub(super) run: Run<FinetuneConfig>,
     source: EncoderSource,
+    /// The SHA-256 of its tensors.
+    hash: String,
     pub(super) dataset: Dataset,
     labelled: Arc<Images>,
     /// `--batch-size`, or all of the labelled images where they are fewer.
@@ -177,7 +220,7 @@ pub(super) struct Measured {
 impl<'a> Tuning<'a> {
     fn prepare(
         mut run: Run<FinetuneConfig>,
-        source: EncoderSource,
+        (source, hash): (EncoderSource, String),
         dataset: Dataset,
         labelled: Images,
         device: &Device,
@@ -187,14 +230,17 @@ impl<'a> Tuning<'a> {
         let batch_size = config.batch_size.min(labelled.len());
         let steps_a_row = config.epochs.saturating_mul(steps_per_epoch(&labelled, batch_size));
         let (mut done, mut stopped_at) = (RowsDone::default(), None);
-        if let Some((position, archive)) = run.checkpoint.take() {
+        if let Some((position, archive)) = &run.checkpoint {
             let path = run.directory.checkpoint_path(position.step);
             let damaged = || Failure::reading(&path, format!("its {ROWS} is missing or damaged"));
-            let text = archive.metadata.get(ROWS).ok_or_else(damaged)?;
-            done = serde_json::from_str::<RowsDone>(text).map_err(|_| damaged())?;
-            let before = steps_a_row.saturating_mul(done.rows.len() as u64);
-            let step = position.step.checked_sub(before).filter(|step| *step <= steps_a_row).ok_or_else(damaged)?;
-            stopped_at = Some((step, archive.tensors, path));
+            done = run.saved(ROWS)?.ok_or_else(damaged)?;
+            let before = done.first_step.unwrap_or(steps_a_row.saturating_mul(done.rows.len() as u64));
+            done.first_step = Some(before);
+            let step = position.step.checked_sub(before).ok_or_else(damaged)?;
+            if step > steps_a_row && !run.has_changed_data {
+                bail!(damaged());
+            }
+            stopped_at = Some((step, archive.tensors.clone(), path));
         }
         let next = match run.config.rows().get(done.rows.len()) {
             None => None,
@@ -202,7 +248,8 @@ impl<'a> Tuning<'a> {
                 let mut probe = probe(&run.config, &source, row, dataset.classes.len(), device)?;
                 check_room(&run, &probe, steps_a_row)?;
                 let mut step = 0;
-                if let Some((at, state, path)) = stopped_at {
+                // Between two rows there is nothing to restore.
+                if let Some((at, state, path)) = stopped_at.filter(|(_, state, _)| !state.is_empty()) {
                     step = at;
                     probe.restore(&state, step).with_context(|| path.display().to_string())?;
                 }
@@ -213,6 +260,7 @@ impl<'a> Tuning<'a> {
             0 => batch_size.to_string(),
             _ => format!("{batch_size} (all there are, for --batch-size {})", config.batch_size),
         };
+        run.checkpoint = None; // it may be large
         let kept = run.kept_records(|row: &ProbeRow| done.rows.contains(row))?;
         run.begin()?;
         let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
@@ -229,7 +277,7 @@ impl<'a> Tuning<'a> {
             console.warning(note);
         }
         let (labelled, device) = (Arc::new(labelled), device.clone());
-        Ok(Self { run, source, dataset, labelled, batch_size, steps_a_row, done, next, log, device, console })
+        Ok(Self { run, source, hash, dataset, labelled, batch_size, steps_a_row, done, next, log, device, console })
     }
 
     fn run_rows(&mut self, json: bool, stop: &StopRequest) -> anyhow::Result<()> {
@@ -242,10 +290,13 @@ impl<'a> Tuning<'a> {
         for (encoder, full) in rows.into_iter().skip(self.done.rows.len()) {
             let row = self.run_row(encoder, full, stop)?;
             let line = self.log.append(&row)?;
+            let first_step = Some(self.position(self.steps_a_row));
+            self.done = RowsDone { rows: [self.done.rows.clone(), vec![row]].concat(), seconds: 0.0, first_step };
+            // What was trained is in the files of the row.
+            self.save(Tensors::new(), 0, 0.0)?;
             if json {
                 self.console.data_line(&line)?;
             }
-            self.done = RowsDone { rows: [self.done.rows.clone(), vec![row]].concat(), seconds: 0.0 };
         }
         Ok(())
     }
@@ -301,7 +352,7 @@ impl<'a> Tuning<'a> {
                 (logged_at, logged_step) = (Instant::now(), step);
             }
             if step.is_multiple_of(config.checkpoint_every) {
-                self.save(&probe, step, seconds())?;
+                self.save(probe.state(), step, seconds())?;
             }
         }
         progress.finish();
@@ -367,11 +418,10 @@ impl<'a> Tuning<'a> {
 
     /// The step of the whole table that `step` of the row in training is.
     fn position(&self, step: u64) -> u64 {
-        self.steps_a_row * self.done.rows.len() as u64 + step
+        self.done.first_step.unwrap_or(0) + step
     }
 
-    fn save(&mut self, probe: &Probe, step: u64, seconds: f64) -> anyhow::Result<()> {
-        let state = probe.state();
+    fn save(&mut self, state: Tensors, step: u64, seconds: f64) -> anyhow::Result<()> {
         if let Some(name) = first_non_finite(&state)? {
             return Err(self.run.diverged(self.position(step), &format!("{name} holds a NaN or an infinity")));
         }
@@ -379,14 +429,17 @@ impl<'a> Tuning<'a> {
         let epoch = step / steps_per_epoch;
         let streams = [("shuffle", epoch), ("augment", epoch)];
         let position = Position::new(self.position(step), steps_per_epoch, seconds, &streams);
-        let done = serde_json::to_string(&RowsDone { rows: self.done.rows.clone(), seconds })?;
-        self.run.save(&position, state, BTreeMap::from([(ROWS.to_string(), done)]), Vec::new())?;
+        let done = serde_json::to_string(&RowsDone { seconds, ..self.done.clone() })?;
+        let notes = [(ROWS, done), (ENCODER, serde_json::to_string(&self.hash)?)];
+        self.log.sync()?;
+        let notes = notes.map(|(key, text)| (key.to_string(), text)).into();
+        self.run.save(&position, state, notes, Vec::new())?;
         self.run.directory.prune(self.run.config.keep)
     }
 
     /// Saves, and gives the error that leaves.
     fn stopped(&mut self, probe: &Probe, step: u64, seconds: f64, stop: &StopRequest) -> anyhow::Result<anyhow::Error> {
-        self.save(probe, step, seconds)?;
+        self.save(probe.state(), step, seconds)?;
         let (done, name) = (self.done.rows.len(), &self.run.directory.name);
         self.console.note(&format!("stopped in row {} at step {step}; go on with --resume {name}", done + 1));
         Ok(Failure::Stopped(stop.signal().unwrap_or_default()).into())

@@ -11,7 +11,7 @@ use super::adversaries::{Adversaries, StepInputs, StepOutcome};
 use super::diffaugment::StepDraws;
 use super::gan_config::GanConfig;
 use super::gan_scores;
-use super::health::{HealthWatch, Vitals, variety};
+use super::health::{self, HealthWatch, Vitals, variety};
 use super::images;
 use super::latents::StepLatents;
 use super::resume::resume;
@@ -19,6 +19,7 @@ use super::room::{self, Saves};
 use super::run::{Run, RunOptions};
 use super::signals::StopRequest;
 use super::state::suspects;
+use crate::checkpoint::header::HEALTH;
 use crate::data::batches::BatchPlan;
 use crate::data::placed::PlacedBatches;
 use crate::data::supply::steps_per_epoch;
@@ -44,7 +45,7 @@ pub fn train(
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
     let config = config.recipe.resolve(config.clone(), typed);
-    let run = match &options.resume {
+    let mut run = match &options.resume {
         Some(target) => resume(target, &config, typed, options)?,
         None => {
             let name = options.run.clone().unwrap_or_else(|| config.model.name().into());
@@ -58,6 +59,8 @@ pub fn train(
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
     let classifier = gan_scores::classifier(config, device)?;
     let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
+    run.identify(&dataset, options, console)?;
+    let config = &run.config;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
         None => dataset,
@@ -127,6 +130,10 @@ impl<'a> Training<'a> {
         let config = &run.config;
         let steps_per_epoch = steps_per_epoch(&images, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
+        let history = match run.checkpoint {
+            Some(_) => run.saved(HEALTH)?.unwrap_or_else(health::History::unknown),
+            None => health::History::default(),
+        };
         let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
@@ -157,7 +164,8 @@ impl<'a> Training<'a> {
         let kept = run.kept_records(|record: &GanRecord| {
             record.step < step && on_beat(record.step) && Some(record.step) != pending_step
         })?;
-        let (health, schedule) = (HealthWatch::new(config.loss(), config.label_smoothing), config.schedule(last_step));
+        let (health, schedule) =
+            (HealthWatch::new(config.loss(), config.label_smoothing, history), config.schedule(last_step));
         run.begin()?;
         let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
         let config = &run.config;
@@ -305,6 +313,10 @@ impl<'a> Training<'a> {
         let relative_variety = variety_of(&outcome.fakes)? / variety_of(real)?;
         self.console.detail(&format!("step {step}: variety {relative_variety:.3}"));
         let vitals = Vitals { d_loss: record.d_loss, g_loss: record.g_loss, relative_variety };
+        // A step off the beat may be the last of a run that goes on: one that was never stopped does not see it.
+        if !step.is_multiple_of(self.run.config.log_every) {
+            return Ok(record);
+        }
         if let Some((_, line)) = self.health.observe(vitals) {
             self.console.warning(&format!("step {step}: {line}"));
         }

@@ -7,7 +7,7 @@ use super::gan::Training;
 use super::run::Position;
 use super::state::first_non_finite;
 use crate::checkpoint;
-use crate::checkpoint::header::PENDING;
+use crate::checkpoint::header::{HEALTH, PENDING};
 use crate::error;
 use crate::models::IMAGE_SIZE;
 use crate::report::{self, GanRecord, Grid, RunLog};
@@ -38,7 +38,7 @@ impl Training<'_> {
             ("generator", self.adversaries.generator_parameters().tensors()),
         ];
         networks.extend(self.adversaries.averaged_parameters().map(|average| ("generator_ema", average.tensors())));
-        let mut notes = BTreeMap::new();
+        let mut notes = BTreeMap::from([(HEALTH.to_string(), serde_json::to_string(self.health.history())?)]);
         if let Some(record) = &self.pending {
             notes.insert(PENDING.to_string(), serde_json::to_string(record)?);
         }

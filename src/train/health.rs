@@ -1,6 +1,11 @@
 //! Watches a GAN in training and says in one line what is going wrong and why.
 
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
 use crate::losses::adversarial::AdversarialLoss;
+use crate::report::records::number_or_null;
 
 /// How many logged steps in a row must look ill before anything is said: 500 steps at ten steps a line.
 const WINDOW: usize = 50;
@@ -19,16 +24,20 @@ const ALIKE: f32 = 0.15;
 const RISING: f32 = 1.2;
 
 /// What is seen of a run at a logged step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vitals {
+    #[serde(deserialize_with = "number_or_null")]
     pub d_loss: f32,
+    #[serde(deserialize_with = "number_or_null")]
     pub g_loss: f32,
     /// [`variety`] of the fakes over that of the real images.
+    #[serde(deserialize_with = "number_or_null")]
     pub relative_variety: f32,
 }
 
 /// One thing that goes wrong with GANs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ailment {
     /// D's loss is flat and high from the start while G's falls.
     BlindDiscriminator,
@@ -42,54 +51,81 @@ impl Ailment {
     const ALL: [Self; 3] = [Self::DiscriminatorWins, Self::Collapse, Self::BlindDiscriminator];
 }
 
-/// The history of a run, as far as its health goes.
+/// What the rules need of the history of a run: part of its checkpoints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    first: Option<Vitals>,
+    /// The last [`WINDOW`].
+    recent: VecDeque<Vitals>,
+    /// Whether D's loss was ever low, or nobody knows.
+    has_learnt: bool,
+    told: Vec<Ailment>,
+}
+
+impl History {
+    /// Of a run whose checkpoint does not have it: nothing is known of its start.
+    pub fn unknown() -> Self {
+        Self { has_learnt: true, ..Self::default() }
+    }
+}
+
+/// Watches a run.
 #[derive(Debug)]
 pub struct HealthWatch {
     chance_level: f32,
     /// The least loss that D can have.
     least: f32,
-    history: Vec<Vitals>,
-    told: Vec<Ailment>,
+    history: History,
 }
 
 impl HealthWatch {
-    pub fn new(loss: AdversarialLoss, label_smoothing: f64) -> Self {
+    pub fn new(loss: AdversarialLoss, label_smoothing: f64, history: History) -> Self {
         let least = loss.least(label_smoothing) as f32;
-        Self { chance_level: loss.chance_level(), least, history: Vec::new(), told: Vec::new() }
+        Self { chance_level: loss.chance_level(), least, history }
+    }
+
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
     pub fn observe(&mut self, vitals: Vitals) -> Option<(Ailment, String)> {
-        self.history.push(vitals);
-        let untold = Ailment::ALL.into_iter().filter(|ailment| !self.told.contains(ailment));
-        let ailment = untold.into_iter().find(|ailment| self.suffers(*ailment))?;
-        self.told.push(ailment);
-        Some((ailment, self.describe(ailment)))
+        let history = &mut self.history;
+        let first = *history.first.get_or_insert(vitals);
+        history.has_learnt |= vitals.d_loss.is_nan() || vitals.d_loss <= BLIND * self.chance_level;
+        history.recent.push_back(vitals);
+        if history.recent.len() > WINDOW {
+            history.recent.pop_front();
+        }
+        let untold = Ailment::ALL.into_iter().filter(|ailment| !self.history.told.contains(ailment));
+        let ailment = untold.into_iter().find(|ailment| self.suffers(*ailment, first, vitals))?;
+        self.history.told.push(ailment);
+        Some((ailment, self.describe(ailment, first, vitals)))
     }
 
-    fn suffers(&self, ailment: Ailment) -> bool {
-        let Some(begin) = self.history.len().checked_sub(WINDOW) else { return false };
-        let recent = &self.history[begin..];
+    fn suffers(&self, ailment: Ailment, first: Vitals, last: Vitals) -> bool {
+        let recent = &self.history.recent;
+        if recent.len() < WINDOW {
+            return false;
+        }
         match ailment {
             Ailment::DiscriminatorWins => {
                 recent.iter().all(|vitals| vitals.d_loss - self.least < WON * self.chance_level)
             }
             Ailment::Collapse => {
-                let sum = |half: &[Vitals]| half.iter().map(|vitals| vitals.relative_variety).sum::<f32>();
-                let (before, now) = recent.split_at(WINDOW / 2);
-                recent.iter().all(|vitals| vitals.relative_variety < ALIKE) && sum(now) <= RISING * sum(before)
+                let variety = |vitals: &Vitals| vitals.relative_variety;
+                let before: f32 = recent.iter().take(WINDOW / 2).map(variety).sum();
+                let now: f32 = recent.iter().skip(WINDOW / 2).map(variety).sum();
+                recent.iter().all(|vitals| vitals.relative_variety < ALIKE) && now <= RISING * before
             }
             Ailment::BlindDiscriminator => {
-                let never_learnt = self.history.iter().all(|vitals| vitals.d_loss > BLIND * self.chance_level);
-                let (first, last) = (self.history[0].g_loss, recent[WINDOW - 1].g_loss);
                 // A signed loss (minimax) falls when it goes down by as much.
-                never_learnt && last < first - (1.0 - FALLEN) * first.abs()
+                !self.history.has_learnt && last.g_loss < first.g_loss - (1.0 - FALLEN) * first.g_loss.abs()
             }
         }
     }
 
-    fn describe(&self, ailment: Ailment) -> String {
-        let (first, last) = (self.history[0], self.history[self.history.len() - 1]);
+    fn describe(&self, ailment: Ailment, first: Vitals, last: Vitals) -> String {
         match ailment {
             Ailment::BlindDiscriminator => format!(
                 "D cannot tell real from fake: its loss has been high since the start ({:.2}, chance is {:.2}) while \
@@ -145,11 +181,19 @@ mod tests {
     use super::*;
 
     fn watch(loss: AdversarialLoss, history: impl Iterator<Item = (f32, f32, f32)>) -> Vec<Ailment> {
-        let mut watch = HealthWatch::new(loss, 0.0);
-        history
-            .filter_map(|(d_loss, g_loss, relative_variety)| watch.observe(Vitals { d_loss, g_loss, relative_variety }))
-            .map(|(ailment, _)| ailment)
-            .collect()
+        let mut watch = HealthWatch::new(loss, 0.0, History::default());
+        let mut resumed = HealthWatch::new(loss, 0.0, History::default());
+        let mut told = Vec::new();
+        for (d_loss, g_loss, relative_variety) in history {
+            let vitals = Vitals { d_loss, g_loss, relative_variety };
+            let seen = watch.observe(vitals);
+            assert_eq!(resumed.observe(vitals), seen, "resumed at every step");
+            told.extend(seen.map(|(ailment, _)| ailment));
+            let saved = serde_json::to_string(resumed.history()).unwrap();
+            assert!(saved.len() < 10_000, "its size has a bound");
+            resumed = HealthWatch::new(loss, 0.0, serde_json::from_str(&saved).unwrap());
+        }
+        told
     }
 
     #[test]
@@ -170,6 +214,15 @@ mod tests {
         assert_eq!(watch(AdversarialLoss::Bce, blind), [Ailment::BlindDiscriminator]);
         assert_eq!(watch(AdversarialLoss::Bce, (0..100).map(|_| (1e-3, 9.0, 0.7))), [Ailment::DiscriminatorWins]);
         assert_eq!(watch(AdversarialLoss::Ls, (0..100).map(|_| (0.2, 0.2, 0.01))), [Ailment::Collapse]);
+    }
+
+    #[test]
+    fn who_does_not_know_the_start_does_not_speak_of_it() {
+        let mut watch = HealthWatch::new(AdversarialLoss::Bce, 0.0, History::unknown());
+        for i in 0..100 {
+            let told = watch.observe(Vitals { d_loss: 1.4, g_loss: 0.7 - 0.006 * i as f32, relative_variety: 0.7 });
+            assert_eq!(told, None);
+        }
     }
 
     #[test]

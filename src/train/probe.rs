@@ -121,7 +121,7 @@ impl Probe {
 }
 
 /// SHA-256 of tensors: their names, dtypes, shapes and bytes, in the order of the names.
-fn hash(tensors: &Tensors) -> Result<String> {
+pub fn hash(tensors: &Tensors) -> Result<String> {
     let mut hasher = Sha256::new();
     for (name, tensor) in tensors {
         hasher.update(format!("{name} {:?} {:?}\n", tensor.dtype(), tensor.dims()));

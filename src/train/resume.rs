@@ -9,12 +9,13 @@ use serde_json::Value;
 
 use super::run::{Position, Run, RunOptions};
 use super::state::first_non_finite;
-use crate::checkpoint::header::CONFIG;
+use crate::checkpoint::header::{CONFIG, DATA, ENCODER};
 use crate::checkpoint::{self, Archive, RunDirectory};
 use crate::error::Failure;
 
 /// The run that `target` names, to go on with. `typed` names the fields of `config` that the user set: the saved
-/// configuration holds, `steps` or `epochs` may be raised, and any other field that contradicts it is refused.
+/// configuration holds, `steps` or `epochs` may be raised, `data` be moved, and any other field that contradicts it is
+/// refused.
 ///
 /// # Errors
 /// [`Failure::Input`] where there is no such run or its files are damaged, [`Failure::Usage`] where a flag contradicts it
@@ -52,12 +53,19 @@ where
     };
     // By way of the struct: a field that came after the run has its default, which a flag may contradict too.
     let saved = serde_json::to_value(config_of(saved)?)?;
-    let config = config_of(reconcile(saved, &serde_json::to_value(config)?, typed, &name)?)?;
+    // What is known by its content may lie elsewhere now.
+    let knows = |key| checkpoint.as_ref().is_some_and(|(_, archive, _)| archive.metadata.contains_key(key));
+    let may_move = |field: &str| match field {
+        "data" => knows(DATA) || options.changed_data,
+        "weights" => knows(ENCODER),
+        _ => false,
+    };
+    let config = config_of(reconcile(saved, &serde_json::to_value(config)?, typed, may_move, &name)?)?;
     if let Some((_, archive, path)) = &checkpoint {
         refuse_non_finite(archive, path, &directory)?;
     }
     let checkpoint = checkpoint.map(|(position, archive, _)| (position, archive));
-    Ok(Run { directory, config, checkpoint, notes })
+    Ok(Run { directory, config, checkpoint, notes, data: None, has_changed_data: false })
 }
 
 /// The configuration that a run was left with, and where it stands: in `config.json`, or where that is missing in the
@@ -117,13 +125,21 @@ impl Target {
     }
 }
 
-fn reconcile(mut saved: Value, given: &Value, typed: &[String], name: &str) -> anyhow::Result<Value> {
+fn reconcile(
+    mut saved: Value,
+    given: &Value,
+    typed: &[String],
+    may_move: impl Fn(&str) -> bool,
+    name: &str,
+) -> anyhow::Result<Value> {
     // A table has epochs a row and no steps: there is nothing to raise.
     let has_an_end = saved.get("steps").is_some();
     for field in typed {
         if has_an_end && (field == "steps" || field == "epochs") {
             saved["steps"] = Value::Null;
             saved["epochs"] = Value::Null;
+            saved[field] = given[field].clone();
+        } else if may_move(field) && saved.get(field).is_some() {
             saved[field] = given[field].clone();
         } else if saved.get(field).is_some() && saved[field] != given[field] {
             bail!(Failure::Usage(format!(

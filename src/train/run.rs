@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::state::{Tensors, largest};
+use crate::checkpoint::header::DATA;
 pub use crate::checkpoint::header::{CONFIG, STATE};
 use crate::checkpoint::{self, Archive, RunDirectory};
+use crate::data::Dataset;
+use crate::data::identity::Identity;
 use crate::error::Failure;
-use crate::report::KeptRecords;
+use crate::report::{Console, KeptRecords};
 
 /// Flags that say where a run lies and how it begins, not what it computes.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,6 +32,10 @@ pub struct RunOptions {
     /// Begin anew where a run of that name exists; what it wrote is deleted
     #[arg(long)]
     pub force: bool,
+
+    /// Go on though the images are not those that the run began with
+    #[arg(long, requires = "resume")]
+    pub changed_data: bool,
 
     /// Where runs keep their weights
     #[arg(long, value_name = "DIR", default_value = "weights")]
@@ -88,6 +95,10 @@ pub struct Run<C> {
     pub checkpoint: Option<(Position, Archive)>,
     /// What the user should know about how it begins.
     pub notes: Vec<String>,
+    /// The images that it trains on, once they are known.
+    pub data: Option<Identity>,
+    /// Whether they are deliberately others than those that it began with.
+    pub has_changed_data: bool,
 }
 
 impl<C> Run<C> {
@@ -97,7 +108,7 @@ impl<C> Run<C> {
     /// [`Failure::Usage`] where the name is none or in use.
     pub fn new(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Self> {
         let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
-        Ok(Self { directory, config, checkpoint: None, notes: Vec::new() })
+        Ok(Self { directory, config, checkpoint: None, notes: Vec::new(), data: None, has_changed_data: false })
     }
 
     /// The steps done.
@@ -111,6 +122,45 @@ impl<C> Run<C> {
     /// As [`KeptRecords::read`].
     pub fn kept_records<R: DeserializeOwned>(&self, keep: impl Fn(&R) -> bool) -> anyhow::Result<KeptRecords> {
         self.directory.found_metrics().map_or(Ok(KeptRecords::default()), |path| KeptRecords::read(&path, keep))
+    }
+
+    /// What the header of the checkpoint to go on from says under `key`; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where that is damaged.
+    pub fn saved<T: DeserializeOwned>(&self, key: &str) -> anyhow::Result<Option<T>> {
+        let Some((position, archive)) = &self.checkpoint else { return Ok(None) };
+        let Some(text) = archive.metadata.get(key) else { return Ok(None) };
+        let path = self.directory.checkpoint_path(position.step);
+        let damaged = |error| Failure::reading(&path, format!("its {key} is damaged: {error}"));
+        Ok(Some(serde_json::from_str(text).map_err(damaged)?))
+    }
+
+    /// Takes note of what the run trains on: all of `dataset`, before anything is cut from it.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where it is not what the run began with, unless that is meant.
+    pub fn identify(&mut self, dataset: &Dataset, options: &RunOptions, console: &Console) -> anyhow::Result<()> {
+        let (found, name) = (Identity::of(dataset), &self.directory.name);
+        match self.saved::<Identity>(DATA)? {
+            Some(then) if then != found => {
+                let difference = then.difference(&found);
+                if !options.changed_data {
+                    bail!(Failure::Input(format!(
+                        "--data: these are not the images that the run {name} began with\n{difference}\nname the place of \
+                         those by --data, or go on with these by --changed-data"
+                    )));
+                }
+                self.has_changed_data = true;
+                self.notes.push(format!("going on with other images than the run began with; {difference}"));
+            }
+            None if self.checkpoint.is_some() => console.note(&format!(
+                "the checkpoint does not say which images the run {name} began with; from now on its checkpoints do"
+            )),
+            _ => {}
+        }
+        self.data = Some(found);
+        Ok(())
     }
 
     /// Refuses a run that has come further than to `last_step`.
@@ -150,6 +200,9 @@ impl<C: Serialize> Run<C> {
         let mut metadata = BTreeMap::from([(STATE.to_string(), serde_json::to_string(position)?)]);
         metadata.extend(config.clone());
         metadata.extend(self.directory.line_entry()?);
+        if let Some(data) = &self.data {
+            metadata.insert(DATA.into(), serde_json::to_string(data)?);
+        }
         metadata.extend(notes);
         checkpoint::write(&self.directory.checkpoint_path(position.step), &Archive { tensors: state, metadata })?;
         self.directory.settle()?;

@@ -17,6 +17,7 @@ use super::run::{Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::{KnnReference, SimclrConfig};
 use super::state::suspects;
+use crate::checkpoint::header::HEALTH;
 use crate::data::placed::PlacedViews;
 use crate::data::supply::steps_per_epoch;
 use crate::data::views::ViewPlan;
@@ -41,7 +42,7 @@ pub fn pretrain(
     console: &Console,
 ) -> anyhow::Result<PathBuf> {
     config.validate()?;
-    let run = match &options.resume {
+    let mut run = match &options.resume {
         Some(target) => resume(target, &config, typed, options)?,
         None => {
             let name = options.run.clone().unwrap_or_else(|| config.encoder.name().into());
@@ -54,6 +55,8 @@ pub fn pretrain(
     // What can be refused without the images is: their download may take long.
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
     let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
+    run.identify(&dataset, options, console)?;
+    let config = &run.config;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.
     let validates = config.watches_validation() && !dataset.train.labels.is_empty();
@@ -99,7 +102,7 @@ pub(super) struct Training<'a> {
     pub(super) log: RunLog<SimclrRecord>,
     /// The record of the last step, which waits for its kNN accuracy.
     pub(super) pending: Option<SimclrRecord>,
-    watch: CollapseWatch,
+    pub(super) watch: CollapseWatch,
     device: Device,
     pub(super) console: &'a Console,
     began: Instant,
@@ -124,6 +127,7 @@ impl<'a> Training<'a> {
         let train = Arc::new(train);
         let steps_per_epoch = steps_per_epoch(&train, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
+        let history = run.saved(HEALTH)?.unwrap_or_default();
         let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
@@ -154,7 +158,7 @@ impl<'a> Training<'a> {
         let kept = run.kept_records(|record: &SimclrRecord| {
             record.step < step && on_beat(record.step) && Some(record.step) != pending_step
         })?;
-        let (watch, schedule) = (CollapseWatch::new(config.batch_size), config.schedule(last_step));
+        let (watch, schedule) = (CollapseWatch::new(config.batch_size, history), config.schedule(last_step));
         run.begin()?;
         let log = RunLog::begin(&run.directory.metrics_path(), &kept)?;
         let config = &run.config;
@@ -289,6 +293,10 @@ impl<'a> Training<'a> {
             uniformity: ((uniformity(left)? + uniformity(right)?) / 2.0) as f32,
             knn_top1: None,
         };
+        // A step off the beat may be the last of a run that goes on: one that was never stopped does not see it.
+        if !step.is_multiple_of(self.run.config.log_every) {
+            return Ok(record);
+        }
         if let Some((_, line)) = self.watch.observe(Vitals { loss, uniformity: record.uniformity }) {
             self.console.warning(&format!("step {step}: {line}"));
         }

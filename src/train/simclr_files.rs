@@ -6,7 +6,7 @@ use std::path::Path;
 use super::run::Position;
 use super::simclr::Training;
 use super::state::first_non_finite;
-use crate::checkpoint::header::PENDING;
+use crate::checkpoint::header::{HEALTH, PENDING};
 use crate::checkpoint::{self, Archive};
 use crate::data::augment;
 use crate::data::views::SIDE;
@@ -33,7 +33,7 @@ impl Training<'_> {
         let epoch = self.step / self.steps_per_epoch;
         let position =
             Position::new(self.step, self.steps_per_epoch, self.seconds(), &[("shuffle", epoch), ("augment", epoch)]);
-        let mut notes = BTreeMap::new();
+        let mut notes = BTreeMap::from([(HEALTH.to_string(), serde_json::to_string(self.watch.history())?)]);
         if let Some(record) = &self.pending {
             notes.insert(PENDING.to_string(), serde_json::to_string(record)?);
         }

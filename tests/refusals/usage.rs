@@ -64,7 +64,6 @@ pub fn rows() -> Vec<Row> {
         ("train-gan --run= --data data", "run name"),
         ("train-gan --run ../up --data data", "run name"),
         ("train-gan --run .hidden --data data", "run name"),
-        ("train-gan --resume ../up", "run name"),
         ("pretrain-simclr --steps 1 --epochs 1", "--epochs"),
         ("pretrain-simclr --run a/b --data pictures", "run name"),
         ("finetune --cached --mode full", "--cached"),
