@@ -21,10 +21,10 @@ impl RunDirectory {
     pub fn begin(&mut self, config: &[u8]) -> anyhow::Result<()> {
         let mut made = Made::default();
         made.directory(&self.weights)?;
-        made.directory(&self.samples)?;
         if self.lock.make(&self.weights, &self.name)? {
             made.0.push(lock::path(&self.weights));
         }
+        made.directory(&self.samples)?;
         if self.beginning == Beginning::New {
             refuse_held(&self.name, &self.weights)?;
         }

@@ -19,7 +19,7 @@ use super::room::{self, Saves};
 use super::run::{Run, RunOptions};
 use super::signals::StopRequest;
 use super::state::suspects;
-use crate::checkpoint::header::HEALTH;
+use crate::checkpoint::header::{HEALTH, PENDING};
 use crate::data::batches::BatchPlan;
 use crate::data::placed::PlacedBatches;
 use crate::data::supply::steps_per_epoch;
@@ -134,12 +134,13 @@ impl<'a> Training<'a> {
             Some(_) => run.saved(HEALTH)?.unwrap_or_else(health::History::unknown),
             None => health::History::default(),
         };
-        let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
+        // The record that the run was stopped over, if it was.
+        let pending: Option<GanRecord> = run.saved(PENDING)?;
+        let (mut step, mut seconds_before) = (0, 0.0);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
             let path = run.directory.checkpoint_path(step);
             adversaries.restore(&archive.tensors, step).with_context(|| path.display().to_string())?;
-            pending = Self::pending_record(&archive, &path)?;
         }
         let config = &run.config;
         let plan = BatchPlan {
@@ -156,7 +157,7 @@ impl<'a> Training<'a> {
         };
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
         let (log_every, evaluate_every) = (config.log_every, config.evaluate_every);
-        let pending_step = pending.as_ref().map(|record: &GanRecord| record.step);
+        let pending_step = pending.as_ref().map(|record| record.step);
         let on_beat = |at: u64| {
             let evaluated = evaluate_every > 0 && (at + 1).is_multiple_of(evaluate_every);
             at.is_multiple_of(log_every) || evaluated || at + 1 == last_step

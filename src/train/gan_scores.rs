@@ -1,7 +1,6 @@
 //! The generator of a run, evaluated while it trains.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use candle_core::Device;
 
@@ -10,12 +9,9 @@ use super::gan_config::GanConfig;
 use super::run::CONFIG;
 use super::signals::StopRequest;
 use super::trained_on::TrainedOn;
-use crate::checkpoint::Archive;
-use crate::checkpoint::header::PENDING;
 use crate::data::Dataset;
-use crate::error::Failure;
 use crate::evaluate::{Classifier, Judge};
-use crate::report::{Console, GanRecord, Scores};
+use crate::report::{Console, Scores};
 use crate::sample;
 
 /// The classifier that evaluates the run; `None` where nothing does.
@@ -51,14 +47,6 @@ pub(super) fn judge(
 }
 
 impl Training<'_> {
-    /// The record that the run was stopped over, if it was.
-    pub(super) fn pending_record(archive: &Archive, path: &Path) -> anyhow::Result<Option<GanRecord>> {
-        let Some(text) = archive.metadata.get(PENDING) else { return Ok(None) };
-        let record = serde_json::from_str(text)
-            .map_err(|error| Failure::reading(path, format!("its {PENDING} is damaged: {error}")))?;
-        Ok(Some(record))
-    }
-
     /// Whether the generator is evaluated when `steps` steps are done.
     pub(super) fn evaluates_after(&self, steps: u64) -> bool {
         self.judge.is_some() && (steps.is_multiple_of(self.run.config.evaluate_every) || steps == self.last_step)

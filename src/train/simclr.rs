@@ -17,7 +17,7 @@ use super::run::{Run, RunOptions};
 use super::signals::StopRequest;
 use super::simclr_config::{KnnReference, SimclrConfig};
 use super::state::suspects;
-use crate::checkpoint::header::HEALTH;
+use crate::checkpoint::header::{HEALTH, PENDING};
 use crate::data::placed::PlacedViews;
 use crate::data::supply::steps_per_epoch;
 use crate::data::views::ViewPlan;
@@ -128,12 +128,13 @@ impl<'a> Training<'a> {
         let steps_per_epoch = steps_per_epoch(&train, config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
         let history = run.saved(HEALTH)?.unwrap_or_default();
-        let (mut step, mut seconds_before, mut pending) = (0, 0.0, None);
+        // The record that the run was stopped over, if it was.
+        let mut pending: Option<SimclrRecord> = run.saved(PENDING)?;
+        let (mut step, mut seconds_before) = (0, 0.0);
         if let Some((position, archive)) = run.checkpoint.take() {
             (step, seconds_before) = (position.step, position.seconds);
             let path = run.directory.checkpoint_path(step);
             networks.restore(&archive.tensors, step).with_context(|| path.display().to_string())?;
-            pending = Self::pending_record(&archive, &path)?;
             if let Some(record) = &mut pending {
                 record.lr = config.schedule(last_step).rate(record.step); // to the bit, which a decimal need not be
             }
@@ -149,7 +150,7 @@ impl<'a> Training<'a> {
         };
         let views = PlacedViews::start(train.clone(), plan, device)?;
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
-        let (log_every, pending_step) = (config.log_every, pending.as_ref().map(|record: &SimclrRecord| record.step));
+        let (log_every, pending_step) = (config.log_every, pending.as_ref().map(|record| record.step));
         let measures = config.knn_every.saturating_mul(steps_per_epoch);
         let on_beat = |at: u64| {
             let measured = measures > 0 && (at + 1).is_multiple_of(measures);

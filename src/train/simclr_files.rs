@@ -1,16 +1,14 @@
 //! What a SimCLR run leaves: checkpoints, networks for use, a sheet of views and curves.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::run::Position;
 use super::simclr::Training;
 use super::state::first_non_finite;
+use crate::checkpoint;
 use crate::checkpoint::header::{HEALTH, PENDING};
-use crate::checkpoint::{self, Archive};
 use crate::data::augment;
 use crate::data::views::SIDE;
-use crate::error::Failure;
 use crate::report::{self, RunLog, SimclrRecord};
 
 /// Values of a view.
@@ -45,14 +43,6 @@ impl Training<'_> {
         self.run.directory.prune(self.run.config.keep)?;
         self.saved_step = Some(self.step);
         Ok(())
-    }
-
-    /// The record that the run was stopped over, if it was.
-    pub(super) fn pending_record(archive: &Archive, path: &Path) -> anyhow::Result<Option<SimclrRecord>> {
-        let Some(text) = archive.metadata.get(PENDING) else { return Ok(None) };
-        let record = serde_json::from_str(text)
-            .map_err(|error| Failure::reading(path, format!("its {PENDING} is damaged: {error}")))?;
-        Ok(Some(record))
     }
 
     /// `views.png`: some images, each beside two views as the network sees them in the first epoch.
