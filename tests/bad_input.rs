@@ -245,7 +245,6 @@ fn simclr_and_finetune_refuse_what_cannot_be_meant() {
             ["not an encoder", "pretrain-simclr"],
         ),
         (with(&finetune, &["--labels", "25"]), 3, ["--labels 25", "24 labelled"]),
-        (with(&finetune, &["--labels", "4"]), 3, ["--batch-size 8", "4 images"]),
         (with(&finetune, &["--labels", "1.5"]), 2, ["--labels", "above 0"]),
         (with(&finetune, &["--cached", "--mode", "full"]), 2, ["--cached", "linear"]),
         (with(&finetune, &["--data", "pictures/train", "--test-part", "0"]), 3, ["no labelled test images", "train/"]),
