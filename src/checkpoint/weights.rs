@@ -5,6 +5,7 @@ use candle_core::Tensor;
 
 use super::bundled::Bundled;
 use super::format::{self, Archive, Signature};
+use crate::error::legible;
 
 /// What the header entries of our own files begin with.
 const OURS: &str = "gan.";
@@ -85,6 +86,7 @@ impl Weights {
             (Some((name, what)), 1) => format!("; {name}, {what}, is not read"),
             (Some((name, what)), count) => format!("; {name}, {what}, and {} more are not read", count - 1),
         };
-        format!("it holds {} tensors ({}, …{unread})", self.signature.len(), first.join(", "))
+        let first = legible(&format!("{}, …{unread}", first.join(", ")));
+        format!("it holds {} tensors ({first})", self.signature.len())
     }
 }
