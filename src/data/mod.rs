@@ -33,6 +33,7 @@ use rayon::prelude::*;
 
 use crate::error::Failure;
 use summary::Source;
+use test_part::TestPart;
 
 /// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused.
 pub const MAX_PIXELS: u64 = 4 << 30;
@@ -161,6 +162,8 @@ pub struct Dataset {
     pub validation: Images,
     /// Empty where the source has no test part.
     pub test: Images,
+    /// The part of the training images that was held out to be [`test`](Self::test), where the set brings none.
+    pub held_out_to_test: Option<TestPart>,
     /// Whether the first N images are what the literature takes for N images: so of the named and the built-in sets, whose
     /// order is known to be fair. Of every other set a part is a fixed choice that holds every class in proportion.
     pub is_canonical: bool,
@@ -174,8 +177,9 @@ impl Dataset {
     /// A set without a validation part of its own, in an order that nobody vouches for.
     pub fn new(name: impl Into<String>, classes: Vec<String>, train: Images, test: Images) -> Self {
         let validation = Images::empty(train.shape());
-        let (notes, warnings) = (Vec::new(), Vec::new());
-        Self { name: name.into(), classes, train, validation, test, is_canonical: false, notes, warnings }
+        let (name, notes, warnings) = (name.into(), Vec::new(), Vec::new());
+        let (held_out_to_test, is_canonical) = (None, false);
+        Self { name, classes, train, validation, test, held_out_to_test, is_canonical, notes, warnings }
     }
 
     /// As [`Dataset::new`], of a named or built-in set.

@@ -107,7 +107,9 @@ impl Dataset {
         self
     }
 
-    fn split(mut self, TestPart(part): TestPart) -> Result<Self> {
+    fn split(mut self, held_out: TestPart) -> Result<Self> {
+        let TestPart(part) = held_out;
+        self.held_out_to_test = Some(held_out);
         let (name, all) = (self.name.clone(), self.train.len());
         let count = ((all as f64 * part).round() as usize).max(1);
         if count >= all {
@@ -162,6 +164,7 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, whole.train.pixels);
         assert!(split.train.pixels.is_sorted());
+        assert_eq!((split.held_out_to_test, whole.held_out_to_test), (Some(TestPart::DEFAULT), None));
         assert!(split.notes[0].contains("12 of its 60 images are held out"), "{:?}", split.notes);
         let pretraining = whole.clone().without_test_part(None).unwrap();
         let unlabelled = whole.clone().with_test_part(None, false).unwrap();

@@ -45,6 +45,10 @@ pub fn evaluate(
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
     let dataset = super::open(data, SHAPE, config, console)?;
     let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
+    let trained = source.trained_on.as_ref().filter(|trained| trained.is(data));
+    if let Some(warning) = trained.and_then(|trained| trained.has_seen_tests(&source.name, &dataset)) {
+        console.warning(&warning);
+    }
     let classes = dataset.classes.len();
     if let Some(trained) = source.trained_on.as_ref().filter(|trained| trained.is(data))
         && let seen @ 1.. = config.reference.seen_by(trained, &dataset)

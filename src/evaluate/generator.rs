@@ -39,6 +39,10 @@ pub fn evaluate(
             "{name} was trained on {seen} of the {images} reference images: a generator that copies them scores well"
         ));
     }
+    let trained = samples.trained_on().filter(|trained| trained.is(data));
+    if let Some(warning) = trained.and_then(|trained| trained.has_seen_tests(&samples.name(), &dataset)) {
+        console.warning(&warning);
+    }
     let shown = judge.samples_are_sorted.then(|| parts::balanced(&[], count, NearestImages::MOST));
 
     let mut rows = Vec::new();

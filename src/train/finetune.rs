@@ -87,6 +87,10 @@ pub fn finetune(
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let dataset = images::open(&data, SHAPE, config.balanced_parts, options, console)?;
     let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
+    let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
+    if let Some(warning) = trained.and_then(|trained| trained.has_seen_tests(&source.name, &dataset)) {
+        console.warning(&warning);
+    }
     console.note(&source.description);
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen().context("cannot listen for signals")?;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::run::CONFIG;
 use crate::checkpoint::header::MADE;
 use crate::data::Dataset;
+use crate::data::test_part::TestPart;
 
 /// The training images of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct TrainedOn {
     holds_out: bool,
     /// Whether a part was of the set's places. Runs from before took it in the order of the files.
     balanced: bool,
+    /// What was held out to test on, of a set that brings no test images.
+    test_part: TestPart,
 }
 
 impl TrainedOn {
@@ -31,7 +34,14 @@ impl TrainedOn {
         let watches = |every: &str, reference: &str| {
             config[every].as_u64().is_some_and(|every| every > 0) && config[reference] == "validation"
         };
+        let test_part = match config.get("test_part") {
+            // What is held out where nothing is said: by encoders a part, by generators nothing.
+            Some(Value::Null) if config.get("encoder").is_some() => TestPart::DEFAULT,
+            Some(part) => part.as_f64().and_then(|part| part.try_into().ok()).unwrap_or(TestPart::NONE),
+            None => TestPart::NONE,
+        };
         Some(Self {
+            test_part,
             data: config["data"].as_str()?.to_string(),
             first: config["train_images"].as_u64().map(|images| images as usize),
             holds_out: watches("evaluate_every", "evaluate_reference") || watches("knn_every", "knn_reference"),
@@ -43,6 +53,16 @@ impl TrainedOn {
     pub fn is(&self, spec: &str) -> bool {
         let resolved = |spec: &str| Path::new(spec).canonicalize().ok();
         self.data == spec || resolved(spec).is_some_and(|path| resolved(&self.data) == Some(path))
+    }
+
+    /// A warning where it has seen the images of `dataset`, of which `name` was trained on, that are held out to test on.
+    pub fn has_seen_tests(&self, name: &str, dataset: &Dataset) -> Option<String> {
+        let part = dataset.held_out_to_test.filter(|part| *part != self.test_part)?;
+        Some(format!(
+            "{name} was trained on images of {} that are held out to test on here; with --test-part {part} in its training \
+             it would not have seen them",
+            dataset.name
+        ))
     }
 
     /// The places of the training images of `dataset`, which must be the set that it was trained on.

@@ -157,6 +157,15 @@ fn a_set_without_test_images_is_divided() {
     said(&work, &[&finetune[..], &data, &again].concat());
     assert_eq!(work.read("12.npy"), work.read("again.npy"));
 
+    // An encoder that has seen them is told from one that has not.
+    let evaluate = ["evaluate", "--json", "--data", "pictures/train", "--weights"];
+    assert!(!said(&work, &[&evaluate[..], &["weights/resnet9"]].concat()).1.contains("held out to test on here"));
+    let (_, stderr) = said(&work, &[&evaluate[..], &["weights/all"]].concat());
+    assert!(
+        stderr.contains("warning: all was trained on images of train that are held out to test on here"),
+        "{stderr}"
+    );
+
     // Images that a set brings are taken, and a flag against them is refused.
     let output = work.gan(&[&finetune[..], &["--data", "pictures", "--test-part", "0.5"]].concat()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
