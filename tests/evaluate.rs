@@ -316,6 +316,27 @@ fn figures_that_mean_less_than_they_seem_to_are_said() {
 }
 
 #[test]
+fn of_a_set_without_test_images_what_the_run_held_out_is_judged_by() {
+    let work = Workplace::new();
+    work.train("all", "1", &[]);
+    work.train("part", "1", &["--test-part", "0.25"]);
+    for (run, flags, images, seen) in [
+        ("all", &[][..], 19, 19),
+        ("part", &[], 24, 0),
+        ("part", &["--test-part", "0.5"], 48, 24),
+        ("part", &["--test-part", "0.125"], 12, 0),
+    ] {
+        let output = work.gan(&[&["evaluate", "--n", "40", "--json", "--run", run], flags].concat()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{run}, {flags:?}: {said}");
+        let row: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(row["reference_images"], images, "{run}, {flags:?}");
+        assert_eq!(said.contains("was trained on"), seen > 0, "{run}, {flags:?}: {said}");
+        assert!(seen == 0 || said.contains(&format!("was trained on {seen} of the {images} reference")), "{said}");
+    }
+}
+
+#[test]
 fn classes_without_a_label_are_said() {
     let work = Workplace::new();
     write_pictures(&work.path("pictures"), 8, 4);

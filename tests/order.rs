@@ -156,7 +156,7 @@ fn what_an_encoder_knows_does_not_depend_on_the_order() {
                 let of = |row: &Value| row[name].as_f64().unwrap();
                 let shuffles: Vec<f64> = mixed.iter().map(of).collect();
                 agrees(&format!("{data}, {reference}: {name}"), of(&row), &shuffles);
-                assert!(of(&row) > 0.3, "{data}: {name} in {row}");
+                assert!(of(&row) > 0.15, "{data}: {name} in {row}");
             }
         }
     }

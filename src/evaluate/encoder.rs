@@ -44,13 +44,15 @@ pub fn evaluate(
     let (encoder, device_name) = (&source.description, crate::device::name(device));
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
     let dataset = super::open(data, SHAPE, config, console)?;
-    let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(data));
+    // By what its run held out, unless another part is asked for.
+    let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part()));
+    let dataset = images::with_test_part(dataset, test_part, true, console)?;
     if let Some(warning) = trained.and_then(|trained| trained.has_seen_tests(&source.name, &dataset)) {
         console.warning(&warning);
     }
     let classes = dataset.classes.len();
-    if let Some(trained) = source.trained_on.as_ref().filter(|trained| trained.is(data))
+    if let Some(trained) = trained
         && let seen @ 1.. = config.reference.seen_by(trained, &dataset)
     {
         console.warning(&format!(

@@ -22,26 +22,29 @@ pub fn evaluate(
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let classifier = Classifier::find(config.classifier.as_deref(), device)?;
     let dataset = super::open(data, SHAPE, config, console)?;
-    let dataset = match config.reference == Reference::Test || config.test_part.is_some() {
-        true => images::with_test_part(dataset, config.test_part, false, console)?,
+    let trained = samples.trained_on().filter(|trained| trained.is(data));
+    // By what its run held out, unless another part is asked for.
+    let (all, test_part) = (dataset.train.len(), config.test_part.or(trained.and_then(|trained| trained.test_part())));
+    let dataset = match config.reference == Reference::Test || test_part.is_some() {
+        true => images::with_test_part(dataset, test_part, false, console)?,
         false => dataset,
     };
+    let held_out = all - dataset.train.len();
     let mut judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
     judge.samples_are_sorted = matches!(samples, Samples::Given { .. });
     for warning in judge.warnings()? {
         console.warning(&warning);
     }
-    if let Some(trained) = samples.trained_on().filter(|trained| trained.is(data))
-        && let seen @ 1.. = config.reference.seen_by(trained, &dataset)
-    {
+    let seen = trained.map_or(0, |trained| match config.reference {
+        Reference::Test => trained.seen_of_test_part(held_out, all),
+        _ => config.reference.seen_by(trained, &dataset),
+    });
+    if seen > 0 {
         let (name, images) = (samples.name(), judge.reference_images());
+        let seen = seen.min(images);
         console.warning(&format!(
             "{name} was trained on {seen} of the {images} reference images: a generator that copies them scores well"
         ));
-    }
-    let trained = samples.trained_on().filter(|trained| trained.is(data));
-    if let Some(warning) = trained.and_then(|trained| trained.has_seen_tests(&samples.name(), &dataset)) {
-        console.warning(&warning);
     }
     let shown = judge.samples_are_sorted.then(|| parts::balanced(&[], count, NearestImages::MOST));
 

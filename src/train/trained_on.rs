@@ -57,12 +57,18 @@ impl TrainedOn {
 
     /// A warning where it has seen the images of `dataset`, of which `name` was trained on, that are held out to test on.
     pub fn has_seen_tests(&self, name: &str, dataset: &Dataset) -> Option<String> {
-        let part = dataset.held_out_to_test.filter(|part| *part != self.test_part)?;
+        // A smaller part is the beginning of a larger one.
+        let part = dataset.held_out_to_test.filter(|part| f64::from(*part) > f64::from(self.test_part))?;
         Some(format!(
             "{name} was trained on images of {} that are held out to test on here; with --test-part {part} in its training \
              it would not have seen them",
             dataset.name
         ))
+    }
+
+    /// What was held out to test on, if anything was.
+    pub fn test_part(&self) -> Option<TestPart> {
+        Some(self.test_part).filter(|part| *part != TestPart::NONE)
     }
 
     /// The places of the training images of `dataset`, which must be the set that it was trained on.
@@ -73,5 +79,13 @@ impl TrainedOn {
             _ => all, // of a part in the order of the files, any place may be
         };
         0..if self.holds_out { part.min(dataset.held_out().start) } else { part }
+    }
+
+    /// How many images it was trained on of the first `count` places of a set of `all`, which are held out to test on where
+    /// a set brings no test images.
+    pub fn seen_of_test_part(&self, count: usize, all: usize) -> usize {
+        let held_out = (f64::from(self.test_part) * all as f64).round() as usize;
+        let part = self.first.filter(|_| self.balanced).unwrap_or(all);
+        count.saturating_sub(held_out).min(part)
     }
 }
