@@ -3,7 +3,7 @@
 use gan::ops::Precision;
 
 use super::places::State::{Data, Encoder, Gan};
-use super::places::{copy, put, rewrite};
+use super::places::{copy, put, remove, rewrite};
 use super::{Row, row};
 
 const GAN: &str = "train-gan --model vanilla --data data --batch-size 16 --latent-dim 8 --steps 2";
@@ -15,12 +15,13 @@ const FINETUNE: &str =
 const ENDLESS: &str = "--checkpoint-every 1 --keep 999999999";
 
 pub fn rows() -> Vec<Row> {
-    let all = [names(), data(), networks(), disk(), forced()];
+    let all = [names(), data(), offline(), networks(), disk(), forced()];
     all.into_iter().flatten().collect()
 }
 
 /// The run's name.
 fn names() -> Vec<Row> {
+    let long = "n".repeat(300);
     let gan =
         |name: &str, state, flags: &str, code, says: &str| row(name, state, &format!("{GAN} {flags}"), code, says);
     vec![
@@ -29,10 +30,20 @@ fn names() -> Vec<Row> {
             .after(|place| put(place, "weights/vanilla/generator.safetensors", "anything")),
         row("the name is taken", Encoder, &format!("{SIMCLR} --run encoder"), 2, "--resume encoder goes on"),
         row("the name is taken", Encoder, &FINETUNE.replace("new", "probe"), 2, "--resume probe goes on"),
+        row(
+            "the name is taken, seen where embeddings are asked for too",
+            Encoder,
+            &format!("{} --embeddings h.npy", FINETUNE.replace("new", "probe")),
+            2,
+            "--resume probe goes on",
+        )
+        .after(|place| remove(place, "samples")),
         gan("another process begins it", Data, "", 2, "in use by process").while_in_use("weights/vanilla"),
         gan("another process begins it", Gan, "--run run --force", 2, "in use by process").while_in_use("weights/run"),
         row("another process begins it", Data, SIMCLR, 2, "in use by process").while_in_use("weights/resnet9"),
         row("another process begins it", Encoder, FINETUNE, 2, "in use by process").while_in_use("weights/new"),
+        gan("no name of a file", Data, &format!("--run {long}"), 5, "cannot write"),
+        row("no name of a file", Data, &format!("{SIMCLR} --run {long}"), 5, "cannot write"),
     ]
 }
 
@@ -102,6 +113,30 @@ fn data() -> Vec<Row> {
     rows
 }
 
+/// Named sets that cannot be downloaded.
+fn offline() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut refused = |name: &str, state, command: &str, flags: &str| {
+        rows.push(row(&format!("offline, {name}"), state, &format!("{command} {flags}"), 3, "cannot be downloaded"));
+    };
+    for (command, state) in [(GAN, Data), (SIMCLR, Data), (FINETUNE, Encoder)] {
+        refused("into the cache", state, command, "--data cifar10");
+        refused("into a new directory", state, command, "--data mnist --data-dir new/place");
+        refused("into a directory that is there", state, command, "--data mnist --data-dir bad");
+    }
+    refused("forced", Gan, GAN, "--run run --force --data mnist");
+    let beside = format!("{GAN} --data mnist --data-dir sets");
+    rows.push(
+        row("offline, beside a part of the set", Data, &beside, 3, "cannot be downloaded")
+            .after(|place| copy(place, "bad/idx-alone", "sets/mnist")),
+    );
+    rows.push(row("offline, beside a download that broke", Data, &beside, 3, "cannot be downloaded").after(|place| {
+        put(place, "sets/mnist/train-images-idx3-ubyte.gz.part", [0x1f, 0x8b, 8]);
+        put(place, "sets/mnist/.lock", "");
+    }));
+    rows
+}
+
 /// What the device cannot do, and networks that do not fit.
 fn networks() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -161,19 +196,41 @@ fn disk() -> Vec<Row> {
         let mut refused = |name: &str, flags: &str, says: &str| {
             rows.push(row(name, state, &format!("{command} {flags}"), 5, says));
         };
-        if command != FINETUNE {
-            refused("no room for its checkpoints", &format!("{ENDLESS} --steps 999999999999"), "checkpoints of");
-        }
+        let long = if command == FINETUNE { "--epochs" } else { "--steps" };
+        refused("no room for its checkpoints", &format!("{ENDLESS} {long} 999999999999"), "checkpoints of");
         refused("weights below a file", "--run new --weights-dir file/weights", "cannot write");
+        refused("samples below a file", "--run new --samples-dir file/samples", "cannot write");
+        refused(
+            "samples below a file, both new",
+            "--run new --weights-dir a/b --samples-dir file/samples",
+            "cannot write",
+        );
+        rows.push(row("a full disk", state, command, 5, "cannot write").on_a_full_disk());
         rows.push(
             row("weights at a file", state, &format!("{command} --run new"), 5, "cannot write")
                 .after(|place| put(place, "weights/new", "")),
+        );
+        rows.push(
+            row("samples at a file", state, &format!("{command} --run new"), 5, "cannot write")
+                .after(|place| put(place, "samples/new", "")),
         );
     }
     let embed = |flags: &str, says: &str| {
         row("embeddings that cannot be written", Encoder, &format!("{FINETUNE} {flags}"), 5, says)
     };
-    rows.extend([embed("--data pictures/train/disc --embeddings nowhere/h.npy", "nowhere/h.npy")]);
+    rows.extend([
+        row(
+            "no room, where embeddings are asked for too",
+            Encoder,
+            &format!("{FINETUNE} {ENDLESS} --epochs 999999999999 --embeddings h.npy"),
+            5,
+            "checkpoints of",
+        ),
+        embed("--embeddings nowhere/h.npy", "nowhere/h.npy"),
+        embed("--embeddings file/h.npy", "file/h.npy"),
+        embed("--embeddings dir.npy", "it is a directory").after(|place| copy(place, "pictures/train/disc", "dir.npy")),
+        embed("--data pictures/train/disc --embeddings nowhere/h.npy", "nowhere/h.npy"),
+    ]);
     rows
 }
 
@@ -194,6 +251,8 @@ fn forced() -> Vec<Row> {
             "other",
         ),
         gan("forced, no room", &format!("{ENDLESS} --steps 999999999999"), 5, "checkpoints of"),
+        gan("forced, samples below a file", "--samples-dir file/samples", 5, "cannot write"),
+        gan("forced, a full disk", "", 5, "cannot write").on_a_full_disk(),
         row("forced, no data", Encoder, &format!("{SIMCLR} --run encoder --force --data nowhere"), 3, "nowhere"),
         row(
             "forced, no labels",
@@ -203,5 +262,12 @@ fn forced() -> Vec<Row> {
             "labelled",
         ),
         row("forced, no encoder", Encoder, "finetune --weights other.safetensors --run probe --force", 3, "other"),
+        row(
+            "forced, embeddings that cannot be written",
+            Encoder,
+            &format!("{FINETUNE} --run probe --force --embeddings nowhere/h.npy"),
+            5,
+            "nowhere/h.npy",
+        ),
     ]
 }

@@ -4,10 +4,11 @@ use std::fs::{create_dir, write};
 use std::os::unix::fs::symlink;
 
 use super::places::State::{Data, Encoder, Gan};
+use super::places::{put, spoil};
 use super::{Row, row};
 
 pub fn rows() -> Vec<Row> {
-    [sample(), evaluate(), print()].into_iter().flatten().collect()
+    [sample(), evaluate(), offline(), print()].into_iter().flatten().collect()
 }
 
 fn sample() -> Vec<Row> {
@@ -29,16 +30,39 @@ fn sample() -> Vec<Row> {
         source("a damaged file", "cut.safetensors", "cut.safetensors"),
         source("a damaged file", "text.safetensors", "text.safetensors"),
         source("a damaged file", "text.pth", "text.pth"),
+        row("a NaN in its weights", Gan, "sample -o old/ --force", 3, "2.weight").after(|place| {
+            put(place, "old/000099.png", "");
+            spoil(place, "weights/run/generator.safetensors", "2.weight");
+        }),
         latents("gone.npy", "gone.npy"),
         latents("text.npy", "text.npy"),
         latents("narrow.npy", "narrow.npy"),
+        latents("nan.npy", "nan.npy"),
         latents("latents.npy -n 13", "12 rows"),
         latents("latents.npy --offset 10 -n 3", "12 rows"),
+        row("samples that would stay", Data, "sample --model vanilla -n 4 -o old/", 2, "--force")
+            .after(|place| put(place, "old/000009.png", "")),
+        row(
+            "forced, latents that do not fit",
+            Data,
+            "sample --model vanilla -o old/ --force --latents narrow.npy",
+            3,
+            "narrow",
+        )
+        .after(|place| put(place, "old/000009.png", "")),
+        row("a directory of that name", Data, "sample --model vanilla -o old.png", 2, "it is a directory")
+            .after(|place| put(place, "old.png/000009.png", "")),
+        row("no such directory of runs", Data, "sample --weights-dir wieghts", 3, "--weights-dir wieghts"),
+        row("no such directory of runs", Data, "evaluate --weights-dir wieghts", 3, "--weights-dir wieghts"),
+        row("no such directory of runs", Data, "finetune --weights-dir wieghts", 3, "--weights-dir wieghts"),
         output("a new directory", "nowhere/new.png"),
         output("below a file", "file/new.png"),
         output("below a file", "file/new/"),
         output("a directory of pictures at a file", "file/"),
-        output("a full disk", "full.npy").after(|place| symlink("/dev/full", place.path("full.npy")).unwrap()),
+        output("a full disk", "new.png").on_a_full_disk(),
+        output("a full disk", "old.npy").after(|place| put(place, "old.npy", "old")).on_a_full_disk(),
+        output("a device that is full", "full.npy")
+            .after(|place| symlink("/dev/full", place.path("full.npy")).unwrap()),
         row("stdout on a full disk", Data, "sample --model vanilla -n 4 -o - --format npy", 5, "stdout")
             .into_a_full_disk(),
         row("samples of a longer call", Data, "sample --model vanilla -n 4 -o older/", 2, "--force").after(|place| {
@@ -81,6 +105,8 @@ fn evaluate() -> Vec<Row> {
         generator("too few images", "--reference 0..2", 3, "reference images"),
         generator("pairs below a file", "-o file/pairs.png", 5, "cannot write"),
         generator("pairs in a new directory", "-o nowhere/pairs.png", 5, "cannot write"),
+        generator("a NaN in its weights", "-o new.png", 3, "2.weight")
+            .after(|place| spoil(place, "weights/run/generator.safetensors", "2.weight")),
         images("few.npy", "at least 10"),
         images("narrow.npy", "narrow.npy"),
         images("bright.npy", "bright.npy"),
@@ -103,6 +129,21 @@ fn evaluate() -> Vec<Row> {
     if cfg!(not(feature = "cuda")) {
         rows.push(generator("another device", "--device cuda", 1, "--device cuda"));
         rows.push(row("another device", Gan, "sample --device cuda", 1, "--device cuda"));
+    }
+    rows
+}
+
+/// Named sets that cannot be downloaded.
+fn offline() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for flags in ["--data cifar10", "--data mnist --data-dir new/place", "--data fashion-mnist --data-dir bad"] {
+        for (state, command) in [
+            (Gan, "evaluate --weights weights/run"),
+            (Encoder, "evaluate --weights weights/encoder"),
+            (Data, "evaluate --train-classifier -o new.safetensors"),
+        ] {
+            rows.push(row("offline", state, &format!("{command} {flags}"), 3, "cannot be downloaded"));
+        }
     }
     rows
 }

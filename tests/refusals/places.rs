@@ -10,7 +10,7 @@ use gan::data::cifar;
 
 use super::snapshot::Snapshot;
 use crate::data::parquet_files;
-use crate::support::{Workplace, write_idx, write_pictures};
+use crate::support::{TINY, Workplace, write_idx, write_pictures};
 
 /// What lies at a place.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +22,15 @@ pub enum State {
     /// The same and the runs `encoder`, of three steps with two checkpoints, and `probe`, a table on it that was
     /// killed after four steps of six.
     Encoder,
+    /// The same and a GAN run of one step on each format: `idx`, `hub`, `batches`, `pictures`.
+    Formats,
 }
 
 /// The places that were made, and copies of them that nothing was done to.
 #[derive(Default)]
 pub struct Places {
-    made: [OnceLock<Workplace>; 3],
-    unchanged: [Mutex<Vec<Place>>; 3],
+    made: [OnceLock<Workplace>; 4],
+    unchanged: [Mutex<Vec<Place>>; 4],
 }
 
 /// A copy, and how it looked when nothing had been done to it.
@@ -93,6 +95,20 @@ fn make(state: State) -> Workplace {
                  --checkpoint-every 2 --run probe");
             // As if it had been killed before its end.
             remove(&place, "weights/probe/step-00000006.safetensors");
+        }
+        State::Formats => {
+            for (run, data) in [("idx", "data"), ("hub", "hub"), ("batches", "batches"), ("pictures", "pictures")] {
+                place
+                    .gan(
+                        &[TINY, &["--run", run, "--steps", "1", "--no-ema", "--batch-size", "4", "--data", data]]
+                            .concat(),
+                    )
+                    .assert()
+                    .success();
+                // Its checkpoint is enough.
+                remove(&place, &format!("weights/{run}/generator.safetensors"));
+                remove(&place, &format!("weights/{run}/discriminator.safetensors"));
+            }
         }
     }
     place
@@ -194,9 +210,31 @@ pub fn put(place: &Workplace, name: &str, content: impl AsRef<[u8]>) {
     fs::write(path, content).unwrap();
 }
 
+/// Cuts a file in half.
+pub fn cut(place: &Workplace, name: &str) {
+    let bytes = place.read(name);
+    put(place, name, &bytes[..bytes.len() / 2]);
+}
+
+/// Sets fields of a run's saved configuration.
+pub fn configure(place: &Workplace, run: &str, fields: serde_json::Value) {
+    let name = format!("weights/{run}/config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&place.read(&name)).unwrap();
+    config.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    put(place, &name, config.to_string());
+}
+
 /// Changes what a checkpoint or a network holds.
 pub fn rewrite(place: &Workplace, name: &str, change: impl Fn(&mut Archive)) {
     let mut archive = checkpoint::read(&place.path(name)).unwrap();
     change(&mut archive);
     checkpoint::write(&place.path(name), &archive).unwrap();
+}
+
+/// Puts a NaN into a tensor of a checkpoint or a network.
+pub fn spoil(place: &Workplace, name: &str, tensor: &str) {
+    rewrite(place, name, |archive| {
+        let spoilt = (&archive.tensors[tensor] * f64::NAN).unwrap();
+        archive.tensors.insert(tensor.into(), spoilt);
+    });
 }

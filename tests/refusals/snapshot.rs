@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// All that is there, by its path from the directory on.
@@ -13,11 +13,11 @@ pub struct Snapshot(BTreeMap<PathBuf, Entry>);
 #[derive(Clone, Copy, PartialEq)]
 struct Entry {
     mode: u32,
-    /// Seconds and nanoseconds of the last change.
-    modified: (i64, i64),
-    /// Of what a file holds, or of where a symbolic link leads; of a directory none.
+    /// Seconds and nanoseconds of the last change; of a directory none, since whether a file can be made in it is found by
+    /// making one.
+    modified: Option<(i64, i64)>,
+    /// Of what a file holds, or of where a symbolic link leads.
     content: u64,
-    is_directory: bool,
 }
 
 impl Snapshot {
@@ -27,16 +27,15 @@ impl Snapshot {
         Self(entries)
     }
 
-    /// A line for each path that is not in `after` as it is here. Times of directories, which change where a file was made
-    /// in them and taken away again, count only if `strict`.
-    pub fn changes(&self, after: &Self, strict: bool) -> Vec<String> {
+    /// A line for each path that is not in `after` as it is here.
+    pub fn changes(&self, after: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         for (path, before) in &self.0 {
             let what = match after.0.get(path) {
                 None => "is gone",
                 Some(now) if now.content != before.content => "has other content",
                 Some(now) if now.mode != before.mode => "has another mode",
-                Some(now) if now.modified != before.modified && (strict || !before.is_directory) => "was written to",
+                Some(now) if now.modified != before.modified => "was written to",
                 Some(_) => continue,
             };
             changes.push(format!("{} {what}", path.display()));
@@ -62,9 +61,8 @@ fn collect(root: &Path, path: &Path, entries: &mut BTreeMap<PathBuf, Entry>) {
     } else if found.is_symlink() {
         hash.write(fs::read_link(&place).unwrap().as_os_str().as_encoded_bytes());
     }
-    let (modified, is_directory) = ((found.mtime(), found.mtime_nsec()), found.is_dir());
-    let entry = Entry { mode: found.mode(), modified, content: hash.finish(), is_directory };
-    entries.insert(path.to_path_buf(), entry);
+    let modified = (!found.is_dir()).then(|| (found.mtime(), found.mtime_nsec()));
+    entries.insert(path.to_path_buf(), Entry { mode: found.mode(), modified, content: hash.finish() });
     if found.is_dir() {
         for entry in fs::read_dir(&place).unwrap() {
             collect(root, &path.join(entry.unwrap().file_name()), entries);
@@ -82,21 +80,14 @@ fn a_snapshot_sees_every_kind_of_change() {
     }
     std::os::unix::fs::symlink("d", at("link")).unwrap();
     let before = Snapshot::of(place.path());
-    assert!(before.changes(&Snapshot::of(place.path()), true).is_empty());
+    assert!(before.changes(&Snapshot::of(place.path())).is_empty());
     fs::remove_file(at("d/gone")).unwrap();
     fs::write(at("d/content"), "other").unwrap();
     let touched = fs::File::options().write(true).open(at("d/touched")).unwrap();
     touched.set_modified(std::time::UNIX_EPOCH).unwrap();
+    fs::set_permissions(at("d"), PermissionsExt::from_mode(0o700)).unwrap();
     fs::write(at("new"), "").unwrap();
-    let changes = before.changes(&Snapshot::of(place.path()), true);
-    let wanted = [
-        " was written to",
-        "d was written to",
-        "d/content has other content",
-        "d/gone is gone",
-        "d/touched was written to",
-    ];
+    let changes = before.changes(&Snapshot::of(place.path()));
+    let wanted = ["d has another mode", "d/content has other content", "d/gone is gone", "d/touched was written to"];
     assert_eq!(changes, [&wanted[..], &["new is new"]].concat());
-    let lenient = before.changes(&Snapshot::of(place.path()), false);
-    assert_eq!(lenient, [&wanted[2..], &["new is new"]].concat());
 }
