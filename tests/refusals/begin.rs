@@ -132,7 +132,6 @@ fn offline() -> Vec<Row> {
     );
     rows.push(row("offline, beside a download that broke", Data, &beside, 3, "cannot be downloaded").after(|place| {
         put(place, "sets/mnist/train-images-idx3-ubyte.gz.part", [0x1f, 0x8b, 8]);
-        put(place, "sets/mnist/.lock", "");
     }));
     rows
 }

@@ -40,8 +40,6 @@ fn sample() -> Vec<Row> {
         latents("nan.npy", "nan.npy"),
         latents("latents.npy -n 13", "12 rows"),
         latents("latents.npy --offset 10 -n 3", "12 rows"),
-        row("samples that would stay", Data, "sample --model vanilla -n 4 -o old/", 2, "--force")
-            .after(|place| put(place, "old/000009.png", "")),
         row(
             "forced, latents that do not fit",
             Data,
@@ -50,11 +48,6 @@ fn sample() -> Vec<Row> {
             "narrow",
         )
         .after(|place| put(place, "old/000009.png", "")),
-        row("a directory of that name", Data, "sample --model vanilla -o old.png", 2, "it is a directory")
-            .after(|place| put(place, "old.png/000009.png", "")),
-        row("no such directory of runs", Data, "sample --weights-dir wieghts", 3, "--weights-dir wieghts"),
-        row("no such directory of runs", Data, "evaluate --weights-dir wieghts", 3, "--weights-dir wieghts"),
-        row("no such directory of runs", Data, "finetune --weights-dir wieghts", 3, "--weights-dir wieghts"),
         output("a new directory", "nowhere/new.png"),
         output("below a file", "file/new.png"),
         output("below a file", "file/new/"),

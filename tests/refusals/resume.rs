@@ -113,6 +113,14 @@ fn moved() -> Vec<Row> {
             cut(place, NEWEST);
         }),
     ];
+    for target in ["run", EARLIER] {
+        let arguments = format!("train-gan --resume {target} --steps 12");
+        rows.push(row("its data are others", Gan, &arguments, 3, "not the images").after(|place| {
+            let mut images = place.read("data/train-images-idx3-ubyte");
+            images[500] ^= 7;
+            put(place, "data/train-images-idx3-ubyte", images);
+        }));
+    }
     for (run, data, file) in [
         ("idx", "data", "train-images-idx3-ubyte"),
         ("hub", "hub", "train.parquet"),
