@@ -12,7 +12,7 @@ use crate::data::Dataset;
 use crate::data::test_part::TestPart;
 
 /// The training images of a network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrainedOn {
     /// `--data` of its run.
     pub data: String,
