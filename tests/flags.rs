@@ -15,8 +15,8 @@ const NO_NUMBERS: [&str; 11] = [
     "DIR|FILE.npy",
     "FILE|DIR|bundled",
     "NAME",
-    "NAME|CHECKPOINT",
     "NAME|DIR",
+    "NAME|DIR|CHECKPOINT",
     "WHAT",
     "FORMAT",
 ];

@@ -1,11 +1,10 @@
 //! Numbers among the arguments: a negative one reaches its flag, and a wrong one is told what was expected.
 
 use std::any::TypeId;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Arg, Command};
-use gan::evaluate::Reference;
-use gan::train::labels::Labels;
 
 /// Gives every flag of `command` and of its subcommands that takes a number a parser of this module. By type, so that a
 /// new flag needs nothing more.
@@ -26,8 +25,10 @@ fn with_number_parser(flag: Arg) -> Arg {
         number(flag).value_parser(real::<f64>)
     } else if is(TypeId::of::<f32>()) {
         number(flag).value_parser(real::<f32>)
-    } else if is(TypeId::of::<u16>()) || is(TypeId::of::<Labels>()) || is(TypeId::of::<Reference>()) {
-        number(flag) // they have parsers of their own
+    } else if flag.is_positional() || is(TypeId::of::<String>()) || is(TypeId::of::<PathBuf>()) {
+        flag
+    } else if flag.get_action().takes_values() && flag.get_possible_values().is_empty() {
+        number(flag) // of a type with a parser of its own: parts, ranges
     } else {
         flag
     }
