@@ -19,6 +19,8 @@ pub struct Claim {
     /// Open, and locked where the file system has locks; without them two downloads at once spoil each other's part,
     /// which the checksum finds.
     lock: Option<File>,
+    /// Whether the lock file is this process's own; one that an older version left stays.
+    is_own: bool,
     /// The folders that were made, the innermost first.
     made: Vec<PathBuf>,
 }
@@ -27,10 +29,11 @@ impl Claim {
     /// Makes `folder` where it is not there, and waits until no other process has it. [`Failure::Storage`] where it
     /// cannot be written.
     pub fn take(folder: &Path) -> Result<Self> {
-        let mut claim = Self { lock_path: folder.join(".lock"), lock: None, made: Vec::new() };
+        let mut claim = Self { lock_path: folder.join(".lock"), lock: None, is_own: false, made: Vec::new() };
         for _ in 0..MAX_TRIES {
             claim.made.extend(missing(folder));
             fs::create_dir_all(folder).map_err(|error| Failure::writing(folder, error))?;
+            claim.is_own |= File::create_new(&claim.lock_path).is_ok();
             let lock = match File::create(&claim.lock_path) {
                 // Whoever had the folder has just taken it away.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -49,7 +52,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.lock.is_some() {
+        if self.is_own && self.lock.is_some() {
             let _ = fs::remove_file(&self.lock_path); // before the lock is let go
         }
         for folder in &self.made {
