@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -16,10 +17,10 @@ const MOST: usize = 10_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Reference {
-    /// The test images, the first 10,000.
+    /// The test images, at most 10,000.
     #[default]
     Test,
-    /// The validation images, the first 10,000; see [`Dataset::held_out`].
+    /// The validation images, at most 10,000; see [`Dataset::held_out`].
     Validation,
     /// Training images from the first place of the set to below the second; see [`crate::data::parts`].
     Train(usize, usize),
@@ -102,11 +103,13 @@ impl Reference {
         of_reference.end.min(of_training.end).saturating_sub(of_reference.start.max(of_training.start))
     }
 
-    /// The images that it means, at most 10,000, and the first `floor` training images that are none of them, both in the
-    /// order of their places, so that the first of them are a fair part. [`Failure::Input`] where there are none.
+    /// The images that it means, at most 10,000, and `floor` training images that are none of them. Both are a fair part of
+    /// what they come from, and in an order whose every beginning is one ([`crate::data::parts::order`]): of the named sets
+    /// too, whose first images need not be like the rest. [`Failure::Input`] where there are none.
     pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(Images, Images)> {
         let (name, all, places) = (&dataset.name, dataset.train.len(), self.places(dataset));
-        let fair = |images: &Images| images.select(&images.at(0..MOST.min(images.len()), dataset.is_canonical));
+        let fair = |images: &Images| images.select(&images.at(0..MOST.min(images.len()), false));
+        let mut taken = Vec::new();
         let real = match self {
             Self::Test if dataset.test.is_empty() => bail!(Failure::Input(format!(
                 "--data {name}: it has no test images to hold samples against\n--reference validation or A..B takes \
@@ -118,13 +121,13 @@ impl Reference {
             }
             Self::Validation if places.is_empty() => fair(&dataset.validation_images()?),
             Self::Validation | Self::Train(..) => {
-                dataset.train.select(&dataset.train.at(places.clone(), dataset.is_canonical))
+                taken = dataset.train.at(places, dataset.is_canonical);
+                fair(&dataset.train.select(&taken))
             }
         };
-        let mut rest = dataset.train.at(0..all, dataset.is_canonical);
-        rest.drain(places);
-        rest.truncate(floor);
-        Ok((real, dataset.train.select(&rest)))
+        let taken: HashSet<u32> = taken.into_iter().collect();
+        let rest = dataset.train.at(0..all, false).into_iter().filter(|index| !taken.contains(index));
+        Ok((real, dataset.train.select(&rest.take(floor).collect::<Vec<u32>>())))
     }
 }
 
@@ -147,15 +150,20 @@ mod tests {
 
     #[test]
     fn a_reference_and_its_floor_share_no_image() {
-        let (reference, floor) = Reference::Test.choose(&dataset(6, 3), 4).unwrap();
-        assert_eq!((reference.pixels, floor.pixels), (vec![100, 101, 102], vec![0, 1, 2, 3]));
-        let (reference, floor) = Reference::Train(2, 4).choose(&dataset(8, 0), 4).unwrap();
-        assert_eq!((reference.pixels, floor.pixels), (vec![2, 3], vec![0, 1, 4, 5]));
-        assert_eq!(floor.labels, [0, 1, 4, 5]);
-        let (_, floor) = Reference::Train(2, 4).choose(&dataset(5, 0), 100).unwrap();
-        assert_eq!(floor.pixels, [0, 1, 4], "as many as there are");
-        let (reference, floor) = Reference::Validation.choose(&dataset(12, 0), 4).unwrap();
-        assert_eq!((reference.pixels, floor.pixels), (vec![10, 11], vec![0, 1, 2, 3]));
+        let choose = |reference: Reference, dataset: Dataset, floor: usize| {
+            let (mut real, mut rest) = reference.choose(&dataset, floor).unwrap();
+            assert!(rest.pixels.iter().zip(&rest.labels).all(|(pixel, label)| u32::from(*pixel) == *label));
+            real.pixels.sort_unstable();
+            rest.pixels.sort_unstable();
+            (real.pixels, rest.pixels)
+        };
+        let (real, floor) = choose(Reference::Test, dataset(6, 3), 4);
+        assert_eq!((real, floor.len()), (vec![100, 101, 102], 4));
+        assert_eq!(choose(Reference::Train(2, 4), dataset(8, 0), 6), (vec![2, 3], vec![0, 1, 4, 5, 6, 7]));
+        assert_eq!(choose(Reference::Train(2, 4), dataset(5, 0), 100).1, [0, 1, 4], "as many as there are");
+        let (real, floor) = choose(Reference::Validation, dataset(12, 0), 4);
+        assert_eq!(real, [10, 11]);
+        assert!(floor.len() == 4 && floor.iter().all(|image| *image < 10), "{floor:?}");
         assert!(Reference::Train(2, 9).choose(&dataset(8, 0), 4).is_err());
         assert!(Reference::Test.choose(&dataset(8, 0), 4).is_err());
     }
