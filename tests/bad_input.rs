@@ -224,7 +224,7 @@ fn simclr_and_finetune_refuse_what_cannot_be_meant() {
         (with(&simclr, &["--run", "a", "--temperature", "0"]), 2, ["--temperature 0", "above 0"]),
         (with(&simclr, &["--run", "a", "--train-images", "99"]), 3, ["--train-images 99", "24"]),
         (with(&simclr, &[]), 2, ["--resume resnet9", "--force"]),
-        (with(&["pretrain-simclr", "--resume", "gan"], &[]), 3, ["gan", "not the configuration"]),
+        (with(&["pretrain-simclr", "--resume", "gan"], &[]), 3, ["gan", "a run of train-gan"]),
         (with(&["pretrain-simclr", "--resume", "resnet9"], &["--temperature", "2"]), 2, ["--temperature", "0.5"]),
         (with(&["pretrain-simclr", "--resume", "resnet9"], &["--encoder", "resnet18"]), 2, ["--encoder", "resnet9"]),
         (with(&finetune, &["--encoder", "resnet18"]), 3, ["no pretrained resnet18 encoder", "pretrain-simclr"]),
@@ -247,7 +247,11 @@ fn simclr_and_finetune_refuse_what_cannot_be_meant() {
         (with(&finetune, &["--labels", "25"]), 3, ["--labels 25", "24 labelled"]),
         (with(&finetune, &["--labels", "1.5"]), 2, ["--labels", "above 0"]),
         (with(&finetune, &["--cached", "--mode", "full"]), 2, ["--cached", "linear"]),
-        (with(&finetune, &["--data", "pictures/train", "--test-part", "0"]), 3, ["no labelled test images", "train/"]),
+        (
+            with(&finetune, &["--data", "pictures/train", "--test-part", "0"]),
+            3,
+            ["test images without classes", "train/"],
+        ),
         (
             with(&["sample", "--weights", "weights/resnet9/encoder.safetensors"], &[]),
             3,

@@ -80,7 +80,7 @@ fn errors_name_the_number_and_what_it_must_be() {
         (["train-gan", "--lr", "-1e-3"], "--lr -0.001: expected"),
         (["pretrain-simclr", "--hue", "-.1"], "--hue -0.1: expected"),
         (["finetune", "--labels", "-1"], "'--labels <PART|N>': expected a part of the images"),
-        (["evaluate", "--reference", "-5..3"], "'-5..3' for '--reference <test|A..B>': expected `test`"),
+        (["evaluate", "--reference", "-5..3"], "'-5..3' for '--reference <test|validation|A..B>': expected `test`"),
         (["train-gan", "--threads", "-1"], "'--threads <N>': expected 1 to 1024"),
     ] {
         let output = work.gan(&arguments).output().unwrap();

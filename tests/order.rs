@@ -213,5 +213,12 @@ fn canonical_sets_are_taken_in_their_own_order() {
     assert_eq!(set.train.at(20..23, set.is_canonical), [20, 21, 22]);
     let reference = gan::evaluate::Reference::Validation;
     let (real, floor) = reference.choose(&set, 100).unwrap();
-    assert!(real == digits::validation() && floor == set.train.first(100));
+    let images = |images: &Images| -> Vec<Vec<u8>> {
+        let mut images: Vec<Vec<u8>> = images.pixels.chunks_exact(784).map(<[u8]>::to_vec).collect();
+        images.sort_unstable();
+        images
+    };
+    assert!(images(&real) == images(&digits::validation()));
+    let of = |class| floor.labels.iter().filter(|label| **label == class).count();
+    assert_eq!((0..10).map(of).collect::<Vec<_>>(), [10; 10], "the floor is a fair part of these sets too");
 }

@@ -162,7 +162,11 @@ fn runs_from_before_validation_go_on_as_they_began() {
         }
     }
     std::fs::remove_dir(folder.join("disc")).unwrap();
-    run(&work, "first", &["--data", "first", "--schedule", "constant", "--steps", "2", "--knn-every", "0"]);
+    run(
+        &work,
+        "first",
+        &["--data", "first", "--schedule", "constant", "--steps", "2", "--knn-every", "0", "--test-part", "0"],
+    );
     run(&work, "new", &[&flags[..], &["--steps", "2"]].concat());
     let encoder = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/encoder.safetensors")));
     assert!(encoder("old") == encoder("first"));

@@ -10,7 +10,7 @@ use super::element::Element;
 use super::elements;
 
 /// What a pickle may keep at a time, in [`Value`]s of 24 bytes. A tensor takes some sixty, with all that describes it.
-const MOST_VALUES: usize = 2_000_000;
+const MOST_VALUES: usize = 1_000_000;
 /// An object takes as much as so many values.
 const VALUES_AN_OBJECT: usize = 4;
 /// Characters of a name that are quoted.

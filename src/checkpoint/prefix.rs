@@ -50,11 +50,10 @@ pub fn of<'a>(names: impl Iterator<Item = &'a String>, anchors: &[&str]) -> BTre
 pub fn rank(prefix: &str, prefers_average: bool) -> (bool, Vec<usize>) {
     let segments: Vec<&str> = prefix.split('.').filter(|segment| !segment.is_empty()).collect();
     let is_average = segments.iter().any(|segment| segment.split(['_', '-']).any(is_averaged));
-    let mut ranks: Vec<_> = segments.iter().map(|segment| usualness(segment)).collect();
-    // Unusual names at the end say nothing.
-    while ranks.len() > 1 && ranks.last() == Some(&USUAL.len()) {
-        ranks.pop();
-    }
+    let ranks = segments.iter().map(|segment| usualness(segment));
+    // What stands behind an unusual name says nothing.
+    let end = ranks.clone().position(|rank| rank == USUAL.len()).map_or(segments.len(), |unusual| unusual + 1);
+    let ranks = ranks.take(end).collect();
     (is_average != prefers_average, ranks)
 }
 

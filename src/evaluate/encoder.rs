@@ -46,7 +46,7 @@ pub fn evaluate(
     let dataset = super::open(data, SHAPE, config, console)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(data));
     // By what its run held out, unless another part is asked for.
-    let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part()));
+    let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
     let dataset = images::with_test_part(dataset, test_part, true, console)?;
     if let Some(warning) = trained.and_then(|trained| trained.has_seen_tests(&source.name, &dataset)) {
         console.warning(&warning);

@@ -24,7 +24,8 @@ pub fn evaluate(
     let dataset = super::open(data, SHAPE, config, console)?;
     let trained = samples.trained_on().filter(|trained| trained.is(data));
     // By what its run held out, unless another part is asked for.
-    let (all, test_part) = (dataset.train.len(), config.test_part.or(trained.and_then(|trained| trained.test_part())));
+    let (all, test_part) =
+        (dataset.train.len(), config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset))));
     let dataset = match config.reference == Reference::Test || test_part.is_some() {
         true => images::with_test_part(dataset, test_part, false, console)?,
         false => dataset,

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use candle_core::Device;
 
 use super::{Classifier, Judged, Reference};
+use crate::data::catalogue::SETS;
 use crate::data::{Dataset, Images, parts};
 use crate::error::Failure;
 use crate::eval::prdc::NEIGHBOURS;
@@ -88,10 +89,11 @@ impl Judge {
         let training_images = classifier.judge_images(&training, device)?;
         let first = training_images.first(compared)?;
         let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
-        let seen_by_classifier = match classifier.trained_on.as_ref().filter(|trained| trained.data == dataset.name) {
-            Some(trained) => reference.seen_by(trained, dataset),
-            None => 0,
-        };
+        // A folder that is called like a named set is not it.
+        let is_set = |name: &str| SETS.iter().any(|set| set.name == name);
+        let is_same = |name: &str| dataset.name == name && (dataset.is_canonical || !is_set(name));
+        let known = classifier.trained_on.as_ref().filter(|trained| is_same(&trained.data));
+        let seen_by_classifier = known.map_or(0, |trained| reference.seen_by(trained, dataset));
         let (device, data) = (device.clone(), dataset.name.clone());
         let (floor_images, samples_are_sorted) = (training.len(), false);
         Ok(Self {
@@ -118,9 +120,9 @@ impl Judge {
         let mut warnings = Vec::new();
         if let Some(accuracy) = self.accuracy.filter(|accuracy| *accuracy < KNOWS) {
             warnings.push(format!(
-                "{classifier} is right of {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that \
-                 does with `gan evaluate --train-classifier --data {data} -o FILE.safetensors`, and name it with \
-                 --classifier or --evaluate-classifier",
+                "{classifier} is right about {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that \
+                 does on the same --data with `gan evaluate --train-classifier -o FILE.safetensors`, and name it with \
+                 --classifier (train-gan: --evaluate-classifier)",
                 100.0 * accuracy
             ));
         }

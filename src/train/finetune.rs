@@ -86,8 +86,10 @@ pub fn finetune(
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let dataset = images::open(&data, SHAPE, config.balanced_parts, options, console)?;
-    let dataset = images::with_test_part(dataset, config.test_part, true, console)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
+    // What the encoder's run held out, unless another part is asked for.
+    let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
+    let dataset = images::with_test_part(dataset, test_part, true, console)?;
     if let Some(warning) = trained.and_then(|trained| trained.has_seen_tests(&source.name, &dataset)) {
         console.warning(&warning);
     }
@@ -150,8 +152,8 @@ fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result
     for (part, images) in [("training", &dataset.train), ("test", &dataset.test)] {
         if images.labels.is_empty() {
             bail!(Failure::Input(format!(
-                "--data {name}: no labelled {part} images; finetune needs both training and test images with labels \
-                 (a directory has a folder train/ and a folder test/, each with one folder a class)"
+                "--data {name}: {part} images without classes, which finetune needs\nput the pictures in one folder a class, \
+                 in train/ and test/ if they are divided; or write the features alone with --embeddings FILE.npy"
             )));
         }
         if let Some(label) = images.labels.iter().find(|label| **label as usize >= classes) {

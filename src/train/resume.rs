@@ -51,6 +51,7 @@ where
         serde_json::from_value::<C>(value)
             .map_err(|error| Failure::reading(&saved_path, format!("not the configuration of such a run: {error}")))
     };
+    refuse_another_kind(&saved, &serde_json::to_value(config)?, &name)?;
     // By way of the struct: a field that came after the run has its default, which a flag may contradict too.
     let saved = serde_json::to_value(config_of(saved)?)?;
     // What is known by its content may lie elsewhere now.
@@ -66,6 +67,18 @@ where
     }
     let checkpoint = checkpoint.map(|(position, archive, _)| (position, archive));
     Ok(Run { directory, config, checkpoint, notes, data: None, has_changed_data: false })
+}
+
+/// Refuses the run of another command, which has other fields; `own` is the configuration of this one.
+fn refuse_another_kind(saved: &Value, own: &Value, name: &str) -> anyhow::Result<()> {
+    const KINDS: [(&str, &str); 3] = [("model", "train-gan"), ("temperature", "pretrain-simclr"), ("mode", "finetune")];
+    let has = |config: &Value, field: &str| config.get(field).is_some();
+    match KINDS.into_iter().find(|(field, _)| has(saved, field) && !has(own, field)) {
+        Some((_, command)) => bail!(Failure::Input(format!(
+            "--resume {name}: a run of {command}; go on with `gan {command} --resume {name}`"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The configuration that a run was left with, and where it stands: in `config.json`, or where that is missing in the

@@ -33,8 +33,8 @@ pub struct RunOptions {
     #[arg(long)]
     pub force: bool,
 
-    /// Go on though the images are not those that the run began with
-    #[arg(long, requires = "resume")]
+    /// With --resume: go on though the images are not those that the run began with
+    #[arg(long)]
     pub changed_data: bool,
 
     /// Where runs keep their weights
@@ -105,8 +105,13 @@ impl<C> Run<C> {
     /// A new run.
     ///
     /// # Errors
-    /// [`Failure::Usage`] where the name is none or in use.
+    /// [`Failure::Usage`] where the name is none or in use, or a flag is for runs that go on.
     pub fn new(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Self> {
+        if options.changed_data {
+            bail!(Failure::Usage(
+                "--changed-data: a new run has no images to compare with; it goes with --resume".into()
+            ));
+        }
         let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
         Ok(Self { directory, config, checkpoint: None, notes: Vec::new(), data: None, has_changed_data: false })
     }

@@ -66,9 +66,11 @@ impl TrainedOn {
         ))
     }
 
-    /// What was held out to test on, if anything was.
-    pub fn test_part(&self) -> Option<TestPart> {
-        Some(self.test_part).filter(|part| *part != TestPart::NONE)
+    /// What was held out of `dataset` to test on; `None` where nothing was, for one that brings test or validation images
+    /// too.
+    pub fn test_part(&self, dataset: &Dataset) -> Option<TestPart> {
+        let brings_none = dataset.test.is_empty() && dataset.validation.is_empty();
+        Some(self.test_part).filter(|part| brings_none && *part != TestPart::NONE)
     }
 
     /// The places of the training images of `dataset`, which must be the set that it was trained on.

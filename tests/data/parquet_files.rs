@@ -88,7 +88,7 @@ fn parquet_files_that_are_no_image_sets_are_refused() {
         refused(open_directory(folder.path(), TINY))
     };
     assert!(outcome(&[(picture(1), 0), (b"no picture".to_vec(), 0)]).contains("image 1 cannot be decoded"));
-    assert!(outcome(&[(picture(1), 256)]).contains("label 256"));
+    assert!(outcome(&[(picture(1), 65_536)]).contains("label 65536"));
     assert!(outcome(&[(picture(1), -1)]).contains("label -1"));
     assert!(outcome(&[]).contains("no rows"));
     fs::rename(&path, folder.path().join("other.parquet")).unwrap();

@@ -69,7 +69,7 @@ fn data() -> Vec<Row> {
             first("t10k-images-idx3-ubyte", 16, 784);
             first("t10k-labels-idx1-ubyte", 8, 1);
         }),
-        row("no labels", Encoder, &format!("{FINETUNE} --data pictures/train/disc"), 3, "labelled"),
+        row("no labels", Encoder, &format!("{FINETUNE} --data pictures/train/disc"), 3, "without classes"),
         row("too few labels", Encoder, &format!("{FINETUNE} --labels 13"), 3, "--labels 13"),
     ];
     for (name, command, state) in [("GAN", GAN, Data), ("SimCLR", SIMCLR, Data), ("fine-tuning", FINETUNE, Encoder)] {
@@ -258,7 +258,7 @@ fn forced() -> Vec<Row> {
             Encoder,
             &format!("{FINETUNE} --run probe --force --data pictures/train/disc"),
             3,
-            "labelled",
+            "without classes",
         ),
         row("forced, no encoder", Encoder, "finetune --weights other.safetensors --run probe --force", 3, "other"),
         row(

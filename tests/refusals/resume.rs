@@ -200,7 +200,7 @@ fn damaged() -> Vec<Row> {
 fn configured() -> Vec<Row> {
     let resume = |name: &str, code, says: &str| row(name, Gan, "train-gan --resume run --steps 12", code, says);
     let with = |fields: serde_json::Value| move |place: &Workplace| configure(place, "run", fields.clone());
-    let of_another = |arguments: &str, state| row("of another command", state, arguments, 3, "not the configuration");
+    let of_another = |arguments: &str, state| row("of another command", state, arguments, 3, "go on with `gan");
     let scored = |classifier: &str| json!({ "data": "whole", "evaluate_every": 1, "evaluate_classifier": classifier });
     let mut rows = vec![
         resume("no configuration", 3, "config.json").after(|place| without_configuration(place, "run", NEWEST)),
@@ -309,7 +309,7 @@ fn tables() -> Vec<Row> {
                 archive.metadata.remove("gan.rows");
             })
         }),
-        resume("its data have no labels", 3, "labelled").after(|place| {
+        resume("its data have no labels", 3, "not the images that the run probe began with").after(|place| {
             copy(place, "pictures/train/disc", "flat");
             remove(place, "pictures");
             copy(place, "flat", "pictures");
