@@ -102,8 +102,12 @@ impl Row {
         }
         wrong.extend(changes);
         match wrong.is_empty() {
-            true if before.is_none() => Ok(places.give_back(place)),
-            true => Ok(()),
+            true => {
+                if before.is_none() {
+                    places.give_back(place);
+                }
+                Ok(())
+            }
             false => Err(format!("{}: gan {}\n    {}\n{stderr}", self.name, self.arguments, wrong.join("\n    "))),
         }
     }
