@@ -26,7 +26,7 @@ pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     }
 }
 
-/// Refuses, before long work, what [`write`] would refuse after it: a directory, or a name in a directory that is not
+/// Refuses, before long work, what [`write()`] would refuse after it: a directory, or a name in a directory that is not
 /// there.
 ///
 /// # Errors
@@ -43,11 +43,11 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// As [`write`], for one of many files that are easily made again: a reader still sees the old bytes or the new, but
+/// As [`write()`], for one of many files that are easily made again: a reader still sees the old bytes or the new, but
 /// nothing waits for the disk, and a machine that loses its power may lose the file.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_unsynced(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
     Ok(replace(path, Durable::No, body).map_err(|error| Failure::writing(path, error))?)
 }

@@ -7,7 +7,7 @@
 //! - [`network`]: a network in a file that holds other things too, under whatever prefix.
 //! - [`room`]: does the disk have room for a run.
 //! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process; [`run_files`]: what lies there;
-//!   [`line`]: going back to an earlier checkpoint.
+//!   [`mod@line`]: going back to an earlier checkpoint.
 //! - [`header`]: the keys of header entries.
 //!
 //! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,

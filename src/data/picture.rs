@@ -32,7 +32,7 @@ const FORMATS: [ImageFormat; 7] = [
     ImageFormat::Pnm,
 ];
 
-/// The names of [`FORMATS`], for people.
+/// The names of `FORMATS`, for people.
 pub const FORMAT_NAMES: &str = "PNG, JPEG, WebP, TIFF, BMP, GIF or PNM";
 
 /// How the names of such files end, in lower case.
