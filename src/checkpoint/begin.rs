@@ -25,6 +25,7 @@ impl RunDirectory {
             made.0.push(lock::path(&self.weights));
         }
         made.directory(&self.samples)?;
+        prove_writable(&self.samples)?;
         if self.beginning == Beginning::New {
             refuse_held(&self.name, &self.weights)?;
         }
@@ -104,6 +105,15 @@ impl RunDirectory {
             false => Ok(self.checkpoints()?.len() as u64),
         }
     }
+}
+
+/// Refuses a directory that does not take a file as large as a picture, while nothing in it has been changed.
+fn prove_writable(directory: &Path) -> anyhow::Result<()> {
+    const PICTURE: usize = 256 << 10;
+    let path = directory.join(".writable");
+    let written = fs::write(&path, vec![0; PICTURE]);
+    let _ = fs::remove_file(&path);
+    Ok(written.map_err(|error| Failure::writing(directory, error))?)
 }
 
 /// What a run that begins has made; it is removed again where the run cannot begin.

@@ -243,7 +243,10 @@ impl RunDirectory {
     pub fn newest_readable(&mut self) -> anyhow::Result<Newest> {
         let mut failures = Vec::new();
         for (line, step) in self.newest_first()? {
-            match format::read(&checkpoint_path(&self.weights, step)) {
+            let path = checkpoint_path(&self.weights, step);
+            // What may not be opened is not damaged.
+            std::fs::File::open(&path).map_err(|error| Failure::reading(&path, error))?;
+            match format::read(&path) {
                 Ok(archive) => {
                     self.line = line;
                     self.beginning = Beginning::Resumed(step);

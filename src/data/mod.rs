@@ -21,6 +21,7 @@ pub mod splits;
 pub mod summary;
 pub mod supply;
 pub mod test_part;
+mod tiff;
 pub mod views;
 pub mod vision;
 mod walk;

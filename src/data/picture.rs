@@ -57,6 +57,11 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
     ensure!(format.is_some_and(|format| FORMATS.contains(&format)), "not a {FORMAT_NAMES} file");
     // The decoder fills the rest of a cut picture with grey.
     ensure!(format != Some(ImageFormat::Jpeg) || jpeg_ends(bytes), "a JPEG that is cut short");
+    ensure!(
+        format != Some(ImageFormat::Tiff) || super::tiff::fits(bytes),
+        "its directory claims more than its {} bytes hold",
+        bytes.len()
+    );
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);

@@ -63,7 +63,8 @@ pub fn finetune(
         config = run.config.clone();
         config.validate()?;
         let done = run.saved::<RowsDone>(ROWS)?.unwrap_or_default();
-        if done.rows.len() == config.rows().len() {
+        // Another encoder, if one was named, is refused below.
+        if done.rows.len() == config.rows().len() && !typed.iter().any(|field| field == "weights") {
             console.note(&format!("run {} is done; its table:", run.directory.name));
             print_rows(&done.rows, json, console)?;
             return Ok(done.rows);
@@ -78,6 +79,13 @@ pub fn finetune(
     let name = options.run.clone().unwrap_or_else(|| format!("{}-finetune", source.name));
     if resumed.is_none() && !options.force && config.embeddings.is_none() {
         RunDirectory::refuse_taken(&name, &options.weights_dir)?; // before a long download, not after
+    }
+    let of_run = source.path.parent().and_then(|run| run.canonicalize().ok());
+    if options.force && of_run.is_some() && of_run == options.weights_dir.join(&name).canonicalize().ok() {
+        bail!(Failure::Usage(format!(
+            "--force: it would delete the encoder {}, which lies in the run {name}; name another run with --run",
+            source.path.display()
+        )));
     }
     if let Some(path) = &config.embeddings {
         checkpoint::atomic::check(path)?;
