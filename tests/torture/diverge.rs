@@ -26,12 +26,13 @@ pub fn run(times: u64) -> String {
         let steps = if kind == Kind::Full { "2" } else { "5" };
         let limit: &[&str] = if kind == Kind::Full { &["--epochs", steps] } else { &["--steps", steps] };
         end_of(&mut place.begin(kind, "run", &[limit, &["--keep", "99"]].concat())).expect(0, "run");
-        // That of a finished table holds its rows and no tensors.
-        let all: Vec<_> = place.checkpoints("run").into_iter().filter(|path| !slots(path).is_empty()).collect();
+        let all = place.checkpoints("run");
         let share = times / 4 + u64::from((index as u64) < times % 4);
         for trial in 0..share {
             // Of the checkpoints but the first, one; those after it are set aside.
-            let at = 1 + dice.below(all.len() - 1);
+            // One between two rows of a table holds those that are done and no tensors.
+            let with_tensors: Vec<usize> = (1..all.len()).filter(|at| !slots(&all[*at]).is_empty()).collect();
+            let at = with_tensors[dice.below(with_tensors.len())];
             let (target, before) = (&all[at], &all[at - 1]);
             let slots = slots(target);
             let slot = &slots[dice.below(slots.len())];
