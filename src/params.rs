@@ -121,10 +121,16 @@ impl Parameters {
             }
             return Ok(existing.as_tensor().clone());
         }
+        if self.seed.is_none() && !matches!(init, Init::Const(_)) {
+            // Zeros that nobody has written cost nothing; a copy of them does.
+            let variable = Var::zeros(shape, dtype, &self.device)?;
+            let tensor = variable.as_tensor().clone();
+            variables.insert(name.to_string(), variable);
+            return Ok(tensor);
+        }
         let stream = |seed| Stream::new(seed, &format!("init.{}.{name}", self.scope)).at(0);
         let tensor = match (init, self.seed) {
             (Init::Const(value), _) => Tensor::full(value, shape, &Device::Cpu)?.to_dtype(dtype)?,
-            (_, None) => Tensor::zeros(shape, dtype, &Device::Cpu)?,
             (Init::Uniform { lo, up }, Some(seed)) => {
                 let mut generator = stream(seed);
                 let values: Vec<f32> =
