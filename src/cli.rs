@@ -9,14 +9,14 @@ use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gan::checkpoint;
+use gan::commands::evaluate::EvaluateConfig;
+use gan::commands::sample::{self, SampleConfig};
 use gan::device::DeviceChoice;
 use gan::error::Failure;
-use gan::evaluate::EvaluateConfig;
 use gan::report::{Console, ConsoleOptions};
-use gan::sample::{self, SampleConfig};
+use gan::run::life::RunOptions;
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
-use gan::train::run::RunOptions;
 use gan::train::simclr_config::SimclrConfig;
 
 /// Train GANs and draw from them; pretrain encoders by SimCLR and fine-tune them: on CPU, CUDA or Metal.
@@ -128,7 +128,7 @@ impl Cli {
         match self.command {
             Command::TrainGan { config, run: options } => {
                 let device = device.open()?;
-                let weights = gan::train::gan::train(config, &typed, &options, &device, json, console)?;
+                let weights = gan::commands::train_gan::train(config, &typed, &options, &device, json, console)?;
                 match json {
                     true => Ok(()),
                     false => console.data_line(&weights.display().to_string()),
@@ -136,7 +136,8 @@ impl Cli {
             }
             Command::PretrainSimclr { config, run: options } => {
                 let device = device.open()?;
-                let weights = gan::train::simclr::pretrain(config, &typed, &options, &device, json, console)?;
+                let weights =
+                    gan::commands::pretrain_simclr::pretrain(config, &typed, &options, &device, json, console)?;
                 match json {
                     true => Ok(()),
                     false => console.data_line(&weights.display().to_string()),
@@ -147,7 +148,7 @@ impl Cli {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
                 let device = device.open()?;
-                let rows = gan::train::finetune::finetune(config, &typed, &options, &device, json, console)?;
+                let rows = gan::commands::finetune::finetune(config, &typed, &options, &device, json, console)?;
                 match json || rows.is_empty() {
                     true => Ok(()),
                     false => console.data_line(&gan::report::probe_table(&rows)),
@@ -161,7 +162,7 @@ impl Cli {
                 }
                 config.format()?;
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                let source = sample::find(&config.wanted(), &device)?;
+                let source = gan::pretrained::find(&config.wanted(), &device)?;
                 console.note(&format!("drawing from {} on {}", source.description, gan::device::name(&device)));
                 let produced = sample::produce(&config, &source, &device, console)?;
                 match (json, config.to_stdout()) {
@@ -172,7 +173,7 @@ impl Cli {
             }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                gan::evaluate::evaluate(&config, &device.open()?, json, console)
+                gan::commands::evaluate::evaluate(&config, &device.open()?, json, console)
             }
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use candle_core::{Device, utils};
 
+use crate::autograd::Precision;
 use crate::error::Failure;
-use crate::ops::{self, Precision};
+use crate::ops;
 
 /// What `--device` asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

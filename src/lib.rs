@@ -1,22 +1,26 @@
 //! Train GANs (vanilla, least-squares, DCGAN) and SimCLR, sample from them and fine-tune on them, on candle.
 
-// The kernels (`ops`, and the one of `data::augment` on CUDA) and what a process asks of its system (`startup`) allow it.
+// The kernels (`kernels`, `ops`, and the one of `data::augment` on CUDA) and what a process asks of its system (`startup`) allow it.
 #![deny(unsafe_code)]
 
+pub mod autograd;
 pub mod checkpoint;
+pub mod commands;
 pub mod data;
 pub mod device;
 pub mod error;
-pub mod eval;
-pub mod evaluate;
+pub mod evaluator;
+pub mod kernels;
 pub mod layers;
 pub mod losses;
+pub mod metrics;
 pub mod models;
 pub mod ops;
 pub mod optim;
 pub mod params;
+pub mod pretrained;
 pub mod report;
 pub mod rng;
-pub mod sample;
+pub mod run;
 pub mod startup;
 pub mod train;

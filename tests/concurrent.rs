@@ -5,8 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use candle_core::{Device, ModuleT, Tensor};
+use gan::autograd::{self, Precision};
 use gan::models::{Architecture, Generator};
-use gan::ops::{self, Precision};
 use gan::train::adversaries::Adversaries;
 
 use crate::accelerator::{adversaries_with, random};
@@ -52,9 +52,9 @@ fn draw_beside_training(model: Architecture, steps: usize, batch: usize) {
     };
     std::thread::scope(|scope| {
         let drawing = [
-            scope.spawn(|| until_trained(&|| ops::inference(draw))),
+            scope.spawn(|| until_trained(&|| autograd::inference(draw))),
             scope.spawn(|| until_trained(&draw)),
-            scope.spawn(|| until_trained(&|| ops::training_step(Precision::F32, draw))),
+            scope.spawn(|| until_trained(&|| autograd::training_step(Precision::F32, draw))),
         ];
         (0..steps).for_each(|_| step(&mut adversaries, batch));
         is_trained.store(true, Ordering::Relaxed);

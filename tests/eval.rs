@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use gan::eval::{Knn, alignment, confusion, pca, predictions, top_k, tsne, uniformity, unit_rows};
+use gan::metrics::{Knn, alignment, confusion, pca, predictions, top_k, tsne, uniformity, unit_rows};
 
 fn matrix(values: Vec<f32>, rows: usize) -> Tensor {
     let columns = values.len() / rows;

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Device;
 use gan::checkpoint::Bundled;
 use gan::data::Dataset;
-use gan::evaluate::{Classifier, Judge, Reference};
+use gan::evaluator::{Classifier, Judge, Reference};
 use gan::report::{Scores, npy_header};
 use predicates::prelude::*;
 use serde_json::Value;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, ModuleT, Tensor, Var};
+use gan::autograd::{self, Precision};
 use gan::losses::gradient_penalty::{mean_square_slope, steepest_steps};
 use gan::models::{Architecture, Discriminator};
-use gan::ops::{self, Precision};
 use gan::params::Parameters;
 
 use crate::accelerator::{adversaries_with, random, values};
@@ -103,14 +103,14 @@ fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
 fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64, precision: Precision) -> Vec<Vec<f64>> {
     let parameters = Parameters::new(0, "discriminator", &Device::Cpu);
     let discriminator = Discriminator::new(model, parameters.builder()).unwrap();
-    let gradients = ops::training_step(precision, || {
+    let gradients = autograd::training_step(precision, || {
         let images = Var::from_tensor(images).unwrap();
         let scores = discriminator.forward_t(&images, true).unwrap();
-        let steps = steepest_steps(ops::backward(&scores).unwrap().get(&images).unwrap()).unwrap();
+        let steps = steepest_steps(autograd::backward(&scores).unwrap().get(&images).unwrap()).unwrap();
         let images = images.as_detached_tensor();
         let [ahead, behind] = [(&images + &steps).unwrap(), (&images - &steps).unwrap()]
             .map(|moved| discriminator.forward_t(&moved, true).unwrap());
-        ops::backward(&mean_square_slope(&ahead, &behind, gamma).unwrap()).unwrap()
+        autograd::backward(&mean_square_slope(&ahead, &behind, gamma).unwrap()).unwrap()
     });
     parameters.trainable().iter().map(|(_, parameter)| values(gradients.get(parameter).unwrap())).collect()
 }

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use gan::checkpoint::{self, Archive, Bundled};
 use gan::models::{Architecture, DigitClassifier, Encoder, EncoderArchitecture, Generator};
 use gan::params::Parameters;
-use gan::train::encoder_source;
+use gan::pretrained::encoder;
 
 use crate::checkpoint::zipped;
 use crate::support::{Workplace, bytes_of, write_pictures};
@@ -330,7 +330,7 @@ fn an_encoder_is_found_under_any_names() {
         ),
     ] {
         save(&work.path("theirs.pth"), &layout);
-        let found = encoder_source::find(Some(&work.path("theirs.pth")), None, &work.path("weights")).unwrap();
+        let found = encoder::find(Some(&work.path("theirs.pth")), None, &work.path("weights")).unwrap();
         assert!(bytes_of(&found.tensors) == expected, "{place}");
         assert_eq!(found.architecture, EncoderArchitecture::Resnet9);
         let said =
@@ -438,7 +438,7 @@ fn a_classifier_of_others_is_found() {
         })
         .collect();
     save(&work.path("c.pth"), &dict([("model", state(&whole, "net.")), ("epoch", FIVE)]));
-    let classifier = gan::evaluate::Classifier::find(Some(&work.path("c.pth")), &Device::Cpu).unwrap();
+    let classifier = gan::evaluator::Classifier::find(Some(&work.path("c.pth")), &Device::Cpu).unwrap();
     assert!(classifier.description.ends_with("c.pth at model.net"), "{}", classifier.description);
 }
 

@@ -1,7 +1,8 @@
 //! The pretrained weights that come with the program: they are part of the binary, so that they are found from any
 //! directory. `weights/README.md` says how they were made, and so does the metadata of each.
 
-use super::format::{self, Archive};
+use super::format;
+use crate::checkpoint::format::Archive;
 
 /// A file of `weights/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use std::path::Path;
 use anyhow::bail;
 use candle_core::{DType, Tensor};
 
-use super::pytorch::{self, TorchFile};
+use super::pytorch;
 use super::{atomic, safetensors, zip};
+use crate::checkpoint::pytorch::TorchFile;
 use crate::error::{Failure, legible};
 
 /// The shape and the dtype of each tensor, in the order of their names.

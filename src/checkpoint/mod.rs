@@ -1,36 +1,25 @@
-//! Checkpoints: the file format, atomic and durable writing, PyTorch's files, and the directory of a run.
+//! Checkpoints: the file format, atomic and durable writing, and PyTorch's files.
 //!
 //! - [`mod@format`]: [`Archive`], tensors by name with metadata; `read`, `describe`, `write`.
 //! - [`atomic`]: replace a file in one step, so that no crash leaves half of one.
 //! - [`bundled`]: the pretrained weights that are part of the binary.
 //! - [`names`]: does what a file holds fit what a model needs.
 //! - [`network`]: a network in a file that holds other things too, under whatever prefix.
-//! - [`room`]: does the disk have room for a run.
-//! - [`run`]: `weights/NAME` and `samples/NAME`, locked against a second process; [`run_files`]: what lies there;
-//!   [`mod@line`]: going back to an earlier checkpoint.
-//! - [`header`]: the keys of header entries.
 //!
 //! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,
 //! `objects`, `tree` and `zip` (what `torch.save` writes, read without running any code).
 
 pub mod atomic;
-mod begin;
 pub mod bundled;
 mod element;
 mod elements;
 pub mod format;
-pub mod header;
-pub mod line;
-mod lock;
 pub mod names;
 pub mod network;
 mod objects;
 mod pickle;
 mod prefix;
 mod pytorch;
-pub mod room;
-pub mod run;
-pub mod run_files;
 mod safetensors;
 mod tree;
 mod weights;
@@ -40,6 +29,4 @@ pub use bundled::Bundled;
 pub use format::{Archive, Container, Description, Signature, describe, from_bytes, read, to_bytes, write};
 pub use names::{check_names, conform, first_non_finite};
 pub use network::{Network, Part, Recogniser, find};
-pub use run::{Newest, RunDirectory};
-pub use run_files::{Run, runs};
 pub use weights::Weights;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use candle_core::{CpuStorage, DType, Result, Storage, Tensor};
 
-use super::format::Signature;
+use crate::checkpoint::format::Signature;
 use crate::error::{Failure, legible};
 
 /// Names that an error lists of each kind; it counts the rest.

@@ -11,10 +11,10 @@ use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
 
 use super::elements;
-use super::format::Signature;
-use super::names::{Misfits, conform, first_non_finite};
 use super::prefix;
-use super::weights::Weights;
+use crate::checkpoint::format::Signature;
+use crate::checkpoint::names::{Misfits, conform, first_non_finite};
+use crate::checkpoint::weights::Weights;
 use crate::error::{Failure, legible};
 
 /// The buffer that PyTorch's older versions and other programs leave out, and that nothing is computed with.

@@ -6,8 +6,8 @@
 
 use anyhow::{Context, bail, ensure};
 
-use super::element::Element;
 use super::elements;
+use crate::checkpoint::element::Element;
 
 /// What a pickle may keep at a time, in [`Value`]s of 24 bytes. A tensor takes some sixty, with all that describes it.
 const MOST_VALUES: usize = 1_000_000;

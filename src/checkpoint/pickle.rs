@@ -10,7 +10,7 @@ mod calls;
 
 use anyhow::{Context, bail, ensure};
 
-use super::objects::{Arena, Object, Value};
+use crate::checkpoint::objects::{Arena, Object, Value};
 
 /// What has come of a pickle.
 pub struct Unpickled<'a> {

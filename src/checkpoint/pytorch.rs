@@ -10,11 +10,11 @@ use anyhow::{Context, bail, ensure};
 use candle_core::Tensor;
 
 use super::elements;
-use super::format::Signature;
-use super::objects::{Arena, StoredTensor};
-use super::pickle::unpickle;
-use super::tree::Tree;
 use super::zip;
+use crate::checkpoint::format::Signature;
+use crate::checkpoint::objects::{Arena, StoredTensor};
+use crate::checkpoint::pickle::unpickle;
+use crate::checkpoint::tree::Tree;
 
 /// The first bytes of what `torch.save` wrote before PyTorch 1.6: a pickled magic number.
 pub const LEGACY_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";

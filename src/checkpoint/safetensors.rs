@@ -14,9 +14,9 @@ use candle_core::Tensor;
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use super::element::Element;
 use super::elements;
-use super::format::Signature;
+use crate::checkpoint::element::Element;
+use crate::checkpoint::format::Signature;
 
 /// The reference implementation's limit, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;

@@ -5,8 +5,8 @@ use std::fmt::Display;
 
 use anyhow::{Context, bail};
 
-use super::objects::{Arena, Handle, Object, StoredTensor, Value};
-use super::pickle::Unpickled;
+use crate::checkpoint::objects::{Arena, Handle, Object, StoredTensor, Value};
+use crate::checkpoint::pickle::Unpickled;
 
 /// Dicts and lists deeper than this are passed over.
 const DEEPEST: usize = 64;

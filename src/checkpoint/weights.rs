@@ -3,8 +3,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 
-use super::bundled::Bundled;
-use super::format::{self, Archive, Signature};
+use super::format;
+use crate::checkpoint::bundled::Bundled;
+use crate::checkpoint::format::{Archive, Signature};
 use crate::error::legible;
 
 /// What the header entries of our own files begin with.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Images;
-use super::supply::{self, Order, Supply};
+use super::supply;
+use crate::data::supply::{Order, Supply};
 
 /// Which images make which batch: a function of this plan, the images and the step alone.
 #[derive(Clone, Debug)]

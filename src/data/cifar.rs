@@ -11,8 +11,8 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::idx::{hex, unpacked};
 use super::{Dataset, ImageShape, Images, MAX_PIXELS, entries};
+use crate::data::idx::{hex, unpacked};
 use crate::error::Failure;
 
 /// The classes in the order of their labels.

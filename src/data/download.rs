@@ -12,8 +12,8 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, StatusCode, header};
 
 use super::OnBytes;
-use super::claim::Claim;
-use super::idx::{hex, unpacked};
+use crate::data::claim::Claim;
+use crate::data::idx::{hex, unpacked};
 use crate::error::Failure;
 
 /// The file to be had.

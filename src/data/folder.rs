@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
-use super::splits::Folders;
-use super::summary::{Source, refitted};
-use super::walk::{self, PassedOver};
+use super::walk;
 use super::{Dataset, ImageShape, Images, MAX_CLASSES, cifar, entries, idx, parquet, picture, room};
+use crate::data::splits::Folders;
+use crate::data::summary::{Source, refitted};
+use crate::data::walk::PassedOver;
 use crate::error::{Failure, legible};
 
 /// Pictures with the class of each.

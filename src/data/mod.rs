@@ -8,10 +8,12 @@ mod claim;
 pub mod digits;
 pub mod download;
 pub mod folder;
+mod given_images;
 mod guard;
 pub mod identity;
 pub mod idx;
 pub mod named;
+pub mod npy;
 pub mod parquet;
 pub mod parts;
 pub mod picture;
@@ -27,6 +29,7 @@ pub mod vision;
 mod walk;
 pub mod warp;
 
+pub use given_images::{GivenImages, read_images};
 use std::path::Path;
 
 use anyhow::{Result, bail};

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::catalogue::{Files, NamedFile, NamedSet};
-use super::download::{self, Download, Downloader};
-use super::idx::{self, Part};
+use super::download;
+use super::idx;
 use super::{Dataset, Images, OnBytes, cifar, entries, is_spelling, parquet, parts};
+use crate::data::catalogue::{Files, NamedFile, NamedSet};
+use crate::data::download::{Download, Downloader};
+use crate::data::idx::Part;
 use crate::error::Failure;
 
 /// The variable that replaces the built-in mirrors: `GAN_MIRROR=http://host/path` makes

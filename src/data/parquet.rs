@@ -13,10 +13,10 @@ use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use anyhow::{Result, anyhow, bail, ensure};
 use rayon::prelude::*;
 
-use super::guard::guarded;
-use super::splits::{Folders, Split};
-use super::summary::{Source, refitted};
 use super::{Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, entries, picture};
+use crate::data::guard::guarded;
+use crate::data::splits::{Folders, Split};
+use crate::data::summary::{Source, refitted};
 use crate::error::Failure;
 
 /// Rows that are held encoded and decoded together.

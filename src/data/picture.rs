@@ -8,8 +8,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops};
 
 use super::ImageShape;
-use super::guard::guarded;
-use super::summary::Source;
+use crate::data::guard::guarded;
+use crate::data::summary::Source;
 
 /// The longest side of a picture that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 16_384;

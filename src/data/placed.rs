@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
-use super::augment::{self, ViewParameters};
-use super::batches::{BatchPlan, Batches, normalised};
-use super::supply::{Order, Supply};
-use super::views::{SIDE, ViewPlan, Views};
+use super::augment;
 use super::{ImageShape, Images};
+use crate::data::augment::ViewParameters;
+use crate::data::batches::{BatchPlan, Batches, normalised};
+use crate::data::supply::{Order, Supply};
+use crate::data::views::{SIDE, ViewPlan, Views};
 use crate::device;
 
 /// Images as they are, (M, height, width, channels) in u8, where `device` keeps them.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 
 use super::Images;
-use super::augment::Augmentation;
-use super::supply::{self, Order, Supply};
+use super::supply;
+use crate::data::augment::Augmentation;
+use crate::data::supply::{Order, Supply};
 use crate::error::Failure;
 
 /// Height and width of a view.

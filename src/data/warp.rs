@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::Images;
-use super::batches::normalised;
-use super::supply::{Order, Supply};
+use crate::data::batches::normalised;
+use crate::data::supply::{Order, Supply};
 use crate::rng::{Generator, Stream};
 
 /// Largest turn either way, in degrees; largest stretch or shrinking, as a part; largest shift, in pixels.

@@ -1,3 +1,4 @@
+use crate::autograd;
 use candle_core::{DType, Module, ModuleT, Result, Tensor, Var, bail};
 use candle_nn::{Init, VarBuilder};
 
@@ -70,7 +71,7 @@ impl BatchNorm {
         if train {
             let [channels, height, width] = dims;
             let x = self.forward_t(&layer.forward_shifted(x)?, train)?; // (N, C H W)
-            return ops::channels_last(&ops::reshape(&x, (x.dim(0)?, channels, height, width))?);
+            return ops::channels_last(&autograd::reshape(&x, (x.dim(0)?, channels, height, width))?);
         }
         self.running(|norm| layer.images_normalised(x, norm, dims))
     }

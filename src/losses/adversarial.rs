@@ -1,9 +1,10 @@
 //! The losses of a generator and a discriminator on the discriminator's raw scores, each a mean over the batch.
 
+use crate::autograd;
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{self, bce_with_logits, half_mean_square};
+use crate::ops::{bce_with_logits, half_mean_square};
 
 /// Which game the two networks play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -25,9 +26,9 @@ impl AdversarialLoss {
         let target = 1.0 - smoothing;
         match self {
             Self::Bce | Self::Minimax => {
-                ops::sum(&bce_with_logits(real_scores, target)?, &bce_with_logits(fake_scores, 0.0)?)
+                autograd::sum(&bce_with_logits(real_scores, target)?, &bce_with_logits(fake_scores, 0.0)?)
             }
-            Self::Ls => ops::sum(&half_mean_square(real_scores, target)?, &half_mean_square(fake_scores, 0.0)?),
+            Self::Ls => autograd::sum(&half_mean_square(real_scores, target)?, &half_mean_square(fake_scores, 0.0)?),
         }
     }
 

@@ -37,7 +37,8 @@ pub fn mean_square_slope(ahead: &Tensor, behind: &Tensor, weight: f64) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{self, Activation};
+    use crate::ops;
+    use crate::ops::Activation;
     use crate::rng::Stream;
     use candle_core::{DType, Device, Var};
 

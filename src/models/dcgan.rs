@@ -1,11 +1,12 @@
 //! The convolutional networks of the assignment: a LeNet-like discriminator and InfoGAN's MNIST generator
 //! (Chen et al., 1606.03657, appendix C.1).
 
+use crate::autograd;
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::mlp::LEAKY;
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig};
+use crate::models::mlp::LEAKY;
 use crate::ops::{self, Activation};
 
 /// Linear and transposed-convolution weights of a DCGAN are Xavier-uniform; the convolutions keep PyTorch's default,
@@ -44,7 +45,7 @@ impl Module for DcganDiscriminator {
         let x = self.conv2.forward(&x)?; // (N, 8, 8, 64)
         let x = ops::max_pool2d(&x, 2, LEAKY)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first: the columns of fc1's weight are in that order.
-        let x = ops::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
+        let x = autograd::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         let x = self.fc1.forward(&x)?; // (N, 1024)
         self.fc2.forward(&x) // (N, 1)
     }

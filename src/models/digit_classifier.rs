@@ -1,6 +1,7 @@
 //! The network whose features and classes the scores of generators are made of: small, for 28x28 grey images of ten
 //! classes.
 
+use crate::autograd;
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -46,7 +47,7 @@ impl DigitClassifier {
         let x = self.norm2.after(&self.conv2, &x, train)?; // (N, 8, 8, 64)
         let x = ops::max_pool2d(&x, 2, Activation::Identity)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first.
-        let x = ops::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
+        let x = autograd::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         self.norm3.after(&self.fc1, &x, train) // (N, 128)
     }
 

@@ -1,11 +1,12 @@
 //! The fully connected networks of the assignment's vanilla and least-squares GANs.
 
+use crate::autograd;
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{IMAGE_SIZE, PIXELS};
 use crate::layers::{Linear, LinearConfig};
-use crate::ops::{self, Activation};
+use crate::ops::Activation;
 
 /// The slope of every LeakyReLU in the assignment.
 pub(super) const LEAKY: Activation = Activation::LeakyRelu(0.01);
@@ -34,7 +35,7 @@ impl MlpDiscriminator {
 
 impl Module for MlpDiscriminator {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let x = ops::reshape(images, (images.dim(0)?, PIXELS))?; // (N, 784)
+        let x = autograd::reshape(images, (images.dim(0)?, PIXELS))?; // (N, 784)
         let x = self.fc1.forward(&x)?; // (N, 256)
         let x = self.fc2.forward(&x)?; // (N, 256)
         self.fc3.forward(&x) // (N, 1)
@@ -64,6 +65,6 @@ impl Module for MlpGenerator {
         let x = self.fc1.forward(latents)?; // (N, 1024)
         let x = self.fc2.forward(&x)?; // (N, 1024)
         let x = self.fc3.forward(&x)?; // (N, 784)
-        ops::reshape(&x, (x.dim(0)?, IMAGE_SIZE, IMAGE_SIZE, 1)) // (N, 28, 28, 1)
+        autograd::reshape(&x, (x.dim(0)?, IMAGE_SIZE, IMAGE_SIZE, 1)) // (N, 28, 28, 1)
     }
 }

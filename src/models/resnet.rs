@@ -5,6 +5,7 @@
 //! Tensor names are those of `nn.Sequential(conv1, bn1, relu, layer1, layer2, layer3, layer4, avgpool)`: `0` the stem,
 //! `1` its batch norm, `3` to `6` the stages, with torchvision's names within.
 
+use crate::autograd;
 use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
@@ -176,7 +177,7 @@ impl Encoder {
 
 impl ModuleT for Encoder {
     fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        let mut x = self.stem.forward_t(&ops::activations(images)?, train)?; // (N, 32, 32, W)
+        let mut x = self.stem.forward_t(&autograd::activations(images)?, train)?; // (N, 32, 32, W)
         for block in &self.blocks {
             x = block.forward_t(&x, train)?; // to (N, 4, 4, D)
         }

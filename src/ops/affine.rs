@@ -1,17 +1,19 @@
 //! What linear layers, convolutions and transposed convolutions share: an input times a weight, plus a bias for each
 //! channel of the output, then an activation; and the backward pass of that.
 
-use super::activation::{self, Activation};
-use super::batch_norm::{Frozen, RunningNorm};
-use super::epilogue::Epilogue;
-use super::precision::Precision;
-use super::storage::{Array, is_host, read, tensor};
-use super::tape::{self, Update};
+use super::activation;
+use crate::autograd::Precision;
+use crate::autograd::{self, Update};
+use crate::kernels::cpu::epilogue::Epilogue;
 #[cfg(feature = "cuda")]
-use super::{
-    cuda::{self, Fresh, Gpu},
-    window::cuda::Finish,
-};
+use crate::kernels::cuda;
+#[cfg(feature = "cuda")]
+use crate::kernels::cuda::{Fresh, Gpu};
+use crate::kernels::storage::{Array, is_host, read, tensor};
+#[cfg(feature = "cuda")]
+use crate::kernels::window::cuda::Finish;
+use crate::ops::activation::Activation;
+use crate::ops::batch_norm::{Frozen, RunningNorm};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
@@ -170,8 +172,8 @@ fn apply_with<P: Product>(
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let op = Affine { product, activation, norm, precision };
     match bias {
-        Some(bias) => tape::apply_op3(&x, &weight, &bias.contiguous()?, op),
-        None => tape::apply_op2(&x, &weight, op),
+        Some(bias) => autograd::apply_op3(&x, &weight, &bias.contiguous()?, op),
+        None => autograd::apply_op2(&x, &weight, op),
     }
 }
 
@@ -179,7 +181,7 @@ fn apply_with<P: Product>(
 fn precision_of(x: &Tensor) -> Precision {
     match x.dtype() {
         DType::BF16 => Precision::Bf16,
-        _ => tape::precision(),
+        _ => autograd::precision(),
     }
 }
 
@@ -310,11 +312,11 @@ impl<P: Product> Affine<P> {
     }
 }
 
-impl<P: Product> tape::Taped for Affine<P> {
-    fn saved(&self) -> tape::Saved {
+impl<P: Product> autograd::Taped for Affine<P> {
+    fn saved(&self) -> autograd::Saved {
         match self.activation {
-            Activation::Identity => tape::Saved::Arguments,
-            _ => tape::Saved::ArgumentsAndOutput,
+            Activation::Identity => autograd::Saved::Arguments,
+            _ => autograd::Saved::ArgumentsAndOutput,
         }
     }
 

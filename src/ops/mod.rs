@@ -13,41 +13,26 @@
 
 #![allow(unsafe_code)]
 
-mod activation;
+pub(crate) mod activation;
 mod adam;
 mod add_relu;
 mod affine;
-mod awake;
-mod batch_norm;
+pub(crate) mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
 mod cross_entropy;
-#[cfg(feature = "cuda")]
-pub(crate) mod cuda;
 mod diffaugment;
-mod epilogue;
-mod exclusion;
 mod layout;
 mod lerp;
 mod linear;
-mod matrix;
 mod max_pool2d;
 mod mean_pool2d;
 mod nt_xent;
 mod optimizer;
-mod parallel;
-mod precision;
-mod repeated;
 mod score_loss;
 mod sgd;
 mod shifted;
-mod simd;
-mod storage;
-mod stream;
-mod tape;
 mod to_length;
-mod window;
-mod winograd;
 
 pub use activation::{Activation, activate};
 pub use adam::{AdamStep, AdamUpdate, adam_step};
@@ -66,18 +51,10 @@ pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::mean_pool2d;
 pub use nt_xent::nt_xent;
 pub use optimizer::{AdamSlot, SgdSlot, StepNumbers, adam_steps, lerp_all, sgd_steps};
-pub use precision::{Precision, activations};
-pub use repeated::Repeated;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
 pub use shifted::Shifted;
-pub use tape::{
-    Update, Updates, backward, in_precision, inference, precision, reshape, rows, sum, training_step, update,
-};
 pub use to_length::to_length;
-// For kernels on plain memory elsewhere: the augmentation's.
-pub(crate) use parallel::scratch;
-pub(crate) use simd::vectorised;
 
 /// Opens a CUDA device as the ops need it.
 #[cfg(feature = "cuda")]

@@ -4,7 +4,8 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, TensorId, Var, bail};
 
 use super::WeightAverage;
-use crate::ops::{self, AdamSlot, AdamStep, AdamUpdate, StepNumbers, Update, Updates};
+use crate::autograd::{self, Update, Updates};
+use crate::ops::{self, AdamSlot, AdamStep, AdamUpdate, StepNumbers};
 
 /// What PyTorch's `torch.optim.Adam` calls by the same names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,12 +86,12 @@ impl Adam {
     pub fn minimise(&self, loss: &Tensor, average: Option<&WeightAverage>) -> Result<()> {
         let mut updated = HashSet::new();
         if self.slots.values().all(|slot| slot.parameter.device().is_cpu()) {
-            updated = ops::update(loss, &Updating { adam: self, average })?;
+            updated = autograd::update(loss, &Updating { adam: self, average })?;
             if let Some((name, _)) = self.slots.iter().find(|(_, slot)| !updated.contains(&slot.parameter.id())) {
                 bail!("no gradient reached {name:?}")
             }
         } else {
-            self.apply(&ops::backward(loss)?)?;
+            self.apply(&autograd::backward(loss)?)?;
         }
         match average {
             Some(average) => average.apply(&updated),
@@ -160,8 +161,9 @@ impl Updates for Updating<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::autograd::Precision;
     use crate::layers::{Linear, LinearConfig};
-    use crate::ops::{Activation, Precision};
+    use crate::ops::Activation;
     use crate::params::Parameters;
     use candle_core::Module;
     use candle_nn::VarBuilder;
@@ -193,7 +195,7 @@ mod tests {
             adam.prepare().unwrap();
             average.prepare(update).unwrap();
             let run = || step(&adam, &loss(&layers, &x), &average);
-            if in_steps { ops::training_step(Precision::F32, run) } else { run() }
+            if in_steps { autograd::training_step(Precision::F32, run) } else { run() }
         }
         let tensors = [network.tensors(), adam.state(), average.parameters().tensors()];
         let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn an_update_within_the_backward_pass_is_that_after_it_to_the_bit() {
         let after = |adam: &Adam, loss: &Tensor, average: &WeightAverage| {
-            adam.apply(&ops::backward(loss).unwrap()).unwrap();
+            adam.apply(&autograd::backward(loss).unwrap()).unwrap();
             average.apply(&HashSet::new()).unwrap();
         };
         let within = |adam: &Adam, loss: &Tensor, average: &WeightAverage| adam.minimise(loss, Some(average)).unwrap();
@@ -221,7 +223,7 @@ mod tests {
         let mut adam = Adam::new(network.trainable(), CONFIG).unwrap();
         adam.prepare().unwrap();
         let x = Tensor::ones((5, 33), DType::F32, &Device::Cpu).unwrap();
-        let found = ops::training_step(Precision::F32, || {
+        let found = autograd::training_step(Precision::F32, || {
             adam.minimise(&layers[0].forward(&x).unwrap().mean_all().unwrap(), None).unwrap_err().to_string()
         });
         assert!(found.starts_with("no gradient reached \"candle.bias\""), "{found}");

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use gif::{Encoder, EncodingError, Frame, Repeat};
 
-use super::grid::Picture;
-use super::png::read_png;
 use crate::error::Failure;
+use crate::report::grid::Picture;
+use crate::report::png::read_png;
 
 /// More frames than this make a file that nobody waits for.
 const MOST_FRAMES: usize = 120;

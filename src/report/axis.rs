@@ -1,6 +1,6 @@
 //! Axes: which values a chart shows, and where its ticks stand.
 
-use super::layout::grouped;
+use crate::report::layout::grouped;
 
 /// The values from `low` to `high`, with `low < high`.
 #[derive(Clone, Copy, Debug, PartialEq)]

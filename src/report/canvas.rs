@@ -4,7 +4,7 @@ use ab_glyph::{Font, FontRef, OutlineCurve, Point};
 use anyhow::{Context, Result};
 use tiny_skia::{Color, FillRule, LineCap, LineJoin, Mask, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
-use super::grid::Picture;
+use crate::report::grid::Picture;
 
 /// Red, green, blue and opacity.
 pub(super) type Ink = [u8; 4];

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 
-use super::canvas::{Align, Canvas, Ink};
-use super::grid::Picture;
-use super::layout::{grouped, percent};
-use super::palette::{AXIS, BLACK, GREY, PALE_GRID, intensity, opaque};
+use crate::report::canvas::{Align, Canvas, Ink};
+use crate::report::grid::Picture;
+use crate::report::layout::{grouped, percent};
+use crate::report::palette::{AXIS, BLACK, GREY, PALE_GRID, intensity, opaque};
 
 /// Counts of images by their true and their predicted class.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use console::Term;
 use indicatif::ProgressBar;
 
-use super::progress::{BytesProgress, ItemsProgress, TrainingProgress};
 use crate::error::Failure;
+use crate::report::progress::{BytesProgress, ItemsProgress, TrainingProgress};
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

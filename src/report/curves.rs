@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use super::axis::Range;
-use super::canvas::{Align, Canvas};
-use super::grid::Picture;
-use super::layout::grouped;
-use super::palette::{AXIS, BLACK, CURVES, GREY, PALE_GRID, opaque};
+use crate::report::axis::Range;
+use crate::report::canvas::{Align, Canvas};
+use crate::report::grid::Picture;
+use crate::report::layout::grouped;
+use crate::report::palette::{AXIS, BLACK, CURVES, GREY, PALE_GRID, opaque};
 
 /// One quantity over the run. Points that are not finite are not drawn.
 #[derive(Clone, Debug, PartialEq)]

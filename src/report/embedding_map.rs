@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 
-use super::axis::Range;
-use super::canvas::{Align, Canvas};
-use super::grid::Picture;
-use super::layout::grouped;
-use super::palette::{AXIS, BLACK, GREY, class_colour, opaque};
+use crate::report::axis::Range;
+use crate::report::canvas::{Align, Canvas};
+use crate::report::grid::Picture;
+use crate::report::layout::grouped;
+use crate::report::palette::{AXIS, BLACK, GREY, class_colour, opaque};
 use crate::rng::Stream;
 
 /// Points of a plane with their classes. Points that are not finite are not drawn.

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::curves::{Chart, Curve, Scale};
-use super::grid::Picture;
-use super::records::GanRecord;
-use super::scores::Scores;
+use crate::report::curves::{Chart, Curve, Scale};
+use crate::report::grid::Picture;
+use crate::report::records::GanRecord;
+use crate::report::scores::Scores;
 
 /// Pixels of the panel of the losses where others stand below it, and of those.
 const MAIN_HEIGHT: u32 = 400;

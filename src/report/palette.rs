@@ -1,6 +1,6 @@
 //! The colours of charts and pictures, on white.
 
-use super::canvas::Ink;
+use crate::report::canvas::Ink;
 
 pub(super) const BLACK: Ink = [34, 34, 34, 255];
 pub(super) const GREY: Ink = [110, 110, 110, 255];

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Context;
 use png::{ColorType, Compression, Decoder, Encoder, EncodingError, Filter, Limits, Transformations};
 
-use super::grid::Picture;
 use crate::error::Failure;
+use crate::report::grid::Picture;
 
 /// Pixels of digits compress best unfiltered, smooth colours by their differences; fixed, so that bytes do not depend
 /// on an encoder's guess.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::console::{Console, ProgressMode, locked};
-use super::layout::{Part, bytes, duration, joined, loss, part, percent, progress_line, rate};
+use crate::report::console::{Console, ProgressMode, locked};
+use crate::report::layout::{Part, bytes, duration, joined, loss, part, percent, progress_line, rate};
 
 /// Draws a second: enough to look alive.
 const DRAWS_A_SECOND: u8 = 12;

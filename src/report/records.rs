@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::scores::Scores;
+use crate::report::scores::Scores;
 
 /// A logged step of GAN training.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -51,10 +51,10 @@ pub struct SimclrRecord {
     /// The learning rate of this step.
     #[serde(deserialize_with = "number_or_null")]
     pub lr: f64,
-    /// Of this step's embeddings, as [`crate::eval::alignment`] says.
+    /// Of this step's embeddings, as [`crate::metrics::alignment`] says.
     #[serde(deserialize_with = "number_or_null")]
     pub alignment: f32,
-    /// Of this step's embeddings, as [`crate::eval::uniformity`] says.
+    /// Of this step's embeddings, as [`crate::metrics::uniformity`] says.
     #[serde(deserialize_with = "number_or_null")]
     pub uniformity: f32,
     /// The kNN accuracy of the features, a fraction of 1, at steps where it was measured.

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::layout::grouped;
-use super::records::number_or_null;
-use super::table::aligned;
+use crate::report::layout::grouped;
+use crate::report::records::number_or_null;
+use crate::report::table::aligned;
 
 /// What samples are held against real images by, all on the features and classes of a digit classifier; none is an
 /// Inception figure.

@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 
-use super::curves::{Chart, Curve, Scale};
-use super::grid::Picture;
-use super::records::SimclrRecord;
+use crate::report::curves::{Chart, Curve, Scale};
+use crate::report::grid::Picture;
+use crate::report::records::SimclrRecord;
 
 /// Pixels of the panel of the loss, and of those below it.
 const MAIN_HEIGHT: u32 = 400;

@@ -1,7 +1,7 @@
 //! Tables in plain text, for people.
 
-use super::layout::{grouped, percent};
-use super::records::ProbeRow;
+use crate::report::layout::{grouped, percent};
+use crate::report::records::ProbeRow;
 
 /// The rows under their names, aligned: words to the left, numbers to the right. No line break at the end.
 pub fn probe_table(rows: &[ProbeRow]) -> String {

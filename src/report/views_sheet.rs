@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 
-use super::canvas::{Align, Canvas};
-use super::grid::{Grid, Picture};
-use super::palette::BLACK;
+use crate::report::canvas::{Align, Canvas};
+use crate::report::grid::{Grid, Picture};
+use crate::report::palette::BLACK;
 
 /// Images side by side; more go into further blocks below.
 const COLUMNS: usize = 16;

@@ -3,15 +3,15 @@
 use anyhow::Context;
 use candle_core::{Device, ModuleT, Result, Tensor, Var, bail};
 
-use super::diffaugment::DiffAugment;
-use super::gan_config::GanConfig;
-use super::state::{Parts, Tensors, joined, misfit};
+use crate::autograd::{self, Precision};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::losses::gradient_penalty::{mean_square_slope, steepest_steps};
 use crate::models::{Discriminator, Generator};
-use crate::ops::{self, Precision};
 use crate::optim::{Adam, WeightAverage};
 use crate::params::Parameters;
+use crate::run::state::{Parts, Tensors, joined, misfit};
+use crate::train::diffaugment::DiffAugment;
+use crate::train::gan_config::GanConfig;
 
 /// A generator and its discriminator in training.
 pub struct Adversaries {
@@ -33,7 +33,7 @@ pub struct Adversaries {
     penalty: Penalty,
     diffaugment: DiffAugment,
     /// Without the penalty and with it.
-    steps: [ops::Repeated<StepOutcome>; 2],
+    steps: [autograd::Repeated<StepOutcome>; 2],
     precision: Precision,
 }
 
@@ -155,38 +155,38 @@ impl Adversaries {
         draws: Option<&Tensor>,
         is_penalised: bool,
     ) -> Result<StepOutcome> {
-        ops::training_step(self.precision, || {
+        autograd::training_step(self.precision, || {
             let count = real.dim(0)?;
             let seen = |images: &Tensor, part: usize| match draws {
                 Some(draws) => self.diffaugment.apply(images, &draws.narrow(0, part * count, count)?),
                 None => Ok(images.clone()),
             };
             let real = seen(real, 0)?; // (N, 28, 28, 1)
-            let fakes = ops::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
+            let fakes = autograd::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
             // One pass for all: no layer of a discriminator looks across the images of a batch.
             let mut images = vec![real.clone(), seen(&fakes, 1)?];
             let moved = match is_penalised {
                 true => self.moved(&real)?.to_vec(),
                 false => Vec::new(),
             };
-            let is_apart = is_penalised && ops::precision() != Precision::F32;
+            let is_apart = is_penalised && autograd::precision() != Precision::F32;
             if !is_apart {
                 images.extend_from_slice(&moved);
             }
             let scores = self.discriminator.forward_t(&Tensor::cat(&images, 0)?, true)?; // (2N, 1) or (4N, 1)
-            let of = |scores: &Tensor, part: usize| ops::rows(scores, part * count, count); // (N, 1)
+            let of = |scores: &Tensor, part: usize| autograd::rows(scores, part * count, count); // (N, 1)
             let (real_scores, fake_scores) = (of(&scores, 0)?, of(&scores, 1)?);
             let d_loss = self.loss.discriminator(&real_scores, &fake_scores, self.label_smoothing)?;
             let penalty = |ahead: Tensor, behind: Tensor| mean_square_slope(&ahead, &behind, self.penalty.weight);
             let minimised = match (is_penalised, is_apart) {
                 (false, _) => d_loss.clone(),
-                (true, false) => ops::sum(&d_loss, &penalty(of(&scores, 2)?, of(&scores, 3)?)?)?,
+                (true, false) => autograd::sum(&d_loss, &penalty(of(&scores, 2)?, of(&scores, 3)?)?)?,
                 (true, true) => {
                     // The scores differ by less than such a precision's rounding.
-                    let scores = ops::in_precision(Precision::F32, || {
+                    let scores = autograd::in_precision(Precision::F32, || {
                         self.discriminator.forward_t(&Tensor::cat(&moved, 0)?, true) // (2N, 1)
                     })?;
-                    ops::sum(&d_loss, &penalty(of(&scores, 0)?, of(&scores, 1)?)?)?
+                    autograd::sum(&d_loss, &penalty(of(&scores, 0)?, of(&scores, 1)?)?)?
                 }
             };
             self.discriminator_adam.minimise(&minimised, None)?;
@@ -207,7 +207,7 @@ impl Adversaries {
 
     /// Images moved along the gradients of their scores, and moved by as much the other way, (N, 28, 28, 1) each.
     fn moved(&self, images: &Tensor) -> Result<[Tensor; 2]> {
-        let slopes = ops::in_precision(Precision::F32, || self.slopes(images))?;
+        let slopes = autograd::in_precision(Precision::F32, || self.slopes(images))?;
         let steps = steepest_steps(&slopes)?; // (N, 28, 28, 1)
         Ok([(images + &steps)?, (images - &steps)?])
     }
@@ -217,7 +217,7 @@ impl Adversaries {
         let images = Var::from_tensor(images)?;
         let scores = self.critic.forward_t(&images, true)?; // (N, 1)
         // From a gradient of ones for each of the scores, the gradient of their sum.
-        match ops::backward(&scores)?.remove(&images) {
+        match autograd::backward(&scores)?.remove(&images) {
             Some(slopes) => Ok(slopes),
             None => bail!("D's scores do not depend on its images"),
         }

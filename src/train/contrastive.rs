@@ -3,13 +3,13 @@
 use anyhow::Context;
 use candle_core::{Device, Error, ModuleT, Result, Tensor, bail};
 
-use super::simclr_config::{SimclrConfig, ViewBatches};
-use super::state::{Parts, Tensors, joined, misfit};
+use crate::autograd::{self, Precision};
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead};
-use crate::ops::{self, Precision};
 use crate::optim::Optimizer;
 use crate::params::Parameters;
+use crate::run::state::{Parts, Tensors, joined, misfit};
+use crate::train::simclr_config::{SimclrConfig, ViewBatches};
 
 /// An encoder f and its projection head g in training.
 pub struct Contrastive {
@@ -22,7 +22,7 @@ pub struct Contrastive {
     optimizer: Optimizer,
     temperature: f64,
     views: ViewBatches,
-    steps: ops::Repeated<StepOutcome>,
+    steps: autograd::Repeated<StepOutcome>,
     precision: Precision,
 }
 
@@ -54,7 +54,7 @@ impl Contrastive {
             optimizer: config.optimizer(trained)?,
             temperature: config.temperature,
             views: config.views,
-            steps: ops::Repeated::default(),
+            steps: autograd::Repeated::default(),
             precision: config.precision,
         })
     }
@@ -73,9 +73,9 @@ impl Contrastive {
 
     /// What the device does in a step.
     fn compute(&self, views: &Tensor) -> Result<StepOutcome> {
-        ops::training_step(self.precision, || {
+        autograd::training_step(self.precision, || {
             let count = views.dim(0)? / 2;
-            let halves = |x: &Tensor| Ok::<_, Error>((ops::rows(x, 0, count)?, ops::rows(x, count, count)?));
+            let halves = |x: &Tensor| Ok::<_, Error>((autograd::rows(x, 0, count)?, autograd::rows(x, count, count)?));
             let (left, right) = match self.views {
                 ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, 128) each
                 ViewBatches::Separate => {
@@ -84,7 +84,7 @@ impl Contrastive {
                 }
             };
             let loss = nt_xent(&left, &right, self.temperature)?;
-            self.optimizer.apply(&ops::backward(&loss)?)?;
+            self.optimizer.apply(&autograd::backward(&loss)?)?;
             Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
         })
     }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use super::labels::Labels;
+use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::models::EncoderArchitecture;
-use crate::ops::Precision;
 use crate::optim::AdamConfig;
+use crate::train::labels::Labels;
 
 /// What is trained with the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

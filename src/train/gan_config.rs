@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use super::diffaugment::DiffAugment;
-use super::recipe::Recipe;
+use crate::autograd::Precision;
+use crate::commands::evaluate::MOST_SAMPLES;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
-use crate::evaluate::{MOST_SAMPLES, Reference};
+use crate::evaluator::Reference;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
-use crate::ops::Precision;
 use crate::optim::{AdamConfig, Decay, Schedule};
+use crate::train::diffaugment::DiffAugment;
+use crate::train::recipe::Recipe;
 
 /// What to train, on what, how long, and how often to write what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]

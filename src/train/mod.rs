@@ -1,33 +1,15 @@
-//! Training: straight loops that read from top to bottom, and what they share.
+//! How each method trains: its configuration and one step of it.
 
 pub mod adversaries;
 pub mod collapse;
 pub mod contrastive;
 pub mod diffaugment;
-pub mod digit_classifier;
-pub mod encoder_names;
-pub mod encoder_source;
-pub mod features;
-pub mod finetune;
 pub mod finetune_config;
-mod finetune_files;
-pub mod gan;
 pub mod gan_config;
-mod gan_files;
-mod gan_scores;
 pub mod health;
-pub mod images;
 pub mod labels;
-mod latents;
+pub(crate) mod latents;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;
-pub mod resume;
-pub mod room;
-pub mod run;
-pub mod signals;
-pub mod simclr;
 pub mod simclr_config;
-mod simclr_files;
-pub mod state;
-pub mod trained_on;

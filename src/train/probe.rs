@@ -4,13 +4,13 @@ use anyhow::Context;
 use candle_core::{Device, Module, ModuleT, Result, Tensor};
 use sha2::{Digest, Sha256};
 
-use super::state::{Parts, Tensors, joined, misfit};
+use crate::autograd::{self, Precision};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderArchitecture, linear_classifier};
-use crate::ops::{self, Precision};
 use crate::optim::{Adam, AdamConfig};
 use crate::params::Parameters;
+use crate::run::state::{Parts, Tensors, joined, misfit};
 
 /// An encoder and the classifier on it in training.
 pub struct Probe {
@@ -58,7 +58,7 @@ impl Probe {
 
     /// One step on pictures (N, 32, 32, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
     pub fn step(&mut self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        ops::training_step(self.precision, || {
+        autograd::training_step(self.precision, || {
             let features = match self.trains_encoder {
                 true => self.encoder.forward_t(pictures, true)?,
                 false => self.frozen_encoder.forward_t(pictures, false)?,
@@ -69,12 +69,12 @@ impl Probe {
 
     /// The same on features (N, D) that are there already.
     pub fn step_on_features(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        ops::training_step(self.precision, || self.learn(features, labels))
+        autograd::training_step(self.precision, || self.learn(features, labels))
     }
 
     fn learn(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let loss = cross_entropy(&self.classifier.forward(features)?, labels)?;
-        self.adam.step(&ops::backward(&loss)?)?;
+        self.adam.step(&autograd::backward(&loss)?)?;
         Ok(loss.detach())
     }
 
@@ -142,8 +142,8 @@ pub fn hash(tensors: &Tensors) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pretrained::encoder::fresh;
     use crate::rng::Stream;
-    use crate::train::encoder_source::fresh;
 
     const ARCHITECTURE: EncoderArchitecture = EncoderArchitecture::Resnet9;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use super::probe::Probe;
 use crate::data::Images;
 use crate::data::augment::Augmentation;
 use crate::data::placed::PlacedViews;
 use crate::data::supply::Order;
 use crate::data::views::ViewPlan;
+use crate::train::probe::Probe;
 
 /// The batches of a row of the table; shuffled anew every epoch.
 pub struct ProbeBatches {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gan_config::GanConfig;
 use crate::models::Architecture;
 use crate::optim::Decay;
+use crate::train::gan_config::GanConfig;
 
 /// A set of defaults for `train-gan`. Networks, loss, batch size and images seen are the same in all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

@@ -5,11 +5,11 @@ use anyhow::bail;
 use candle_core::Var;
 use serde::{Deserialize, Serialize};
 
+use crate::autograd::Precision;
 use crate::data::augment::Augmentation;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::models::EncoderArchitecture;
-use crate::ops::Precision;
 use crate::optim::{Adam, AdamConfig, Decay, Optimizer, Schedule, Sgd, SgdConfig};
 
 /// Which optimizer moves the weights.

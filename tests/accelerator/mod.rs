@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
+use gan::autograd::Precision;
 use gan::models::Architecture;
-use gan::ops::Precision;
 use gan::rng::Stream;
 use gan::train::adversaries::Adversaries;
 use gan::train::contrastive::Contrastive;

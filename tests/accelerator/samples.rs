@@ -3,7 +3,7 @@
 use candle_core::Device;
 use gan::models::{Architecture, Generator};
 use gan::params::Parameters;
-use gan::sample::{draw, latents};
+use gan::pretrained::{draw, latents};
 
 use crate::device::{accelerator, named};
 use crate::support::Workplace;

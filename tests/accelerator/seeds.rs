@@ -1,8 +1,8 @@
 //! One seed: the same initial weights, batches and latents, to the bit, on every device.
 
 use candle_core::{Device, Tensor};
+use gan::autograd::Precision;
 use gan::models::Architecture;
-use gan::ops::Precision;
 
 use super::{adversaries, contrastive};
 use crate::device::{accelerator, named};
@@ -26,7 +26,7 @@ fn a_seed_gives_the_same_initial_state() {
 #[ignore = "needs an accelerator: tests/gpu.sh"]
 fn latents_come_through_to_the_bit() {
     let device = accelerator();
-    let latents = gan::sample::latents(3, 1000, 129, 96);
+    let latents = gan::pretrained::latents(3, 1000, 129, 96);
     let there = Tensor::from_slice(&latents, (129, 96), &device).unwrap();
     assert_eq!(there.flatten_all().unwrap().to_vec1::<f32>().unwrap(), latents);
 }

@@ -1,10 +1,10 @@
 //! One step of training of every network: its losses, the gradient of every parameter, every statistic.
 
 use candle_core::{Device, Tensor};
+use gan::autograd::Precision;
 use gan::models::Architecture;
-use gan::ops::Precision;
+use gan::run::state::Tensors;
 use gan::train::adversaries::StepInputs;
-use gan::train::state::Tensors;
 
 use super::{adversaries, adversaries_with, assert_near, contrastive, random, values};
 use crate::device::accelerator;

@@ -3,7 +3,7 @@
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::measurement::WallTime;
 use criterion::{Bencher, BenchmarkGroup, Throughput};
-use gan::ops::{self, Precision};
+use gan::autograd::{self, Precision};
 use gan::rng::Stream;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ fn measure_in(
     fallible(group, &format!("forward/{name}"), |bencher| {
         let arguments = arguments()?;
         op(&arguments)?;
-        bencher.iter(|| ops::training_step(precision, || op(&arguments)));
+        bencher.iter(|| autograd::training_step(precision, || op(&arguments)));
         Ok(())
     })?;
     if untracked == dims.len() {
@@ -69,10 +69,10 @@ fn measure_in(
     fallible(group, &format!("backward/{name}"), |bencher| {
         let arguments = arguments()?;
         let backward = || -> Result<Duration> {
-            ops::training_step(precision, || {
+            autograd::training_step(precision, || {
                 let output = op(&arguments)?;
                 let began = Instant::now();
-                ops::backward(&output)?;
+                autograd::backward(&output)?;
                 Ok(began.elapsed())
             })
         };

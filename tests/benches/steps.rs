@@ -5,16 +5,16 @@
 use candle_core::{Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use criterion::{Criterion, Throughput};
+use gan::autograd::Precision;
+use gan::commands::pretrain_simclr::SHAPE;
 use gan::data::digits::{self, Part};
 use gan::models::{Architecture, EncoderArchitecture, Generator, IMAGE_SIZE};
-use gan::ops::Precision;
 use gan::params::Parameters;
+use gan::pretrained;
 use gan::rng::Stream;
-use gan::sample;
 use gan::train::adversaries::Adversaries;
 use gan::train::contrastive::Contrastive;
 use gan::train::gan_config::GanConfig;
-use gan::train::simclr::SHAPE;
 use gan::train::simclr_config::SimclrConfig;
 use std::time::Duration;
 
@@ -91,8 +91,8 @@ fn draws(criterion: &mut Criterion, count: usize) -> anyhow::Result<()> {
         let parameters = Parameters::new(0, "generator", &DEVICE);
         Generator::new(Architecture::Dcgan, LATENT_DIM, parameters.builder())?;
         let generator = Generator::new(Architecture::Dcgan, LATENT_DIM, parameters.frozen())?;
-        let latents = sample::latents(0, 0, count, LATENT_DIM);
-        Ok(move || sample::draw(&generator, &latents, LATENT_DIM, &DEVICE).map(drop))
+        let latents = pretrained::latents(0, 0, count, LATENT_DIM);
+        Ok(move || pretrained::draw(&generator, &latents, LATENT_DIM, &DEVICE).map(drop))
     })
 }
 

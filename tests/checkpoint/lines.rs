@@ -2,7 +2,7 @@
 
 use super::*;
 
-use gan::checkpoint::line::Line;
+use gan::run::line::Line;
 
 const METRICS: &str = "metrics.jsonl";
 

@@ -16,10 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use candle_core::{DType, Device, Tensor};
-use gan::checkpoint::{
-    Archive, Container, RunDirectory, Signature, atomic, check_names, conform, describe, read, runs, to_bytes, write,
-};
+use gan::checkpoint::{Archive, Container, Signature, atomic, check_names, conform, describe, read, to_bytes, write};
 use gan::error::exit_code;
+use gan::run::{RunDirectory, runs};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 

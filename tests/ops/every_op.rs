@@ -1,7 +1,8 @@
 //! What holds for all ops alike: threads, NaN, tracked arguments, strides, wrong shapes, empty batches.
 
 use candle_core::{DType, Result, Tensor, Var};
-use gan::ops::{self, Activation, Precision, Shifted};
+use gan::autograd::{self, Precision};
+use gan::ops::{self, Activation, Shifted};
 
 use super::batch_norm::batch_norm_inputs;
 use super::convolutions::{convolution_inputs, transposed_inputs};
@@ -132,9 +133,9 @@ fn further_ops() -> Vec<NamedOp> {
     let (image, other) = (images(), images());
     let rows = || vec![image.flatten_from(1).unwrap()];
     vec![
-        ("reshape", Box::new(|x: &[Tensor]| ops::reshape(&x[0], (12, 240))), vec![image.clone()]),
-        ("rows", Box::new(|x: &[Tensor]| ops::rows(&x[0], 3, 4)), vec![image.clone()]),
-        ("sum", Box::new(|x: &[Tensor]| ops::sum(&x[0], &x[1])), vec![image.clone(), other.clone()]),
+        ("reshape", Box::new(|x: &[Tensor]| autograd::reshape(&x[0], (12, 240))), vec![image.clone()]),
+        ("rows", Box::new(|x: &[Tensor]| autograd::rows(&x[0], 3, 4)), vec![image.clone()]),
+        ("sum", Box::new(|x: &[Tensor]| autograd::sum(&x[0], &x[1])), vec![image.clone(), other.clone()]),
         ("channels_last", Box::new(|x: &[Tensor]| ops::channels_last(&x[0])), vec![image.clone()]),
         ("bce_with_logits", Box::new(|x: &[Tensor]| ops::bce_with_logits(&x[0], 0.9)), rows()),
         ("half_mean_square", Box::new(|x: &[Tensor]| ops::half_mean_square(&x[0], 0.9)), rows()),
@@ -167,13 +168,14 @@ fn every_op_has_on_the_tape_the_gradients_that_it_has_without() {
         let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
         // A sum with zeros: the same values, as an output.
         let run = || {
-            let made: Vec<Tensor> = vars.iter().map(|var| ops::sum(var, &var.zeros_like().unwrap()).unwrap()).collect();
+            let made: Vec<Tensor> =
+                vars.iter().map(|var| autograd::sum(var, &var.zeros_like().unwrap()).unwrap()).collect();
             let output = op(&made).unwrap();
-            let gradients = ops::backward(&output.sin().unwrap().sum_all().unwrap()).unwrap();
+            let gradients = autograd::backward(&output.sin().unwrap().sum_all().unwrap()).unwrap();
             let gradients = vars.iter().map(|var| gradients.get(var).unwrap().clone());
             std::iter::once(output.detach()).chain(gradients).collect::<Vec<_>>()
         };
-        let (plain, taped) = (run(), ops::training_step(Precision::F32, run));
+        let (plain, taped) = (run(), autograd::training_step(Precision::F32, run));
         assert_eq!(plain.len(), 1 + inputs.len(), "{name}");
         for (index, (taped, plain)) in taped.iter().zip(&plain).enumerate() {
             assert!(values(plain).iter().all(|value| value.is_finite()), "{name}");

@@ -1,7 +1,8 @@
 //! Adam, SGD, LARS and averages: what changes variables in place.
 
 use candle_core::{DType, Device, Tensor, TensorId, Var};
-use gan::ops::{self, Activation, AdamStep, AdamUpdate, Precision, SgdRule, SgdStep, Update, Updates};
+use gan::autograd::{self, Precision, Update, Updates};
+use gan::ops::{self, Activation, AdamStep, AdamUpdate, SgdRule, SgdStep};
 
 use super::{assert_close, assert_same, generator, in_dtype, place_of, random, values};
 use crate::device::device;
@@ -235,10 +236,10 @@ fn an_update_of_tensors_that_do_not_fit_is_refused_and_changes_nothing() {
         let outcomes = [
             update().whole(&[1.0; 12]),
             update().in_pieces(4, &|_, piece| piece.fill(1.0)),
-            ops::training_step(Precision::F32, || {
+            autograd::training_step(Precision::F32, || {
                 let x = Tensor::ones((2, 3), DType::F32, &Device::Cpu)?;
                 let loss = ops::linear(&x, &parameter, None, Activation::Identity)?.sum_all()?;
-                ops::update(&loss, &OfOne(update())).map(drop)
+                autograd::update(&loss, &OfOne(update())).map(drop)
             }),
         ];
         for outcome in outcomes {
@@ -269,13 +270,13 @@ fn an_update_of_a_weight_that_is_read_detached_too_is_refused() {
     let [parameter, first, second] = [(); 3].map(|()| Var::ones((3, 3), DType::F32, &Device::Cpu).unwrap());
     let step = AdamStep { step: 1, ..STEP };
     let update = |weights: [&Tensor; 2]| {
-        ops::training_step(Precision::F32, || {
+        autograd::training_step(Precision::F32, || {
             let x = Var::ones((2, 3), DType::F32, &Device::Cpu)?;
             let hidden = ops::linear(&x, weights[0], None, Activation::Tanh)?;
             let loss = ops::linear(&hidden, weights[1], None, Activation::Identity)?.sum_all()?;
             let update =
                 AdamUpdate { parameter: &parameter, first_moment: &first, second_moment: &second, step, average: None };
-            ops::update(&loss, &OfOne(update)).map(|updated| updated.len())
+            autograd::update(&loss, &OfOne(update)).map(|updated| updated.len())
         })
     };
     let detached = parameter.as_detached_tensor();

@@ -1,7 +1,8 @@
 //! Products in bf16 on a CPU: factors rounded, sums in f32, forward and backward. Another device's round otherwise.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use gan::ops::{self, Activation, Precision};
+use gan::autograd::{self, Precision};
+use gan::ops::{self, Activation};
 
 use super::convolutions::{convolution_inputs, transposed_inputs};
 use super::linear::linear_inputs;
@@ -13,9 +14,9 @@ type Product<'a> = &'a (dyn Fn(&[Tensor]) -> Result<Tensor> + Sync);
 fn evaluate(op: Product, inputs: &[Tensor], precision: Precision) -> Vec<Tensor> {
     let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
     let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
-    ops::training_step(precision, || {
+    autograd::training_step(precision, || {
         let output = op(&tensors).unwrap();
-        let gradients = ops::backward(&output.sin().unwrap().sum_all().unwrap()).unwrap();
+        let gradients = autograd::backward(&output.sin().unwrap().sum_all().unwrap()).unwrap();
         let gradients = vars.iter().map(|var| gradients.get(var).unwrap().clone());
         std::iter::once(output.detach()).chain(gradients).collect()
     })

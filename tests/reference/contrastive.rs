@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use clap::{Args, Command, FromArgMatches};
-use gan::ops::Precision;
+use gan::autograd::Precision;
 use gan::train::contrastive::Contrastive;
 use gan::train::simclr_config::SimclrConfig;
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 //! scikit-learn and numpy: `generate_scores.py`.
 
 use candle_core::{Device, Tensor};
-use gan::eval::{
+use gan::metrics::{
     Gaussian, KidPlan, Points, class_divergence, classifier_score, frechet_distance, histogram, kid, neighbourhoods,
 };
 use serde::Deserialize;

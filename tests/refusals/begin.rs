@@ -1,6 +1,6 @@
 //! Runs that do not begin.
 
-use gan::ops::Precision;
+use gan::autograd::Precision;
 
 use super::places::State::{Data, Encoder, Gan};
 use super::places::{copy, put, remove, rewrite};

@@ -2,8 +2,8 @@
 
 use anyhow::{bail, ensure};
 
-use super::super::objects::{Callable, Object, Value};
 use super::Machine;
+use crate::checkpoint::objects::{Callable, Object, Value};
 
 impl<'a> Machine<'a> {
     /// Adds to the list on the top what may lead to a tensor, and texts: the keys of storages are such a list.

@@ -5,7 +5,7 @@
 use candle_core::{CudaStorage, DType, Layout, Result, Shape};
 
 use crate::data::views::SIDE;
-use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Array, Fresh, Gpu, Grid, Source};
 
 const SOURCE: Source = Source { name: "views", text: include_str!("kernel.cu") };
 

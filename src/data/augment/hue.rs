@@ -1,6 +1,6 @@
 //! Hue turned in HSV, without a branch or a table, so that it is computed a vector at a time.
 
-use super::colour::Planes;
+use crate::data::augment::colour::Planes;
 
 /// torchvision's `adjust_hue`: to HSV, `turn` (a part of the circle) added to the hue, and back.
 ///

@@ -1,7 +1,8 @@
 //! Colour jitter: four changes of colour in a random order.
 
-use super::colour::{self, Planes};
+use super::colour;
 use super::{Augmentation, hue};
+use crate::data::augment::colour::Planes;
 use crate::rng::Generator;
 
 /// A change of colour.

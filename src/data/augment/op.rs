@@ -5,8 +5,8 @@ use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::ViewParameters;
-use super::packed::WORDS;
 use crate::data::ImageShape;
+use crate::data::augment::packed::WORDS;
 use crate::data::views::SIDE;
 
 /// The views of `images`, (M, height, width, 3) in u8, that are drawn, each of the image of that number:

@@ -1,10 +1,10 @@
 //! One view of an image.
 
-use super::normalise::normalise_planes;
-use super::resize::{memory, resize};
 use super::{Crop, Jitter, colour};
 use crate::data::ImageShape;
-use crate::ops::{scratch, vectorised};
+use crate::data::augment::normalise::normalise_planes;
+use crate::data::augment::resize::{memory, resize};
+use crate::kernels::cpu::{scratch, vectorised};
 
 /// All that is random in a view.
 #[derive(Clone, Copy, Debug, PartialEq)]

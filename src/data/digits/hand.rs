@@ -1,8 +1,8 @@
 //! A writer's hand: what stays alike in the digits that one person writes, and what changes each time.
 
-use super::glyphs::{DIGITS, Form};
-use super::pen::{SIDE, Segment};
-use super::stroke::{Knot, Vector, distance, flatten};
+use crate::data::digits::glyphs::{DIGITS, Form};
+use crate::data::digits::pen::{SIDE, Segment};
+use crate::data::digits::stroke::{Knot, Vector, distance, flatten};
 use crate::rng::{Generator, Stream};
 
 /// Pixels of the longer side of a digit at its largest, pen included; as MNIST's digits.

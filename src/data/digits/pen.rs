@@ -1,6 +1,6 @@
 //! The renderer: segments of a pen's path, drawn as round-ended strokes with a soft edge.
 
-use super::stroke::Vector;
+use crate::data::digits::stroke::Vector;
 
 /// Pixels along each side of an image.
 pub(super) const SIDE: usize = 28;

@@ -1,6 +1,6 @@
 //! The ten forms: closed polygons, the same for every image.
 
-use super::canvas::Point;
+use crate::data::shapes::canvas::Point;
 
 /// In the order of the labels.
 pub(super) const NAMES: [&str; 10] =

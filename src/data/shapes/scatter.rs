@@ -1,7 +1,7 @@
 //! One image: a patchy ground and copies of one form, each with a place, a size, a turn and a colour of its own.
 
-use super::canvas::{Canvas, Colour, Point, SIDE};
-use super::outline::Outline;
+use crate::data::shapes::canvas::{Canvas, Colour, Point, SIDE};
+use crate::data::shapes::outline::Outline;
 use crate::rng::Generator;
 
 /// Copies that are tried to be placed: the fewest, and how many more there may be.

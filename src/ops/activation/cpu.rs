@@ -1,6 +1,6 @@
 use super::Activation;
-use crate::ops::parallel::{self, TILE, rows_of_a_tile, tile, write_tiles};
-use crate::ops::simd::vectorised;
+use crate::kernels::cpu::parallel::{self, TILE, rows_of_a_tile, tile, write_tiles};
+use crate::kernels::cpu::simd::vectorised;
 use std::borrow::Cow;
 
 /// tanh by the rational approximation of Eigen and XLA: odd, within [-1, 1], absolute error below 5e-7.

@@ -1,7 +1,7 @@
 //! Activations on CUDA, alone and after a product.
 
 use super::Activation;
-use crate::ops::cuda::{Argument, Array, Columns, Fresh, Gpu, Grid, Source, aligned};
+use crate::kernels::cuda::{Argument, Array, Columns, Fresh, Gpu, Grid, Source, aligned};
 use candle_core::{DType, Result};
 
 const SOURCE: Source = Source { name: "activation", text: include_str!("kernel.cu") };

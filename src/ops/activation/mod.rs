@@ -1,13 +1,13 @@
 //! Activations, alone or fused into the op before them.
 
-pub(super) mod cpu;
+pub(crate) mod cpu;
 #[cfg(feature = "cuda")]
-pub(super) mod cuda;
+pub(crate) mod cuda;
 
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Gpu, lend};
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
@@ -25,7 +25,7 @@ pub enum Activation {
 
 impl Activation {
     /// Backward passes know the input's sign from the output's, so the slope must not turn it.
-    pub(super) fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         match self {
             Activation::LeakyRelu(slope) if !(slope >= 0.0 && slope.is_finite()) => {
                 bail!("LeakyRelu: the slope must be finite and not negative, found {slope}")
@@ -44,7 +44,7 @@ pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
     if !is_fused(&[x]) {
         return naive(x, activation);
     }
-    tape::apply_op1(&x.contiguous()?, Activate(activation))
+    autograd::apply_op1(&x.contiguous()?, Activate(activation))
 }
 
 /// [`activate`] in candle's ops. Not candle's relu, whose gradient at 0 is 1.
@@ -59,9 +59,9 @@ pub fn naive(x: &Tensor, activation: Activation) -> Result<Tensor> {
 
 struct Activate(Activation);
 
-impl tape::Taped for Activate {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Output
+impl autograd::Taped for Activate {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Output
     }
 }
 

@@ -1,7 +1,7 @@
 use super::AdamStep;
+use crate::kernels::cpu::parallel::{TILE, scratch};
+use crate::kernels::cpu::simd::{normal_or_zero, vectorised};
 use crate::ops::lerp::move_towards;
-use crate::ops::parallel::{TILE, scratch};
-use crate::ops::simd::{normal_or_zero, vectorised};
 use rayon::prelude::*;
 
 /// Values that stay in the cache from Adam's pass over them to that of the average.

@@ -2,11 +2,11 @@
 
 mod cpu;
 
-use super::exclusion::exclusive;
+use crate::autograd::Update;
+use crate::kernels::exclusion::exclusive;
+use crate::kernels::storage::{are_apart, is_fused, is_host, modify, read};
 #[cfg(feature = "cuda")]
-use super::optimizer::{AdamSlot, StepNumbers, adam_steps};
-use super::storage::{are_apart, is_fused, is_host, modify, read};
-use super::tape::Update;
+use crate::ops::optimizer::{AdamSlot, StepNumbers, adam_steps};
 use candle_core::{Result, Tensor, Var, bail};
 
 /// The numbers of one step of Adam (Kingma & Ba, arXiv 1412.6980).

@@ -1,5 +1,5 @@
-use crate::ops::parallel::{TILE, tile, write_tiles};
-use crate::ops::simd::vectorised;
+use crate::kernels::cpu::parallel::{TILE, tile, write_tiles};
+use crate::kernels::cpu::simd::vectorised;
 
 pub fn forward(x: &[f32], y: &[f32]) -> Vec<f32> {
     write_tiles(x.len(), TILE, |index, output| {

@@ -1,6 +1,6 @@
 //! The end of a residual block on CUDA.
 
-use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Source, aligned};
+use crate::kernels::cuda::{Array, Fresh, Gpu, Grid, Source, aligned};
 use candle_core::Result;
 
 const SOURCE: Source = Source { name: "add_relu", text: include_str!("kernel.cu") };

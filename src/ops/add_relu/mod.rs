@@ -4,11 +4,12 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-use super::activation::{self, Activation};
+use super::activation;
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Gpu, lend};
-use super::storage::{Array, is_fused, is_host, read, tensor};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::storage::{Array, is_fused, is_host, read, tensor};
+use crate::ops::activation::Activation;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -21,7 +22,7 @@ pub fn add_relu(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if !is_fused(&[x, y]) || x.dtype() != y.dtype() {
         return naive(x, y);
     }
-    tape::apply_op2(&x.contiguous()?, &y.contiguous()?, AddRelu)
+    autograd::apply_op2(&x.contiguous()?, &y.contiguous()?, AddRelu)
 }
 
 /// [`add_relu`] in candle's ops.
@@ -31,9 +32,9 @@ pub fn naive(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 
 struct AddRelu;
 
-impl tape::Taped for AddRelu {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Output
+impl autograd::Taped for AddRelu {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Output
     }
 
     /// The output of a block goes into the next one's convolutions and past them: it has two gradients.
@@ -42,7 +43,7 @@ impl tape::Taped for AddRelu {
         arguments: &[&Tensor],
         output: &Tensor,
         gradients: [&Tensor; 2],
-    ) -> Result<Option<tape::Given>> {
+    ) -> Result<Option<autograd::Given>> {
         let [first, second] = gradients;
         if !is_host(&[output, first, second]) {
             return Ok(None);

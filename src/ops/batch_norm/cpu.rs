@@ -1,7 +1,7 @@
+use crate::kernels::cpu::parallel::{self, rows_of_a_tile, tile, write_tiles};
+use crate::kernels::cpu::simd::vectorised;
 use crate::ops::activation::Activation;
 use crate::ops::activation::cpu::{activate_in_place, rows_in_a_pattern, tanh};
-use crate::ops::parallel::{self, rows_of_a_tile, tile, write_tiles};
-use crate::ops::simd::vectorised;
 use std::ops::Range;
 
 /// Each channel's mean and the inverse of its standard deviation.

@@ -1,7 +1,7 @@
 //! Batch normalisation on CUDA.
 
+use crate::kernels::cuda::{Argument, Array, Columns, Fresh, Gpu, Grid, Source, aligned};
 use crate::ops::activation::Activation;
-use crate::ops::cuda::{Argument, Array, Columns, Fresh, Gpu, Grid, Source, aligned};
 use candle_core::{DType, Result};
 
 const SOURCE: Source = Source { name: "batch_norm", text: include_str!("kernel.cu") };

@@ -1,7 +1,7 @@
-use super::cpu::{normal, of_zero};
+use crate::kernels::cpu::simd::vectorised;
 use crate::ops::activation::Activation;
 use crate::ops::activation::cpu::{activate_in_place, rows_in_a_pattern};
-use crate::ops::simd::vectorised;
+use crate::ops::batch_norm::cpu::{normal, of_zero};
 use std::ops::Range;
 
 /// A batch norm whose statistics stand still, applied to what is in the cache: the same numbers as [`Affine::forward`].

@@ -7,12 +7,13 @@ mod frozen;
 mod moments;
 mod track;
 
-use super::activation::{self, Activation};
+use super::activation;
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
-use super::shifted::Shifted;
-use super::storage::{Array, is_fused, is_host, read, tensor};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Fresh, Gpu, lend};
+use crate::kernels::storage::{Array, is_fused, is_host, read, tensor};
+use crate::ops::activation::Activation;
+use crate::ops::shifted::Shifted;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
@@ -50,7 +51,7 @@ pub fn batch_norm_train(
         let [mean, variance, coefficients] = lend(&x, |gpu, x| cuda::moments(gpu, x, eps))?;
         let statistics = Statistics::Cuda(coefficients);
         let op = BatchNorm { statistics, trains: true, activation, is_apart: false };
-        let output = tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
+        let output = autograd::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
         return Ok(BatchNormOutput { output, mean: mean.into_tensor(), variance: variance.into_tensor() });
     }
     let BatchNormOutput { output, mean, variance } = train_on_host(x, weight, bias, eps, activation, false)?;
@@ -92,7 +93,7 @@ fn train_on_host(
     });
     let op =
         BatchNorm { statistics: Statistics::Host { mean: mean.clone(), scale }, trains: true, activation, is_apart };
-    let values = tape::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
+    let values = autograd::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
     Ok(BatchNormOutput {
         output: Shifted { values, shift: shift.transpose()? },
         mean: tensor(mean, dims)?,
@@ -117,7 +118,7 @@ pub fn batch_norm_eval(
     }
     let statistics = running_statistics(running_mean, running_variance, eps)?;
     let op = BatchNorm { statistics, trains: false, activation, is_apart: false };
-    tape::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
+    autograd::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
 }
 
 /// A batch norm in evaluation, the arguments of [`batch_norm_eval`]: what the product before it can take into its pass.
@@ -138,12 +139,12 @@ impl RunningNorm<'_> {
         batch_norm_eval(x, mean, variance, weight, bias, eps, activation)
     }
 
-    pub(super) fn tensors(&self) -> [&Tensor; 4] {
+    pub(crate) fn tensors(&self) -> [&Tensor; 4] {
         [self.mean, self.variance, self.weight, self.bias]
     }
 
     /// The numbers of it, of a product with so many channels.
-    pub(super) fn frozen(&self, channels: usize) -> Result<Frozen> {
+    pub(crate) fn frozen(&self, channels: usize) -> Result<Frozen> {
         self.activation.check()?;
         if self.tensors().iter().any(|tensor| tensor.dims() != [channels]) {
             let found = self.tensors().map(Tensor::dims);
@@ -271,9 +272,9 @@ struct BatchNorm {
     is_apart: bool,
 }
 
-impl tape::Taped for BatchNorm {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Arguments
+impl autograd::Taped for BatchNorm {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Arguments
     }
 
     fn is_cheap(&self) -> bool {

@@ -1,6 +1,6 @@
-use super::cpu::{Part, folded};
-use crate::ops::parallel;
-use crate::ops::simd::vectorised;
+use crate::kernels::cpu::parallel;
+use crate::kernels::cpu::simd::vectorised;
+use crate::ops::batch_norm::cpu::{Part, folded};
 
 /// Of each of some columns, over as many rows: the mean and the squared distances from it.
 struct Moments {

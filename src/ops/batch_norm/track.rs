@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor, Var};
 
 #[cfg(feature = "cuda")]
-use crate::ops::cuda::lend;
+use crate::kernels::cuda::lend;
 use crate::ops::lerp_in_place;
 
 /// Moves running statistics (C) by `momentum` towards a batch's mean and biased variance (C), in place; the variance is

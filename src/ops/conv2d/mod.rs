@@ -1,19 +1,21 @@
 //! Convolution over images with the channels last.
 
-use super::activation::{self, Activation};
-use super::affine::{self, Product};
-use super::batch_norm::RunningNorm;
-use super::epilogue::Epilogue;
-use super::precision::Precision;
-use super::storage::{Array, is_fused};
-use super::window::{Window, places};
-use super::winograd;
+use super::activation;
+use super::affine;
+use crate::autograd::Precision;
+use crate::kernels::cpu::epilogue::Epilogue;
+use crate::kernels::cpu::winograd;
 #[cfg(feature = "cuda")]
-use super::{
-    affine::On,
-    cuda::{Array as CudaArray, Fresh},
-    window::cuda::{Finish, Products},
-};
+use crate::kernels::cuda::{Array as CudaArray, Fresh};
+use crate::kernels::storage::{Array, is_fused};
+#[cfg(feature = "cuda")]
+use crate::kernels::window::cuda::{Finish, Products};
+use crate::kernels::window::{Window, places};
+use crate::ops::activation::Activation;
+#[cfg(feature = "cuda")]
+use crate::ops::affine::On;
+use crate::ops::affine::Product;
+use crate::ops::batch_norm::RunningNorm;
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 use candle_core::{Result, Tensor, bail};

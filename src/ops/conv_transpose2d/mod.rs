@@ -1,20 +1,21 @@
 //! Transposed convolution over images with the channels last: the adjoint of a convolution.
 
-use super::activation::Activation;
-use super::affine::{self, Product};
-use super::batch_norm::RunningNorm;
+use super::affine;
 use super::conv2d;
-use super::epilogue::Epilogue;
-use super::precision::Precision;
-use super::storage::{Array, is_fused};
-use super::window::Window;
-use super::winograd;
+use crate::autograd::Precision;
+use crate::kernels::cpu::epilogue::Epilogue;
+use crate::kernels::cpu::winograd;
 #[cfg(feature = "cuda")]
-use super::{
-    affine::On,
-    cuda::{Array as CudaArray, Fresh},
-    window::cuda::{Finish, Products},
-};
+use crate::kernels::cuda::{Array as CudaArray, Fresh};
+use crate::kernels::storage::{Array, is_fused};
+use crate::kernels::window::Window;
+#[cfg(feature = "cuda")]
+use crate::kernels::window::cuda::{Finish, Products};
+use crate::ops::activation::Activation;
+#[cfg(feature = "cuda")]
+use crate::ops::affine::On;
+use crate::ops::affine::Product;
+use crate::ops::batch_norm::RunningNorm;
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 use candle_core::{Result, Tensor, bail};

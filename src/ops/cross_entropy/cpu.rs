@@ -1,6 +1,6 @@
 use super::row;
-use crate::ops::parallel::{TILE, rows_of_a_tile, tile, write_tiles};
-use crate::ops::simd::vectorised;
+use crate::kernels::cpu::parallel::{TILE, rows_of_a_tile, tile, write_tiles};
+use crate::kernels::cpu::simd::vectorised;
 
 /// The mean loss of scores (N, C), and the gradient of each row's own (N, C).
 pub fn forward(scores: &[f32], labels: &[u32]) -> (f64, Vec<f32>) {

@@ -1,6 +1,6 @@
 //! Cross-entropies of rows on CUDA.
 
-use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Array, Fresh, Gpu, Grid, Source};
 use candle_core::{DType, Result};
 
 const SOURCE: Source = Source { name: "cross_entropy", text: include_str!("kernel.cu") };

@@ -5,10 +5,10 @@ mod cpu;
 pub(super) mod cuda;
 pub(super) mod row;
 
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Fresh, lend};
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Fresh, lend};
+use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor, bail};
@@ -26,13 +26,13 @@ pub fn cross_entropy(scores: &Tensor, labels: &Tensor) -> Result<Tensor> {
     if scores.device().is_cuda() {
         let labels = labels.to_dtype(DType::U32)?.contiguous()?;
         let op = CrossEntropyOnCuda { labels, slopes: OnceLock::new() };
-        return tape::apply_op1(&scores.contiguous()?, op);
+        return autograd::apply_op1(&scores.contiguous()?, op);
     }
     let labels = labels.to_vec1::<u32>()?;
     if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
         bail!("cross_entropy: found label {label} for scores {:?}", scores.dims())
     }
-    tape::apply_op1(&scores.contiguous()?, CrossEntropy { labels, slopes: OnceLock::new() })
+    autograd::apply_op1(&scores.contiguous()?, CrossEntropy { labels, slopes: OnceLock::new() })
 }
 
 /// [`cross_entropy`] in candle's ops.
@@ -60,9 +60,9 @@ struct CrossEntropy {
     slopes: OnceLock<Vec<f32>>,
 }
 
-impl tape::Taped for CrossEntropy {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Nothing
+impl autograd::Taped for CrossEntropy {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Nothing
     }
 }
 
@@ -92,9 +92,9 @@ struct CrossEntropyOnCuda {
 }
 
 #[cfg(feature = "cuda")]
-impl tape::Taped for CrossEntropyOnCuda {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Nothing
+impl autograd::Taped for CrossEntropyOnCuda {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Nothing
     }
 }
 

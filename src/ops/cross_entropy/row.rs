@@ -1,6 +1,6 @@
 //! The softmax cross-entropy of one row, and its gradient in the row's place.
 //!
-//! For closures of [`vectorised`](crate::ops::simd::vectorised): all of it is inlined. Sums run in lanes, which is what
+//! For closures of [`vectorised`](crate::kernels::cpu::simd::vectorised): all of it is inlined. Sums run in lanes, which is what
 //! lets the compiler use vectors, and their order is part of the source.
 
 /// Sums at a time: a vector of AVX-512 of f32, two of f64.

@@ -1,7 +1,7 @@
 //! Row by row: what of a row moves is one copy.
 
 use super::{Draw, Way};
-use crate::ops::parallel::{TILE, fill_tiles};
+use crate::kernels::cpu::parallel::{TILE, fill_tiles};
 
 /// Images, or gradients of them, of these dimensions, moved and cut; what nothing moves to is `fill`.
 pub fn moved(

@@ -1,7 +1,7 @@
 //! Moved images on CUDA.
 
 use super::Way;
-use crate::ops::cuda::{Argument, Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Argument, Array, Fresh, Gpu, Grid, Source};
 use candle_core::Result;
 
 const SOURCE: Source = Source { name: "diffaugment", text: include_str!("kernel.cu") };

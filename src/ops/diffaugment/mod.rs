@@ -5,10 +5,10 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Gpu, lend};
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Storage, Tensor, bail};
@@ -31,7 +31,7 @@ pub fn diffaugment(images: &Tensor, draws: &Tensor, cut: usize, fill: f32) -> Re
     if !is_fused(&[images]) || images.dtype() != DType::F32 {
         return naive(images, draws, cut, fill);
     }
-    tape::apply_op2(&images.contiguous()?, &draws.contiguous()?, Moved { cut, fill })
+    autograd::apply_op2(&images.contiguous()?, &draws.contiguous()?, Moved { cut, fill })
 }
 
 /// [`diffaugment`] in candle's ops. The host waits for the draws.
@@ -69,9 +69,9 @@ struct Moved {
     fill: f32,
 }
 
-impl tape::Taped for Moved {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Arguments
+impl autograd::Taped for Moved {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Arguments
     }
 }
 

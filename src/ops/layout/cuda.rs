@@ -1,6 +1,6 @@
 //! Transposes on CUDA.
 
-use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Array, Fresh, Gpu, Grid, Source};
 use candle_core::Result;
 
 const SOURCE: Source = Source { name: "layout", text: include_str!("kernel.cu") };

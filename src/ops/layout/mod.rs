@@ -1,14 +1,13 @@
 //! Between images with the channels last, as the ops take them, and with the channels first, as PyTorch keeps them.
 
-pub(super) mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
-mod turn;
 
+use crate::autograd;
+use crate::kernels::cpu::transpose;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Gpu, lend};
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
@@ -16,22 +15,22 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 /// x (N, H, W, C) as (N, C, H, W), contiguous.
 pub fn channels_first(x: &Tensor) -> Result<Tensor> {
     let (count, height, width, channels) = x.dims4()?;
-    tape::reshape(&transposed(x, (count, height * width, channels))?, (count, channels, height, width))
+    autograd::reshape(&transposed(x, (count, height * width, channels))?, (count, channels, height, width))
 }
 
 /// x (N, C, H, W) as (N, H, W, C), contiguous.
 pub fn channels_last(x: &Tensor) -> Result<Tensor> {
     let (count, channels, height, width) = x.dims4()?;
-    tape::reshape(&transposed(x, (count, channels, height * width))?, (count, height, width, channels))
+    autograd::reshape(&transposed(x, (count, channels, height * width))?, (count, height, width, channels))
 }
 
 /// x as (N, A, B), each of the N matrices transposed: (N, B, A). candle's own copy of a transposed tensor is slow.
 fn transposed(x: &Tensor, shape: (usize, usize, usize)) -> Result<Tensor> {
-    let x = tape::reshape(&x.contiguous()?, shape)?;
+    let x = autograd::reshape(&x.contiguous()?, shape)?;
     if shape.1 == 1 || shape.2 == 1 {
         Ok(x)
     } else if is_fused(&[&x]) {
-        tape::apply_op1(&x, Transpose)
+        autograd::apply_op1(&x, Transpose)
     } else {
         x.transpose(1, 2)?.contiguous()
     }
@@ -39,9 +38,9 @@ fn transposed(x: &Tensor, shape: (usize, usize, usize)) -> Result<Tensor> {
 
 struct Transpose;
 
-impl tape::Taped for Transpose {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Nothing
+impl autograd::Taped for Transpose {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Nothing
     }
 }
 
@@ -52,7 +51,7 @@ impl CustomOp1 for Transpose {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (count, rows, columns) = layout.shape().dims3()?;
-        let output = cpu::transpose_each(values(x, layout)?, rows, columns);
+        let output = transpose::transpose_each(values(x, layout)?, rows, columns);
         Ok((CpuStorage::F32(output), Shape::from((count, columns, rows))))
     }
 
@@ -73,7 +72,7 @@ impl CustomOp1 for Transpose {
             let turned = lend(&gradient.contiguous()?, |gpu, gradient| cuda::transpose_each(gpu, gradient, dims));
             return Ok(Some(turned?.reshaped(x.dims()).into_tensor()));
         }
-        let gradient = read(gradient, |gradient| cpu::transpose_each(gradient, rows, columns))?;
+        let gradient = read(gradient, |gradient| transpose::transpose_each(gradient, rows, columns))?;
         Ok(Some(tensor(gradient, x.dims())?))
     }
 }

@@ -1,11 +1,11 @@
 //! Moving averages in place.
 
-use super::exclusion::exclusive;
+use crate::kernels::cpu::parallel::TILE;
+use crate::kernels::cpu::simd::vectorised;
+use crate::kernels::exclusion::exclusive;
+use crate::kernels::storage::{are_apart, is_fused, modify, read};
 #[cfg(feature = "cuda")]
-use super::optimizer::{StepNumbers, lerp_all};
-use super::parallel::TILE;
-use super::simd::vectorised;
-use super::storage::{are_apart, is_fused, modify, read};
+use crate::ops::optimizer::{StepNumbers, lerp_all};
 use candle_core::{Result, Tensor, Var, bail};
 use rayon::prelude::*;
 

@@ -1,12 +1,12 @@
-use crate::ops::epilogue::Epilogue;
-use crate::ops::layout::cpu::{transpose, transpose_strided};
-use crate::ops::matrix::sparse::{self, Sparse, multiply_sparse};
-use crate::ops::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
-use crate::ops::parallel::{fill_blocks, scratch, tile, write_tiles};
-use crate::ops::precision::Precision;
-use crate::ops::simd::vectorised;
-use crate::ops::storage::Array;
-use crate::ops::tape::Update;
+use crate::autograd::Precision;
+use crate::autograd::Update;
+use crate::kernels::cpu::epilogue::Epilogue;
+use crate::kernels::cpu::matrix::sparse::{self, Sparse, multiply_sparse};
+use crate::kernels::cpu::matrix::{Matrix, PackedMatrix, multiply, multiply_unpacked};
+use crate::kernels::cpu::parallel::{fill_blocks, scratch, tile, write_tiles};
+use crate::kernels::cpu::simd::vectorised;
+use crate::kernels::cpu::transpose::{transpose, transpose_strided};
+use crate::kernels::storage::Array;
 use candle_core::Result;
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
 //! The products of a linear layer on CUDA, by cuBLAS.
 
-use crate::ops::cuda::{Array, Factor, Fresh, Gpu, Operand, factors, multiply};
-use crate::ops::precision::Precision;
+use crate::autograd::Precision;
+use crate::kernels::cuda::{Array, Factor, Fresh, Gpu, Operand, factors, multiply};
 use candle_core::{DType, Result};
 
 /// x (N, I), weight (O, I): (N, O), f32.

@@ -4,21 +4,23 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-use super::activation::{self, Activation};
-use super::affine::{self, Product};
-use super::batch_norm::RunningNorm;
-use super::epilogue::Epilogue;
-use super::layout::channels_last;
-use super::precision::Precision;
-use super::shifted::Shifted;
-use super::storage::{Array, is_fused, is_host, read, tensor};
-use super::tape::Update;
+use super::activation;
+use super::affine;
+use crate::autograd::Precision;
+use crate::autograd::Update;
+use crate::kernels::cpu::epilogue::Epilogue;
 #[cfg(feature = "cuda")]
-use super::{
-    affine::On,
-    cuda::{Array as CudaArray, Fresh},
-    window::cuda::Finish,
-};
+use crate::kernels::cuda::{Array as CudaArray, Fresh};
+use crate::kernels::storage::{Array, is_fused, is_host, read, tensor};
+#[cfg(feature = "cuda")]
+use crate::kernels::window::cuda::Finish;
+use crate::ops::activation::Activation;
+#[cfg(feature = "cuda")]
+use crate::ops::affine::On;
+use crate::ops::affine::Product;
+use crate::ops::batch_norm::RunningNorm;
+use crate::ops::layout::channels_last;
+use crate::ops::shifted::Shifted;
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 use candle_core::{Result, Tensor, bail};

@@ -1,6 +1,6 @@
 //! Max pooling on CUDA.
 
-use crate::ops::cuda::{Argument, Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Argument, Array, Fresh, Gpu, Grid, Source};
 use candle_core::{DType, Result};
 
 const SOURCE: Source = Source { name: "max_pool2d", text: include_str!("kernel.cu") };

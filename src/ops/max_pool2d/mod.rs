@@ -4,11 +4,12 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-use super::activation::{self, Activation};
+use super::activation;
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Fresh, Gpu, lend};
+use crate::kernels::storage::{is_fused, read, tensor, values};
+use crate::ops::activation::Activation;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
@@ -26,7 +27,7 @@ pub fn max_pool2d(x: &Tensor, size: usize, activation: Activation) -> Result<Ten
     if !is_fused(&[x]) || size > cpu::LARGEST {
         return naive(x, size, activation);
     }
-    tape::apply_op1(
+    autograd::apply_op1(
         &x.contiguous()?,
         MaxPool {
             size,
@@ -74,11 +75,11 @@ struct MaxPool {
     winners_on_cuda: OnceLock<Fresh>,
 }
 
-impl tape::Taped for MaxPool {
-    fn saved(&self) -> tape::Saved {
+impl autograd::Taped for MaxPool {
+    fn saved(&self) -> autograd::Saved {
         match self.activation {
-            Activation::Identity => tape::Saved::Nothing,
-            _ => tape::Saved::Output,
+            Activation::Identity => autograd::Saved::Nothing,
+            _ => autograd::Saved::Output,
         }
     }
 }

@@ -1,5 +1,5 @@
-use crate::ops::parallel::{fill_tiles, write_tiles};
-use crate::ops::simd::vectorised;
+use crate::kernels::cpu::parallel::{fill_tiles, write_tiles};
+use crate::kernels::cpu::simd::vectorised;
 
 /// A tile is one image: its places are added in order.
 pub fn forward(x: &[f32], places: usize, channels: usize) -> Vec<f32> {

@@ -1,6 +1,6 @@
 //! Mean pooling on CUDA. The mean is f32 whatever the images are.
 
-use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Array, Fresh, Gpu, Grid, Source};
 use candle_core::{DType, Result};
 
 const SOURCE: Source = Source { name: "mean_pool2d", text: include_str!("kernel.cu") };

@@ -4,10 +4,10 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Gpu, lend};
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
@@ -18,7 +18,7 @@ pub fn mean_pool2d(x: &Tensor) -> Result<Tensor> {
     if !is_fused(&[x]) {
         return naive(x);
     }
-    tape::apply_op1(&x.contiguous()?, MeanPool)
+    autograd::apply_op1(&x.contiguous()?, MeanPool)
 }
 
 /// [`mean_pool2d`] in candle's ops.
@@ -36,9 +36,9 @@ fn check(x: &Tensor) -> Result<(usize, usize, usize)> {
 
 struct MeanPool;
 
-impl tape::Taped for MeanPool {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Nothing
+impl autograd::Taped for MeanPool {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Nothing
     }
 }
 

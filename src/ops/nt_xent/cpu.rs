@@ -3,12 +3,12 @@
 //! (Q + Qᵀ) Z / t. An embedding then moves its direction only across it.
 
 use super::EPS;
+use crate::autograd::Precision;
+use crate::kernels::cpu::matrix::{Matrix, PackedMatrix, multiply};
+use crate::kernels::cpu::parallel::{rows_of_a_tile, scratch, tile, write_tiles};
+use crate::kernels::cpu::simd::vectorised;
+use crate::kernels::cpu::transpose::transpose_strided;
 use crate::ops::cross_entropy::row;
-use crate::ops::layout::cpu::transpose_strided;
-use crate::ops::matrix::{Matrix, PackedMatrix, multiply};
-use crate::ops::parallel::{rows_of_a_tile, scratch, tile, write_tiles};
-use crate::ops::precision::Precision;
-use crate::ops::simd::vectorised;
 use std::ops::Range;
 
 /// Rows of a task: two tasks a view where there are 32 pairs.

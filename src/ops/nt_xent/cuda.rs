@@ -1,9 +1,9 @@
 //! NT-Xent on CUDA, as on the CPU: see `cpu.rs` for the letters.
 
 use super::EPS;
+use crate::autograd::Precision;
+use crate::kernels::cuda::{Array, Fresh, Gpu, Grid, Operand, Source, multiply};
 use crate::ops::cross_entropy::cuda as cross_entropy;
-use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Operand, Source, multiply};
-use crate::ops::precision::Precision;
 use candle_core::{DType, Result};
 use std::ops::Range;
 

@@ -4,10 +4,10 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Fresh, Gpu, lend};
-use super::storage::{Array, is_fused, read, tensor};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Fresh, Gpu, lend};
+use crate::kernels::storage::{Array, is_fused, read, tensor};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor, bail};
@@ -36,7 +36,7 @@ pub fn nt_xent(left: &Tensor, right: &Tensor, temperature: f64) -> Result<Tensor
         #[cfg(feature = "cuda")]
         views_on_cuda: OnceLock::new(),
     };
-    tape::apply_op2(&left.contiguous()?, &right.contiguous()?, op)
+    autograd::apply_op2(&left.contiguous()?, &right.contiguous()?, op)
 }
 
 /// [`nt_xent`] in candle's ops.
@@ -83,9 +83,9 @@ struct NtXent {
     views_on_cuda: OnceLock<cuda::Views>,
 }
 
-impl tape::Taped for NtXent {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Arguments
+impl autograd::Taped for NtXent {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Arguments
     }
 }
 

@@ -1,8 +1,8 @@
 //! Optimizers over many parameters on CUDA.
 
 use super::{AdamSlot, SgdSlot};
+use crate::kernels::cuda::{Argument, Fresh, Gpu, Grid, Source, lend};
 use crate::ops::adam::AdamStep;
-use crate::ops::cuda::{Argument, Fresh, Gpu, Grid, Source, lend};
 use crate::ops::sgd::{SgdRule, SgdStep};
 use candle_core::{DType, Result, Tensor, Var, bail};
 use std::sync::Arc;

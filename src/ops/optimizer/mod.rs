@@ -3,10 +3,10 @@
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
-use super::adam::{AdamStep, adam_step};
-use super::exclusion::exclusive;
-use super::lerp::lerp_in_place;
-use super::sgd::{SgdStep, sgd_step};
+use crate::kernels::exclusion::exclusive;
+use crate::ops::adam::{AdamStep, adam_step};
+use crate::ops::lerp::lerp_in_place;
+use crate::ops::sgd::{SgdStep, sgd_step};
 use candle_core::{Device, Result, Tensor, Var};
 use rayon::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Losses of scores on CUDA.
 
 use super::Rule;
-use crate::ops::cuda::{Argument, Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Argument, Array, Fresh, Gpu, Grid, Source};
 use candle_core::{DType, Result};
 
 const SOURCE: Source = Source { name: "score_loss", text: include_str!("kernel.cu") };

@@ -4,10 +4,10 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
+use crate::autograd;
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Gpu, lend};
-use super::storage::{is_fused, read, tensor, values};
-use super::tape;
+use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
@@ -19,7 +19,7 @@ pub fn bce_with_logits(scores: &Tensor, target: f64) -> Result<Tensor> {
     if !is_fused(&[scores]) || scores.dtype() != DType::F32 {
         return naive_bce_with_logits(scores, target);
     }
-    tape::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::CrossEntropy, target })
+    autograd::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::CrossEntropy, target })
 }
 
 /// mean((s - t)²) / 2 over scores s of any shape and a target t, as a scalar.
@@ -27,7 +27,7 @@ pub fn half_mean_square(scores: &Tensor, target: f64) -> Result<Tensor> {
     if !is_fused(&[scores]) || scores.dtype() != DType::F32 {
         return naive_half_mean_square(scores, target);
     }
-    tape::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::HalfSquare, target })
+    autograd::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::HalfSquare, target })
 }
 
 /// [`bce_with_logits`] in candle's ops.
@@ -53,9 +53,9 @@ struct ScoreLoss {
     target: f64,
 }
 
-impl tape::Taped for ScoreLoss {
-    fn saved(&self) -> tape::Saved {
-        tape::Saved::Arguments
+impl autograd::Taped for ScoreLoss {
+    fn saved(&self) -> autograd::Saved {
+        autograd::Saved::Arguments
     }
 }
 

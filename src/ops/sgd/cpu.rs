@@ -1,6 +1,6 @@
 use super::{SgdRule, SgdStep};
-use crate::ops::parallel::{self, TILE, tile};
-use crate::ops::simd::{normal_or_zero, vectorised};
+use crate::kernels::cpu::parallel::{self, TILE, tile};
+use crate::kernels::cpu::simd::{normal_or_zero, vectorised};
 use rayon::prelude::*;
 
 /// One pass over the parameter, its gradient and its velocity; with trust, one before it for the two norms.

@@ -2,10 +2,10 @@
 
 mod cpu;
 
-use super::exclusion::exclusive;
+use crate::kernels::exclusion::exclusive;
+use crate::kernels::storage::{are_apart, is_fused, modify, read};
 #[cfg(feature = "cuda")]
-use super::optimizer::{SgdSlot, StepNumbers, sgd_steps};
-use super::storage::{are_apart, is_fused, modify, read};
+use crate::ops::optimizer::{SgdSlot, StepNumbers, sgd_steps};
 use candle_core::{DType, Result, Tensor, Var, bail};
 
 /// The numbers of one step.

@@ -1,4 +1,4 @@
-use crate::ops::parallel::{fill_tiles, rows_of_a_tile};
+use crate::kernels::cpu::parallel::{fill_tiles, rows_of_a_tile};
 
 /// So many rows, each scaled to `length`; norms in f64.
 pub fn scaled(x: &[f32], rows: usize, length: f64) -> Vec<f32> {

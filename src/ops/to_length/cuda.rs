@@ -1,6 +1,6 @@
 //! Rows scaled to one length on CUDA, a block each.
 
-use crate::ops::cuda::{Array, Fresh, Gpu, Grid, Source};
+use crate::kernels::cuda::{Array, Fresh, Gpu, Grid, Source};
 use candle_core::Result;
 
 const SOURCE: Source = Source { name: "to_length", text: include_str!("kernel.cu") };

@@ -5,9 +5,9 @@ mod cpu;
 mod cuda;
 
 #[cfg(feature = "cuda")]
-use super::cuda::{Array as CudaArray, Gpu};
-use super::exclusion::shared;
-use super::storage::{is_fused, values};
+use crate::kernels::cuda::{Array as CudaArray, Gpu};
+use crate::kernels::exclusion::shared;
+use crate::kernels::storage::{is_fused, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};

@@ -1,7 +1,7 @@
 //! Latents as .npy.
 #![no_main]
 
-use gan::sample::Latents;
+use gan::pretrained::Latents;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -3,7 +3,8 @@
 #![no_main]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use gan::ops::{self, Activation, Precision, naive};
+use gan::ops::{self, Activation, naive};
+use gan::autograd::{self, Precision};
 use gan::optim::{Adam, AdamConfig};
 use gan::rng::Stream;
 use libfuzzer_sys::fuzz_target;
@@ -96,9 +97,9 @@ fn check<const N: usize>(
     let distance = largest(&(&ours - &twin).unwrap());
     assert!(distance <= 1e-3 * (1.0 + largest(&twin)), "{distance} beside {}", largest(&twin));
 
-    let gradients = ops::training_step(precision, || {
+    let gradients = autograd::training_step(precision, || {
         let [ours, _] = op(variables.each_ref().map(Var::as_tensor))?;
-        ops::backward(&ours.to_dtype(DType::F32)?.sqr()?.sum_all()?)
+        autograd::backward(&ours.to_dtype(DType::F32)?.sqr()?.sum_all()?)
     });
     let parameters = variables.iter().enumerate().map(|(index, variable)| (index.to_string(), variable.clone()));
     Adam::new(parameters.collect(), ADAM).unwrap().step(&gradients.unwrap()).unwrap();

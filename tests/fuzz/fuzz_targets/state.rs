@@ -2,7 +2,7 @@
 #![no_main]
 
 use gan::checkpoint::Archive;
-use gan::train::run::{Position, STATE};
+use gan::run::life::{Position, STATE};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -14,12 +14,12 @@ use gan::checkpoint::{self, Archive};
 use gan::data::{self, ImageShape};
 use gan::error::Failure;
 use gan::params::Parameters;
+use gan::pretrained::Latents;
+use gan::pretrained::encoder;
 use gan::report::{GanRecord, RunLog};
-use gan::sample::{self, Latents};
-use gan::train::encoder_source;
+use gan::run::life::{CONFIG, Position, STATE};
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
-use gan::train::run::{CONFIG, Position, STATE};
 use gan::train::simclr_config::SimclrConfig;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
@@ -146,7 +146,7 @@ pub fn all() -> Vec<Kind> {
             "images.npy",
             vec![npy("|u1", "(1, 28, 28)", 784), npy(">f2", "(1, 1, 28, 28)", 1568), columns()],
             mutate,
-            |_, path| sample::read_images(path).map(drop),
+            |_, path| gan::data::read_images(path).map(drop),
         ),
     ]
 }
@@ -157,7 +157,7 @@ fn read_checkpoint(_: &Path, path: &Path) -> anyhow::Result<()> {
     let archive = checkpoint::read(path)?;
     assert_eq!(described?.tensors, archive.signature());
     // None of them holds an encoder, and looking for one is no more than reading.
-    assert!(encoder_source::find(Some(path), None, path).is_err());
+    assert!(encoder::find(Some(path), None, path).is_err());
     Ok(())
 }
 

@@ -1,0 +1,88 @@
+//! Where the gradients of variables go: into a store, or each to an update of its variable as soon as it is complete.
+
+use crate::autograd::slot::added;
+use crate::kernels::storage::{is_host, read};
+use candle_core::backprop::GradStore;
+use candle_core::{Result, Tensor, TensorId, bail};
+use std::collections::{HashMap, HashSet};
+
+/// What changes a variable on the CPU by its gradient.
+pub trait Update: Sync {
+    /// By the whole of it, in row-major order.
+    fn whole(&self, gradient: &[f32]) -> Result<()>;
+
+    /// The same in pieces of `size` values (the last may be shorter), each used while it is in the cache, so that the
+    /// whole of it is never in memory. `write` overwrites the piece of that index.
+    fn in_pieces(&self, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()>;
+}
+
+/// The updates of some variables.
+pub trait Updates {
+    /// That of this variable, if it is one of them.
+    fn update_of(&self, variable: TensorId) -> Option<Box<dyn Update + '_>>;
+}
+
+/// The gradients of a backward pass.
+pub struct Gradients<'a> {
+    pub store: GradStore,
+    /// How many nodes have still to give something for a variable.
+    uses: HashMap<TensorId, usize>,
+    updates: Option<&'a dyn Updates>,
+    updated: HashSet<TensorId>,
+}
+
+impl<'a> Gradients<'a> {
+    pub fn new(store: GradStore, uses: HashMap<TensorId, usize>, updates: Option<&'a dyn Updates>) -> Self {
+        Self { store, uses, updates, updated: HashSet::new() }
+    }
+
+    /// Adds to the gradient of a variable.
+    pub fn give(&mut self, variable: &Tensor, gradient: Tensor) -> Result<()> {
+        let sum = match self.store.remove(variable) {
+            Some(other) => added(&other, &gradient)?,
+            None => gradient,
+        };
+        self.store.insert(variable, sum);
+        Ok(())
+    }
+
+    /// The update of a variable whose gradient comes from one node alone, for that node.
+    pub fn direct_update(&self, variable: &Tensor) -> Option<Box<dyn Update + 'a>> {
+        let is_alone = self.uses.get(&variable.id()) == Some(&1) && self.store.get(variable).is_none();
+        let updates = self.updates.filter(|_| is_alone && is_host(&[variable]))?;
+        updates.update_of(variable.id())
+    }
+
+    /// Notes that a node has updated a variable itself.
+    pub fn was_updated(&mut self, variable: &Tensor) {
+        self.updated.insert(variable.id());
+    }
+
+    /// Notes that a node gives nothing more for a variable. After the last such node the variable is updated.
+    pub fn has_given(&mut self, variable: &Tensor) -> Result<()> {
+        let id = variable.id();
+        let Some(uses) = self.uses.get_mut(&id) else { return Ok(()) };
+        *uses -= 1;
+        if *uses == 0
+            && let Some(update) = self.updates.and_then(|updates| updates.update_of(id))
+            && let Some(gradient) = self.store.remove(variable)
+        {
+            read(&gradient, |gradient| update.whole(gradient))??;
+            self.updated.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Updates by what candle's own ops gave. Returns what was updated in this pass.
+    pub fn finish(mut self) -> Result<HashSet<TensorId>> {
+        for id in self.store.get_ids() {
+            let Some(update) = self.updates.and_then(|updates| updates.update_of(*id)) else { continue };
+            let Some(gradient) = self.store.get_id(*id) else { continue };
+            if !self.updated.insert(*id) {
+                bail!("a gradient came for a variable that was updated already")
+            }
+            read(gradient, |gradient| update.whole(gradient))??;
+        }
+        Ok(self.updated)
+    }
+}

@@ -1,0 +1,112 @@
+//! The scores of a generator, seed after seed.
+
+use anyhow::Context;
+use candle_core::Device;
+
+use super::EvaluateConfig;
+use crate::commands::evaluate::nearest::NearestImages;
+use crate::commands::evaluate::subject::Samples;
+use crate::data::parts;
+use crate::evaluator::{Classifier, DEFAULT_DATA, Judge, Reference, SHAPE};
+use crate::report::{Console, GeneratorRow, scores_table, summary};
+use crate::run::images;
+
+pub fn evaluate(
+    config: &EvaluateConfig,
+    samples: &Samples,
+    device: &Device,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<()> {
+    let count = samples.count(config.n)?;
+    let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
+    console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
+    let classifier = Classifier::find(config.classifier.as_deref(), device)?;
+    let dataset = crate::commands::evaluate::open(data, SHAPE, config, console)?;
+    let trained = samples.trained_on().filter(|trained| trained.is(data));
+    // By what its run held out, unless another part is asked for.
+    let (all, test_part) =
+        (dataset.train.len(), config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset))));
+    let dataset = match config.reference == Reference::Test || test_part.is_some() {
+        true => images::with_test_part(dataset, test_part, false, console)?,
+        false => dataset,
+    };
+    let held_out = all - dataset.train.len();
+    let mut judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
+    judge.samples_are_sorted = matches!(samples, Samples::Given { .. });
+    for warning in judge.warnings()? {
+        console.warning(&warning);
+    }
+    let seen = trained.map_or(0, |trained| match config.reference {
+        Reference::Test => trained.seen_of_test_part(held_out, all),
+        _ => config.reference.seen_by(trained, &dataset),
+    });
+    if seen > 0 {
+        let (name, images) = (samples.name(), judge.reference_images());
+        let seen = seen.min(images);
+        console.warning(&format!(
+            "{name} was trained on {seen} of the {images} reference images: a generator that copies them scores well"
+        ));
+    }
+    let shown = judge.samples_are_sorted.then(|| parts::balanced(&[], count, NearestImages::MOST));
+
+    let mut rows = Vec::new();
+    let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
+    let progress = console.items("samples", count as u64 * config.seeds);
+    for (index, &seed) in seeds.iter().enumerate() {
+        let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count);
+        let draw = |first, some| {
+            let images = samples.draw(seed, first, some, device)?;
+            match &shown {
+                None => nearest.take(&images),
+                Some(shown) => {
+                    let stride = images.len() / some;
+                    for index in
+                        shown.iter().map(|index| *index as usize).filter(|at| (first..first + some).contains(at))
+                    {
+                        nearest.take(&images[(index - first) * stride..][..stride]);
+                    }
+                }
+            }
+            Ok(images)
+        };
+        let measured = judge.measure(count, seed, draw, |done| {
+            progress.set((index * count + done) as u64);
+            true
+        })?;
+        let measured = measured.context("not all samples were measured")?;
+        let distances = nearest.finish(&dataset, &config.reference)?;
+        let row = GeneratorRow {
+            weights: samples.name(),
+            data: dataset.name.clone(),
+            reference: config.reference.words(),
+            classifier: judge.classifier().description.clone(),
+            classifier_accuracy: judge.accuracy,
+            seed,
+            n: count as u64,
+            reference_images: judge.reference_images() as u64,
+            floor_images: judge.floor_images as u64,
+            compared: judge.compared() as u64,
+            frechet_ratio: measured.scores.frechet / measured.scores.frechet_floor,
+            scores: measured.scores,
+            kid_spread: measured.kid_spread,
+            histogram: measured.histogram,
+            nearest_train: distances.map(|(of_samples, _)| of_samples),
+            nearest_train_reference: distances.map(|(_, of_reference)| of_reference),
+            classifier_score_reference: judge.reference_score()?,
+            training_images: *judge.floor(),
+        };
+        if json {
+            console.data_line(&serde_json::to_string(&row)?)?;
+        }
+        rows.push(row);
+    }
+    if let Some(path) = &config.output {
+        console.note(&format!("{}: samples, each beside the training image nearest to it", path.display()));
+    }
+    match json {
+        false => console.data_line(&scores_table(&rows)),
+        true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
+        true => Ok(()),
+    }
+}

@@ -1,0 +1,145 @@
+//! What is to be evaluated: told by the flags, or by what a file holds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use candle_core::Device;
+
+use super::EvaluateConfig;
+use crate::checkpoint;
+use crate::data;
+use crate::error::Failure;
+use crate::models::IMAGE_SIZE;
+use crate::pretrained::encoder::{self, EncoderSource};
+use crate::pretrained::encoder_names;
+use crate::pretrained::trained_on::TrainedOn;
+use crate::pretrained::{self, Source};
+use crate::report::Console;
+use crate::run;
+
+/// Values an image.
+const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+
+pub enum Subject {
+    Generator(Samples),
+    Encoder(EncoderSource),
+}
+
+/// Where samples come from.
+pub enum Samples {
+    Drawn(Box<Source>),
+    /// (N, 28, 28) in [-1, 1]
+    Given {
+        path: PathBuf,
+        pixels: Vec<f32>,
+    },
+}
+
+/// Finds it: `--images`, `--weights` or `--run`, else the newest run of the model or encoder, or of any.
+pub fn find(config: &EvaluateConfig, device: &Device, console: &Console) -> anyhow::Result<Subject> {
+    if let Some(path) = &config.images {
+        let images = data::read_images(path)?;
+        images.warnings.iter().for_each(|warning| console.warning(warning));
+        return Ok(Subject::Generator(Samples::Given { path: path.clone(), pixels: images.pixels }));
+    }
+    let mut config = config.clone();
+    if let Some(name) = &config.run {
+        config.weights = Some(directory_of(name, &config.weights_dir)?);
+    }
+    let is_encoder = match (&config.weights, config.model, config.encoder) {
+        (_, Some(_), _) => false,
+        (_, _, Some(_)) => true,
+        (Some(path), ..) => holds_encoder(path),
+        (None, ..) => newest_is_encoder(&config.weights_dir),
+    };
+    if is_encoder {
+        let source = encoder::find(config.weights.as_deref(), config.encoder, &config.weights_dir)?;
+        return Ok(Subject::Encoder(source));
+    }
+    let source = pretrained::find(&config.wanted_generator(), device)?;
+    Ok(Subject::Generator(Samples::Drawn(Box::new(source))))
+}
+
+/// The directory of the run of that name. [`Failure::Input`] where there is none, with those that there are.
+fn directory_of(name: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
+    let directory = weights_dir.join(name);
+    if !directory.is_dir() {
+        let names: Vec<_> = run::runs(weights_dir).into_iter().map(|run| run.name).collect();
+        let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
+        bail!(Failure::reading(&directory, format!("no run is there; runs: {known}")));
+    }
+    Ok(directory)
+}
+
+/// Whether a path is of an encoder; of what cannot be read, reading a generator will say why.
+fn holds_encoder(path: &Path) -> bool {
+    if path.is_dir() {
+        return path.join(encoder::ENCODER).is_file();
+    }
+    checkpoint::describe(path).is_ok_and(|description| encoder_names::holds_encoder(&description))
+}
+
+fn newest_is_encoder(weights_dir: &Path) -> bool {
+    run::runs(weights_dir).iter().find_map(|run| {
+        let has = |name: &str| run.weights.join(name).is_file();
+        match (has(encoder::ENCODER), has("generator.safetensors")) {
+            (false, false) => None, // of finetune
+            (is_encoder, _) => Some(is_encoder),
+        }
+    }) == Some(true)
+}
+
+impl Samples {
+    /// What the user sees of it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Drawn(source) => source.path.display().to_string(),
+            Self::Given { path, .. } => path.display().to_string(),
+        }
+    }
+
+    pub fn description(&self) -> String {
+        match self {
+            Self::Drawn(source) => source.description.clone(),
+            Self::Given { path, pixels } => format!("{}: {} images", path.display(), pixels.len() / PIXELS),
+        }
+    }
+
+    /// The data set it was trained on, where that is known.
+    pub fn data(&self) -> Option<&str> {
+        match self {
+            Self::Drawn(source) => source.data.as_deref(),
+            Self::Given { .. } => None,
+        }
+    }
+
+    /// What it was trained on, where its file says so.
+    pub fn trained_on(&self) -> Option<&TrainedOn> {
+        match self {
+            Self::Drawn(source) => source.trained_on.as_ref(),
+            Self::Given { .. } => None,
+        }
+    }
+
+    /// How many there are, if not as many as asked for.
+    pub fn count(&self, asked: usize) -> anyhow::Result<usize> {
+        match self {
+            Self::Drawn(_) => Ok(asked),
+            Self::Given { path, pixels } => match pixels.len() / PIXELS {
+                count @ ..10 => bail!(Failure::reading(path, format!("{count} images; expected at least 10"))),
+                count => Ok(count),
+            },
+        }
+    }
+
+    /// Samples `first` to `first + count` under `seed`: (count, 28, 28) in [-1, 1].
+    pub fn draw(&self, seed: u64, first: usize, count: usize, device: &Device) -> anyhow::Result<Vec<f32>> {
+        match self {
+            Self::Drawn(source) => {
+                let latents = pretrained::latents(seed, first as u64, count, source.latent_dim);
+                Ok(pretrained::draw(&source.generator, &latents, source.latent_dim, device)?)
+            }
+            Self::Given { pixels, .. } => Ok(pixels[first * PIXELS..(first + count) * PIXELS].to_vec()),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What fine-tuning leaves of each row: the classifier, its confusion matrix, a map of h; and h itself if asked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::bail;
+use candle_core::{Device, Tensor};
+
+use super::{Measured, Tuning};
+use crate::checkpoint::{self, Archive};
+use crate::data::Images;
+use crate::error::Failure;
+use crate::metrics;
+use crate::models::Encoder;
+use crate::pretrained::features::features;
+use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
+use crate::run::header::CONFIG;
+use crate::run::signals::StopRequest;
+use crate::train::probe::Probe;
+
+/// Test images on the map: t-SNE takes their number squared.
+const MAPPED: usize = 1000;
+
+impl Tuning<'_> {
+    /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear
+    /// one have the row in their names: `confusion-untrained-full.png`.
+    pub(crate) fn write_row(&self, row: &ProbeRow, probe: &Probe, measured: &Measured) -> anyhow::Result<()> {
+        let directory = &self.run.directory;
+        let of_row = match (row.encoder.as_str(), row.mode.as_str()) {
+            ("pretrained", "linear") => String::new(),
+            (encoder, mode) => format!("-{encoder}-{mode}"),
+        };
+        let metadata = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.run.config)?)]);
+        let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));
+        checkpoint::write(&path, &Archive { tensors: probe.tensors(), metadata })?;
+
+        let (classes, labels) = (&self.dataset.classes, &self.dataset.test.labels);
+        let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, self.dataset.name);
+        let draw = |name: &str, picture: Picture| {
+            let path = directory.picture_path(&format!("{name}{of_row}.png"));
+            checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
+        };
+        if classes.len() <= ConfusionMatrix::MOST_CLASSES {
+            let counts = metrics::confusion(&metrics::predictions(&measured.scores)?, labels, classes.len())?;
+            draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;
+        } else {
+            let (count, most) = (classes.len(), ConfusionMatrix::MOST_CLASSES);
+            self.console.note(&format!("no confusion.png: {count} classes, and a picture shows {most} at most"));
+        }
+        let test = &self.dataset.test;
+        let shown = test.at(0..test.len().min(MAPPED), self.dataset.is_canonical);
+        let points =
+            metrics::tsne(&measured.features.index_select(&Tensor::new(&*shown, measured.features.device())?, 0)?)?;
+        let which = if self.dataset.is_canonical { "the first " } else { "" };
+        let caption = format!("t-SNE of h of {which}{} test images", shown.len());
+        let labels: &Vec<u32> = &shown.iter().map(|index| labels[*index as usize]).collect();
+        draw("map", EmbeddingMap { title: subject, caption, points: &points, labels, classes }.draw()?)
+    }
+}
+
+/// h of `images` as (N, D) f32 in a .npy file.
+pub(crate) fn write_embeddings(
+    encoder: &Encoder,
+    images: &Images,
+    path: &Path,
+    device: &Device,
+    console: &Console,
+    stop: &StopRequest,
+) -> anyhow::Result<()> {
+    let progress = console.items("features", images.len() as u64);
+    let features = features(encoder, images, device, |done| {
+        progress.set(done as u64);
+        stop.signal().is_none()
+    })?;
+    let Some(features) = features else { bail!(Failure::Stopped(stop.signal().unwrap_or_default())) };
+    let shape: Vec<u64> = features.dims().iter().map(|&dim| dim as u64).collect();
+    let values = features.flatten_all()?.to_vec1::<f32>()?;
+    checkpoint::atomic::write(path, |out| {
+        out.write_all(&report::npy_header(&shape))?;
+        values.chunks(1 << 16).try_for_each(|values| {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            out.write_all(&bytes)
+        })
+    })
+}

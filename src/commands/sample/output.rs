@@ -1,0 +1,190 @@
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use candle_core::Device;
+use rayon::prelude::*;
+
+use super::{Format, SampleConfig};
+use crate::checkpoint::atomic;
+use crate::commands::sample::directory::{Stale, name};
+use crate::commands::sample::walk::interpolate;
+use crate::error::Failure;
+use crate::models::IMAGE_SIZE;
+use crate::pretrained::{Latents, PIXELS, Source, TILE, draw};
+use crate::report::{self, Console, Grid, npy_header};
+use crate::run::signals::StopRequest;
+
+/// What was written, for stdout and `--json`.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Produced {
+    pub path: String,
+    pub n: u64,
+    pub weights: PathBuf,
+}
+
+/// Draws what `config` asks for from `source` and writes it.
+pub fn produce(config: &SampleConfig, source: &Source, device: &Device, console: &Console) -> anyhow::Result<Produced> {
+    let format = config.format()?;
+    if config.to_stdout() && console.stdout_is_terminal() {
+        bail!(Failure::Usage("-o -: stdout is a terminal; pipe it, or name a file with -o".into()));
+    }
+    let latents = match &config.latents {
+        Some(path) => Latents::read(path, source.latent_dim)?,
+        None => Latents::Drawn { seed: config.seed, latent_dim: source.latent_dim },
+    };
+    let count = config.count(format, latents.rows())?;
+    let job = Job { config, source, latents, count, device, console, stop: StopRequest::listen()? };
+    match format {
+        Format::Directory => job.directory()?,
+        _ if config.to_stdout() => {
+            let mut out = console.data_writer();
+            let outcome = job.stream(format, &mut out).and_then(|()| Ok(out.flush()?));
+            outcome.map_err(|error| match error.downcast::<io::Error>() {
+                Ok(error) => report::stdout_failure(error).into(),
+                Err(error) => error,
+            })?;
+        }
+        _ => job.file(format)?,
+    }
+    Ok(Produced { path: config.output.clone(), n: count, weights: source.path.clone() })
+}
+
+struct Job<'a> {
+    config: &'a SampleConfig,
+    source: &'a Source,
+    latents: Latents,
+    count: u64,
+    device: &'a Device,
+    console: &'a Console,
+    stop: StopRequest,
+}
+
+impl Job<'_> {
+    /// Replaces the file in one step.
+    fn file(&self, format: Format) -> anyhow::Result<()> {
+        // The writer knows I/O errors only: one of another kind is carried past it.
+        let mut failure = None;
+        let written = atomic::write(Path::new(&self.config.output), |out| {
+            self.stream(format, out).map_err(|error| match error.downcast::<io::Error>() {
+                Ok(error) => error,
+                Err(error) => {
+                    failure = Some(error);
+                    io::Error::other("stopped")
+                }
+            })
+        });
+        failure.map_or(written, Err)
+    }
+
+    fn stream(&self, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+        match format {
+            Format::Png => {
+                let mut images = Vec::with_capacity(self.count as usize * PIXELS);
+                self.for_each_tile(|_, tile| {
+                    images.extend_from_slice(tile);
+                    Ok(())
+                })?;
+                Ok(report::encode_png(&self.grid().draw(&images, self.count as usize, IMAGE_SIZE, IMAGE_SIZE, 1), out)?)
+            }
+            Format::Gif => self.walk(out),
+            Format::Npy => {
+                out.write_all(&npy_header(&[self.count, 1, IMAGE_SIZE as u64, IMAGE_SIZE as u64]))?;
+                let mut bytes = Vec::with_capacity(TILE * PIXELS * 4);
+                self.for_each_tile(|_, tile| {
+                    bytes.clear();
+                    bytes.extend(tile.iter().flat_map(|value| value.to_le_bytes()));
+                    Ok(out.write_all(&bytes)?)
+                })
+            }
+            Format::Directory => bail!("a directory cannot be streamed"),
+        }
+    }
+
+    fn grid(&self) -> Grid {
+        Grid { columns: self.config.columns, scale: self.config.scale(Format::Png), ..Grid::default() }
+    }
+
+    /// Draws the samples in order, in constant memory: `take` gets the number of the first and the images, (n, 28, 28).
+    fn for_each_tile(&self, mut take: impl FnMut(u64, &[f32]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let (begin, end) = (self.config.offset(), self.config.offset() + self.count);
+        let progress = self.console.items("images", self.count);
+        let tile = TILE as u64;
+        // On a CPU, what is asked for. Elsewhere whole tiles, where they would lie from sample 0: an offset must not move a
+        // sample within its tile.
+        let is_exact = self.device.is_cpu();
+        let mut first = if is_exact { begin } else { begin - begin % tile };
+        while first < end {
+            if let Some(signal) = self.stop.signal() {
+                bail!(Failure::Stopped(signal));
+            }
+            let last = (first + tile).min(self.latents.rows().unwrap_or(u64::MAX));
+            let last = if is_exact { last.min(end) } else { last };
+            let latents = self.latents.range(first, (last - first) as usize);
+            let images = draw(&self.source.generator, &latents, self.latents.latent_dim(), self.device)?;
+            let (from, to) = (begin.max(first), end.min(last));
+            take(from, &images[(from - first) as usize * PIXELS..(to - first) as usize * PIXELS])?;
+            progress.set(to - begin);
+            first += tile;
+        }
+        progress.finish();
+        Ok(())
+    }
+
+    /// One PNG an image, named by the number of the sample, so that shares of a large job can meet in one directory.
+    fn directory(&self) -> anyhow::Result<()> {
+        let directory = Path::new(&self.config.output);
+        // Of a share, what lies there is the others'. A call of its own leaves what it says, and nothing else.
+        let stale = match self.config.offset {
+            Some(_) => None,
+            None => Some(Stale::find(directory, self.count)?),
+        };
+        if let Some(stale) = stale.as_ref().filter(|_| !self.config.force) {
+            stale.refuse()?;
+        }
+        std::fs::create_dir_all(directory).map_err(|error| Failure::writing(directory, error))?;
+        let grid = Grid { columns: Some(1), scale: self.config.scale(Format::Directory), gap: 0 };
+        self.for_each_tile(|first, tile| {
+            if let Some(stale) = stale.as_ref().filter(|_| first == 0) {
+                stale.remove()?;
+            }
+            tile.par_chunks(PIXELS).enumerate().try_for_each(|(index, image)| {
+                let path = directory.join(name(first + index as u64));
+                let picture = grid.draw(image, 1, IMAGE_SIZE, IMAGE_SIZE, 1);
+                atomic::write_unsynced(&path, |out| report::encode_png(&picture, out))
+            })
+        })
+    }
+
+    /// Walks side by side, each from latent to latent and back to its first.
+    fn walk(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let (walks, frames) = (self.config.walks, self.config.frames);
+        let keys = self.count as usize / walks;
+        let dim = self.latents.latent_dim();
+        let latents = self.latents.range(self.config.offset(), keys * walks);
+        let key = |index: usize, walk: usize| &latents[((index % keys) * walks + walk) * dim..][..dim];
+        let grid = self.grid();
+        let progress = self.console.items("frames", (keys * frames) as u64);
+        let mut failure = None;
+        let pictures = (0..keys * frames).map_while(|frame| {
+            if let Some(signal) = self.stop.signal() {
+                failure = Some(Failure::Stopped(signal).into());
+                return None;
+            }
+            let t = (frame % frames) as f32 / frames as f32;
+            let at = |walk| interpolate(key(frame / frames, walk), key(frame / frames + 1, walk), t, self.config.walk);
+            let latents: Vec<f32> = (0..walks).flat_map(at).collect();
+            progress.set(frame as u64 + 1);
+            match draw(&self.source.generator, &latents, dim, self.device) {
+                Ok(images) => Some(grid.draw(&images, walks, IMAGE_SIZE, IMAGE_SIZE, 1)),
+                Err(error) => {
+                    failure = Some(error.into());
+                    None
+                }
+            }
+        });
+        report::encode_gif(pictures, 8, out)?;
+        progress.finish();
+        failure.map_or(Ok(()), Err)
+    }
+}

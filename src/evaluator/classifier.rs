@@ -1,0 +1,171 @@
+use crate::autograd;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use candle_core::{Device, Tensor};
+
+use crate::checkpoint::network::is_layer;
+use crate::checkpoint::{self, Archive, Bundled, Part, Recogniser, Signature, Weights};
+use crate::data::{self, Images};
+use crate::error::Failure;
+use crate::models::{DigitClassifier, IMAGE_SIZE};
+use crate::params::Parameters;
+use crate::pretrained::trained_on::TrainedOn;
+
+/// Images that go through the classifier at a time.
+pub const TILE: usize = 250;
+
+/// Values an image.
+const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+
+/// A trained digit classifier.
+pub struct Classifier {
+    network: DigitClassifier,
+    /// What it is, for people.
+    pub description: String,
+    /// Where its file says so.
+    pub trained_on: Option<TrainedOn>,
+}
+
+/// What the classifier makes of images, on the CPU.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// (N, 128)
+    pub features: Tensor,
+    /// (N, 10)
+    pub scores: Tensor,
+}
+
+impl Classifier {
+    /// The classifier of a file, else the bundled one.
+    pub fn find(path: Option<&Path>, device: &Device) -> anyhow::Result<Self> {
+        let Some(path) = path else {
+            return Self::new(&Bundled::DigitClassifier.read()?, "the bundled digit classifier", device);
+        };
+        let weights = Weights::open(path)?;
+        match checkpoint::find(&weights, &DigitClassifiers)? {
+            Some(found) => {
+                Self::of(&found.tensors, &weights.metadata, format!("the digit classifier {}", found.place), device)
+            }
+            None => bail!(Failure::reading(
+                path,
+                format!(
+                    "does not fit, it is not a digit classifier: {}\nexpected what `gan evaluate --train-classifier` \
+                     writes, or a PyTorch file of the same layers",
+                    weights.contents()
+                )
+            )),
+        }
+    }
+
+    /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
+    pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
+        let signature = signature()?;
+        let tensors = checkpoint::conform(&archive.tensors, &signature, what)?;
+        Self::of(&tensors, &archive.metadata, what.to_string(), device)
+    }
+
+    fn of(
+        tensors: &BTreeMap<String, Tensor>,
+        metadata: &BTreeMap<String, String>,
+        description: String,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let parameters = Parameters::undrawn("digit_classifier", device);
+        DigitClassifier::new(parameters.builder())?;
+        parameters.load(tensors).with_context(|| description.clone())?;
+        let (network, trained_on) = (DigitClassifier::new(parameters.frozen())?, TrainedOn::of(metadata));
+        Ok(Self { network, description, trained_on })
+    }
+
+    /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, 28, 28) in [-1, 1];
+    /// where it gives none, that is the end (`None`).
+    pub fn judge(
+        &self,
+        count: usize,
+        device: &Device,
+        mut images: impl FnMut(usize, usize) -> anyhow::Result<Option<Vec<f32>>>,
+    ) -> anyhow::Result<Option<Judged>> {
+        let (mut features, mut scores) = (Vec::new(), Vec::new());
+        for first in (0..count).step_by(TILE) {
+            let some = TILE.min(count - first);
+            let Some(mut pixels) = images(first, some)? else { return Ok(None) };
+            // Other devices than a CPU choose kernels by the size of a batch: an image is judged alike in all of them.
+            if !device.is_cpu() {
+                pixels.resize(TILE * PIXELS, -1.0);
+            }
+            let tile = Tensor::from_vec(pixels, ((), IMAGE_SIZE, IMAGE_SIZE, 1), device)?; // (TILE, 28, 28, 1)
+            let (of_tile, their_scores) = autograd::inference(|| {
+                let features = self.network.features(&tile, false)?;
+                let scores = self.network.scores(&features)?;
+                Ok::<_, candle_core::Error>((features.detach(), scores.detach()))
+            })?;
+            features.push(of_tile.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
+            scores.push(their_scores.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
+        }
+        Ok(Some(Judged { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? }))
+    }
+
+    /// Judges all of `images`, which must be 28x28 and grey.
+    pub fn judge_images(&self, images: &Images, device: &Device) -> anyhow::Result<Judged> {
+        let judged = self.judge(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
+        judged.context("not all images were judged")
+    }
+}
+
+/// How a digit classifier is told.
+struct DigitClassifiers;
+
+impl Recogniser for DigitClassifiers {
+    type Kind = ();
+
+    const ANCHORS: &'static [&'static str] = &["0.weight"];
+
+    fn recognise(&self, part: &Part) -> Option<()> {
+        let is_first = matches!(part.shape("0.weight")?, [_, 1, _, _]);
+        (is_first && part.shape("12.weight")?.len() == 2).then_some(())
+    }
+
+    fn signature(&self, (): &()) -> anyhow::Result<Result<Signature, String>> {
+        Ok(Ok(signature()?))
+    }
+
+    fn our_name(&self, (): &(), name: &str, _: &[usize]) -> Option<String> {
+        is_layer(name).then(|| name.to_owned())
+    }
+
+    fn describe(&self, (): &()) -> String {
+        "a digit classifier".into()
+    }
+}
+
+fn signature() -> anyhow::Result<Signature> {
+    let parameters = Parameters::undrawn("digit_classifier", &Device::Cpu);
+    DigitClassifier::new(parameters.builder())?;
+    Ok(parameters.signature())
+}
+
+/// Images from number `first` on as values in [-1, 1].
+pub fn pixels(images: &Images, first: usize, count: usize) -> Vec<f32> {
+    let shades = data::batches::normalised();
+    let stride = images.stride();
+    images.pixels[first * stride..(first + count) * stride].iter().map(|pixel| shades[usize::from(*pixel)]).collect()
+}
+
+impl Judged {
+    /// The first `count` images, or all where there are fewer.
+    pub fn first(&self, count: usize) -> candle_core::Result<Judged> {
+        let count = count.min(self.features.dim(0)?);
+        Ok(Judged { features: self.features.narrow(0, 0, count)?, scores: self.scores.narrow(0, 0, count)? })
+    }
+
+    /// The images at `indices`.
+    pub fn at(&self, indices: &[u32]) -> candle_core::Result<Judged> {
+        let indices = Tensor::new(indices, &Device::Cpu)?;
+        Ok(Judged {
+            features: self.features.index_select(&indices, 0)?,
+            scores: self.scores.index_select(&indices, 0)?,
+        })
+    }
+}

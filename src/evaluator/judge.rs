@@ -1,0 +1,250 @@
+//! Scores of samples against real images, of which everything is computed once.
+
+use anyhow::{Context, bail};
+use candle_core::Device;
+
+use super::{Classifier, Judged, Reference};
+use crate::data::catalogue::SETS;
+use crate::data::{Dataset, Images, parts};
+use crate::error::Failure;
+use crate::metrics::prdc::NEIGHBOURS;
+use crate::metrics::{
+    self, Gaussian, KidPlan, Nearest, Points, class_divergence, classes_above, classifier_score, frechet_distance, kid,
+    neighbourhoods, top_k,
+};
+use crate::models::CLASSES;
+use crate::report::Scores;
+
+/// A classifier that is right of less than this part of the reference images knows little of them.
+const KNOWS: f64 = 0.9;
+
+/// A class holds its own when it has more than this part of the samples.
+const PART_OF_A_CLASS: f64 = 0.03;
+
+/// A classifier, the real images that samples are held against, and what training images get for it.
+pub struct Judge {
+    classifier: Classifier,
+    device: Device,
+    real: Real,
+    floor: Measured,
+    pub floor_images: usize,
+    /// Whether samples may lie in an order that says something, as those of a file may: where not all are compared, it is
+    /// not the first of them.
+    pub samples_are_sorted: bool,
+    /// Top-1 of the classifier on the reference images, where they are labelled.
+    pub accuracy: Option<f64>,
+    data: String,
+    /// Reference images that the classifier was trained on.
+    seen_by_classifier: usize,
+    /// Samples that will be measured.
+    count: usize,
+}
+
+/// All that is measured of one set of samples.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    pub scores: Scores,
+    /// The standard deviation of KID between its subsets.
+    pub kid_spread: f64,
+    /// Samples taken for each class.
+    pub histogram: Vec<u64>,
+}
+
+/// What the classifier makes of the reference images.
+struct Real {
+    judged: Judged,
+    gaussian: Gaussian,
+    histogram: Vec<u64>,
+    /// As many of them as are compared with as many samples.
+    points: Points,
+    nearest: Nearest,
+}
+
+impl Judge {
+    /// Looks at the reference images of `dataset` and at as many training images as there will be samples, `count`.
+    /// [`Failure::Input`] where there are too few.
+    pub fn prepare(
+        classifier: Classifier,
+        dataset: &Dataset,
+        reference: &Reference,
+        count: usize,
+        device: &Device,
+    ) -> anyhow::Result<Self> {
+        let (real, training) = reference.choose(dataset, count)?;
+        let compared = count.min(real.len()).min(training.len());
+        if compared <= NEIGHBOURS {
+            bail!(Failure::Input(format!(
+                "--data {}: {} reference images and {} training images beside them; expected more than {NEIGHBOURS} of each",
+                dataset.name,
+                real.len(),
+                training.len()
+            )));
+        }
+        let judged = classifier.judge_images(&real, device)?;
+        let accuracy = match is_labelled(&real) {
+            true => Some(top_k(&judged.scores, &real.labels, 1)?),
+            false => None,
+        };
+        let real = Real::new(judged, compared)?;
+        let training_images = classifier.judge_images(&training, device)?;
+        let first = training_images.first(compared)?;
+        let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
+        // A folder that is called like a named set is not it.
+        let is_set = |name: &str| SETS.iter().any(|set| set.name == name);
+        let is_same = |name: &str| dataset.name == name && (dataset.is_canonical || !is_set(name));
+        let known = classifier.trained_on.as_ref().filter(|trained| is_same(&trained.data));
+        let seen_by_classifier = known.map_or(0, |trained| reference.seen_by(trained, dataset));
+        let (device, data) = (device.clone(), dataset.name.clone());
+        let (floor_images, samples_are_sorted) = (training.len(), false);
+        Ok(Self {
+            classifier,
+            device,
+            real,
+            floor,
+            floor_images,
+            samples_are_sorted,
+            accuracy,
+            data,
+            seen_by_classifier,
+            count,
+        })
+    }
+
+    pub fn classifier(&self) -> &Classifier {
+        &self.classifier
+    }
+
+    /// What is to be said of figures that mean less than they seem to.
+    pub fn warnings(&self) -> anyhow::Result<Vec<String>> {
+        let (data, classifier, real) = (&self.data, &self.classifier.description, self.real.count());
+        let mut warnings = Vec::new();
+        if let Some(accuracy) = self.accuracy.filter(|accuracy| *accuracy < KNOWS) {
+            warnings.push(format!(
+                "{classifier} is right about {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that \
+                 does on the same --data with `gan evaluate --train-classifier -o FILE.safetensors`, and name it with \
+                 --classifier (train-gan: --evaluate-classifier)",
+                100.0 * accuracy
+            ));
+        }
+        if self.seen_by_classifier > 0 {
+            warnings.push(format!(
+                "{classifier} was trained on {} of the {real} reference images: it knows them better than others of {data}",
+                self.seen_by_classifier
+            ));
+        }
+        let features = self.real.judged.features.dim(1)?;
+        let (count, least) = (self.count, 2 * features);
+        if count.min(real) < least {
+            warnings.push(format!(
+                "{count} samples against {real} reference images: the Fréchet distance is not reliable below {least} of \
+                 each, twice the number of features"
+            ));
+        }
+        Ok(warnings)
+    }
+
+    /// The scores of the training images.
+    pub fn floor(&self) -> &Scores {
+        &self.floor.scores
+    }
+
+    /// How many samples and real images the neighbourhoods compare.
+    pub fn compared(&self) -> usize {
+        self.real.points.len()
+    }
+
+    pub fn reference_images(&self) -> usize {
+        self.real.count()
+    }
+
+    /// The classifier score of the reference images.
+    pub fn reference_score(&self) -> anyhow::Result<f64> {
+        Ok(classifier_score(&self.real.judged.scores)?)
+    }
+
+    /// Measures `count` samples, at least as many as are [`compared`](Self::compared), which `draw` gives tile by tile:
+    /// from the first number on so many, (n, 28, 28) in [-1, 1]. `seed` draws KID's subsets. `proceed` is asked now and
+    /// then, with the number of samples judged, and ends the work (`None`) where it says no.
+    pub fn measure(
+        &self,
+        count: usize,
+        seed: u64,
+        mut draw: impl FnMut(usize, usize) -> anyhow::Result<Vec<f32>>,
+        mut proceed: impl FnMut(usize) -> bool,
+    ) -> anyhow::Result<Option<Measured>> {
+        let judged = self.classifier.judge(count, &self.device, |first, some| match proceed(first) {
+            true => draw(first, some).map(Some),
+            false => Ok(None),
+        })?;
+        let Some(judged) = judged else { return Ok(None) };
+        let compared = match self.samples_are_sorted {
+            true => judged.at(&parts::balanced(&[], count, self.compared()))?,
+            false => judged.first(self.compared())?,
+        };
+        self.real.measure(&judged, &compared, seed, Some(self.floor.scores.frechet), &mut || proceed(count))
+    }
+}
+
+impl Real {
+    fn new(judged: Judged, compared: usize) -> anyhow::Result<Self> {
+        let gaussian = Gaussian::of(&judged.features)?;
+        let points = Points::new(&judged.first(compared)?.features, gaussian.mean())?;
+        Ok(Self {
+            histogram: metrics::histogram(&judged.scores)?,
+            nearest: points.nearest(NEIGHBOURS)?,
+            judged,
+            gaussian,
+            points,
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.histogram.iter().sum::<u64>() as usize
+    }
+
+    /// `compared` are those of the samples whose neighbourhoods are. `floor` is the Fréchet distance of the training images;
+    /// `None` where they are what is measured.
+    fn measure(
+        &self,
+        samples: &Judged,
+        compared: &Judged,
+        seed: u64,
+        floor: Option<f64>,
+        proceed: &mut dyn FnMut() -> bool,
+    ) -> anyhow::Result<Option<Measured>> {
+        let count = samples.features.dim(0)?;
+        let frechet = frechet_distance(&Gaussian::of(&samples.features)?, &self.gaussian)?;
+        if !proceed() {
+            return Ok(None);
+        }
+        let kid = kid(&samples.features, &self.judged.features, KidPlan::new(seed, count, self.count()))?;
+        if !proceed() {
+            return Ok(None);
+        }
+        let points = Points::new(&compared.features, self.gaussian.mean())?;
+        let nearest = points.nearest(NEIGHBOURS)?;
+        if !proceed() {
+            return Ok(None);
+        }
+        let near = neighbourhoods((&self.points, &self.nearest), (&points, &nearest), NEIGHBOURS)?;
+        let histogram = metrics::histogram(&samples.scores)?;
+        let scores = Scores {
+            frechet,
+            frechet_floor: floor.unwrap_or(frechet),
+            kid: kid.mean,
+            precision: near.precision,
+            recall: near.recall,
+            density: near.density,
+            coverage: near.coverage,
+            classifier_score: classifier_score(&samples.scores)?,
+            class_divergence: class_divergence(&histogram, &self.histogram)?,
+            classes_above_3_percent: classes_above(&histogram, PART_OF_A_CLASS),
+            two_sample_1nn: near.two_sample,
+        };
+        Ok(Some(Measured { scores, kid_spread: kid.spread, histogram }))
+    }
+}
+
+fn is_labelled(images: &Images) -> bool {
+    images.labels.len() == images.len() && images.labels.iter().all(|label| (*label as usize) < CLASSES)
+}

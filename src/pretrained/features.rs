@@ -1,0 +1,71 @@
+//! What an encoder makes of a set of images: h, image by image, as it is used after training; and what h tells of them.
+
+use crate::autograd;
+use std::ops::Range;
+
+use candle_core::{Device, ModuleT, Result, Tensor};
+
+use crate::data::Images;
+use crate::data::augment;
+use crate::metrics::Knn;
+use crate::models::Encoder;
+
+/// Images that go through the encoder at a time, a short last batch padded to full: h of an image then comes out of the
+/// same arithmetic, to the bit, whatever set it is in.
+const TILE: usize = 128;
+
+/// h of all `images` in evaluation mode, without augmentation: (N, D). `proceed` is asked after each part with the
+/// number of images done, and ends the work (`None`) where it says no.
+pub fn features(
+    encoder: &Encoder,
+    images: &Images,
+    device: &Device,
+    mut proceed: impl FnMut(usize) -> bool,
+) -> Result<Option<Tensor>> {
+    let mut parts = Vec::with_capacity(images.len().div_ceil(TILE));
+    for start in (0..images.len()).step_by(TILE) {
+        let end = (start + TILE).min(images.len());
+        let pixels = tile(images, start..end, device)?; // (TILE, 32, 32, 3)
+        let part = autograd::inference(|| encoder.forward_t(&pixels, false))?.detach(); // (TILE, D)
+        parts.push(part.narrow(0, 0, end - start)?);
+        if !proceed(end) {
+            return Ok(None);
+        }
+    }
+    Tensor::cat(&parts, 0).map(Some)
+}
+
+/// A set of features (N, D) with the class of each.
+pub struct Labelled<'a> {
+    pub features: &'a Tensor,
+    pub labels: &'a [u32],
+}
+
+/// The weighted kNN accuracy of `queries`, asked of `bank`, a fraction of 1. `proceed` is asked now and then, and ends the
+/// work (`None`) where it says no.
+pub fn knn_top1(
+    bank: Labelled,
+    queries: Labelled,
+    classes: usize,
+    mut proceed: impl FnMut() -> bool,
+) -> Result<Option<f64>> {
+    const BLOCK: usize = 1024;
+    let knn = Knn::new(bank.features, bank.labels, classes)?;
+    let mut right = 0;
+    for (block, labels) in queries.labels.chunks(BLOCK).enumerate() {
+        if !proceed() {
+            return Ok(None);
+        }
+        let found = knn.predict(&queries.features.narrow(0, block * BLOCK, labels.len())?)?;
+        right += found.iter().zip(labels).filter(|(found, label)| found == label).count();
+    }
+    Ok(Some(right as f64 / queries.labels.len() as f64))
+}
+
+/// Normalised pixels of these images, the rest of the tile zero.
+fn tile(images: &Images, range: Range<usize>, device: &Device) -> Result<Tensor> {
+    let stride = images.stride();
+    let mut pixels = vec![0.0; TILE * stride];
+    augment::normalise(&images.pixels[range.start * stride..range.end * stride], &mut pixels[..range.len() * stride]);
+    Tensor::from_vec(pixels, (TILE, images.height, images.width, images.channels), device)
+}

@@ -1,0 +1,321 @@
+//! The directory of one run, `weights/NAME` and `samples/NAME`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::bail;
+
+use super::header;
+use super::line;
+use crate::checkpoint::format::{self, Archive};
+use crate::error::Failure;
+use crate::run::files::{CONFIG, METRICS, checkpoint_path, checkpoint_steps, file_names, grid_step, holds_run, runs};
+use crate::run::line::Line;
+use crate::run::lock::Lock;
+
+/// No checkpoint has been named yet.
+const NONE: u64 = u64::MAX;
+
+/// The directories of one run. While this lives no other process can open the run; a killed process leaves no lock.
+/// Nothing on the disk is changed before [`RunDirectory::begin`].
+#[derive(Debug)]
+pub struct RunDirectory {
+    pub name: String,
+    /// `weights/NAME`
+    pub weights: PathBuf,
+    /// `samples/NAME`
+    pub samples: PathBuf,
+    pub(crate) beginning: Beginning,
+    pub(crate) has_begun: bool,
+    /// Of the checkpoint that the run goes on from, and then of those that it writes.
+    pub(crate) line: Line,
+    /// Whether a line is still to write its first checkpoint, so that its files are staged.
+    pub(crate) is_staging: bool,
+    /// The steps of newer checkpoints that could not be read.
+    pub(crate) damaged: Vec<u64>,
+    /// The step that [`RunDirectory::checkpoint_path`] was last asked for.
+    named: AtomicU64,
+    pub(crate) lock: Lock,
+}
+
+/// How a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    New,
+    /// In the place of a run of the same name.
+    Forced,
+    /// After a step.
+    Resumed(u64),
+}
+
+/// The newest checkpoint that could be read.
+#[derive(Debug)]
+pub struct Newest {
+    pub step: u64,
+    pub archive: Archive,
+    /// A line for each newer checkpoint that could not be; for the user.
+    pub notes: Vec<String>,
+}
+
+impl RunDirectory {
+    /// A new run, locked where the name is in use. With `force` the files of the run that had the name before are
+    /// removed when it begins, and no others.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where the name is none, holds a run and not `force`, or is in use by another process.
+    pub fn create(name: &str, weights_dir: &Path, samples_dir: &Path, force: bool) -> anyhow::Result<Self> {
+        if !force {
+            Self::refuse_taken(name, weights_dir)?;
+        }
+        let beginning = if force { Beginning::Forced } else { Beginning::New };
+        Self::lock(name, weights_dir, samples_dir, beginning)
+    }
+
+    /// Refuses a name that holds a run, before anything is done for a new one.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::create`] without `force`.
+    pub fn refuse_taken(name: &str, weights_dir: &Path) -> anyhow::Result<()> {
+        check_name(name)?;
+        refuse_held(name, &weights_dir.join(name))
+    }
+
+    /// A run that exists, locked.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where there is none, with the runs that there are. [`Failure::Usage`] where another process
+    /// has it. [`Failure::Storage`] where its lock is not writable.
+    pub fn open(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
+        check_name(name)?;
+        if !holds_run(&weights_dir.join(name)) {
+            let names: Vec<_> = runs(weights_dir).into_iter().map(|run| run.name).collect();
+            let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
+            bail!(Failure::Input(format!("{}: no run is there; runs: {known}", weights_dir.join(name).display())));
+        }
+        Self::open_at(name, weights_dir, samples_dir)
+    }
+
+    /// The same where a checkpoint lies that was found by its path, whatever lies beside it.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::open`] where it is in use.
+    pub fn open_at(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
+        Self::lock(name, weights_dir, samples_dir, Beginning::Resumed(0))
+    }
+
+    fn lock(name: &str, weights_dir: &Path, samples_dir: &Path, beginning: Beginning) -> anyhow::Result<Self> {
+        check_name(name)?;
+        let weights = weights_dir.join(name);
+        Ok(Self {
+            name: name.to_owned(),
+            samples: samples_dir.join(name),
+            beginning,
+            has_begun: false,
+            line: Line::default(),
+            is_staging: false,
+            damaged: Vec::new(),
+            named: AtomicU64::new(NONE),
+            lock: Lock::take(&weights, name)?,
+            weights,
+        })
+    }
+
+    /// Whether the run begins with its first step.
+    pub fn is_new(&self) -> bool {
+        !matches!(self.beginning, Beginning::Resumed(_))
+    }
+
+    /// `weights/NAME/step-00000500.safetensors`
+    pub fn checkpoint_path(&self, step: u64) -> PathBuf {
+        self.named.store(step, Ordering::Relaxed);
+        checkpoint_path(&self.weights, step)
+    }
+
+    /// Where to write the file `name` of `weights/NAME`.
+    pub fn weights_path(&self, name: &str) -> PathBuf {
+        self.place(&self.weights, name)
+    }
+
+    /// Where to write the picture `name` of `samples/NAME`.
+    pub fn picture_path(&self, name: &str) -> PathBuf {
+        self.place(&self.samples, name)
+    }
+
+    /// `samples/NAME/step-00000250.png`
+    pub fn sample_path(&self, step: u64) -> PathBuf {
+        self.picture_path(&format!("step-{step:08}.png"))
+    }
+
+    fn place(&self, directory: &Path, name: &str) -> PathBuf {
+        match self.is_staging {
+            true => self.line.staged(directory, name),
+            false => directory.join(name),
+        }
+    }
+
+    /// Where the file `name` of `weights/NAME` is to be read, of the run as it was left.
+    pub fn found(&self, name: &str) -> PathBuf {
+        let staged = self.line.staged(&self.weights, name);
+        match !self.is_staging && staged.exists() {
+            true => staged, // its first checkpoint is there, and the process ended just after it
+            false => self.weights.join(name),
+        }
+    }
+
+    /// The saved configuration; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where it cannot be read.
+    pub fn config(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let path = self.found(CONFIG);
+        match fs::read(&path) {
+            Ok(config) => Ok(Some(config)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => bail!(Failure::reading(&path, error)),
+        }
+    }
+
+    /// Where the log is to be read, of the run as it was left; `None` for a new one.
+    pub fn found_metrics(&self) -> Option<PathBuf> {
+        (!self.is_new()).then(|| self.found(METRICS))
+    }
+
+    /// Where to write the log.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.weights_path(METRICS)
+    }
+
+    /// The header entry that says which line the checkpoints are of, where the run has ever gone back.
+    pub fn line_entry(&self) -> anyhow::Result<Option<(String, String)>> {
+        let is_first = self.line.number == 0;
+        Ok((!is_first).then(|| serde_json::to_string(&self.line)).transpose()?.map(|text| (header::LINE.into(), text)))
+    }
+
+    /// The steps of the checkpoints that are there, ascending.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where the directory cannot be read.
+    pub fn checkpoints(&self) -> anyhow::Result<Vec<u64>> {
+        Ok(checkpoint_steps(&self.weights).map_err(|error| Failure::reading(&self.weights, error))?)
+    }
+
+    /// The newest checkpoint that leads up to what this run does now.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::checkpoints`].
+    pub fn last_good(&self) -> anyhow::Result<Option<PathBuf>> {
+        let newest_first = self.checkpoints()?.into_iter().rev();
+        let mut paths = newest_first.map(|step| (step, checkpoint_path(&self.weights, step)));
+        let is_ours =
+            |(step, path): &(u64, PathBuf)| !self.is_staging || !self.line.abandons(&Line::of_file(path), *step);
+        Ok(paths.find(is_ours).map(|(_, path)| path))
+    }
+
+    /// Deletes all but the newest `keep` checkpoints (at least one), never the one whose path was asked for last.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] where one cannot be deleted.
+    pub fn prune(&self, keep: usize) -> anyhow::Result<()> {
+        let steps = self.checkpoints()?;
+        let named = self.named.load(Ordering::Relaxed);
+        let old = steps.iter().rev().skip(keep.max(1)).filter(|&&step| step != named);
+        old.map(|&step| checkpoint_path(&self.weights, step)).try_for_each(|path| line::remove(&path))
+    }
+
+    /// The grids of the run, `samples/NAME/step-*.png`, oldest first.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where the directory cannot be read.
+    pub fn grids(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut names = file_names(&self.samples).map_err(|error| Failure::reading(&self.samples, error))?;
+        names.retain(|name| grid_step(name).is_some());
+        names.sort_unstable();
+        Ok(names.into_iter().map(|name| self.samples.join(name)).collect())
+    }
+
+    /// The newest checkpoint, or where that is damaged the one before it, and so on: what the run goes on from. Those that
+    /// were passed over are renamed to `*.damaged` when it begins, so that [`RunDirectory::prune`] does not keep them in
+    /// place of good ones.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where there is none, or none can be read.
+    pub fn newest_readable(&mut self) -> anyhow::Result<Newest> {
+        let mut failures = Vec::new();
+        for (line, step) in self.newest_first()? {
+            let path = checkpoint_path(&self.weights, step);
+            // What may not be opened is not damaged.
+            std::fs::File::open(&path).map_err(|error| Failure::reading(&path, error))?;
+            match format::read(&path) {
+                Ok(archive) => {
+                    self.line = line;
+                    self.beginning = Beginning::Resumed(step);
+                    self.damaged = failures.iter().map(|(step, _)| *step).collect();
+                    let note = |(_, error)| format!("{error}; going on from the checkpoint before it");
+                    return Ok(Newest { step, archive, notes: failures.into_iter().map(note).collect() });
+                }
+                Err(error) => failures.push((step, error)),
+            }
+        }
+        let Some((_, newest)) = failures.first() else {
+            let path = self.weights.display();
+            bail!(Failure::Input(format!(
+                "{path}: the run stopped before its first checkpoint; --force starts it anew"
+            )));
+        };
+        let (count, name) = (failures.len(), &self.name);
+        bail!(Failure::Input(format!(
+            "none of the {count} checkpoints of the run {name} can be read; of the newest:\n{newest}"
+        )))
+    }
+
+    /// The checkpoint of `step` with these header entries is what the run goes on from. Where there are newer ones it
+    /// begins another line.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::checkpoints`].
+    pub fn go_back_to(&mut self, metadata: &BTreeMap<String, String>, step: u64) -> anyhow::Result<()> {
+        let others = self.newest_first()?;
+        self.beginning = Beginning::Resumed(step);
+        self.line = Line::of(metadata);
+        let newest = others.first().map_or(0, |(line, _)| line.number);
+        let next = Line { number: newest.max(self.line.number) + 1, parent: self.line.number, after: step };
+        // What its own line has abandoned is on its way out.
+        let is_newer =
+            |(line, of_other): &(Line, u64)| next.abandons(line, *of_other) && !self.line.abandons(line, *of_other);
+        self.is_staging = others.iter().any(is_newer);
+        if self.is_staging {
+            self.line = next;
+        }
+        Ok(())
+    }
+
+    fn newest_first(&self) -> anyhow::Result<Vec<(Line, u64)>> {
+        let steps = self.checkpoints()?;
+        let line_of = |step| (Line::of_file(&checkpoint_path(&self.weights, step)), step);
+        let mut checkpoints: Vec<_> = steps.into_iter().map(line_of).collect();
+        checkpoints.sort_by_key(|(line, step)| std::cmp::Reverse((line.number, *step)));
+        Ok(checkpoints)
+    }
+}
+
+fn check_name(name: &str) -> anyhow::Result<()> {
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    if !plain {
+        bail!(Failure::Usage(format!(
+            "the run name {name:?} is none: expected a name without / and without a leading dot"
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn refuse_held(name: &str, weights: &Path) -> anyhow::Result<()> {
+    if holds_run(weights) {
+        bail!(Failure::Usage(format!(
+            "{}: the run exists: --resume {name} goes on with it, --force starts it anew, --run OTHER names another",
+            weights.display()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The images that a run trains on.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use crate::data::test_part::TestPart;
+use crate::data::{self, Dataset, ImageShape};
+use crate::error::Failure;
+use crate::report::Console;
+use crate::run::life::RunOptions;
+
+/// The training images of `dataset` at the `first` so many places if that is given. Where the run `validates`, the
+/// validation part is not among them. [`Failure::Input`] where there are fewer, or a batch does not fit into them.
+pub fn cut(
+    dataset: Dataset,
+    first: Option<usize>,
+    validates: bool,
+    batch_size: usize,
+    console: &Console,
+) -> anyhow::Result<Dataset> {
+    let (name, available) = (dataset.name.clone(), dataset.train.len());
+    if let Some(first) = first.filter(|first| *first > available) {
+        bail!(Failure::Input(format!("--train-images {first}: {name} has {available} training images")));
+    }
+    let held_out = if validates { dataset.held_out().len() } else { 0 };
+    let dataset = dataset.cut(first, validates)?;
+    let found = dataset.train.len();
+    if found < batch_size {
+        let held_out = match held_out {
+            0 => String::new(),
+            _ => format!(", beside {held_out} held out for validation"),
+        };
+        bail!(Failure::Input(format!(
+            "--batch-size {batch_size}: {name} has {found} training images{held_out}, and a batch must fit into them\n\
+             take --batch-size {found} or less, or more images"
+        )));
+    }
+    if held_out > 0 {
+        console.note(&format!("{name}: {} training images, {held_out} held out for validation", dataset.train.len()));
+    }
+    Ok(dataset)
+}
+
+/// The data set that `--data` names, in `shape`; a download shows its progress. Runs from before parts were `balanced` go
+/// on with the first images of every set.
+pub fn open(
+    data: &str,
+    shape: ImageShape,
+    balanced: bool,
+    options: &RunOptions,
+    console: &Console,
+) -> anyhow::Result<Dataset> {
+    let dataset = open_from(data, options.data_dir.as_deref(), shape, console)?;
+    Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
+}
+
+/// The data set that `--data` names, in `shape`, named sets in `data_dir`; a download shows its progress. Says what is to be
+/// said of the set.
+pub fn open_from(data: &str, data_dir: Option<&Path>, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
+    let bytes = console.bytes();
+    let dataset = data::open(data, data_dir, shape, &|name, done, total| bytes.update(name, done, total))?;
+    drop(bytes);
+    dataset.notes.iter().for_each(|note| console.note(note));
+    dataset.warnings.iter().for_each(|warning| console.warning(warning));
+    Ok(dataset)
+}
+
+/// The set with test images, held out of those to train on where it brings none; see [`Dataset::with_test_part`]. Says so.
+pub fn with_test_part(
+    dataset: Dataset,
+    part: Option<TestPart>,
+    labels: bool,
+    console: &Console,
+) -> anyhow::Result<Dataset> {
+    say_new(dataset, console, |dataset| dataset.with_test_part(part, labels))
+}
+
+/// The set without the images that others hold out to test on; see [`Dataset::without_test_part`]. Says so.
+pub fn without_test_part(dataset: Dataset, part: Option<TestPart>, console: &Console) -> anyhow::Result<Dataset> {
+    say_new(dataset, console, |dataset| dataset.without_test_part(part))
+}
+
+fn say_new(
+    dataset: Dataset,
+    console: &Console,
+    change: impl FnOnce(Dataset) -> anyhow::Result<Dataset>,
+) -> anyhow::Result<Dataset> {
+    let said = dataset.notes.len();
+    let dataset = change(dataset)?;
+    dataset.notes[said..].iter().for_each(|note| console.note(note));
+    Ok(dataset)
+}

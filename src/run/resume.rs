@@ -1,0 +1,169 @@
+//! How a run goes on: which one, from where, under its saved configuration. Everything is read and nothing is changed.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::RunDirectory;
+use crate::checkpoint::{self, Archive};
+use crate::error::Failure;
+use crate::run::header::{CONFIG, DATA, ENCODER};
+use crate::run::life::{Position, Run, RunOptions};
+use crate::run::state::first_non_finite;
+
+/// The run that `target` names, to go on with. `typed` names the fields of `config` that the user set: the saved
+/// configuration holds, `steps` or `epochs` may be raised, `data` be moved, and any other field that contradicts it is
+/// refused.
+///
+/// # Errors
+/// [`Failure::Input`] where there is no such run or its files are damaged, [`Failure::Usage`] where a flag contradicts it
+/// or another process has it.
+pub fn resume<C>(target: &str, config: &C, typed: &[String], options: &RunOptions) -> anyhow::Result<Run<C>>
+where
+    C: Serialize + DeserializeOwned,
+{
+    let Target { name, weights_dir, checkpoint } = Target::of(target, options)?;
+    let open = if checkpoint.is_some() { RunDirectory::open_at } else { RunDirectory::open };
+    let mut directory = open(&name, &weights_dir, &options.samples_dir)?;
+    let mut notes = Vec::new();
+    let checkpoint = match checkpoint {
+        Some(path) => {
+            let archive = checkpoint::read(&path)?;
+            let position = Position::of(&archive, &path)?;
+            directory.go_back_to(&archive.metadata, position.step)?;
+            Some((position, archive, path))
+        }
+        None if directory.checkpoints()?.is_empty() => {
+            notes.push(format!("run {name} has no checkpoint yet: it begins at step 0"));
+            None
+        }
+        None => {
+            let newest = directory.newest_readable()?;
+            notes.extend(newest.notes);
+            let path = directory.checkpoint_path(newest.step);
+            Some((Position::of(&newest.archive, &path)?, newest.archive, path))
+        }
+    };
+    let (saved, saved_path) = saved_config(&directory, checkpoint.as_ref().map(|(_, archive, path)| (archive, path)))?;
+    let config_of = |value: Value| {
+        serde_json::from_value::<C>(value)
+            .map_err(|error| Failure::reading(&saved_path, format!("not the configuration of such a run: {error}")))
+    };
+    refuse_another_kind(&saved, &serde_json::to_value(config)?, &name)?;
+    // By way of the struct: a field that came after the run has its default, which a flag may contradict too.
+    let saved = serde_json::to_value(config_of(saved)?)?;
+    // What is known by its content may lie elsewhere now.
+    let knows = |key| checkpoint.as_ref().is_some_and(|(_, archive, _)| archive.metadata.contains_key(key));
+    let may_move = |field: &str| match field {
+        "data" => knows(DATA) || options.changed_data,
+        "weights" => knows(ENCODER),
+        _ => false,
+    };
+    let config = config_of(reconcile(saved, &serde_json::to_value(config)?, typed, may_move, &name)?)?;
+    if let Some((_, archive, path)) = &checkpoint {
+        refuse_non_finite(archive, path, &directory)?;
+    }
+    let checkpoint = checkpoint.map(|(position, archive, _)| (position, archive));
+    Ok(Run { directory, config, checkpoint, notes, data: None, has_changed_data: false })
+}
+
+/// Refuses the run of another command, which has other fields; `own` is the configuration of this one.
+fn refuse_another_kind(saved: &Value, own: &Value, name: &str) -> anyhow::Result<()> {
+    const KINDS: [(&str, &str); 3] = [("model", "train-gan"), ("temperature", "pretrain-simclr"), ("mode", "finetune")];
+    let has = |config: &Value, field: &str| config.get(field).is_some();
+    match KINDS.into_iter().find(|(field, _)| has(saved, field) && !has(own, field)) {
+        Some((_, command)) => bail!(Failure::Input(format!(
+            "--resume {name}: a run of {command}; go on with `gan {command} --resume {name}`"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The configuration that a run was left with, and where it stands: in `config.json`, or where that is missing in the
+/// checkpoint itself.
+fn saved_config(
+    directory: &RunDirectory,
+    checkpoint: Option<(&Archive, &PathBuf)>,
+) -> anyhow::Result<(Value, PathBuf)> {
+    let (text, path) = match (directory.config()?, checkpoint) {
+        (Some(text), _) => (text, directory.weights.join("config.json")),
+        (None, Some((archive, path))) if archive.metadata.contains_key(CONFIG) => {
+            (archive.metadata[CONFIG].clone().into_bytes(), path.clone())
+        }
+        (None, _) => bail!(Failure::reading(&directory.weights.join("config.json"), "there is no such file")),
+    };
+    let config = serde_json::from_slice(&text).map_err(|error| Failure::reading(&path, error))?;
+    Ok((config, path))
+}
+
+/// No checkpoint is written with a NaN in it: one that has some was changed, and training on it leads nowhere.
+fn refuse_non_finite(archive: &Archive, path: &Path, directory: &RunDirectory) -> anyhow::Result<()> {
+    let Some(name) = first_non_finite(&archive.tensors)? else { return Ok(()) };
+    let this = path.file_name();
+    let before = directory.checkpoints()?.into_iter().map(|step| directory.checkpoint_path(step));
+    let advice = match before.take_while(|path| path.file_name() != this).last() {
+        Some(path) => format!("the checkpoint before it goes on with --resume {}", path.display()),
+        None => "there is no checkpoint before it; --force begins anew".into(),
+    };
+    bail!(Failure::Diverged(format!("{}: {name} holds a NaN or an infinity\n{advice}", path.display())))
+}
+
+/// What `--resume` names.
+struct Target {
+    name: String,
+    weights_dir: PathBuf,
+    /// Where one was named by its path.
+    checkpoint: Option<PathBuf>,
+}
+
+impl Target {
+    fn of(target: &str, options: &RunOptions) -> anyhow::Result<Self> {
+        let path = Path::new(target);
+        let is_checkpoint = path.extension().is_some_and(|extension| extension == "safetensors");
+        if !is_checkpoint && !target.contains(std::path::is_separator) {
+            return Ok(Self { name: target.into(), weights_dir: options.weights_dir.clone(), checkpoint: None });
+        }
+        let checkpoint = match is_checkpoint {
+            true => Some(path.canonicalize().map_err(|error| Failure::reading(path, error))?),
+            false => None,
+        };
+        let run = checkpoint.as_deref().map_or(Some(path), Path::parent);
+        let place = run.and_then(|run| Some((run.file_name()?.to_str()?, run.parent()?)));
+        let Some((name, weights_dir)) = place else {
+            bail!(Failure::Input(format!("{}: not the directory of a run, nor in one", path.display())));
+        };
+        Ok(Self { name: name.into(), weights_dir: weights_dir.to_path_buf(), checkpoint })
+    }
+}
+
+fn reconcile(
+    mut saved: Value,
+    given: &Value,
+    typed: &[String],
+    may_move: impl Fn(&str) -> bool,
+    name: &str,
+) -> anyhow::Result<Value> {
+    // A table has epochs a row and no steps: there is nothing to raise.
+    let has_an_end = saved.get("steps").is_some();
+    for field in typed {
+        if has_an_end && (field == "steps" || field == "epochs") {
+            saved["steps"] = Value::Null;
+            saved["epochs"] = Value::Null;
+            saved[field] = given[field].clone();
+        } else if may_move(field) && saved.get(field).is_some() {
+            saved[field] = given[field].clone();
+        } else if saved.get(field).is_some() && saved[field] != given[field] {
+            bail!(Failure::Usage(format!(
+                "--{} {}: run {name} was begun with {}\na resumed run keeps its configuration; leave the flag out, or \
+                 begin another run with --run",
+                field.replace('_', "-"),
+                given[field],
+                saved[field],
+            )));
+        }
+    }
+    Ok(saved)
+}
