@@ -134,12 +134,12 @@ fn batch_norm_tracks_in_training_and_only_then() {
 #[test]
 fn a_frozen_network_sees_updates_and_gets_no_gradient() {
     let (_, parameters) = discriminator(Architecture::Dcgan, 0);
-    let critic = Discriminator::new(Architecture::Dcgan, parameters.frozen()).unwrap();
+    let detached_discriminator = Discriminator::new(Architecture::Dcgan, parameters.frozen()).unwrap();
     let images = candle_core::Var::from_tensor(&Tensor::full(0.25f32, (2, 28, 28, 1), &Device::Cpu).unwrap()).unwrap();
-    let before = values(&critic.forward_t(&images, true).unwrap());
+    let before = values(&detached_discriminator.forward_t(&images, true).unwrap());
     let bias = parameters.all().into_iter().find(|(name, _)| name == "10.bias").unwrap().1;
     bias.set(&(bias.as_detached_tensor() + 1.0).unwrap()).unwrap();
-    let scores = critic.forward_t(&images, true).unwrap();
+    let scores = detached_discriminator.forward_t(&images, true).unwrap();
     for (after, before) in values(&scores).iter().zip(before) {
         assert!((after - before - 1.0).abs() < 1e-5);
     }

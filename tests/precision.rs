@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, ModuleT, Tensor, Var};
 use gan::autograd::{self, Precision};
-use gan::losses::gradient_penalty::{mean_square_slope, steepest_steps};
+use gan::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use gan::models::{Architecture, Discriminator};
 use gan::params::Parameters;
 
@@ -106,11 +106,11 @@ fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64, precision:
     let gradients = autograd::training_step(precision, || {
         let images = Var::from_tensor(images).unwrap();
         let scores = discriminator.forward_t(&images, true).unwrap();
-        let steps = steepest_steps(autograd::backward(&scores).unwrap().get(&images).unwrap()).unwrap();
+        let steps = r1_perturbations(autograd::backward(&scores).unwrap().get(&images).unwrap()).unwrap();
         let images = images.as_detached_tensor();
         let [ahead, behind] = [(&images + &steps).unwrap(), (&images - &steps).unwrap()]
             .map(|moved| discriminator.forward_t(&moved, true).unwrap());
-        autograd::backward(&mean_square_slope(&ahead, &behind, gamma).unwrap()).unwrap()
+        autograd::backward(&r1_penalty(&ahead, &behind, gamma).unwrap()).unwrap()
     });
     parameters.trainable().iter().map(|(_, parameter)| values(gradients.get(parameter).unwrap())).collect()
 }

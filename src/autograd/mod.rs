@@ -15,11 +15,11 @@
 //! them: they are computed again for its backward pass ([`Taped::is_cheap`]), which takes a seventh off what a ResNet-50
 //! holds.
 
-mod gradients;
+mod captured_step;
+mod grad_slot;
 mod node;
-mod repeated;
 mod saved;
-mod slot;
+mod variable_grads;
 
 use crate::kernels::cpu::awake::awake;
 use crate::kernels::exclusion::{exclusive, shared};
@@ -27,15 +27,15 @@ pub use crate::kernels::precision::Precision;
 use crate::kernels::storage::{is_host, place};
 use candle_core::backprop::GradStore;
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, DType, Device, Result, Shape, Tensor, TensorId, Var, bail};
-use gradients::Gradients;
-pub use gradients::{Update, Updates};
-use node::{Node, One, Op, Origin, Reshape, Rows, Step, Sum, Three, Two, compute, reveal};
-pub use repeated::Repeated;
-pub use saved::{Given, Saved, Taped};
-use slot::Slot;
+pub use captured_step::CapturedStep;
+use grad_slot::GradSlot;
+use node::{Add, NarrowRows, Node, One, Op, Recompute, Reshape, Step, Three, Two, compute, leaf_output};
+pub use saved::{Grads, Saved, Taped};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use variable_grads::VariableGrads;
+pub use variable_grads::{Update, Updates};
 
 /// Outputs of so many values on the CPU, 8 MiB, are computed again where that is cheap. Below, a step needs little memory,
 /// and its time would suffer: the outputs are in the cache.
@@ -47,9 +47,9 @@ struct Tape {
     /// In the order in which they were computed.
     nodes: Vec<Box<dyn Step>>,
     /// The slots of their outputs, by the output.
-    slots: HashMap<TensorId, Slot>,
+    slots: HashMap<TensorId, GradSlot>,
     /// What computes those outputs again that are not kept, by the output.
-    origins: HashMap<TensorId, Arc<dyn Origin>>,
+    recomputes: HashMap<TensorId, Arc<dyn Recompute>>,
     /// How many of the nodes have this variable for an argument.
     uses: HashMap<TensorId, usize>,
     /// What outputs hang on in candle's graph.
@@ -57,7 +57,7 @@ struct Tape {
 }
 
 impl Drop for Tape {
-    /// Gradients that come after the step would be lost: they are errors.
+    /// VariableGrads that come after the step would be lost: they are errors.
     fn drop(&mut self) {
         self.nodes.iter().for_each(|node| node.close());
     }
@@ -162,20 +162,20 @@ fn check_arguments(nodes: &[Box<dyn Step>], updates: &dyn Updates) -> Result<()>
     })
 }
 
-fn pass<'a>(loss: &Tensor, updates: Option<&'a dyn Updates>) -> Result<Gradients<'a>> {
+fn pass<'a>(loss: &Tensor, updates: Option<&'a dyn Updates>) -> Result<VariableGrads<'a>> {
     let Some(mut tape) = TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take)) else {
-        return Ok(Gradients::new(loss.backward()?, HashMap::new(), updates));
+        return Ok(VariableGrads::new(loss.backward()?, HashMap::new(), updates));
     };
     if let Some(updates) = updates {
         check_arguments(&tape.nodes, updates)?;
     }
-    tape.origins.clear(); // the nodes have theirs, for as long as they need them
+    tape.recomputes.clear(); // the nodes have theirs, for as long as they need them
     let mut store = GradStore::default();
     match tape.slots.get(&loss.id()) {
-        Some(slot) => slot.give(loss.ones_like()?)?,
+        Some(slot) => slot.accumulate(loss.ones_like()?)?,
         None => store = loss.backward()?,
     }
-    let mut gradients = Gradients::new(store, std::mem::take(&mut tape.uses), updates);
+    let mut gradients = VariableGrads::new(store, std::mem::take(&mut tape.uses), updates);
     while let Some(node) = tape.nodes.pop() {
         node.backward(&mut gradients)?;
     }
@@ -215,25 +215,25 @@ pub fn apply_op3<C: CustomOp3 + Taped + Send + Sync + 'static>(
 pub fn reshape(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
     let reshaped = x.reshape(shape.into())?;
     if reshaped.id() != x.id() && is_recorded(&[x]) {
-        keep(Reshape, [x], &reshaped, Slot::default())?;
+        keep(Reshape, [x], &reshaped, GradSlot::default())?;
     }
     Ok(reshaped)
 }
 
 /// The rows from `start` on, `len` of them (`Tensor::narrow`), on the tape if there is one.
-pub fn rows(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+pub fn narrow_rows(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
     let rows = x.narrow(0, start, len)?;
     if rows.id() != x.id() && is_recorded(&[x]) {
-        keep(Rows { start, len }, [x], &rows, Slot::default())?;
+        keep(NarrowRows { start, len }, [x], &rows, GradSlot::default())?;
     }
     Ok(rows)
 }
 
 /// The sum of two tensors of one shape, on the tape if there is one.
-pub fn sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let sum = (x + y)?;
     if is_recorded(&[x, y]) {
-        keep(Sum, [x, y], &sum, Slot::default())?;
+        keep(Add, [x, y], &sum, GradSlot::default())?;
     }
     Ok(sum)
 }
@@ -252,19 +252,19 @@ fn record<const N: usize>(arguments: [&Tensor; N], op: impl Op<N>) -> Result<Ten
         Some(root) => root,
         None => Var::zeros((), DType::F32, arguments[0].device())?,
     };
-    let slot = Slot::default();
-    let output = reveal(&root, computed, slot.clone())?;
+    let slot = GradSlot::default();
+    let output = leaf_output(&root, computed, slot.clone())?;
     TAPE.with_borrow_mut(|tape| tape.as_mut().map(|tape| tape.root = Some(root)));
     keep(op, arguments, &output, slot)?;
     Ok(output)
 }
 
 /// Puts an op whose output is there on the tape.
-fn keep<const N: usize>(op: impl Op<N>, arguments: [&Tensor; N], output: &Tensor, slot: Slot) -> Result<()> {
+fn keep<const N: usize>(op: impl Op<N>, arguments: [&Tensor; N], output: &Tensor, slot: GradSlot) -> Result<()> {
     TAPE.with_borrow_mut(|tape| {
         let Some(tape) = tape else { return Ok(()) };
         let slots = arguments.map(|argument| tape.slots.get(&argument.id()).cloned());
-        let origins = arguments.map(|argument| tape.origins.get(&argument.id()).cloned());
+        let recomputes = arguments.map(|argument| tape.recomputes.get(&argument.id()).cloned());
         for (argument, _) in
             arguments.iter().zip(&slots).filter(|(argument, slot)| slot.is_none() && argument.is_variable())
         {
@@ -273,9 +273,9 @@ fn keep<const N: usize>(op: impl Op<N>, arguments: [&Tensor; N], output: &Tensor
         tape.slots.insert(output.id(), slot.clone());
         let is_large = output.elem_count() >= LARGE && is_host(&[output]);
         let is_again = is_large && op.is_cheap() && op.saved().arguments();
-        let node = Node::new(op, arguments, slots, origins, output, slot)?;
+        let node = Node::new(op, arguments, slots, recomputes, output, slot)?;
         if is_again {
-            tape.origins.insert(output.id(), node.origin());
+            tape.recomputes.insert(output.id(), node.recompute());
         }
         tape.nodes.push(Box::new(node));
         Ok(())
@@ -346,7 +346,7 @@ mod tests {
         let plain = loss(&x).backward().unwrap();
         let taped = training_step(Precision::F32, || {
             let loss = loss(&x);
-            assert_eq!(TAPE.with_borrow(|tape| tape.as_ref().map(|tape| tape.origins.len())), Some(2));
+            assert_eq!(TAPE.with_borrow(|tape| tape.as_ref().map(|tape| tape.recomputes.len())), Some(2));
             backward(&loss).unwrap()
         });
         assert!(values(&taped) == values(&plain));
@@ -407,16 +407,16 @@ mod tests {
                 Tensor::zeros((2, 3), dtype, &Device::Cpu).unwrap(),
                 Var::zeros((2, 3), dtype, &Device::Cpu).unwrap().into_inner(),
             ] {
-                let stand_in = saved::stand_in(&tensor).unwrap();
+                let shape_only = saved::shape_only(&tensor).unwrap();
                 assert_eq!(
-                    (stand_in.dims(), stand_in.dtype(), stand_in.track_op()),
+                    (shape_only.dims(), shape_only.dtype(), shape_only.track_op()),
                     (tensor.dims(), dtype, tensor.track_op())
                 );
-                let values = stand_in.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let values = shape_only.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
                 assert!(values.iter().all(|value| value.is_nan()), "{dtype:?}");
             }
         }
-        let labels = saved::stand_in(&Tensor::zeros(2, DType::U32, &Device::Cpu).unwrap()).unwrap();
+        let labels = saved::shape_only(&Tensor::zeros(2, DType::U32, &Device::Cpu).unwrap()).unwrap();
         assert_eq!(labels.to_vec1::<u32>().unwrap(), [u32::MAX; 2]);
     }
 

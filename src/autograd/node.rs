@@ -1,8 +1,8 @@
 //! An op on the tape: what its backward pass needs, and where the gradients of its arguments go.
 
-use crate::autograd::gradients::Gradients;
-use crate::autograd::saved::{Given, Saved, Taped, stand_in};
-use crate::autograd::slot::{Slot, added};
+use crate::autograd::grad_slot::{GradSlot, added};
+use crate::autograd::saved::{Grads, Saved, Taped, shape_only};
+use crate::autograd::variable_grads::VariableGrads;
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor,
     Var, bail,
@@ -118,12 +118,12 @@ impl Op<1> for Reshape {
 }
 
 /// Some of the rows. Its output is made by candle, a view.
-pub struct Rows {
+pub struct NarrowRows {
     pub start: usize,
     pub len: usize,
 }
 
-impl Op<1> for Rows {
+impl Op<1> for NarrowRows {
     fn forward(&self, _: [(&Storage, &Layout); 1]) -> Result<(Storage, Shape)> {
         bail!("some of the rows are there already")
     }
@@ -139,9 +139,9 @@ impl Op<1> for Rows {
 }
 
 /// The sum of two tensors of one shape, made by candle.
-pub struct Sum;
+pub struct Add;
 
-impl Op<2> for Sum {
+impl Op<2> for Add {
     fn forward(&self, _: [(&Storage, &Layout); 2]) -> Result<(Storage, Shape)> {
         bail!("a sum is made by candle")
     }
@@ -165,53 +165,53 @@ pub fn compute<const N: usize>(arguments: [&Tensor; N], op: &dyn Op<N>) -> Resul
 /// An op and what it was given: enough to compute its output again.
 pub struct Call<const N: usize> {
     op: Box<dyn Op<N>>,
-    arguments: [Held; N],
+    arguments: [SavedTensor; N],
 }
 
 /// An argument as an op on the tape holds it.
-pub enum Held {
+pub enum SavedTensor {
     /// The tensor itself, or a stand-in where its values are not read.
     Tensor(Tensor),
     /// An output that is computed again where it is read, and a stand-in for it until then.
-    Again { origin: Arc<dyn Origin>, stand_in: Tensor },
+    Again { recompute: Arc<dyn Recompute>, shape_only: Tensor },
 }
 
-impl Held {
+impl SavedTensor {
     /// What has the shape and the place in candle's graph, if not the values.
-    fn stand_in(&self) -> &Tensor {
+    fn shape_only(&self) -> &Tensor {
         match self {
-            Held::Tensor(tensor) | Held::Again { stand_in: tensor, .. } => tensor,
+            SavedTensor::Tensor(tensor) | SavedTensor::Again { shape_only: tensor, .. } => tensor,
         }
     }
 
     /// The tensor with its values.
     fn tensor(&self) -> Result<Tensor> {
         match self {
-            Held::Tensor(tensor) => Ok(tensor.clone()),
-            Held::Again { origin, .. } => origin.output(),
+            SavedTensor::Tensor(tensor) => Ok(tensor.clone()),
+            SavedTensor::Again { recompute, .. } => recompute.output(),
         }
     }
 }
 
 /// An op whose output is computed again rather than kept.
-pub trait Origin: Send + Sync {
-    /// The values that the output had, bit by bit. Gradients go through the tensor, but to nowhere.
+pub trait Recompute: Send + Sync {
+    /// The values that the output had, bit by bit. VariableGrads go through the tensor, but to nowhere.
     fn output(&self) -> Result<Tensor>;
 }
 
 impl<const N: usize> Call<N> {
     /// The arguments with their values.
     fn arguments(&self) -> Result<[Tensor; N]> {
-        let tensors = self.arguments.iter().map(Held::tensor).collect::<Result<Vec<_>>>()?;
+        let tensors = self.arguments.iter().map(SavedTensor::tensor).collect::<Result<Vec<_>>>()?;
         tensors.try_into().or_else(|_| bail!("an op has as many arguments as it has"))
     }
 }
 
-impl<const N: usize> Origin for Call<N> {
+impl<const N: usize> Recompute for Call<N> {
     fn output(&self) -> Result<Tensor> {
         let arguments = self.arguments()?;
         let computed = compute(arguments.each_ref(), &*self.op)?;
-        reveal(&Var::zeros((), DType::F32, &Device::Cpu)?, computed, Slot::default())
+        leaf_output(&Var::zeros((), DType::F32, &Device::Cpu)?, computed, GradSlot::default())
     }
 }
 
@@ -219,46 +219,46 @@ impl<const N: usize> Origin for Call<N> {
 pub struct Node<const N: usize> {
     call: Arc<Call<N>>,
     /// Where the gradients of those arguments go that are outputs of ops on the tape.
-    slots: [Option<Slot>; N],
+    slots: [Option<GradSlot>; N],
     output: Tensor,
     /// Where the gradient of the output is collected.
-    slot: Slot,
+    slot: GradSlot,
 }
 
 impl<const N: usize> Node<N> {
-    /// `slots` are those of the arguments that are on the tape, `origins` of these the ops that compute them again, `slot`
+    /// `slots` are those of the arguments that are on the tape, `recomputes` of these the ops that compute them again, `slot`
     /// is the output's.
     pub fn new(
         op: impl Op<N>,
         arguments: [&Tensor; N],
-        slots: [Option<Slot>; N],
-        origins: [Option<Arc<dyn Origin>>; N],
+        slots: [Option<GradSlot>; N],
+        recomputes: [Option<Arc<dyn Recompute>>; N],
         output: &Tensor,
-        slot: Slot,
+        slot: GradSlot,
     ) -> Result<Self> {
         let saved = op.saved();
         let mut held = Vec::with_capacity(N);
-        for ((argument, slot), origin) in arguments.into_iter().zip(&slots).zip(origins) {
-            held.push(match (slot, saved.arguments(), origin) {
+        for ((argument, slot), recompute) in arguments.into_iter().zip(&slots).zip(recomputes) {
+            held.push(match (slot, saved.arguments(), recompute) {
                 // A variable, or in candle's graph.
-                (None, ..) | (_, true, None) => Held::Tensor(argument.clone()),
-                (_, false, _) => Held::Tensor(stand_in(argument)?),
-                (_, true, Some(origin)) => Held::Again { origin, stand_in: stand_in(argument)? },
+                (None, ..) | (_, true, None) => SavedTensor::Tensor(argument.clone()),
+                (_, false, _) => SavedTensor::Tensor(shape_only(argument)?),
+                (_, true, Some(recompute)) => SavedTensor::Again { recompute, shape_only: shape_only(argument)? },
             });
         }
         let Ok(arguments) = held.try_into() else { bail!("an op holds as many arguments as it has") };
         // Without its place in the graph: the op must not keep itself alive.
-        let output = if saved.output() { output.detach() } else { stand_in(&output.detach())? };
+        let output = if saved.output() { output.detach() } else { shape_only(&output.detach())? };
         Ok(Self { call: Arc::new(Call { op: Box::new(op), arguments }), slots, output, slot })
     }
 
     /// What computes the output again.
-    pub fn origin(&self) -> Arc<dyn Origin> {
+    pub fn recompute(&self) -> Arc<dyn Recompute> {
         self.call.clone()
     }
 
     /// The gradients of the arguments, from those whose sum is the output's. One may be used for an update instead.
-    fn given(&self, arguments: [&Tensor; N], gradients: Vec<Tensor>, all: &mut Gradients) -> Result<Given> {
+    fn grads(&self, arguments: [&Tensor; N], gradients: Vec<Tensor>, all: &mut VariableGrads) -> Result<Grads> {
         let (op, output) = (&self.call.op, &self.output);
         let sum = match &gradients[..] {
             [first, second] => {
@@ -286,15 +286,15 @@ impl<const N: usize> Node<N> {
     }
 
     /// Gives every argument its gradient, or updates it.
-    fn pass_on(&self, given: Vec<Tensor>, gradients: &mut Gradients) -> Result<()> {
+    fn pass_on(&self, given: Vec<Tensor>, gradients: &mut VariableGrads) -> Result<()> {
         let arguments = self.call.arguments()?;
         let arguments = arguments.each_ref();
-        let given = self.given(arguments, given, gradients)?;
+        let given = self.grads(arguments, given, gradients)?;
         for ((argument, slot), given) in arguments.into_iter().zip(&self.slots).zip(given) {
             let Some(given) = given else { continue };
             match slot {
-                Some(slot) => slot.give(given)?,
-                None if argument.is_variable() => gradients.give(argument, given)?,
+                Some(slot) => slot.accumulate(given)?,
+                None if argument.is_variable() => gradients.accumulate(argument, given)?,
                 None if argument.track_op() => {
                     // candle's part of the graph: the sum has the given gradient in this argument. Where that part
                     // begins in outputs on the tape, their slots take the gradients on.
@@ -310,7 +310,7 @@ impl<const N: usize> Node<N> {
 /// A node of any number of arguments.
 pub trait Step: Send {
     /// The backward pass: gradients go to the slots of the arguments, or, those of variables, to `gradients`.
-    fn backward(&self, gradients: &mut Gradients) -> Result<()>;
+    fn backward(&self, gradients: &mut VariableGrads) -> Result<()>;
     /// Whatever comes for the output from now on is an error.
     fn close(&self);
     /// Shows the arguments that no op on the tape has made.
@@ -318,16 +318,16 @@ pub trait Step: Send {
 }
 
 impl<const N: usize> Step for Node<N> {
-    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
+    fn backward(&self, gradients: &mut VariableGrads) -> Result<()> {
         // Without a gradient the output has no effect on the loss.
         let given = self.slot.close();
         if !given.is_empty() {
             self.pass_on(given, gradients)?;
         }
         for (argument, slot) in self.call.arguments.iter().zip(&self.slots) {
-            let argument = argument.stand_in();
+            let argument = argument.shape_only();
             if slot.is_none() && argument.is_variable() {
-                gradients.has_given(argument)?;
+                gradients.release(argument)?;
             }
         }
         Ok(())
@@ -339,23 +339,23 @@ impl<const N: usize> Step for Node<N> {
 
     fn visit(&self, see: &mut dyn FnMut(&Tensor) -> Result<()>) -> Result<()> {
         let arguments = self.call.arguments.iter().zip(&self.slots);
-        arguments.filter(|(_, slot)| slot.is_none()).try_for_each(|(argument, _)| see(argument.stand_in()))
+        arguments.filter(|(_, slot)| slot.is_none()).try_for_each(|(argument, _)| see(argument.shape_only()))
     }
 }
 
 /// An op's output, in candle's graph by way of `root`, a variable without meaning: what candle's backward pass brings to
 /// it goes to `slot`.
-pub fn reveal(root: &Var, computed: (Storage, Shape), slot: Slot) -> Result<Tensor> {
-    root.apply_op1(Reveal { computed: Mutex::new(Some(computed)), slot })
+pub fn leaf_output(root: &Var, computed: (Storage, Shape), slot: GradSlot) -> Result<Tensor> {
+    root.apply_op1(LeafOutput { computed: Mutex::new(Some(computed)), slot })
 }
 
 /// From nothing to the values of an op's output, which are moved out of here.
-struct Reveal {
+struct LeafOutput {
     computed: Mutex<Option<(Storage, Shape)>>,
-    slot: Slot,
+    slot: GradSlot,
 }
 
-impl Reveal {
+impl LeafOutput {
     fn take(&self) -> Result<(Storage, Shape)> {
         match self.computed.lock().ok().and_then(|mut computed| computed.take()) {
             Some(computed) => Ok(computed),
@@ -364,7 +364,7 @@ impl Reveal {
     }
 }
 
-impl CustomOp1 for Reveal {
+impl CustomOp1 for LeafOutput {
     fn name(&self) -> &'static str {
         "output"
     }
@@ -385,7 +385,7 @@ impl CustomOp1 for Reveal {
 
     /// Only candle's own ops ask for this: ours go by the slots.
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        self.slot.give(gradient.clone())?;
+        self.slot.accumulate(gradient.clone())?;
         Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 //! What of a forward pass the backward pass reads.
 
-use crate::autograd::gradients::Update;
+use crate::autograd::variable_grads::Update;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
 /// The values that an op's backward pass reads. Of the others it gets the shape alone.
@@ -23,7 +23,7 @@ impl Saved {
 }
 
 /// A gradient or none for each argument.
-pub type Given = Vec<Option<Tensor>>;
+pub type Grads = Vec<Option<Tensor>>;
 
 /// What the tape asks of an op beside candle's trait.
 pub trait Taped {
@@ -36,7 +36,7 @@ pub trait Taped {
     }
 
     /// candle's `bwd` for the sum of two gradients, where the op adds them up in its own pass over them.
-    fn bwd_of_sum(&self, _arguments: &[&Tensor], _output: &Tensor, _gradients: [&Tensor; 2]) -> Result<Option<Given>> {
+    fn bwd_of_sum(&self, _arguments: &[&Tensor], _output: &Tensor, _gradients: [&Tensor; 2]) -> Result<Option<Grads>> {
         Ok(None)
     }
 
@@ -53,14 +53,14 @@ pub trait Taped {
         _output: &Tensor,
         _gradient: &Tensor,
         _update: &dyn Update,
-    ) -> Result<Given> {
+    ) -> Result<Grads> {
         bail!("an op without updates")
     }
 }
 
 /// A tensor's shape and type, and whether gradients go through it, in the memory of one value. That is NaN, or the largest
 /// u32 where the type has none: an op that reads what it has not saved must not go unnoticed.
-pub fn stand_in(tensor: &Tensor) -> Result<Tensor> {
+pub fn shape_only(tensor: &Tensor) -> Result<Tensor> {
     let value = match (tensor.dtype(), tensor.track_op()) {
         (DType::F32, true) => Var::new(f32::NAN, &Device::Cpu)?.into_inner(),
         (DType::F32, false) => Tensor::new(f32::NAN, &Device::Cpu)?,

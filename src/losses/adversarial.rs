@@ -26,9 +26,9 @@ impl AdversarialLoss {
         let target = 1.0 - smoothing;
         match self {
             Self::Bce | Self::Minimax => {
-                autograd::sum(&bce_with_logits(real_scores, target)?, &bce_with_logits(fake_scores, 0.0)?)
+                autograd::add(&bce_with_logits(real_scores, target)?, &bce_with_logits(fake_scores, 0.0)?)
             }
-            Self::Ls => autograd::sum(&half_mean_square(real_scores, target)?, &half_mean_square(fake_scores, 0.0)?),
+            Self::Ls => autograd::add(&half_mean_square(real_scores, target)?, &half_mean_square(fake_scores, 0.0)?),
         }
     }
 

@@ -23,13 +23,13 @@ pub const DISTANCE: f64 = 0.1;
 
 /// The steps hu from images towards higher scores, from the gradient of each image's score in its pixels, (N, 28, 28, 1)
 /// both. Where there is no slope there is no step.
-pub fn steepest_steps(gradient: &Tensor) -> Result<Tensor> {
+pub fn r1_perturbations(gradient: &Tensor) -> Result<Tensor> {
     to_length(gradient, DISTANCE)
 }
 
-/// `weight` / 2 times the mean squared slope, from D's scores, (N, 1) each, at images moved by [`steepest_steps`] and at
+/// `weight` / 2 times the mean squared slope, from D's scores, (N, 1) each, at images moved by [`r1_perturbations`] and at
 /// images moved by as much the other way. A scalar.
-pub fn mean_square_slope(ahead: &Tensor, behind: &Tensor, weight: f64) -> Result<Tensor> {
+pub fn r1_penalty(ahead: &Tensor, behind: &Tensor, weight: f64) -> Result<Tensor> {
     let slopes = ((ahead - behind)? * (weight.sqrt() / (2.0 * DISTANCE)))?; // (N, 1)
     half_mean_square(&slopes, 0.0)
 }
@@ -70,9 +70,9 @@ mod tests {
             let slopes = slopes(&|x| scores(x, weights), &images);
             gamma / 2.0 * slopes.sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap() / 8.0
         };
-        let steps = steepest_steps(&slopes(&|x| scores(x, &weights), &images)).unwrap();
+        let steps = r1_perturbations(&slopes(&|x| scores(x, &weights), &images)).unwrap();
         let [ahead, behind] = [(&images + &steps).unwrap(), (&images - &steps).unwrap()].map(|x| scores(&x, &weights));
-        let penalty = mean_square_slope(&ahead, &behind, gamma).unwrap();
+        let penalty = r1_penalty(&ahead, &behind, gamma).unwrap();
         let (found, expected) = (penalty.to_scalar::<f64>().unwrap(), exact(&weights));
         assert!((found / expected - 1.0).abs() < 1e-2, "{found}, not {expected}");
         let gradients = penalty.backward().unwrap();
@@ -93,9 +93,9 @@ mod tests {
         let weights = Var::new(&[[3f32, 0.0, -4.0]], &Device::Cpu).unwrap();
         let images = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
         let scores = |x: &Tensor| ops::linear(x, &weights, None, Activation::Identity).unwrap();
-        let steps = steepest_steps(&slopes(&scores, &images)).unwrap();
+        let steps = r1_perturbations(&slopes(&scores, &images)).unwrap();
         let [ahead, behind] = [(&images + &steps).unwrap(), (&images - &steps).unwrap()].map(|x| scores(&x));
-        let penalty = mean_square_slope(&ahead, &behind, 2.0).unwrap();
+        let penalty = r1_penalty(&ahead, &behind, 2.0).unwrap();
         assert!((penalty.to_scalar::<f32>().unwrap() - 25.0).abs() < 1e-4);
         let gradients = penalty.backward().unwrap();
         let gradient = gradients.get(&weights).unwrap().to_vec2::<f32>().unwrap();

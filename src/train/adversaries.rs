@@ -5,7 +5,7 @@ use candle_core::{Device, ModuleT, Result, Tensor, Var, bail};
 
 use crate::autograd::{self, Precision};
 use crate::losses::adversarial::AdversarialLoss;
-use crate::losses::gradient_penalty::{mean_square_slope, steepest_steps};
+use crate::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use crate::models::{Discriminator, Generator};
 use crate::optim::{Adam, WeightAverage};
 use crate::params::Parameters;
@@ -18,7 +18,7 @@ pub struct Adversaries {
     discriminator: Discriminator,
     /// The discriminator with its weights cut off from the graph: what the generator's step needs, where gradients
     /// must pass through the discriminator and none is wanted for it.
-    critic: Discriminator,
+    detached_discriminator: Discriminator,
     generator: Generator,
     averaged_generator: Option<Generator>,
     discriminator_parameters: Parameters,
@@ -33,7 +33,7 @@ pub struct Adversaries {
     penalty: Penalty,
     diffaugment: DiffAugment,
     /// Without the penalty and with it.
-    steps: [autograd::Repeated<StepOutcome>; 2],
+    steps: [autograd::CapturedStep<StepOutcome>; 2],
     precision: Precision,
 }
 
@@ -61,7 +61,7 @@ pub struct StepInputs {
     /// How D sees the real images, its fakes and G's, (3N, 4) in i64, where the configuration asks for that.
     pub draws: Option<Tensor>,
     /// By what the learning rates are multiplied.
-    pub rate: f64,
+    pub lr_scale: f64,
 }
 
 /// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step, and
@@ -86,7 +86,7 @@ impl Adversaries {
         let generator_parameters = Parameters::new(config.seed, "generator", device);
         let discriminator = Discriminator::new(config.model, discriminator_parameters.builder())?;
         let generator = Generator::new(config.model, config.latent_dim, generator_parameters.builder())?;
-        let critic = Discriminator::new(config.model, discriminator_parameters.frozen())?;
+        let detached_discriminator = Discriminator::new(config.model, discriminator_parameters.frozen())?;
         let (mut average, mut averaged_generator) = (None, None);
         if !config.no_ema {
             let parameters = Parameters::undrawn("generator", device);
@@ -100,7 +100,7 @@ impl Adversaries {
             generator_adam: Adam::new(generator_parameters.trainable(), config.generator_adam())?,
             rates: [config.discriminator_adam().lr, config.generator_adam().lr],
             discriminator,
-            critic,
+            detached_discriminator,
             generator,
             averaged_generator,
             discriminator_parameters,
@@ -118,15 +118,15 @@ impl Adversaries {
     /// One step at the configured learning rates on a real batch (N, 28, 28, 1), with latents (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
         let latents = [d_latents, g_latents].map(Tensor::clone);
-        self.step_on(&StepInputs { real: real.clone(), latents, draws: None, rate: 1.0 })
+        self.step_on(&StepInputs { real: real.clone(), latents, draws: None, lr_scale: 1.0 })
     }
 
     /// One step: D on a real batch and a detached fake batch, then G on a fresh fake batch.
     pub fn step_on(&mut self, inputs: &StepInputs) -> Result<StepOutcome> {
-        let StepInputs { real, latents: [d_latents, g_latents], draws, rate } = inputs;
+        let StepInputs { real, latents: [d_latents, g_latents], draws, lr_scale } = inputs;
         let is_penalised = self.penalty.is_due(self.generator_adam.steps());
-        self.discriminator_adam.prepare_at(self.rates[0] * rate)?;
-        self.generator_adam.prepare_at(self.rates[1] * rate)?;
+        self.discriminator_adam.prepare_at(self.rates[0] * lr_scale)?;
+        self.generator_adam.prepare_at(self.rates[1] * lr_scale)?;
         if let Some(average) = &mut self.average {
             average.prepare(self.generator_adam.steps())?;
         }
@@ -174,25 +174,25 @@ impl Adversaries {
                 images.extend_from_slice(&moved);
             }
             let scores = self.discriminator.forward_t(&Tensor::cat(&images, 0)?, true)?; // (2N, 1) or (4N, 1)
-            let of = |scores: &Tensor, part: usize| autograd::rows(scores, part * count, count); // (N, 1)
+            let of = |scores: &Tensor, part: usize| autograd::narrow_rows(scores, part * count, count); // (N, 1)
             let (real_scores, fake_scores) = (of(&scores, 0)?, of(&scores, 1)?);
             let d_loss = self.loss.discriminator(&real_scores, &fake_scores, self.label_smoothing)?;
-            let penalty = |ahead: Tensor, behind: Tensor| mean_square_slope(&ahead, &behind, self.penalty.weight);
+            let penalty = |ahead: Tensor, behind: Tensor| r1_penalty(&ahead, &behind, self.penalty.weight);
             let minimised = match (is_penalised, is_apart) {
                 (false, _) => d_loss.clone(),
-                (true, false) => autograd::sum(&d_loss, &penalty(of(&scores, 2)?, of(&scores, 3)?)?)?,
+                (true, false) => autograd::add(&d_loss, &penalty(of(&scores, 2)?, of(&scores, 3)?)?)?,
                 (true, true) => {
                     // The scores differ by less than such a precision's rounding.
                     let scores = autograd::in_precision(Precision::F32, || {
                         self.discriminator.forward_t(&Tensor::cat(&moved, 0)?, true) // (2N, 1)
                     })?;
-                    autograd::sum(&d_loss, &penalty(of(&scores, 0)?, of(&scores, 1)?)?)?
+                    autograd::add(&d_loss, &penalty(of(&scores, 0)?, of(&scores, 1)?)?)?
                 }
             };
             self.discriminator_adam.minimise(&minimised, None)?;
 
             let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
-            let g_loss = self.loss.generator(&self.critic.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
+            let g_loss = self.loss.generator(&self.detached_discriminator.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
             self.generator_adam.minimise(&g_loss, self.average.as_ref())?;
 
             Ok(StepOutcome {
@@ -208,14 +208,14 @@ impl Adversaries {
     /// Images moved along the gradients of their scores, and moved by as much the other way, (N, 28, 28, 1) each.
     fn moved(&self, images: &Tensor) -> Result<[Tensor; 2]> {
         let slopes = autograd::in_precision(Precision::F32, || self.slopes(images))?;
-        let steps = steepest_steps(&slopes)?; // (N, 28, 28, 1)
+        let steps = r1_perturbations(&slopes)?; // (N, 28, 28, 1)
         Ok([(images + &steps)?, (images - &steps)?])
     }
 
     /// The gradient of each image's score in its pixels, (N, 28, 28, 1) as the images.
     fn slopes(&self, images: &Tensor) -> Result<Tensor> {
         let images = Var::from_tensor(images)?;
-        let scores = self.critic.forward_t(&images, true)?; // (N, 1)
+        let scores = self.detached_discriminator.forward_t(&images, true)?; // (N, 1)
         // From a gradient of ones for each of the scores, the gradient of their sum.
         match autograd::backward(&scores)?.remove(&images) {
             Some(slopes) => Ok(slopes),

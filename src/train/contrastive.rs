@@ -22,7 +22,7 @@ pub struct Contrastive {
     optimizer: Optimizer,
     temperature: f64,
     views: ViewBatches,
-    steps: autograd::Repeated<StepOutcome>,
+    steps: autograd::CapturedStep<StepOutcome>,
     precision: Precision,
 }
 
@@ -54,7 +54,7 @@ impl Contrastive {
             optimizer: config.optimizer(trained)?,
             temperature: config.temperature,
             views: config.views,
-            steps: autograd::Repeated::default(),
+            steps: autograd::CapturedStep::default(),
             precision: config.precision,
         })
     }
@@ -75,7 +75,9 @@ impl Contrastive {
     fn compute(&self, views: &Tensor) -> Result<StepOutcome> {
         autograd::training_step(self.precision, || {
             let count = views.dim(0)? / 2;
-            let halves = |x: &Tensor| Ok::<_, Error>((autograd::rows(x, 0, count)?, autograd::rows(x, count, count)?));
+            let halves = |x: &Tensor| {
+                Ok::<_, Error>((autograd::narrow_rows(x, 0, count)?, autograd::narrow_rows(x, count, count)?))
+            };
             let (left, right) = match self.views {
                 ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, 128) each
                 ViewBatches::Separate => {

@@ -134,8 +134,8 @@ fn further_ops() -> Vec<NamedOp> {
     let rows = || vec![image.flatten_from(1).unwrap()];
     vec![
         ("reshape", Box::new(|x: &[Tensor]| autograd::reshape(&x[0], (12, 240))), vec![image.clone()]),
-        ("rows", Box::new(|x: &[Tensor]| autograd::rows(&x[0], 3, 4)), vec![image.clone()]),
-        ("sum", Box::new(|x: &[Tensor]| autograd::sum(&x[0], &x[1])), vec![image.clone(), other.clone()]),
+        ("narrow_rows", Box::new(|x: &[Tensor]| autograd::narrow_rows(&x[0], 3, 4)), vec![image.clone()]),
+        ("add", Box::new(|x: &[Tensor]| autograd::add(&x[0], &x[1])), vec![image.clone(), other.clone()]),
         ("channels_last", Box::new(|x: &[Tensor]| ops::channels_last(&x[0])), vec![image.clone()]),
         ("bce_with_logits", Box::new(|x: &[Tensor]| ops::bce_with_logits(&x[0], 0.9)), rows()),
         ("half_mean_square", Box::new(|x: &[Tensor]| ops::half_mean_square(&x[0], 0.9)), rows()),
@@ -169,7 +169,7 @@ fn every_op_has_on_the_tape_the_gradients_that_it_has_without() {
         // A sum with zeros: the same values, as an output.
         let run = || {
             let made: Vec<Tensor> =
-                vars.iter().map(|var| autograd::sum(var, &var.zeros_like().unwrap()).unwrap()).collect();
+                vars.iter().map(|var| autograd::add(var, &var.zeros_like().unwrap()).unwrap()).collect();
             let output = op(&made).unwrap();
             let gradients = autograd::backward(&output.sin().unwrap().sum_all().unwrap()).unwrap();
             let gradients = vars.iter().map(|var| gradients.get(var).unwrap().clone());

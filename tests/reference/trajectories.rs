@@ -100,7 +100,7 @@ fn train(
             real,
             latents: ["discriminator", "generator"].map(latents),
             draws: config.diffaugment.is_on().then(|| draws(step, record.batch)),
-            rate: schedule.rate(step as u64),
+            lr_scale: schedule.rate(step as u64),
         };
         let outcome = adversaries.step_on(&inputs).unwrap();
         d_losses.extend(values(&outcome.d_loss));

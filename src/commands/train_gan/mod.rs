@@ -246,7 +246,7 @@ impl<'a> Training<'a> {
             let real = self.batches.next()?; // (N, 28, 28, 1)
             let latents = self.latents.next()?; // (N, Z) each
             let draws = self.draws.as_mut().map(StepDraws::take).transpose()?; // (3N, 4)
-            let inputs = StepInputs { real, latents, draws, rate: self.schedule.rate(self.step) };
+            let inputs = StepInputs { real, latents, draws, lr_scale: self.schedule.rate(self.step) };
             let outcome = self.adversaries.step_on(&inputs)?;
             let step = self.step;
             // From here on the networks are those after this step, whatever stops the loop.

@@ -43,7 +43,7 @@ impl autograd::Taped for AddRelu {
         arguments: &[&Tensor],
         output: &Tensor,
         gradients: [&Tensor; 2],
-    ) -> Result<Option<autograd::Given>> {
+    ) -> Result<Option<autograd::Grads>> {
         let [first, second] = gradients;
         if !is_host(&[output, first, second]) {
             return Ok(None);

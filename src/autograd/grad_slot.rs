@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 /// Takes gradients in and adds them up, until the op's own backward pass. Clones are the same slot.
 #[derive(Clone, Default)]
-pub struct Slot(Arc<Mutex<State>>);
+pub struct GradSlot(Arc<Mutex<State>>);
 
 enum State {
     /// Two at most: more are added up. An op may take two in the pass in which it reads them.
@@ -21,8 +21,8 @@ impl Default for State {
     }
 }
 
-impl Slot {
-    pub fn give(&self, gradient: Tensor) -> Result<()> {
+impl GradSlot {
+    pub fn accumulate(&self, gradient: Tensor) -> Result<()> {
         let Ok(mut state) = self.0.lock() else { bail!("a backward pass has failed before") };
         match &mut *state {
             State::Open(given) => {

@@ -1,6 +1,6 @@
 //! Where the gradients of variables go: into a store, or each to an update of its variable as soon as it is complete.
 
-use crate::autograd::slot::added;
+use crate::autograd::grad_slot::added;
 use crate::kernels::storage::{is_host, read};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, TensorId, bail};
@@ -23,7 +23,7 @@ pub trait Updates {
 }
 
 /// The gradients of a backward pass.
-pub struct Gradients<'a> {
+pub struct VariableGrads<'a> {
     pub store: GradStore,
     /// How many nodes have still to give something for a variable.
     uses: HashMap<TensorId, usize>,
@@ -31,13 +31,13 @@ pub struct Gradients<'a> {
     updated: HashSet<TensorId>,
 }
 
-impl<'a> Gradients<'a> {
+impl<'a> VariableGrads<'a> {
     pub fn new(store: GradStore, uses: HashMap<TensorId, usize>, updates: Option<&'a dyn Updates>) -> Self {
         Self { store, uses, updates, updated: HashSet::new() }
     }
 
     /// Adds to the gradient of a variable.
-    pub fn give(&mut self, variable: &Tensor, gradient: Tensor) -> Result<()> {
+    pub fn accumulate(&mut self, variable: &Tensor, gradient: Tensor) -> Result<()> {
         let sum = match self.store.remove(variable) {
             Some(other) => added(&other, &gradient)?,
             None => gradient,
@@ -59,7 +59,7 @@ impl<'a> Gradients<'a> {
     }
 
     /// Notes that a node gives nothing more for a variable. After the last such node the variable is updated.
-    pub fn has_given(&mut self, variable: &Tensor) -> Result<()> {
+    pub fn release(&mut self, variable: &Tensor) -> Result<()> {
         let id = variable.id();
         let Some(uses) = self.uses.get_mut(&id) else { return Ok(()) };
         *uses -= 1;
