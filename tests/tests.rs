@@ -40,6 +40,8 @@ mod known;
 mod kernels;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
+// The one way of gradients to weights: a transform before the update.
+mod gradients;
 // The kernels of CUDA, run on a CPU.
 mod emulated;
 // Ops: parity with their twins, gradients, threads, NaN.

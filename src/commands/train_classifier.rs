@@ -19,7 +19,7 @@ use crate::evaluator::Classifier;
 use crate::losses::classification::cross_entropy;
 use crate::metrics::top_k;
 use crate::models::{CLASSES, DigitClassifier, IMAGE_SIZE};
-use crate::optim::{Adam, AdamConfig, Decay, Schedule};
+use crate::optim::{AdamConfig, Decay, Optimizer, Schedule};
 use crate::params::Parameters;
 use crate::report::{Console, Figure, TrainingStatus};
 use crate::run::header::MADE;
@@ -121,7 +121,7 @@ pub fn train(
     let parameters = Parameters::new(seed, "digit_classifier", device);
     let network = DigitClassifier::new(parameters.builder())?;
     let adam = AdamConfig { lr: config.lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4 };
-    let mut adam = Adam::new(parameters.trainable(), adam)?;
+    let mut optimizer = Optimizer::adam(parameters.trainable(), adam)?;
     let schedule = Schedule { peak: config.lr, warmup_steps: 100, steps: config.steps, decay: Decay::Cosine };
     let train = Arc::new(dataset.train.clone());
     let per_epoch = steps_per_epoch(&train, config.batch_size);
@@ -144,7 +144,8 @@ pub fn train(
         let loss = autograd::training_step(Precision::F32, || {
             let features = network.features(&images, true)?; // (N, 128)
             let loss = cross_entropy(&network.scores(&features)?, &labels)?;
-            adam.step_at(&autograd::backward(&loss)?, schedule.rate(step))?;
+            optimizer.prepare(schedule.rate(step))?;
+            optimizer.minimise(&loss, None)?;
             Ok::<_, candle_core::Error>(loss.detach())
         })?;
         progress.tick(step + 1);

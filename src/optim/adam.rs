@@ -1,10 +1,10 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, TensorId, Var, bail};
 
 use super::WeightAverage;
-use crate::autograd::{self, Update, Updates};
+use super::optimizer::Rule;
+use crate::autograd::{Update, Updates};
 use crate::ops::{self, AdamSlot, AdamStep, AdamUpdate, StepNumbers};
 
 /// What PyTorch's `torch.optim.Adam` calls by the same names.
@@ -25,11 +25,11 @@ struct Slot {
 }
 
 /// Adam (Kingma and Ba, 1412.6980) as PyTorch computes it.
-pub struct Adam {
+pub(super) struct Adam {
     config: AdamConfig,
     slots: BTreeMap<String, Slot>,
+    /// Number and learning rate of the update that was prepared.
     step: u64,
-    /// The learning rate of the step that was prepared.
     lr: f64,
     numbers: StepNumbers,
 }
@@ -46,71 +46,40 @@ impl Adam {
         Ok(Self { config, slots, step: 0, lr: config.lr, numbers: StepNumbers::new(&device)? })
     }
 
-    /// One update. Every parameter must have a gradient: one without is a mistake in the graph.
-    pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        self.step_at(gradients, self.config.lr)
-    }
-
-    /// One update at another learning rate than the configured one: that of a schedule.
-    pub fn step_at(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
-        self.prepare_at(lr)?;
-        self.apply(gradients)
-    }
-
-    /// Begins an update: what of it changes from step to step is told to the device.
-    pub fn prepare(&mut self) -> Result<()> {
-        self.prepare_at(self.config.lr)
-    }
-
-    /// The same at another learning rate than the configured one.
-    pub fn prepare_at(&mut self, lr: f64) -> Result<()> {
-        self.step += 1;
-        self.lr = lr;
-        self.numbers.set_adam(&self.numbers_of_step())
-    }
-
-    /// The update that was prepared. What it does on a GPU can be recorded.
-    pub fn apply(&self, gradients: &GradStore) -> Result<()> {
-        let mut slots = Vec::with_capacity(self.slots.len());
-        for (name, Slot { parameter, first_moment, second_moment }) in &self.slots {
-            let Some(gradient) = gradients.get(parameter) else { bail!("no gradient reached {name:?}") };
-            slots.push(AdamSlot { parameter, gradient, first_moment, second_moment });
-        }
-        ops::adam_steps(&slots, &self.numbers_of_step(), &self.numbers)
-    }
-
-    /// The update that was prepared, by the gradients of `loss`, and with it that of the weights' average.
-    ///
-    /// On the CPU each weight is updated within the backward pass, as soon as its gradient is there: both are then still in
-    /// the cache, and the gradient takes no memory for the rest of the pass.
-    pub fn minimise(&self, loss: &Tensor, average: Option<&WeightAverage>) -> Result<()> {
-        let mut updated = HashSet::new();
-        if self.slots.values().all(|slot| slot.parameter.device().is_cpu()) {
-            updated = autograd::update(loss, &Updating { adam: self, average })?;
-            if let Some((name, _)) = self.slots.iter().find(|(_, slot)| !updated.contains(&slot.parameter.id())) {
-                bail!("no gradient reached {name:?}")
-            }
-        } else {
-            self.apply(&autograd::backward(loss)?)?;
-        }
-        match average {
-            Some(average) => average.apply(&updated),
-            None => Ok(()),
-        }
-    }
-
     fn numbers_of_step(&self) -> AdamStep {
         let AdamConfig { beta1, beta2, eps, weight_decay, .. } = self.config;
         AdamStep { lr: self.lr, beta1, beta2, eps, weight_decay, step: self.step }
     }
+}
 
-    /// How many updates were made.
-    pub fn steps(&self) -> u64 {
-        self.step
+impl Rule for Adam {
+    fn parameters(&self) -> Vec<(&str, &Var)> {
+        self.slots.iter().map(|(name, slot)| (name.as_str(), &slot.parameter)).collect()
     }
 
-    /// The moments: `NAME.exp_avg` and `NAME.exp_avg_sq`, after PyTorch's names.
-    pub fn state(&self) -> BTreeMap<String, Tensor> {
+    fn prepare(&mut self, step: u64, lr: f64) -> Result<()> {
+        (self.step, self.lr) = (step, lr);
+        self.numbers.set_adam(&self.numbers_of_step())
+    }
+
+    fn apply(&self, gradients: &[Tensor]) -> Result<()> {
+        let slots = self.slots.values().zip(gradients);
+        let slots: Vec<_> = slots
+            .map(|(Slot { parameter, first_moment, second_moment }, gradient)| AdamSlot {
+                parameter,
+                gradient,
+                first_moment,
+                second_moment,
+            })
+            .collect();
+        ops::adam_steps(&slots, &self.numbers_of_step(), &self.numbers)
+    }
+
+    fn updates<'a>(&'a self, average: Option<&'a WeightAverage>) -> Option<Box<dyn Updates + 'a>> {
+        Some(Box::new(Updating { adam: self, average }))
+    }
+
+    fn state(&self) -> BTreeMap<String, Tensor> {
         let pair = |(name, slot): (&String, &Slot)| {
             [
                 (format!("{name}.exp_avg"), slot.first_moment.as_detached_tensor()),
@@ -120,8 +89,7 @@ impl Adam {
         self.slots.iter().flat_map(pair).collect()
     }
 
-    /// Goes on from a saved state after `steps` updates.
-    pub fn load(&mut self, state: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
+    fn load(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         if state.len() != 2 * self.slots.len() {
             bail!("the state of Adam has {} tensors, this network needs {}", state.len(), 2 * self.slots.len());
         }
@@ -132,7 +100,6 @@ impl Adam {
                 moment.set(&tensor.to_device(moment.device())?)?;
             }
         }
-        self.step = steps;
         Ok(())
     }
 }
@@ -155,77 +122,5 @@ impl Updates for Updating<'_> {
             step: self.adam.numbers_of_step(),
             average,
         }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::autograd::Precision;
-    use crate::layers::{Linear, LinearConfig};
-    use crate::ops::Activation;
-    use crate::params::Parameters;
-    use candle_core::Module;
-    use candle_nn::VarBuilder;
-
-    const CONFIG: AdamConfig = AdamConfig { lr: 1e-2, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 1e-3 };
-
-    /// A layer that is used twice, one whose weight is more than a piece, one of candle's, and one by itself.
-    fn layers(vb: &VarBuilder) -> [Linear; 4] {
-        let config = LinearConfig { activation: Activation::Tanh, ..Default::default() };
-        let layer = |inputs, outputs, name: &str| Linear::new(inputs, outputs, config, vb.pp(name)).unwrap();
-        [layer(33, 33, "twice"), layer(33, 150, "large"), layer(150, 20, "candle"), layer(20, 1, "last")]
-    }
-
-    fn loss([twice, large, candle, last]: &[Linear; 4], x: &Tensor) -> Tensor {
-        let x = large.forward(&twice.forward(&twice.forward(x).unwrap()).unwrap()).unwrap();
-        let x = (candle.forward(&(x * 0.5).unwrap()).unwrap().sqr().unwrap() + 0.1).unwrap();
-        ops::half_mean_square(&last.forward(&x).unwrap(), 1.0).unwrap()
-    }
-
-    /// Weights, moments and average after three steps, each a training step or not.
-    fn trained(in_steps: bool, step: impl Fn(&Adam, &Tensor, &WeightAverage) + Sync) -> Vec<Vec<f32>> {
-        let [network, average] = ["network", "network"].map(|scope| Parameters::new(3, scope, &Device::Cpu));
-        let (layers, _) = (layers(&network.builder()), layers(&average.builder()));
-        let mut adam = Adam::new(network.trainable(), CONFIG).unwrap();
-        let mut average = WeightAverage::new(average, &network, 0.9).unwrap();
-        for update in 1..=3 {
-            let x = (Tensor::arange(0.0, 5.0 * 33.0, &Device::Cpu).unwrap() / (100.0 * update as f64)).unwrap();
-            let x = x.to_dtype(DType::F32).unwrap().reshape((5, 33)).unwrap();
-            adam.prepare().unwrap();
-            average.prepare(update).unwrap();
-            let run = || step(&adam, &loss(&layers, &x), &average);
-            if in_steps { autograd::training_step(Precision::F32, run) } else { run() }
-        }
-        let tensors = [network.tensors(), adam.state(), average.parameters().tensors()];
-        let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
-        tensors.iter().flat_map(BTreeMap::values).map(values).collect()
-    }
-
-    #[test]
-    fn an_update_within_the_backward_pass_is_that_after_it_to_the_bit() {
-        let after = |adam: &Adam, loss: &Tensor, average: &WeightAverage| {
-            adam.apply(&autograd::backward(loss).unwrap()).unwrap();
-            average.apply(&HashSet::new()).unwrap();
-        };
-        let within = |adam: &Adam, loss: &Tensor, average: &WeightAverage| adam.minimise(loss, Some(average)).unwrap();
-        let expected = trained(false, after);
-        assert!(expected[0] != trained(false, |_, _, _| ())[0]);
-        assert!(expected == trained(true, after));
-        assert!(expected == trained(false, within));
-        assert!(expected == trained(true, within));
-    }
-
-    #[test]
-    fn every_parameter_must_have_an_effect() {
-        let network = Parameters::new(3, "network", &Device::Cpu);
-        let layers = layers(&network.builder());
-        let mut adam = Adam::new(network.trainable(), CONFIG).unwrap();
-        adam.prepare().unwrap();
-        let x = Tensor::ones((5, 33), DType::F32, &Device::Cpu).unwrap();
-        let found = autograd::training_step(Precision::F32, || {
-            adam.minimise(&layers[0].forward(&x).unwrap().mean_all().unwrap(), None).unwrap_err().to_string()
-        });
-        assert!(found.starts_with("no gradient reached \"candle.bias\""), "{found}");
     }
 }

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
+use super::WeightAverage;
+use super::optimizer::Rule;
+use crate::autograd::Updates;
 use crate::ops::{self, SgdRule, SgdSlot, SgdStep, StepNumbers};
 
 /// What PyTorch's `torch.optim.SGD` calls by the same names; with `trust`, LARS.
@@ -22,7 +24,7 @@ struct Slot {
 }
 
 /// Stochastic gradient descent with momentum, or LARS.
-pub struct Sgd {
+pub(super) struct Sgd {
     config: SgdConfig,
     slots: BTreeMap<String, Slot>,
     /// The learning rate of the step that was prepared.
@@ -42,45 +44,54 @@ impl Sgd {
         Ok(Self { config, slots, lr: 0.0, numbers: StepNumbers::new(&device)? })
     }
 
-    /// One update at learning rate `lr`. Every parameter must have a gradient: one without is a mistake in the graph.
-    pub fn step(&mut self, gradients: &GradStore, lr: f64) -> Result<()> {
-        self.prepare(lr)?;
-        self.apply(gradients)
+    /// The numbers of the step of one parameter.
+    fn step_of(&self, parameter: &Var) -> SgdStep {
+        let SgdConfig { momentum, weight_decay, trust } = self.config;
+        let (rule, weight_decay) = match trust {
+            None => (SgdRule::Sgd, weight_decay),
+            Some(_) if parameter.rank() <= 1 => (SgdRule::Lars { trust: None }, 0.0),
+            Some(_) => (SgdRule::Lars { trust }, weight_decay),
+        };
+        SgdStep { lr: self.lr, momentum, weight_decay, rule }
+    }
+}
+
+impl Rule for Sgd {
+    fn parameters(&self) -> Vec<(&str, &Var)> {
+        self.slots.iter().map(|(name, slot)| (name.as_str(), &slot.parameter)).collect()
     }
 
-    /// Begins an update: what of it changes from step to step is told to the device.
-    pub fn prepare(&mut self, lr: f64) -> Result<()> {
+    fn prepare(&mut self, _: u64, lr: f64) -> Result<()> {
         self.lr = lr;
         let SgdConfig { momentum, weight_decay, .. } = self.config;
         self.numbers.set_sgd(&SgdStep { lr, momentum, weight_decay, rule: SgdRule::Sgd })
     }
 
-    /// The update that was prepared. What it does on a GPU can be recorded.
-    pub fn apply(&self, gradients: &GradStore) -> Result<()> {
-        let SgdConfig { momentum, weight_decay, trust } = self.config;
-        let mut slots = Vec::with_capacity(self.slots.len());
-        for (name, slot) in &self.slots {
-            let Some(gradient) = gradients.get(&slot.parameter) else { bail!("no gradient reached {name:?}") };
-            let (rule, weight_decay) = match trust {
-                None => (SgdRule::Sgd, weight_decay),
-                Some(_) if slot.parameter.rank() <= 1 => (SgdRule::Lars { trust: None }, 0.0),
-                Some(_) => (SgdRule::Lars { trust }, weight_decay),
-            };
-            let step = SgdStep { lr: self.lr, momentum, weight_decay, rule };
-            slots.push(SgdSlot { parameter: &slot.parameter, gradient, velocity: &slot.velocity, step });
-        }
+    fn apply(&self, gradients: &[Tensor]) -> Result<()> {
+        let slots = self.slots.values().zip(gradients);
+        let slots: Vec<_> = slots
+            .map(|(Slot { parameter, velocity }, gradient)| SgdSlot {
+                parameter,
+                gradient,
+                velocity,
+                step: self.step_of(parameter),
+            })
+            .collect();
         ops::sgd_steps(&slots, &self.numbers)
     }
 
-    /// The velocities: `NAME.momentum_buffer`, after PyTorch's name.
-    pub fn state(&self) -> BTreeMap<String, Tensor> {
+    /// LARS needs the norm of a whole gradient first.
+    fn updates<'a>(&'a self, _: Option<&'a WeightAverage>) -> Option<Box<dyn Updates + 'a>> {
+        None
+    }
+
+    fn state(&self) -> BTreeMap<String, Tensor> {
         let named =
             |(name, slot): (&String, &Slot)| (format!("{name}.momentum_buffer"), slot.velocity.as_detached_tensor());
         self.slots.iter().map(named).collect()
     }
 
-    /// Goes on from a saved state.
-    pub fn load(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
+    fn load(&mut self, state: &BTreeMap<String, Tensor>) -> Result<()> {
         if state.len() != self.slots.len() {
             bail!("the state of SGD has {} tensors, this network needs {}", state.len(), self.slots.len());
         }

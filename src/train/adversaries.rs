@@ -1,5 +1,7 @@
 //! The two networks with everything that a step changes: weights, moments, batch-norm statistics, averages.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use candle_core::{Device, ModuleT, Result, Tensor, Var, bail};
 
@@ -7,7 +9,7 @@ use crate::autograd::{self, Precision};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use crate::models::{Discriminator, Generator};
-use crate::optim::{Adam, WeightAverage};
+use crate::optim::{GradientTransform, Optimizer, WeightAverage};
 use crate::params::Parameters;
 use crate::run::state::{Parts, Tensors, joined, misfit};
 use crate::train::diffaugment::DiffAugment;
@@ -24,8 +26,8 @@ pub struct Adversaries {
     discriminator_parameters: Parameters,
     generator_parameters: Parameters,
     average: Option<WeightAverage>,
-    discriminator_adam: Adam,
-    generator_adam: Adam,
+    discriminator_optimizer: Optimizer,
+    generator_optimizer: Optimizer,
     /// The configured learning rates of the two.
     rates: [f64; 2],
     loss: AdversarialLoss,
@@ -96,8 +98,11 @@ impl Adversaries {
             average = Some(WeightAverage::new(parameters, &generator_parameters, config.ema_decay)?);
         }
         Ok(Self {
-            discriminator_adam: Adam::new(discriminator_parameters.trainable(), config.discriminator_adam())?,
-            generator_adam: Adam::new(generator_parameters.trainable(), config.generator_adam())?,
+            discriminator_optimizer: Optimizer::adam(
+                discriminator_parameters.trainable(),
+                config.discriminator_adam(),
+            )?,
+            generator_optimizer: Optimizer::adam(generator_parameters.trainable(), config.generator_adam())?,
             rates: [config.discriminator_adam().lr, config.generator_adam().lr],
             discriminator,
             detached_discriminator,
@@ -115,6 +120,12 @@ impl Adversaries {
         })
     }
 
+    /// From now on the gradients of both networks go through `transform` before each update.
+    pub fn set_gradient_transform(&mut self, transform: &Arc<dyn GradientTransform>) {
+        self.discriminator_optimizer.set_transform(transform.clone());
+        self.generator_optimizer.set_transform(transform.clone());
+    }
+
     /// One step at the configured learning rates on a real batch (N, 28, 28, 1), with latents (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
         let latents = [d_latents, g_latents].map(Tensor::clone);
@@ -124,11 +135,11 @@ impl Adversaries {
     /// One step: D on a real batch and a detached fake batch, then G on a fresh fake batch.
     pub fn step_on(&mut self, inputs: &StepInputs) -> Result<StepOutcome> {
         let StepInputs { real, latents: [d_latents, g_latents], draws, lr_scale } = inputs;
-        let is_penalised = self.penalty.is_due(self.generator_adam.steps());
-        self.discriminator_adam.prepare_at(self.rates[0] * lr_scale)?;
-        self.generator_adam.prepare_at(self.rates[1] * lr_scale)?;
+        let is_penalised = self.penalty.is_due(self.generator_optimizer.steps());
+        self.discriminator_optimizer.prepare(self.rates[0] * lr_scale)?;
+        self.generator_optimizer.prepare(self.rates[1] * lr_scale)?;
         if let Some(average) = &mut self.average {
-            average.prepare(self.generator_adam.steps())?;
+            average.prepare(self.generator_optimizer.steps())?;
         }
         let mut inputs = vec![real.clone(), d_latents.clone(), g_latents.clone()];
         match (self.diffaugment.is_on(), draws) {
@@ -189,11 +200,11 @@ impl Adversaries {
                     autograd::add(&d_loss, &penalty(of(&scores, 0)?, of(&scores, 1)?)?)?
                 }
             };
-            self.discriminator_adam.minimise(&minimised, None)?;
+            self.discriminator_optimizer.minimise(&minimised, None)?;
 
             let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
             let g_loss = self.loss.generator(&self.detached_discriminator.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
-            self.generator_adam.minimise(&g_loss, self.average.as_ref())?;
+            self.generator_optimizer.minimise(&g_loss, self.average.as_ref())?;
 
             Ok(StepOutcome {
                 d_loss: d_loss.detach(),
@@ -253,8 +264,8 @@ impl Adversaries {
         joined([
             ("discriminator.", self.discriminator_parameters.tensors()),
             ("generator.", self.generator_parameters.tensors()),
-            ("adam.discriminator.", self.discriminator_adam.state()),
-            ("adam.generator.", self.generator_adam.state()),
+            ("adam.discriminator.", self.discriminator_optimizer.state()),
+            ("adam.generator.", self.generator_optimizer.state()),
             ("generator_ema.", self.averaged_parameters().map(Parameters::tensors).unwrap_or_default()),
         ])
     }
@@ -264,8 +275,8 @@ impl Adversaries {
         let mut parts = Parts::of(state);
         self.discriminator_parameters.load(&parts.take("discriminator.")).with_context(misfit)?;
         self.generator_parameters.load(&parts.take("generator.")).with_context(misfit)?;
-        self.discriminator_adam.load(&parts.take("adam.discriminator."), steps).with_context(misfit)?;
-        self.generator_adam.load(&parts.take("adam.generator."), steps).with_context(misfit)?;
+        self.discriminator_optimizer.load(&parts.take("adam.discriminator."), steps).with_context(misfit)?;
+        self.generator_optimizer.load(&parts.take("adam.generator."), steps).with_context(misfit)?;
         if let Some(average) = self.averaged_parameters() {
             average.load(&parts.take("generator_ema.")).with_context(misfit)?;
         }

@@ -1,12 +1,14 @@
 //! SimCLR's two networks with everything that a step changes: weights, batch-norm statistics, the optimizer's state.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use candle_core::{Device, Error, ModuleT, Result, Tensor, bail};
 
 use crate::autograd::{self, Precision};
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead};
-use crate::optim::Optimizer;
+use crate::optim::{GradientTransform, Optimizer};
 use crate::params::Parameters;
 use crate::run::state::{Parts, Tensors, joined, misfit};
 use crate::train::simclr_config::{SimclrConfig, ViewBatches};
@@ -59,6 +61,11 @@ impl Contrastive {
         })
     }
 
+    /// From now on gradients go through `transform` before each update.
+    pub fn set_gradient_transform(&mut self, transform: Arc<dyn GradientTransform>) {
+        self.optimizer.set_transform(transform);
+    }
+
     /// One step at learning rate `lr` on the views (2N, 32, 32, 3) of N images: one view of each, then the other of each.
     pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
         self.optimizer.prepare(lr)?;
@@ -86,7 +93,7 @@ impl Contrastive {
                 }
             };
             let loss = nt_xent(&left, &right, self.temperature)?;
-            self.optimizer.apply(&autograd::backward(&loss)?)?;
+            self.optimizer.minimise(&loss, None)?;
             Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
         })
     }

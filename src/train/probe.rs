@@ -8,7 +8,7 @@ use crate::autograd::{self, Precision};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderArchitecture, linear_classifier};
-use crate::optim::{Adam, AdamConfig};
+use crate::optim::{AdamConfig, Optimizer};
 use crate::params::Parameters;
 use crate::run::state::{Parts, Tensors, joined, misfit};
 
@@ -21,7 +21,8 @@ pub struct Probe {
     classifier: Linear,
     encoder_parameters: Parameters,
     classifier_parameters: Parameters,
-    adam: Adam,
+    optimizer: Optimizer,
+    lr: f64,
     trains_encoder: bool,
     precision: Precision,
 }
@@ -50,7 +51,8 @@ impl Probe {
             classifier,
             encoder_parameters,
             classifier_parameters,
-            adam: Adam::new(trained, adam)?,
+            optimizer: Optimizer::adam(trained, adam)?,
+            lr: adam.lr,
             trains_encoder,
             precision,
         })
@@ -74,7 +76,8 @@ impl Probe {
 
     fn learn(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
         let loss = cross_entropy(&self.classifier.forward(features)?, labels)?;
-        self.adam.step(&autograd::backward(&loss)?)?;
+        self.optimizer.prepare(self.lr)?;
+        self.optimizer.minimise(&loss, None)?;
         Ok(loss.detach())
     }
 
@@ -101,7 +104,7 @@ impl Probe {
     /// Everything that a step changes, by the names of the checkpoint file.
     pub fn state(&self) -> Tensors {
         let encoder = if self.trains_encoder { self.encoder_parameters.tensors() } else { Tensors::new() };
-        joined([("", encoder), ("", self.classifier_parameters.tensors()), ("optimizer.", self.adam.state())])
+        joined([("", encoder), ("", self.classifier_parameters.tensors()), ("optimizer.", self.optimizer.state())])
     }
 
     /// Goes on from a saved [`state`](Self::state) after `steps` steps. Names, shapes and dtypes must be exact.
@@ -115,7 +118,7 @@ impl Probe {
         if self.trains_encoder {
             load(&self.encoder_parameters, "f.")?;
         }
-        self.adam.load(&parts.take("optimizer."), steps).with_context(misfit)?;
+        self.optimizer.load(&parts.take("optimizer."), steps).with_context(misfit)?;
         parts.finish()
     }
 }

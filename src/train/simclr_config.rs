@@ -10,7 +10,7 @@ use crate::data::augment::Augmentation;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::models::EncoderArchitecture;
-use crate::optim::{Adam, AdamConfig, Decay, Optimizer, Schedule, Sgd, SgdConfig};
+use crate::optim::{AdamConfig, Decay, Optimizer, Schedule, SgdConfig};
 
 /// Which optimizer moves the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -295,15 +295,15 @@ impl SimclrConfig {
     pub fn optimizer(&self, parameters: Vec<(String, Var)>) -> candle_core::Result<Optimizer> {
         let Self { beta1, beta2, eps, weight_decay, momentum, .. } = *self;
         let trust = (self.optimizer == OptimizerKind::Lars).then_some(self.trust);
-        Ok(match self.optimizer {
+        match self.optimizer {
             OptimizerKind::Adam => {
                 let config = AdamConfig { lr: self.lr(), beta1, beta2, eps, weight_decay };
-                Optimizer::Adam(Adam::new(parameters, config)?)
+                Optimizer::adam(parameters, config)
             }
             OptimizerKind::Sgd | OptimizerKind::Lars => {
-                Optimizer::Sgd(Sgd::new(parameters, SgdConfig { momentum, weight_decay, trust })?)
+                Optimizer::sgd(parameters, SgdConfig { momentum, weight_decay, trust })
             }
-        })
+        }
     }
 
     pub fn augmentation(&self) -> Augmentation {

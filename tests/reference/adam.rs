@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_nn::Init;
-use gan::optim::{Adam, AdamConfig};
+use gan::optim::{AdamConfig, Optimizer};
 use gan::params::Parameters;
 use serde::Deserialize;
 
@@ -43,12 +43,14 @@ fn adam_is_pytorchs_with_and_without_weight_decay() {
         parameters.load(&[("parameter".to_string(), symmetric("adam.parameter", &[COUNT]))].into()).unwrap();
         let [beta1, beta2] = settings.betas;
         let Settings { lr, eps, weight_decay, .. } = settings;
-        let mut adam = Adam::new(parameters.trainable(), AdamConfig { lr, beta1, beta2, eps, weight_decay }).unwrap();
+        let mut adam =
+            Optimizer::adam(parameters.trainable(), AdamConfig { lr, beta1, beta2, eps, weight_decay }).unwrap();
         let (_, parameter) = parameters.trainable().remove(0);
         for step in 0..after.len() {
             // The gradient of sum(parameter * gradient) is the gradient that was asked for, exactly.
             let loss = (parameter.as_tensor() * gradient(step)).unwrap().sum_all().unwrap();
-            adam.step(&loss.backward().unwrap()).unwrap();
+            adam.prepare(lr).unwrap();
+            adam.minimise(&loss, None).unwrap();
             after[&format!("after_{}", step + 1)].assert(&format!("{case}: update {step}"), &values(&parameter));
         }
     }

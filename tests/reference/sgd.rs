@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_nn::Init;
-use gan::optim::{Decay, Schedule, Sgd, SgdConfig};
+use gan::optim::{Decay, Optimizer, Schedule, SgdConfig};
 use gan::params::Parameters;
 use serde::Deserialize;
 
@@ -36,13 +36,14 @@ fn sgd_is_pytorchs_and_lars_simclrs() {
         let parameters = Parameters::new(0, "reference", &device());
         parameters.builder().get_with_hints(shape.as_slice(), "parameter", Init::Const(0.0)).unwrap();
         parameters.load(&[("parameter".to_string(), symmetric("sgd.parameter", &shape))].into()).unwrap();
-        let mut sgd = Sgd::new(parameters.trainable(), SgdConfig { momentum, weight_decay, trust }).unwrap();
+        let mut sgd = Optimizer::sgd(parameters.trainable(), SgdConfig { momentum, weight_decay, trust }).unwrap();
         let (_, parameter) = parameters.trainable().remove(0);
         for (step, rate) in rates.into_iter().enumerate() {
             // The gradient of sum(parameter * gradient) is the gradient that was asked for, exactly.
             let gradient = symmetric(&format!("sgd.gradient.{step}"), &shape);
             let loss = (parameter.as_tensor() * gradient).unwrap().sum_all().unwrap();
-            sgd.step(&loss.backward().unwrap(), rate).unwrap();
+            sgd.prepare(rate).unwrap();
+            sgd.minimise(&loss, None).unwrap();
             after[&format!("after_{}", step + 1)].assert(&format!("{case}: update {step}"), &values(&parameter));
         }
     }

@@ -5,7 +5,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gan::ops::{self, Activation, naive};
 use gan::autograd::{self, Precision};
-use gan::optim::{Adam, AdamConfig};
+use gan::optim::{AdamConfig, Optimizer};
 use gan::rng::Stream;
 use libfuzzer_sys::fuzz_target;
 
@@ -97,12 +97,14 @@ fn check<const N: usize>(
     let distance = largest(&(&ours - &twin).unwrap());
     assert!(distance <= 1e-3 * (1.0 + largest(&twin)), "{distance} beside {}", largest(&twin));
 
-    let gradients = autograd::training_step(precision, || {
-        let [ours, _] = op(variables.each_ref().map(Var::as_tensor))?;
-        autograd::backward(&ours.to_dtype(DType::F32)?.sqr()?.sum_all()?)
-    });
     let parameters = variables.iter().enumerate().map(|(index, variable)| (index.to_string(), variable.clone()));
-    Adam::new(parameters.collect(), ADAM).unwrap().step(&gradients.unwrap()).unwrap();
+    let mut optimizer = Optimizer::adam(parameters.collect(), ADAM).unwrap();
+    optimizer.prepare(ADAM.lr).unwrap();
+    let step = || {
+        let [ours, _] = op(variables.each_ref().map(Var::as_tensor))?;
+        optimizer.minimise(&ours.to_dtype(DType::F32)?.sqr()?.sum_all()?, None)
+    };
+    autograd::training_step(precision, step).unwrap();
     for variable in &variables {
         assert!(largest(variable).is_finite());
     }
