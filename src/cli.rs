@@ -1,25 +1,27 @@
 //! The command tree.
 
+mod errors;
+mod help;
+mod manual;
 mod numbers;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
-use gan::checkpoint;
-use gan::commands::evaluate::EvaluateConfig;
+use gan::commands::evaluate::{self, EvaluateConfig};
+use gan::commands::inspect::inspect;
 use gan::commands::sample::{self, SampleConfig};
+use gan::commands::weights_dir::refuse_missing_weights_dir;
+use gan::commands::{finetune, pretrain_simclr, train_gan};
 use gan::device::DeviceChoice;
-use gan::error::Failure;
 use gan::report::{Console, ConsoleOptions};
 use gan::run::life::RunOptions;
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
 use gan::train::simclr_config::SimclrConfig;
 
-/// Train GANs and draw from them; pretrain encoders by SimCLR and fine-tune them: on CPU, CUDA or Metal.
+/// Train GANs and draw samples from them; pretrain encoders with SimCLR and fine-tune them, on CPU, CUDA or Metal.
 #[derive(Debug, Parser)]
 #[command(name = "gan", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
@@ -32,36 +34,36 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 struct Global {
-    /// auto, cpu, cuda[:N] or metal[:N]
+    /// Device: auto, cpu, cuda[:N] or metal[:N]
     #[arg(long, global = true, value_name = "DEVICE", default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
 
-    /// Threads to use; never changes a result [default: one a core]
+    /// Number of CPU threads; results do not depend on it [default: one per core]
     #[arg(long, global = true, value_name = "N", value_parser = numbers::threads)]
     threads: Option<u16>,
 
-    /// Write one JSON object a line to stdout
+    /// Write JSON lines to stdout
     #[arg(long, global = true)]
     json: bool,
 
-    /// Say nothing on stderr but warnings and errors
+    /// Print warnings and errors only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Say more on stderr
+    /// Print more details
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
-    /// Show no progress bar
+    /// Show no progress
     #[arg(long, global = true)]
     no_progress: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a generator and a discriminator
+    /// Train a GAN
     #[command(args_override_self = true)]
     TrainGan {
         #[command(flatten)]
@@ -69,7 +71,7 @@ enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
-    /// Pretrain an encoder without labels, by SimCLR
+    /// Pretrain an encoder without labels, with SimCLR
     #[command(args_override_self = true)]
     PretrainSimclr {
         #[command(flatten)]
@@ -77,7 +79,7 @@ enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
-    /// Train a classifier on a pretrained encoder, and say what the pretraining was worth
+    /// Train a linear probe on a pretrained encoder, or fine-tune all of it
     #[command(args_override_self = true)]
     Finetune {
         #[command(flatten)]
@@ -85,32 +87,40 @@ enum Command {
         #[command(flatten)]
         run: RunOptions,
     },
-    /// Draw from a trained generator
+    /// Draw samples from a trained generator
     #[command(args_override_self = true)]
     Sample(SampleConfig),
-    /// Score a generator against real images, or an encoder by its features
+    /// Score a generator, an encoder, or images from elsewhere
     #[command(args_override_self = true)]
     Evaluate(EvaluateConfig),
-    /// Show what a checkpoint holds
+    /// List the tensors and metadata of a weights file
     Inspect {
-        /// .safetensors or .pth
+        /// Weights or checkpoint, .safetensors or PyTorch's .pth
         file: PathBuf,
     },
-    /// Print a completion script for a shell
+    /// Print a shell completion script
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
     Man,
 }
 
+/// The command tree with what the derive does not say: headings, examples, parsers of numbers.
+fn command() -> clap::Command {
+    numbers::with_number_parsers(help::arranged(Cli::command()))
+}
+
 impl Cli {
-    /// The arguments of this process, and which of them were typed. Where they are wrong, or help is asked for, that is
-    /// said and the process ends.
+    /// The arguments of this process, and which of them were typed. Prints help, the version or an error and exits where
+    /// that is called for.
     pub fn parse_arguments() -> (Self, ArgMatches) {
-        let matches = numbers::with_number_parsers(Self::command()).get_matches();
-        match Self::from_arg_matches(&matches) {
-            Ok(arguments) => (arguments, matches),
-            Err(error) => error.exit(),
-        }
+        let parsed = command().try_get_matches().and_then(|matches| Ok((Self::from_arg_matches(&matches)?, matches)));
+        parsed.unwrap_or_else(|error| match errors::text(&error) {
+            Some(text) => {
+                Console::new(ConsoleOptions::default()).error(&gan::error::printable(&text));
+                std::process::exit(error.exit_code())
+            }
+            None => error.exit(),
+        })
     }
 
     pub fn console(&self) -> Console {
@@ -128,66 +138,48 @@ impl Cli {
         match self.command {
             Command::TrainGan { config, run: options } => {
                 let device = device.open()?;
-                let weights = gan::commands::train_gan::train(config, &typed, &options, &device, json, console)?;
-                match json {
-                    true => Ok(()),
-                    false => console.data_line(&weights.display().to_string()),
-                }
+                let weights = train_gan::train(config, &typed, &options, &device, json, console)?;
+                print_unless(json, &weights.display().to_string(), console)
             }
             Command::PretrainSimclr { config, run: options } => {
                 let device = device.open()?;
-                let weights =
-                    gan::commands::pretrain_simclr::pretrain(config, &typed, &options, &device, json, console)?;
-                match json {
-                    true => Ok(()),
-                    false => console.data_line(&weights.display().to_string()),
-                }
+                let weights = pretrain_simclr::pretrain(config, &typed, &options, &device, json, console)?;
+                print_unless(json, &weights.display().to_string(), console)
             }
             Command::Finetune { config, run: options } => {
                 if config.weights.is_none() && options.resume.is_none() {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
                 let device = device.open()?;
-                let rows = gan::commands::finetune::finetune(config, &typed, &options, &device, json, console)?;
-                match json || rows.is_empty() {
-                    true => Ok(()),
-                    false => console.data_line(&gan::report::probe_table(&rows)),
-                }
+                let rows = finetune::finetune(config, &typed, &options, &device, json, console)?;
+                print_unless(json || rows.is_empty(), &gan::report::probe_table(&rows), console)
             }
             Command::Sample(config) => {
                 gan::startup::use_small_pages();
-                let device = device.open()?;
-                if config.to_stdout() && json {
-                    bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));
-                }
-                config.format()?;
-                refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                let source = gan::pretrained::find(&config.wanted(), &device)?;
-                console.note(&format!("drawing from {} on {}", source.description, gan::device::name(&device)));
-                let produced = sample::produce(&config, &source, &device, console)?;
-                match (json, config.to_stdout()) {
-                    (true, _) => console.data_line(&serde_json::to_string(&produced)?),
-                    (false, true) => Ok(()),
-                    (false, false) => console.data_line(&produced.path),
-                }
+                sample::sample(&config, &typed, &device.open()?, json, console)
             }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                gan::commands::evaluate::evaluate(&config, &device.open()?, json, console)
+                evaluate::evaluate(&config, &device.open()?, json, console)
             }
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Self::command(), "gan", &mut script);
+                clap_complete::generate(shell, &mut command(), "gan", &mut script);
                 console.data_bytes(&script)
             }
             Command::Man => {
                 let mut page = Vec::new();
-                manual(&Self::command(), &mut page)?;
+                manual::write(command(), &mut page)?;
                 console.data_bytes(&page)
             }
         }
     }
+}
+
+/// Writes `line` to stdout, except where `--json` has written the same already.
+fn print_unless(written: bool, line: &str, console: &Console) -> anyhow::Result<()> {
+    if written { Ok(()) } else { console.data_line(line) }
 }
 
 /// The fields that were set on the command line, rather than left at their defaults.
@@ -201,70 +193,12 @@ fn typed(matches: &ArgMatches) -> Vec<String> {
     matches.ids().filter(is_typed).map(|id| id.to_string()).collect()
 }
 
-/// Runs are looked for in this directory: one that was typed and is not there is a slip, and the bundled weights are not
-/// what was meant. Exit code 3.
-fn refuse_missing_weights_dir(directory: &Path, typed: &[String]) -> anyhow::Result<()> {
-    if typed.iter().any(|field| field == "weights_dir") && !directory.is_dir() {
-        let found = if directory.exists() { "not a directory" } else { "no such directory" };
-        bail!(Failure::Input(format!(
-            "--weights-dir {}: {found}; expected the directory that holds the runs",
-            directory.display()
-        )));
-    }
-    Ok(())
-}
-
-/// One line a tensor: name, dtype, shape. With `json` an object each. The metadata goes first.
-fn inspect(file: &Path, json: bool, console: &Console) -> anyhow::Result<()> {
-    let description = checkpoint::describe(file)?;
-    let mut lines = String::new();
-    for (key, value) in &description.metadata {
-        lines += &match json {
-            true => format!("{}\n", serde_json::json!({ "metadata": key, "value": value })),
-            false => format!("# {key}: {value}\n"),
-        };
-    }
-    let width =
-        description.tensors.keys().chain(description.unread.keys()).map(|name| name.chars().count()).max().unwrap_or(0);
-    let mut scalars = 0;
-    for (name, (shape, dtype)) in &description.tensors {
-        let dtype = dtype.as_str();
-        scalars += shape.iter().product::<usize>();
-        lines += &match json {
-            true => format!("{}\n", serde_json::json!({ "name": name, "dtype": dtype, "shape": shape })),
-            false => format!("{name:width$}  {dtype:4}  {shape:?}\n"),
-        };
-    }
-    for (name, what) in &description.unread {
-        lines += &match json {
-            true => format!("{}\n", serde_json::json!({ "name": name, "unread": what })),
-            false => format!("{name:width$}  not read: {what}\n"),
-        };
-    }
-    console.note(&format!("{}: {} tensors, {scalars} numbers", file.display(), description.tensors.len()));
-    console.data_bytes(lines.as_bytes())
-}
-
-fn manual(command: &clap::Command, out: &mut dyn io::Write) -> io::Result<()> {
-    let mut command = command.clone();
-    command.build();
-    clap_mangen::Man::new(command.clone()).render(out)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
-        let man = clap_mangen::Man::new(subcommand.clone());
-        man.render_title(out)?;
-        man.render_name_section(out)?;
-        man.render_synopsis_section(out)?;
-        man.render_options_section(out)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_command_tree_is_sound() {
-        numbers::with_number_parsers(Cli::command()).debug_assert();
+        command().debug_assert();
     }
 }

@@ -1,61 +1,47 @@
-//! The failures that have an exit code of their own. Every other error leaves with 1 (and clap's with 2).
+//! The kinds of error that callers may want to tell apart.
 
 use std::path::Path;
 
-/// Why the program cannot go on. The text is what the user reads: the flag or file, what was found and what was
-/// expected, and what to do; one to three lines.
+/// The kinds of error. The functions of this crate return [`anyhow::Error`]; where one of these is its cause or its
+/// context, `error.downcast_ref::<Failure>()` finds it. Every other error is one of candle or of the system.
+///
+/// The text says what was found, what was expected and what to do, in one to three lines.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Flags that contradict each other or the run they are used on. Exit code 2.
+    /// Arguments that are out of range, contradict each other, or contradict the run they are used on.
     #[error("{0}")]
     Usage(String),
-    /// Data or a checkpoint is missing, damaged or does not fit. Exit code 3.
+    /// Data or a checkpoint is missing, damaged or does not fit.
     #[error("{0}")]
     Input(String),
-    /// Training met NaN or infinity; the text names the last good checkpoint. Exit code 4.
+    /// Training met NaN or infinity. The text names the last good checkpoint.
     #[error("{0}")]
     Diverged(String),
-    /// The disk is full or the place is not writable; the last good checkpoint is intact. Exit code 5.
+    /// The disk is full or not writable. The last good checkpoint is intact.
     #[error("{0}")]
     Storage(String),
-    /// The reader of stdout has gone: nothing is wrong, and nothing more is said. Exit code 0.
+    /// The reader of a pipe has closed it.
     #[error("stdout was closed")]
     ClosedPipe,
-    /// Stopped by a signal after saving. Exit code 128 + signal: 130 or 143, or 129 where the terminal has gone.
+    /// Stopped by this signal, after saving.
     #[error("stopped by signal {0}")]
     Stopped(i32),
 }
 
 impl Failure {
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Failure::ClosedPipe => 0,
-            Failure::Usage(_) => 2,
-            Failure::Input(_) => 3,
-            Failure::Diverged(_) => 4,
-            Failure::Storage(_) => 5,
-            Failure::Stopped(signal) => 128 + *signal as u8,
-        }
-    }
-
-    /// An error of reading `path`: exit code 3.
+    /// An error of reading `path`.
     pub fn reading(path: &Path, error: impl std::fmt::Display) -> Self {
         Failure::Input(format!("{}: {error}", path.display()))
     }
 
-    /// An error of writing `path`: exit code 5.
+    /// An error of writing `path`.
     pub fn writing(path: &Path, error: impl std::fmt::Display) -> Self {
         Failure::Storage(format!("{}: cannot write: {error}", path.display()))
     }
 }
 
-/// The exit code of an error: that of the outermost [`Failure`] among its causes and contexts, else 1.
-pub fn exit_code(error: &anyhow::Error) -> u8 {
-    // anyhow's own downcast sees contexts, which a walk along the chain of sources does not.
-    error.downcast_ref::<Failure>().map_or(1, Failure::exit_code)
-}
-
-/// The text of an error for a person: its causes in one line, without the backtrace that candle's errors carry.
+/// The text of an error: its causes joined by colons, without the backtrace that candle's errors carry, and with control
+/// characters escaped.
 pub fn text(error: &anyhow::Error) -> String {
     let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<candle_core::Error>() {
         Some(error) => without_backtrace(error).to_string(),
@@ -63,8 +49,13 @@ pub fn text(error: &anyhow::Error) -> String {
     };
     let mut causes: Vec<String> = error.chain().map(cause).collect();
     causes.dedup();
-    // They may quote a hostile file or a name: nothing of that steers a terminal.
-    causes.join(": ").chars().map(|character| if character == '\n' { "\n".into() } else { plain(character) }).collect()
+    printable(&causes.join(": "))
+}
+
+/// `text` with control characters escaped, except line breaks: it may quote a hostile file or a name, which must not
+/// control the terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|character| if character == '\n' { "\n".into() } else { plain(character) }).collect()
 }
 
 fn plain(character: char) -> String {
@@ -74,7 +65,7 @@ fn plain(character: char) -> String {
     }
 }
 
-/// Text that may quote a hostile file, as one line that a terminal can bear.
+/// `text` as one line of at most 500 characters, with control characters escaped: it may quote a hostile file.
 pub fn legible(text: &str) -> String {
     const LONGEST: usize = 500;
     let mut line: String = text.chars().take(LONGEST).collect();
@@ -96,13 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_have_no_backtrace_and_codes_come_from_anywhere_in_the_chain() {
+    fn texts_have_no_backtrace() {
         let inner = candle_core::Error::Msg("three is not four".into());
         let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
         let candle = candle_core::Error::WithBacktrace { inner: Box::new(inner), backtrace };
         let error = anyhow::Error::from(candle).context(Failure::Input("it does not fit".into())).context("file");
         assert_eq!(text(&error), "file: it does not fit: three is not four");
-        assert_eq!(exit_code(&error), 3);
-        assert_eq!(exit_code(&anyhow::anyhow!("else")), 1);
     }
 }

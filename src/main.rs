@@ -6,6 +6,7 @@ mod cli;
 
 use std::process::ExitCode;
 
+use gan::commands::exit_code::exit_code;
 use gan::error::{self, Failure};
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
@@ -15,6 +16,7 @@ static ALLOCATOR: gan::startup::Heap = gan::startup::Heap::new();
 
 fn main() -> ExitCode {
     gan::startup::prepare();
+    gan::data::silence_decoder_panics();
     let (arguments, matches) = cli::Cli::parse_arguments();
     let console = arguments.console();
     match arguments.run(&matches, &console) {
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
             if !matches!(error.downcast_ref(), Some(Failure::ClosedPipe | Failure::Stopped(_))) {
                 console.error(&error::text(&error));
             }
-            ExitCode::from(error::exit_code(&error))
+            ExitCode::from(exit_code(&error))
         }
     }
 }

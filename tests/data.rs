@@ -18,9 +18,9 @@ use anyhow::Result;
 use candle_datasets::vision;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use gan::commands::exit_code::exit_code;
 use gan::data::batches::{Batch, BatchPlan, Batches};
 use gan::data::{Dataset, ImageShape, Images, idx, open};
-use gan::error::exit_code;
 use gan::rng::Stream;
 use proptest::prelude::*;
 

@@ -30,6 +30,8 @@ mod walk;
 pub mod warp;
 
 pub use given_images::{GivenImages, read_images};
+#[doc(hidden)]
+pub use guard::silence_decoder_panics;
 use std::path::Path;
 
 use anyhow::{Result, bail};

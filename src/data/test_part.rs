@@ -179,7 +179,8 @@ mod tests {
     fn what_a_set_brings_is_taken_first() {
         let own = dataset(images(9, true), images(3, true));
         assert_eq!(own.clone().with_test_part(None, true).unwrap().test, own.test);
-        assert_eq!(crate::error::exit_code(&own.with_test_part("0.5".parse().ok(), true).unwrap_err()), 2);
+        let error = own.with_test_part("0.5".parse().ok(), true).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(Failure::Usage(_))));
         let validated = Dataset { validation: images(6, true), ..dataset(images(9, true), images(0, true)) };
         let as_test = validated.clone().with_test_part(None, true).unwrap();
         assert_eq!((as_test.test, as_test.validation.len(), as_test.train.len()), (images(6, true), 0, 9));

@@ -20,33 +20,33 @@ use crate::run::state::{Tensors, largest};
 
 /// Flags that say where a run lies and how it begins, not what it computes.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "The run")]
 pub struct RunOptions {
     /// Name of the run [default: the model's name]
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub run: Option<String>,
 
-    /// Go on with a run, given by its name or its directory, from its newest checkpoint or from the one named
+    /// Resume a run from its newest checkpoint, or from the given one
     #[arg(long, value_name = "NAME|DIR|CHECKPOINT", conflicts_with = "force")]
     pub resume: Option<String>,
 
-    /// Begin anew where a run of that name exists; what it wrote is deleted
+    /// Replace the run of that name; its files are deleted
     #[arg(long)]
     pub force: bool,
 
-    /// With --resume: go on though the images are not those that the run began with
+    /// With --resume: continue although the images have changed since the run began
     #[arg(long)]
     pub changed_data: bool,
 
-    /// Where runs keep their weights
+    /// Directory of the runs' weights and checkpoints
     #[arg(long, value_name = "DIR", default_value = "weights")]
     pub weights_dir: PathBuf,
 
-    /// Where runs keep their pictures
+    /// Directory of the runs' sample grids and plots
     #[arg(long, value_name = "DIR", default_value = "samples")]
     pub samples_dir: PathBuf,
 
-    /// Where named data sets lie, each in its own folder, or are downloaded to [default: the user's cache]
+    /// Directory of the named data sets, each in its own folder; missing ones are downloaded to it [default: the user's
+    /// cache directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

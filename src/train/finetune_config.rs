@@ -17,11 +17,11 @@ use crate::train::labels::Labels;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// A linear layer on the frozen encoder
+    /// A linear layer on the frozen encoder (linear probe)
     Linear,
     /// The encoder and the linear layer, end to end
     Full,
-    /// One after the other
+    /// First one, then the other
     Both,
 }
 
@@ -29,32 +29,32 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// The pretrained encoder: a file (ours, or PyTorch's .pth), a checkpoint, the directory of a run, or `bundled`, the
-    /// one that comes with gan [default: that of the newest run, else bundled]
+    /// Pretrained encoder: a file (.safetensors or PyTorch's .pth), a checkpoint, a run's directory, or `bundled`
+    /// [default: the newest run's, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
-    /// The encoder that is expected there [default: any]
+    /// Architecture that the encoder must have [default: any]
     #[arg(long, value_enum)]
     pub encoder: Option<EncoderArchitecture>,
 
-    /// shapes (built in), cifar10, another named set, or a directory of its files or of images [default: what the
-    /// encoder was pretrained on]
+    /// Labelled images: shapes (built in), cifar10, another named set, or a directory [default: what the encoder was
+    /// pretrained on]
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
 
-    /// Of a set that brings no test images, hold this part of its images out to test on: a fixed choice of every class
-    /// [default: 0.2, or the validation images where it brings those]
+    /// Fraction of the images to hold out for testing, the same of every class, if the data set has no test images
+    /// [default: 0.2, or its validation images]
     #[arg(long, value_name = "PART")]
     #[serde(default)]
     pub test_part: Option<TestPart>,
 
-    /// How many training images show their labels: a part (0.1, 1.0) or a number of them
+    /// Training images to use the labels of: a fraction (0.1, 1.0) or a number
     #[arg(long, value_name = "PART|N", default_value = "0.1")]
     pub labels: Labels,
 
-    /// Of a named or built-in set: the same part of each class, instead of the first images (the course's). Of any other
-    /// set every class is taken in proportion anyway
+    /// Choose the labelled images class by class instead of taking the first ones, as the course does; matters for
+    /// named and built-in sets only
     #[arg(long)]
     pub stratified: bool,
 
@@ -63,23 +63,23 @@ pub struct FinetuneConfig {
     #[serde(default)]
     pub balanced_parts: bool,
 
-    /// What is trained
+    /// What to train
     #[arg(long, value_enum, default_value_t = Mode::Linear)]
     pub mode: Mode,
 
-    /// The same from an untrained encoder, for comparison
+    /// Also train on an untrained encoder, for comparison
     #[arg(long)]
     pub baseline: bool,
 
-    /// Linear: compute the features once, without augmentation: seconds instead of minutes
+    /// Compute the features once, without augmentation: much faster; for --mode linear
     #[arg(long)]
     pub cached: bool,
 
-    /// Passes over the labelled images
+    /// Train for N epochs
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub epochs: u64,
 
-    /// Images a step, or all that are labelled where they are fewer; the last partial batch of an epoch is dropped
+    /// Batch size, at most the number of labelled images; an incomplete last batch is dropped
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 
@@ -91,25 +91,24 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "W", default_value_t = 1e-6)]
     pub weight_decay: f64,
 
-    /// Precision of the factors of products of matrices and convolutions, where the device has it; weights, moments
-    /// and sums are f32
+    /// Precision of matrix products and convolutions. Weights, optimizer state and sums are always f32
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     #[serde(default)] // runs from before it were in f32
     pub precision: Precision,
 
-    /// Seed of the linear layer, the untrained encoder, the order of the images and their views
+    /// Random seed of the linear layer, the untrained encoder, the data order and the views
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Steps between two checkpoints
+    /// Steps between checkpoints
     #[arg(long, value_name = "STEPS", default_value_t = 500)]
     pub checkpoint_every: u64,
 
-    /// Checkpoints that are kept
+    /// Number of checkpoints to keep
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub keep: usize,
 
-    /// Write h of the test images (or of all, if the set has no labels) as (N, D) f32, in their order
+    /// Write the features of the test images, or of all images if there are no labels, as (N, D) f32
     #[arg(long, value_name = "FILE.npy")]
     pub embeddings: Option<PathBuf>,
 }

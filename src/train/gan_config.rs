@@ -21,25 +21,26 @@ use crate::train::recipe::Recipe;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct GanConfig {
-    /// The pair of networks
+    /// Generator and discriminator
     #[arg(long, value_enum, default_value_t = Architecture::Dcgan)]
     pub model: Architecture,
 
-    /// Where the defaults of the flags come from that are not given
+    /// Preset for the flags that are not given
     #[arg(long, value_enum, default_value_t = Recipe::Course)]
     #[serde(default)]
     pub recipe: Recipe,
 
-    /// The loss [default: ls for lsgan, bce for the others]
+    /// Adversarial loss [default: ls for lsgan, bce for the others]
     #[arg(long, value_enum)]
     pub loss: Option<AdversarialLoss>,
 
-    /// digits (built in), mnist, fashion-mnist, another named set, or a directory of its files or of images
+    /// Training images: digits (built in), mnist, fashion-mnist, another named set, or a directory of images, IDX or
+    /// parquet files
     #[arg(long, value_name = "NAME|DIR", default_value = "digits")]
     pub data: String,
 
-    /// Train on N of the training images: the first of a named or built-in set (the course takes 50000 of MNIST's), of
-    /// another set a fixed choice that holds every class in proportion
+    /// Train on N images only: the first N of a named or built-in set (the course takes 50000 of MNIST), a fixed,
+    /// class-balanced choice of any other
     #[arg(long, value_name = "N")]
     pub train_images: Option<usize>,
 
@@ -48,50 +49,50 @@ pub struct GanConfig {
     #[serde(default)]
     pub balanced_parts: bool,
 
-    /// Of a set that brings no test images, hold this part of its images out, for evaluate to judge by [default: none]
+    /// Fraction of the images to hold out for testing, the same of every class, if the data set has no test images
+    /// [default: none]
     #[arg(long, value_name = "PART")]
     #[serde(default)]
     pub test_part: Option<TestPart>,
 
-    /// Take the images in the order of the data set, as the course does
+    /// Read the images in the order of the data set in every epoch, as the course does
     #[arg(long)]
     pub no_shuffle: bool,
 
-    /// Stop after N steps
+    /// Train for N steps
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
 
-    /// Stop after N passes over the images [default: 10, for dcgan 5]
+    /// Train for N epochs [default: 10; 5 for dcgan]
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
 
-    /// Images a step, from each of the two sides; the last partial batch of an epoch is dropped
+    /// Batch size; an incomplete last batch is dropped
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 
-    /// Numbers in a latent
+    /// Dimension of the latent vectors
     #[arg(long, value_name = "N", default_value_t = 96)]
     pub latent_dim: usize,
 
-    /// Learning rate of Adam, for both networks
+    /// Learning rate of both networks
     #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     pub lr: f64,
 
-    /// Learning rate of the discriminator, where it differs from --lr
+    /// Learning rate of the discriminator [default: --lr]
     #[arg(long, value_name = "RATE")]
     pub discriminator_lr: Option<f64>,
 
-    /// How both learning rates go from there to the end of the run. Of a run that goes on with more steps, the rest
-    /// follows the longer course
+    /// Learning rate schedule. A run resumed with more steps follows the longer schedule from there on
     #[arg(long, value_enum, default_value_t = Decay::Constant)]
     #[serde(default = "constant")]
     pub schedule: Decay,
 
-    /// Adam's decay of the first moment
+    /// Adam's beta1, the decay of the first moment
     #[arg(long, value_name = "B", default_value_t = 0.5)]
     pub beta1: f64,
 
-    /// Adam's decay of the second moment
+    /// Adam's beta2, the decay of the second moment
     #[arg(long, value_name = "B", default_value_t = 0.999)]
     pub beta2: f64,
 
@@ -99,7 +100,7 @@ pub struct GanConfig {
     #[arg(long, value_name = "E", default_value_t = 1e-8)]
     pub eps: f64,
 
-    /// Decay of the averaged generator; it ramps in over the first steps
+    /// Decay of the generator's moving average; it ramps up over the first steps
     #[arg(long, value_name = "D", default_value_t = 0.999)]
     pub ema_decay: f64,
 
@@ -107,78 +108,72 @@ pub struct GanConfig {
     #[arg(long)]
     pub no_ema: bool,
 
-    /// One-sided label smoothing: D's target on real images is 1 - S
-    #[arg(long, value_name = "S", default_value_t = 0.0, help_heading = "Against a discriminator that is too good")]
+    /// One-sided label smoothing: the target for real images is 1 - S
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
     #[serde(default)]
     pub label_smoothing: f64,
 
-    /// Weight of the penalty R1 on D's slope at real images, GAMMA / 2 times the mean squared norm of its gradient: a finite
-    /// difference along the gradient, 0.1 to either side, in f32 whatever --precision says
-    #[arg(
-        long,
-        value_name = "GAMMA",
-        default_value_t = 0.0,
-        help_heading = "Against a discriminator that is too good"
-    )]
+    /// Weight of the R1 penalty: GAMMA / 2 times the mean squared norm of the discriminator's gradient at real images,
+    /// by finite differences in f32
+    #[arg(long, value_name = "GAMMA", default_value_t = 0.0)]
     #[serde(default)]
     pub r1: f64,
 
-    /// Take the penalty R1 every K steps only, K times as heavy
-    #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Against a discriminator that is too good")]
+    /// Apply R1 every K steps, with K times the weight
+    #[arg(long, value_name = "K", default_value_t = 1)]
     #[serde(default = "one")]
     pub r1_every: u64,
 
-    /// What D sees of real images and fakes is changed at random: none, translation, cutout or translation,cutout
-    #[arg(long, value_name = "WHAT", default_value_t = DiffAugment::default(), help_heading = "Against a discriminator that is too good")]
+    /// Differentiable augmentation of real and generated images: none, translation, cutout or translation,cutout
+    #[arg(long, value_name = "WHAT", default_value_t = DiffAugment::default())]
     #[serde(default)]
     pub diffaugment: DiffAugment,
 
-    /// Precision of the factors of products of matrices and convolutions, where the device has it; weights, moments
-    /// and sums are f32
+    /// Precision of matrix products and convolutions. Weights, optimizer state and sums are always f32
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     #[serde(default)] // runs from before it were in f32
     pub precision: Precision,
 
-    /// Seed of the initial weights, the order of the images and the latents
+    /// Random seed of the initial weights, the data order and the latents
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Steps between two checkpoints
+    /// Steps between checkpoints
     #[arg(long, value_name = "STEPS", default_value_t = 500)]
     pub checkpoint_every: u64,
 
-    /// Steps between two grids of samples
+    /// Steps between sample grids
     #[arg(long, value_name = "STEPS", default_value_t = 250)]
     pub sample_every: u64,
 
-    /// Steps between two lines of metrics.jsonl
+    /// Steps between lines of metrics.jsonl
     #[arg(long, value_name = "STEPS", default_value_t = 10)]
     pub log_every: u64,
 
-    /// Checkpoints that are kept
+    /// Number of checkpoints to keep
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub keep: usize,
 
-    /// Steps between two evaluations as `gan evaluate` makes them, into metrics.jsonl; the last step is evaluated too; 0:
-    /// none, and no image is held out for validation
-    #[arg(long, value_name = "STEPS", default_value_t = 0, help_heading = "Evaluation")]
+    /// Evaluate as `gan evaluate` does every so many steps and after the last one, into metrics.jsonl. 0: never, and no
+    /// validation images are held out
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
     #[serde(default)] // runs from before it had none
     pub evaluate_every: u64,
 
-    /// Samples of an evaluation
-    #[arg(long, value_name = "N", default_value_t = evaluated_samples(), help_heading = "Evaluation")]
+    /// Samples per evaluation
+    #[arg(long, value_name = "N", default_value_t = evaluated_samples())]
     #[serde(default = "evaluated_samples")]
     pub evaluate_samples: usize,
 
-    /// The real images of an evaluation. `validation`: those that the set keeps for it, else a part of the training images
-    /// that the run does not train on (MNIST's last 10000). `test`, which is for the last word. A..B: training images, by
-    /// their places, as in `gan evaluate --reference`
-    #[arg(long, value_name = "validation|test|A..B", default_value = "validation", help_heading = "Evaluation")]
+    /// Real images to compare with. `validation`: those of the data set, or a part of the training images that is held
+    /// out (MNIST's last 10000). `test`: the test images, for final results only. A..B: training images by index, as in
+    /// `gan evaluate --reference`
+    #[arg(long, value_name = "validation|test|A..B", default_value = "validation")]
     #[serde(default)] // runs from before took the test images
     pub evaluate_reference: Reference,
 
-    /// The digit classifier of an evaluation [default: the bundled one, MNIST's]
-    #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
+    /// Digit classifier to evaluate with [default: the bundled one, trained on MNIST]
+    #[arg(long, value_name = "FILE")]
     #[serde(default)]
     pub evaluate_classifier: Option<PathBuf>,
 }

@@ -10,12 +10,11 @@ use crate::train::gan_config::GanConfig;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Recipe {
-    /// The course's: the defaults below
+    /// The course's hyperparameters: the defaults listed here
     #[default]
     Course,
-    /// What this program's search has found to draw best, by model: vanilla's is --discriminator-lr 2e-3
-    /// --r1 1, lsgan's --r1 0.02, dcgan's --r1 1 --r1-every 4, with --schedule linear from more than 4,000
-    /// steps or ten epochs on
+    /// The best ones found by search: vanilla --discriminator-lr 2e-3 --r1 1; lsgan --r1 0.02; dcgan --r1 1 --r1-every
+    /// 4, with --schedule linear above 4,000 steps or 10 epochs
     Best,
 }
 

@@ -17,9 +17,9 @@ use crate::optim::{AdamConfig, Decay, Optimizer, Schedule, SgdConfig};
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     Adam,
-    /// With momentum
+    /// SGD with momentum
     Sgd,
-    /// With momentum and layer-wise rates, for large batches
+    /// LARS: SGD with momentum and layer-wise learning rates, for large batches
     Lars,
 }
 
@@ -29,7 +29,7 @@ pub enum OptimizerKind {
 pub enum ViewBatches {
     /// As one batch of 2N: batch norm sees both
     Joint,
-    /// As two batches of N, one after the other, as the course does it
+    /// As two batches of N, one after the other, as in the course
     Separate,
 }
 
@@ -37,10 +37,9 @@ pub enum ViewBatches {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum KnnReference {
-    /// Those that the set keeps for it, else a part of the training images that the run does not train on (CIFAR-10's last
-    /// 5000)
+    /// The data set's validation images, or a part of the training images that is held out (CIFAR-10's last 5000)
     Validation,
-    /// The test images, which are for the last word
+    /// The test images, for final results only
     #[default]
     Test,
 }
@@ -49,16 +48,15 @@ pub enum KnnReference {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct SimclrConfig {
-    /// The encoder f
+    /// Encoder
     #[arg(long, value_enum, default_value_t = EncoderArchitecture::Resnet9)]
     pub encoder: EncoderArchitecture,
 
-    /// shapes (built in), cifar10, another named set, or a directory of its files or of images
+    /// Training images: shapes (built in), cifar10, another named set, or a directory of images or data files
     #[arg(long, value_name = "NAME|DIR", default_value = "shapes")]
     pub data: String,
 
-    /// Train on N of the training images: the first of a named or built-in set, of another set a fixed choice that holds
-    /// every class in proportion
+    /// Train on N images only: the first N of a named or built-in set, a fixed, class-balanced choice of any other
     #[arg(long, value_name = "N")]
     pub train_images: Option<usize>,
 
@@ -67,57 +65,58 @@ pub struct SimclrConfig {
     #[serde(default)]
     pub balanced_parts: bool,
 
-    /// Of a set with classes that brings no test images, hold this part of its images out, for finetune and evaluate to
-    /// test on; 0: none [default: 0.2]
+    /// Fraction of the images to hold out for testing, the same of every class, if the data set has no test images but
+    /// has classes; 0: none [default: 0.2]
     #[arg(long, value_name = "PART")]
     #[serde(default = "nothing")] // runs from before it were trained on all images
     pub test_part: Option<TestPart>,
 
-    /// Stop after N steps
+    /// Train for N steps
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
 
-    /// Stop after N passes over the images [default: 4]
+    /// Train for N epochs [default: 4]
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
 
-    /// Images a step, two views of each; the last partial batch of an epoch is dropped
+    /// Images per batch, two views of each; an incomplete last batch is dropped
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch_size: usize,
 
-    /// Temperature of the loss
+    /// Temperature of the NT-Xent loss
     #[arg(long, value_name = "T", default_value_t = 0.5)]
     pub temperature: f64,
 
-    /// How the two views go through the networks
+    /// How the two views pass through the networks
     #[arg(long, value_enum, default_value_t = ViewBatches::Joint)]
     pub views: ViewBatches,
 
-    /// What moves the weights
+    /// Optimizer
     #[arg(long, value_enum, default_value_t = OptimizerKind::Adam)]
     pub optimizer: OptimizerKind,
 
-    /// Learning rate after the warm-up [default: 1e-3 for adam, 0.06 * N / 128 for sgd, 0.3 * N / 256 for lars]
+    /// Learning rate after warm-up [default: 1e-3 for adam, 0.06 * N / 128 for sgd, 0.3 * N / 256 for lars, with batch
+    /// size N]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
 
-    /// How the learning rate goes from there to the end of the run
+    /// Learning rate schedule after warm-up
     #[arg(long, value_enum, default_value_t = Decay::Cosine)]
     pub schedule: Decay,
 
-    /// Steps in which the learning rate rises from 0
+    /// Steps of linear warm-up from 0
     #[arg(long, value_name = "STEPS", default_value_t = 100)]
     pub warmup_steps: u64,
 
-    /// L2 penalty, added to the gradient; lars spares biases and batch norms
+    /// L2 penalty, added to the gradient; lars leaves out biases and batch norm parameters
     #[arg(long, value_name = "W", default_value_t = 1e-6)]
     pub weight_decay: f64,
 
-    /// Adam's decay of the first moment
+    /// Adam's beta1, the decay of the first moment
     #[arg(long, value_name = "B", default_value_t = 0.9)]
     pub beta1: f64,
 
-    /// Adam's decay of the second moment
+    /// Adam's beta2, the decay of the second moment
     #[arg(long, value_name = "B", default_value_t = 0.999)]
     pub beta2: f64,
 
@@ -129,67 +128,67 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "M", default_value_t = 0.9)]
     pub momentum: f64,
 
-    /// LARS's trust coefficient
+    /// Trust coefficient of lars
     #[arg(long, value_name = "T", default_value_t = 1e-3)]
     pub trust: f64,
 
-    /// Least area of a crop, as a part of the image
-    #[arg(long, value_name = "PART", default_value_t = 0.08, help_heading = "The views")]
+    /// Smallest crop, as a fraction of the image area
+    #[arg(long, value_name = "PART", default_value_t = 0.08)]
     pub min_crop: f64,
 
-    /// Probability that a view is mirrored
-    #[arg(long, value_name = "P", default_value_t = 0.5, help_heading = "The views")]
+    /// Probability of a horizontal flip
+    #[arg(long, value_name = "P", default_value_t = 0.5)]
     pub flip: f32,
 
-    /// Probability that the colours of a view are changed
-    #[arg(long, value_name = "P", default_value_t = 0.8, help_heading = "The views")]
+    /// Probability of colour jitter
+    #[arg(long, value_name = "P", default_value_t = 0.8)]
     pub jitter: f32,
 
-    /// By how much brightness, contrast and saturation change: their factors are within 1 ± this
-    #[arg(long, value_name = "PART", default_value_t = 0.4, help_heading = "The views")]
+    /// Strength of the jitter of brightness, contrast and saturation: factors from 1 - S to 1 + S
+    #[arg(long, value_name = "PART", default_value_t = 0.4)]
     pub jitter_strength: f32,
 
-    /// By how much hue changes, as a part of the circle either way
-    #[arg(long, value_name = "PART", default_value_t = 0.1, help_heading = "The views")]
+    /// Strength of the hue jitter, as a fraction of the colour circle
+    #[arg(long, value_name = "PART", default_value_t = 0.1)]
     pub hue: f32,
 
-    /// Probability that a view has no colour
-    #[arg(long, value_name = "P", default_value_t = 0.2, help_heading = "The views")]
+    /// Probability of conversion to grey
+    #[arg(long, value_name = "P", default_value_t = 0.2)]
     pub grey: f32,
 
-    /// Precision of the factors of products of matrices and convolutions, where the device has it; weights, moments
-    /// and sums are f32
+    /// Precision of matrix products and convolutions. Weights, optimizer state and sums are always f32
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     #[serde(default)] // runs from before it were in f32
     pub precision: Precision,
 
-    /// Seed of the initial weights, the order of the images and the views
+    /// Random seed of the initial weights, the data order and the views
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Steps between two checkpoints
+    /// Steps between checkpoints
     #[arg(long, value_name = "STEPS", default_value_t = 500)]
     pub checkpoint_every: u64,
 
-    /// Steps between two lines of metrics.jsonl
+    /// Steps between lines of metrics.jsonl
     #[arg(long, value_name = "STEPS", default_value_t = 10)]
     pub log_every: u64,
 
-    /// 0 measures no kNN accuracy, and holds no image out for validation; else the epochs between two measurements, each of
-    /// the features of all images, which needs labels. The last step is measured too, however few there were
+    /// Measure the kNN accuracy of the features every so many epochs and after the last step; it needs labels. 0:
+    /// never, and no validation images are held out
     #[arg(long, value_name = "EPOCHS", default_value_t = 5)]
     pub knn_every: u64,
 
-    /// The images whose classes are asked of the training images
+    /// Images to classify by their nearest training images
     #[arg(long, value_enum, default_value_t = KnnReference::Validation)]
     #[serde(default)] // runs from before took the test images
     pub knn_reference: KnnReference,
 
-    /// Checkpoints that are kept
+    /// Number of checkpoints to keep
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub keep: usize,
 
-    /// Refused: the loss compares each view with all others of its batch, so a batch cannot be had in parts
+    /// Refused: the loss compares each view with all others of the batch, so gradients cannot be accumulated over parts
+    /// of it
     #[arg(long, value_name = "N", visible_alias = "gradient-accumulation", hide = true)]
     #[serde(skip)]
     pub accumulate: Option<u64>,

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use candle_core::{DType, Device, Tensor};
 use gan::checkpoint::{Archive, Container, Signature, atomic, check_names, conform, describe, read, to_bytes, write};
-use gan::error::exit_code;
+use gan::commands::exit_code::exit_code;
 use gan::run::{RunDirectory, runs};
 use proptest::prelude::*;
 use safetensors::SafeTensors;

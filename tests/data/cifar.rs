@@ -168,7 +168,7 @@ fn damaged_and_hostile_archives_are_refused() {
         let mut damaged = good.clone();
         damaged[at] ^= 0x10;
         if let Err(error) = outcome(&damaged) {
-            assert_eq!(gan::error::exit_code(&error), 3, "{error}");
+            assert_eq!(gan::commands::exit_code::exit_code(&error), 3, "{error}");
         }
     }
     // Not packed, and paths that lead elsewhere: the names alone count, and nothing is written anywhere.

@@ -11,10 +11,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Result;
+use gan::commands::exit_code::exit_code;
 use gan::data::catalogue::{Files, NamedFile, NamedSet, SETS};
 use gan::data::download::{Download, Downloader, check_content};
 use gan::data::{Dataset, ImageShape, idx, named};
-use gan::error::exit_code;
 use gan::rng::Stream;
 
 use super::{gzip, idx_bytes, pixels, refused};

@@ -7,7 +7,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use gan::error::{Failure, exit_code};
+use gan::commands::exit_code::exit_code;
+use gan::error::Failure;
 use gan::report::*;
 
 fn grid(columns: Option<usize>, scale: usize, gap: usize) -> Grid {

@@ -16,87 +16,87 @@ pub const MOST_SAMPLES: usize = 100_000;
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EvaluateConfig {
-    /// A generator or an encoder: a file (.safetensors, .pth), a checkpoint, the directory of a run, or `bundled`
-    /// [default: the newest run, else bundled]
+    /// Generator or encoder: a file (.safetensors or .pth), a checkpoint, a run's directory, or `bundled` [default: the
+    /// newest run, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
-    /// A run, by its name under --weights-dir
+    /// Name of a run in --weights-dir
     #[arg(long, value_name = "NAME", conflicts_with = "weights")]
     pub run: Option<String>,
 
-    /// The generator's model; without --weights, the newest run of this model is taken
+    /// Model of the generator; without --weights, its newest run
     #[arg(long, value_enum, conflicts_with = "encoder")]
     pub model: Option<Architecture>,
 
-    /// The encoder's architecture; without --weights, the newest encoder of this kind is taken
+    /// Architecture of the encoder; without --weights, its newest run
     #[arg(long, value_enum)]
     pub encoder: Option<EncoderArchitecture>,
 
-    /// Images in place of a generator's samples: a folder of pictures, 28x28 and grey or made so, with all folders in it; or
-    /// a .npy of shape (N, 1, 28, 28), floats from -1 to 1, as `gan sample` writes it, or uint8 from 0 to 255
+    /// Evaluate images instead of a generator: a folder of pictures (converted to 28x28 grey), or a .npy of shape (N,
+    /// 1, 28, 28), floats in [-1, 1] or uint8
     #[arg(long, value_name = "DIR|FILE.npy", conflicts_with_all = ["weights", "run", "model", "encoder", "raw", "n", "seeds"])]
     pub images: Option<PathBuf>,
 
-    /// Where runs keep their weights
+    /// Directory of the runs' weights and checkpoints
     #[arg(long, value_name = "DIR", default_value = "weights")]
     pub weights_dir: PathBuf,
 
-    /// Take the generator as it was trained, not its average
+    /// Use the generator's weights, not their moving average
     #[arg(long)]
     pub raw: bool,
 
-    /// The real images: a named set, or a directory [default: what the weights were trained on; else mnist]
+    /// Real images: a named set or a directory [default: what the network was trained on, else mnist]
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
 
-    /// Where named data sets lie, each in its own folder, or are downloaded to [default: the user's cache]
+    /// Directory of the named data sets, each in its own folder; missing ones are downloaded to it [default: the user's
+    /// cache directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Which real images samples are held against, or an encoder is asked about. `test`: for the last word. `validation`: for
-    /// choices, those that the set keeps for it, else a part of its training images (MNIST's last 10000). A..B: training
-    /// images, B not included: of a named or built-in set by their numbers, of another set by their places in a fixed
-    /// shuffle that holds every class in proportion throughout
+    /// Real images to compare with or to classify. `test`: the test images, for final results. `validation`: those of
+    /// the data set, or a part of its training images (MNIST's last 10000), for choosing between runs. A..B: training
+    /// images from index A to B - 1, for other than named and built-in sets of a class-balanced shuffle
     #[arg(long, value_name = "test|validation|A..B", default_value = "test")]
     pub reference: Reference,
 
-    /// Of a set that brings no test images, hold this part of its images out to test on: a fixed choice of every class
-    /// [default: 0.2, or the validation images where it brings those]
+    /// Fraction of the images to hold out for testing, the same of every class, if the data set has no test images
+    /// [default: 0.2, or its validation images]
     #[arg(long, value_name = "PART")]
     pub test_part: Option<TestPart>,
 
-    /// Samples to draw
+    /// Number of samples
     #[arg(long, short, value_name = "N", default_value_t = 10_000)]
     pub n: usize,
 
-    /// Seed of the latents and of KID's subsets; of an encoder's linear layer
+    /// Random seed of the latents, of KID's subsets and of an encoder's linear layer
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Evaluate under N seeds, --seed and those after it, and say mean and spread
+    /// Evaluate with N seeds, from --seed on, and report mean and spread
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seeds: u64,
 
-    /// The digit classifier whose features and classes are used [default: the bundled one, MNIST's]
+    /// Digit classifier that provides features and classes [default: the bundled one, trained on MNIST]
     #[arg(long, value_name = "FILE")]
     pub classifier: Option<PathBuf>,
 
-    /// Encoders: how many training images show their labels, a part (0.1, 1.0) or a number of them
+    /// Training images to use the labels of: a fraction (0.1, 1.0) or a number
     #[arg(long, value_name = "PART|N", default_value = "1.0")]
     pub labels: Labels,
 
-    /// Encoders, on a named or built-in set: the same part of each class, instead of the first images. Of any other set every
-    /// class is taken in proportion anyway
+    /// Choose the labelled images class by class instead of taking the first ones; matters for named and built-in sets
+    /// only
     #[arg(long)]
     pub stratified: bool,
 
-    /// FILE.png: the first samples, each beside the training image nearest to it. With --train-classifier: where to write
-    /// the weights
+    /// Write the first samples, each beside its nearest training image, to FILE.png; with --train-classifier, the
+    /// weights to FILE.safetensors
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Train a digit classifier on --data instead, for --classifier, and write it to -o
+    /// Train a digit classifier on --data, for use as --classifier, and write it to -o
     #[arg(long, requires = "output", conflicts_with_all = ["weights", "run", "model", "encoder", "images", "seeds", "n"])]
     pub train_classifier: bool,
 

@@ -9,22 +9,22 @@ use crate::pretrained::Wanted;
 /// How a walk goes from one latent to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Interpolation {
-    /// Along the arc between them (White, 1609.04468)
+    /// Along the great circle between them (White, 1609.04468)
     Spherical,
-    /// Along the straight line
+    /// Along a straight line
     Linear,
 }
 
 /// What `gan sample` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// One grid of all samples
+    /// A grid of all samples
     Png,
-    /// A walk between latents, as a film
+    /// An animated interpolation between latents
     Gif,
     /// The raw images: (N, 1, 28, 28), f32 in [-1, 1]
     Npy,
-    /// One PNG an image
+    /// One PNG per image
     #[value(skip)]
     Directory,
 }
@@ -32,70 +32,68 @@ pub enum Format {
 /// Which generator, which latents, what to write.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SampleConfig {
-    /// The model; without --weights, the newest run of this model is taken, or of any, and where there is none the bundled
-    /// generator
+    /// Model; without --weights, its newest run [default: the newest run of any model, else the bundled dcgan]
     #[arg(long, value_enum)]
     pub model: Option<Architecture>,
 
-    /// A generator, a checkpoint or a run's directory, .safetensors or .pth; or `bundled`, the weights that come with gan
+    /// Generator: a file (.safetensors or PyTorch's .pth), a checkpoint, a run's directory, or `bundled`
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
-    /// Where runs keep their weights
+    /// Directory of the runs' weights and checkpoints
     #[arg(long, value_name = "DIR", default_value = "weights")]
     pub weights_dir: PathBuf,
 
-    /// Take the generator as it was trained, not its average
+    /// Use the generator's weights, not their moving average
     #[arg(long)]
     pub raw: bool,
 
-    /// Samples to draw; for a .gif, latents to walk through [default: 64, .gif: 8]
+    /// Number of samples; for a .gif, the latents of each interpolation [default: 64; .gif: 8]
     #[arg(long, short, value_name = "N")]
     pub n: Option<u64>,
 
-    /// FILE.png (a grid), FILE.gif (a walk), FILE.npy (raw), DIR/ (one PNG an image, named by its number), - (stdout).
-    /// Samples that lie in DIR/ already and are not written again are refused without --force or --offset
+    /// Output: FILE.png (a grid), FILE.gif (an interpolation), FILE.npy (raw), DIR/ (one PNG per sample) or - (stdout)
     #[arg(long, short, value_name = "FILE", default_value = "sample.png")]
     pub output: String,
 
-    /// What to write to stdout, with -o - [default: png]
+    /// Format to write to stdout, with -o - [default: png]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
-    /// Seed of the latents; sample i depends on it and on i alone
+    /// Random seed of the latents; sample i depends on the seed and on i only
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
-    /// Begin at sample N, so that many processes can share a large job: with this flag, 0 too, what lies in DIR/ stays and
-    /// is added to [default: 0]
+    /// Index of the first sample, to split a large job between processes; samples that are in DIR/ already are kept
+    /// [default: 0]
     #[arg(long, value_name = "N")]
     pub offset: Option<u64>,
 
-    /// Delete the samples in DIR/ that are not written again (NUMBER.png, nothing else)
+    /// Delete the samples (NUMBER.png) in DIR/ that are not overwritten
     #[arg(long, conflicts_with = "offset")]
     pub force: bool,
 
-    /// Take the latents from a .npy of shape (N, latents), f16, f32 or f64
+    /// Read the latents from a .npy of shape (N, latent dimension), f16, f32 or f64
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed"])]
     pub latents: Option<PathBuf>,
 
-    /// Images in a row of the grid [default: as square as can be]
+    /// Images per row of the grid [default: as square as possible]
     #[arg(long, value_name = "N")]
     pub columns: Option<usize>,
 
-    /// Pixels of the picture for one of the image [default: 2; in DIR/ 1, so that they can be evaluated and trained on]
+    /// Enlarge each pixel to a square of this side [default: 2; 1 in DIR/]
     #[arg(long, value_name = "N")]
     pub scale: Option<usize>,
 
-    /// How a .gif goes from one latent to the next
+    /// Path from one latent to the next
     #[arg(long, value_enum, default_value_t = Interpolation::Spherical)]
     pub walk: Interpolation,
 
-    /// Walks side by side in a .gif
+    /// Interpolations side by side
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub walks: usize,
 
-    /// Frames of a .gif from one latent to the next
+    /// Frames from one latent to the next
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub frames: usize,
 }

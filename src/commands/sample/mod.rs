@@ -7,3 +7,35 @@ mod walk;
 
 pub use config::{Format, Interpolation, SampleConfig};
 pub use output::{Produced, produce};
+
+use anyhow::bail;
+use candle_core::Device;
+
+use crate::commands::weights_dir::refuse_missing_weights_dir;
+use crate::error::Failure;
+use crate::report::Console;
+use crate::{device, pretrained};
+
+/// Finds the generator, draws from it, and writes the path of the output to stdout. `typed` are the fields of `config` that were
+/// set on the command line.
+pub fn sample(
+    config: &SampleConfig,
+    typed: &[String],
+    on: &Device,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<()> {
+    if config.to_stdout() && json {
+        bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));
+    }
+    config.format()?;
+    refuse_missing_weights_dir(&config.weights_dir, typed)?;
+    let source = pretrained::find(&config.wanted(), on)?;
+    console.note(&format!("drawing from {} on {}", source.description, device::name(on)));
+    let produced = produce(config, &source, on, console)?;
+    match (json, config.to_stdout()) {
+        (true, _) => console.data_line(&serde_json::to_string(&produced)?),
+        (false, true) => Ok(()),
+        (false, false) => console.data_line(&produced.path),
+    }
+}

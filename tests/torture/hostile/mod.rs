@@ -119,7 +119,7 @@ pub fn run(times: u64) -> String {
                 Err(_) => keep("a panic"),
                 Ok(Ok(())) => taken += 1,
                 Ok(Err(error)) => {
-                    let (code, text) = (gan::error::exit_code(&error), gan::error::text(&error));
+                    let (code, text) = (gan::commands::exit_code::exit_code(&error), gan::error::text(&error));
                     let plain = !text.chars().any(|character| character.is_control() && character != '\n');
                     if !kind.codes.contains(&code) || !plain || text.trim().lines().count() > 3 {
                         keep(&format!("code {code}: {text:?}"));
