@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use gan::error::{Failure, exit_code};
+use gan::image_shape::ImageShape;
 use gan::report::*;
 
 fn grid(columns: Option<usize>, scale: usize, gap: usize) -> Grid {

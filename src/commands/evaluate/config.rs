@@ -33,8 +33,8 @@ pub struct EvaluateConfig {
     #[arg(long, value_enum)]
     pub encoder: Option<EncoderArchitecture>,
 
-    /// Images in place of a generator's samples: a folder of pictures, 28x28 and grey or made so, with all folders in it; or
-    /// a .npy of shape (N, 1, 28, 28), floats from -1 to 1, as `gan sample` writes it, or uint8 from 0 to 255
+    /// Images in place of a generator's samples: a folder of pictures with all folders in it, resized and converted to what
+    /// the classifier takes (28x28, grey); or a .npy of such images, (N, 1, 28, 28), floats from -1 to 1, as `gan sample` writes it, or uint8 from 0 to 255
     #[arg(long, value_name = "DIR|FILE.npy", conflicts_with_all = ["weights", "run", "model", "encoder", "raw", "n", "seeds"])]
     pub images: Option<PathBuf>,
 
