@@ -10,6 +10,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod evaluator;
+pub mod image_shape;
 pub mod kernels;
 pub mod layers;
 pub mod losses;

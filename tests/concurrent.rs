@@ -38,7 +38,8 @@ fn step(adversaries: &mut Adversaries, batch: usize) {
 /// Two threads draw from the generator that a third one trains: one in `inference`, one op by op.
 fn draw_beside_training(model: Architecture, steps: usize, batch: usize) {
     let mut adversaries = adversaries_with(model, &[], &Device::Cpu);
-    let generator = Generator::new(model, 96, adversaries.generator_parameters().frozen()).unwrap();
+    let generator =
+        Generator::new(model, 96, model.image_shape(), adversaries.generator_parameters().frozen()).unwrap();
     let latents = random("drawn", &[batch, 96], &Device::Cpu);
     let draw = || generator.forward_t(&latents, false).unwrap();
     let is_trained = AtomicBool::new(false);

@@ -1,7 +1,7 @@
 //! Encoders and their projection head: sizes, names, initial weights.
 
 use candle_core::{DType, Device, ModuleT, Tensor};
-use gan::models::{EMBEDDING, Encoder, EncoderArchitecture, ProjectionHead};
+use gan::models::{Encoder, EncoderArchitecture, ProjectionHead, ProjectionHeadConfig};
 use gan::params::Parameters;
 
 fn encoder(architecture: EncoderArchitecture, seed: u64) -> (Encoder, Parameters) {
@@ -11,7 +11,8 @@ fn encoder(architecture: EncoderArchitecture, seed: u64) -> (Encoder, Parameters
 
 fn head(architecture: EncoderArchitecture) -> (ProjectionHead, Parameters) {
     let parameters = Parameters::new(0, "projection_head", &Device::Cpu);
-    (ProjectionHead::new(architecture.features(), parameters.builder().pp("g")).unwrap(), parameters)
+    let config = ProjectionHeadConfig::default();
+    (ProjectionHead::new(architecture.features(), config, parameters.builder().pp("g")).unwrap(), parameters)
 }
 
 /// torchvision's ResNets without the last linear layer and with a 3x3 stem; `generate_simclr.py` counts the same.
@@ -35,7 +36,7 @@ fn pictures_of_any_size_become_features_and_embeddings() {
             let pictures = Tensor::ones((2, side, side, 3), DType::F32, &Device::Cpu).unwrap();
             let features = encoder.forward_t(&pictures, false).unwrap();
             assert_eq!(features.dims(), [2, architecture.features()], "{architecture:?}, {side}");
-            assert_eq!(head.forward_t(&features, false).unwrap().dims(), [2, EMBEDDING], "{architecture:?}");
+            assert_eq!(head.forward_t(&features, false).unwrap().dims(), [2, 128], "{architecture:?}");
         }
         let grey = Tensor::ones((2, 32, 32, 1), DType::F32, &Device::Cpu).unwrap();
         assert!(encoder.forward_t(&grey, false).is_err(), "one channel");

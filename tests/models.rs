@@ -1,18 +1,19 @@
 //! The networks: sizes, names, initial weights, and what training and evaluation mean for batch norm.
 
 use candle_core::{Device, ModuleT, Tensor};
-use gan::models::{Architecture, Discriminator, Generator};
+use gan::image_shape::ImageShape;
+use gan::models::{Architecture, DigitClassifier, Discriminator, Generator};
 use gan::params::Parameters;
 use gan::rng::Stream;
 
 fn generator(architecture: Architecture, seed: u64) -> (Generator, Parameters) {
     let parameters = Parameters::new(seed, "generator", &Device::Cpu);
-    (Generator::new(architecture, 96, parameters.builder()).unwrap(), parameters)
+    (Generator::new(architecture, 96, architecture.image_shape(), parameters.builder()).unwrap(), parameters)
 }
 
 fn discriminator(architecture: Architecture, seed: u64) -> (Discriminator, Parameters) {
     let parameters = Parameters::new(seed, "discriminator", &Device::Cpu);
-    (Discriminator::new(architecture, parameters.builder()).unwrap(), parameters)
+    (Discriminator::new(architecture, architecture.image_shape(), parameters.builder()).unwrap(), parameters)
 }
 
 fn latents(count: usize) -> Tensor {
@@ -65,6 +66,45 @@ fn shapes_go_through_and_images_stay_within_their_range() {
         assert!(values(&images).iter().all(|value| value.abs() <= 1.0));
         let scores = discriminator(architecture, 1).0.forward_t(&images, true).unwrap();
         assert_eq!(scores.dims(), [3, 1]);
+    }
+}
+
+/// Fully connected networks are of any shape; of more than one channel, their layers see the channels first, as PyTorch's
+/// do.
+#[test]
+fn fully_connected_networks_take_any_shape() {
+    let shape = ImageShape::new(20, 12, 3);
+    let parameters = Parameters::new(0, "generator", &Device::Cpu);
+    let generator = Generator::new(Architecture::Vanilla, 96, shape, parameters.builder()).unwrap();
+    let images = generator.forward_t(&latents(2), false).unwrap();
+    assert_eq!(images.dims(), [2, 20, 12, 3]);
+    let bias = &parameters.tensors()["4.bias"];
+    assert_eq!(bias.dims(), [720]);
+    // Of a generator whose last layer is its bias alone, image 0 is tanh of that bias.
+    let zero = parameters.all().into_iter().find(|(name, _)| name == "4.weight").unwrap().1;
+    zero.set(&zero.zeros_like().unwrap()).unwrap();
+    let image = values(&generator.forward_t(&latents(1), false).unwrap());
+    let expected: Vec<f32> = values(bias).iter().map(|value| value.tanh()).collect();
+    let near = |(found, expected): (&f32, &f32)| (found - expected).abs() < 1e-6;
+    assert!(shape.channels_first(&image).iter().zip(&expected).all(near));
+
+    let parameters = Parameters::new(0, "discriminator", &Device::Cpu);
+    let discriminator = Discriminator::new(Architecture::Lsgan, shape, parameters.builder()).unwrap();
+    assert_eq!(parameters.tensors()["1.weight"].dims(), [256, 720]);
+    assert_eq!(discriminator.forward_t(&images, false).unwrap().dims(), [2, 1]);
+}
+
+#[test]
+fn networks_that_are_sized_for_one_shape_say_so() {
+    let parameters = Parameters::new(0, "generator", &Device::Cpu);
+    let shape = ImageShape::new(32, 32, 3);
+    for error in [
+        Generator::new(Architecture::Dcgan, 96, shape, parameters.builder()).unwrap_err(),
+        Discriminator::new(Architecture::Dcgan, shape, parameters.builder()).unwrap_err(),
+        DigitClassifier::new(shape, parameters.builder()).unwrap_err(),
+    ] {
+        let text = error.to_string();
+        assert!(text.contains("is for images of 28x28x1, not 32x32x3"), "{text}");
     }
 }
 
@@ -134,7 +174,8 @@ fn batch_norm_tracks_in_training_and_only_then() {
 #[test]
 fn a_frozen_network_sees_updates_and_gets_no_gradient() {
     let (_, parameters) = discriminator(Architecture::Dcgan, 0);
-    let detached_discriminator = Discriminator::new(Architecture::Dcgan, parameters.frozen()).unwrap();
+    let shape = Architecture::Dcgan.image_shape();
+    let detached_discriminator = Discriminator::new(Architecture::Dcgan, shape, parameters.frozen()).unwrap();
     let images = candle_core::Var::from_tensor(&Tensor::full(0.25f32, (2, 28, 28, 1), &Device::Cpu).unwrap()).unwrap();
     let before = values(&detached_discriminator.forward_t(&images, true).unwrap());
     let bias = parameters.all().into_iter().find(|(name, _)| name == "10.bias").unwrap().1;

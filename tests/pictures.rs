@@ -1,3 +1,4 @@
+use gan::image_shape::ImageShape;
 use gan::report::*;
 
 const BLUE: [u8; 3] = [0, 114, 178];
@@ -207,7 +208,7 @@ fn a_sheet_of_views_shows_the_bytes_it_is_given() {
     // 18 images of 4x6: a full block of 16 and one of 2. Channels of their own, so that a swap would show.
     let image = |shade: u8| [shade, 100, 200].repeat(24);
     let views = |offset: u8| (0..18).flat_map(|index| image(offset + index)).collect::<Vec<u8>>();
-    let picture = views_sheet(&views(0), &views(50), &views(150), (4, 6)).unwrap();
+    let picture = views_sheet(&views(0), &views(50), &views(150), ImageShape::new(4, 6, 3)).unwrap();
     let (block, gap) = (3 * 8 + 2 * 2, 20);
     assert_eq!((picture.width, picture.height), (64 + 16 * 12 + 15 * 2 + 14, 14 + block + gap + block + 14));
     let at = |index: usize, row: usize| {
@@ -226,7 +227,7 @@ fn a_sheet_of_views_shows_the_bytes_it_is_given() {
 #[test]
 fn a_sheet_of_views_needs_two_of_each() {
     let bytes = vec![0; 3 * 4 * 2];
-    assert!(views_sheet(&bytes, &bytes, &bytes[..12], (2, 2)).is_err());
-    assert!(views_sheet(&bytes[..13], &bytes[..13], &bytes[..13], (2, 2)).is_err());
-    assert!(views_sheet(&[], &[], &[], (2, 2)).is_err());
+    assert!(views_sheet(&bytes, &bytes, &bytes[..12], ImageShape::new(2, 2, 3)).is_err());
+    assert!(views_sheet(&bytes[..13], &bytes[..13], &bytes[..13], ImageShape::new(2, 2, 3)).is_err());
+    assert!(views_sheet(&[], &[], &[], ImageShape::new(2, 2, 3)).is_err());
 }

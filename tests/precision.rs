@@ -102,7 +102,7 @@ fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
 /// The gradient of R1 with weight `gamma` in D's parameters, all of it in `precision`.
 fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64, precision: Precision) -> Vec<Vec<f64>> {
     let parameters = Parameters::new(0, "discriminator", &Device::Cpu);
-    let discriminator = Discriminator::new(model, parameters.builder()).unwrap();
+    let discriminator = Discriminator::new(model, model.image_shape(), parameters.builder()).unwrap();
     let gradients = autograd::training_step(precision, || {
         let images = Var::from_tensor(images).unwrap();
         let scores = discriminator.forward_t(&images, true).unwrap();

@@ -112,7 +112,7 @@ fn numbers<T: candle_core::WithDType, const N: usize>(tensor: &Tensor, to_bytes:
 
 fn generator(architecture: Architecture, seed: u64) -> Tensors {
     let parameters = Parameters::new(seed, "generator", &Device::Cpu);
-    Generator::new(architecture, 8, parameters.builder()).unwrap();
+    Generator::new(architecture, 8, architecture.image_shape(), parameters.builder()).unwrap();
     parameters.tensors()
 }
 
@@ -394,7 +394,7 @@ fn a_weight_that_is_no_number_is_named() {
         tensors
     };
     let classifier = Parameters::new(1, "digit_classifier", &Device::Cpu);
-    DigitClassifier::new(classifier.builder()).unwrap();
+    DigitClassifier::new(DigitClassifier::IMAGE_SHAPE, classifier.builder()).unwrap();
     let [dcgan, encoder, classifier] = [generator(Architecture::Dcgan, 1), encoder(1), classifier.tensors()];
     write_safetensors(&work, "g.safetensors", &spoilt(&dcgan, "7.weight", f64::NAN), &[("gan.config", "{}")]);
     save(&work.path("g.pth"), &dict([("netG", state(&spoilt(&dcgan, "9.running_var", f64::INFINITY), ""))]));

@@ -18,7 +18,7 @@ use crate::error::Failure;
 use crate::evaluator::Classifier;
 use crate::losses::classification::cross_entropy;
 use crate::metrics::top_k;
-use crate::models::{CLASSES, DigitClassifier, IMAGE_SIZE};
+use crate::models::{CLASSES, DigitClassifier};
 use crate::optim::{AdamConfig, Decay, Optimizer, Schedule};
 use crate::params::Parameters;
 use crate::report::{Console, Figure, TrainingStatus};
@@ -118,8 +118,9 @@ pub fn train(
     if !keeps_apart {
         dataset.validation = Images::empty(dataset.train.shape());
     }
+    let shape = dataset.train.shape();
     let parameters = Parameters::new(seed, "digit_classifier", device);
-    let network = DigitClassifier::new(parameters.builder())?;
+    let network = DigitClassifier::new(shape, parameters.builder())?;
     let adam = AdamConfig { lr: config.lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4 };
     let mut optimizer = Optimizer::adam(parameters.trainable(), adam)?;
     let schedule = Schedule { peak: config.lr, warmup_steps: 100, steps: config.steps, decay: Decay::Cosine };
@@ -139,7 +140,7 @@ pub fn train(
     let (mut logged_at, mut logged_step) = (Instant::now(), 0);
     for step in 0..config.steps {
         let batch = batches.next()?;
-        let images = Tensor::from_vec(batch.pixels, ((), IMAGE_SIZE, IMAGE_SIZE, 1), device)?; // (N, 28, 28, 1)
+        let images = Tensor::from_vec(batch.pixels, ((), shape.height, shape.width, shape.channels), device)?; // (N, H, W, C)
         let labels = Tensor::new(batch.labels, device)?; // (N)
         let loss = autograd::training_step(Precision::F32, || {
             let features = network.features(&images, true)?; // (N, 128)

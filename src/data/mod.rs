@@ -29,6 +29,7 @@ pub mod vision;
 mod walk;
 pub mod warp;
 
+pub use crate::image_shape::ImageShape;
 pub use given_images::{GivenImages, read_images};
 #[doc(hidden)]
 pub use guard::silence_decoder_panics;
@@ -46,22 +47,6 @@ pub const MAX_PIXELS: u64 = 4 << 30;
 
 /// The most classes that a set may have. A file that claims more is refused.
 pub const MAX_CLASSES: u32 = 1 << 16;
-
-/// What a model takes: images of other sizes are resized, of other channel counts converted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageShape {
-    pub height: usize,
-    pub width: usize,
-    /// 1 (grey) or 3 (red, green, blue).
-    pub channels: usize,
-}
-
-impl ImageShape {
-    /// Bytes an image.
-    pub fn stride(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-}
 
 /// Called while bytes arrive: file name, bytes so far, total if known.
 pub type OnBytes<'a> = &'a dyn Fn(&str, u64, Option<u64>);

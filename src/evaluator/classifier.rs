@@ -9,19 +9,19 @@ use crate::checkpoint::network::is_layer;
 use crate::checkpoint::{self, Archive, Bundled, Part, Recogniser, Signature, Weights};
 use crate::data::{self, Images};
 use crate::error::Failure;
-use crate::models::{DigitClassifier, IMAGE_SIZE};
+use crate::image_shape::ImageShape;
+use crate::models::DigitClassifier;
 use crate::params::Parameters;
 use crate::pretrained::trained_on::TrainedOn;
 
 /// Images that go through the classifier at a time.
 pub const TILE: usize = 250;
 
-/// Values an image.
-const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
-
 /// A trained digit classifier.
 pub struct Classifier {
     network: DigitClassifier,
+    /// The images that it takes.
+    pub image_shape: ImageShape,
     /// What it is, for people.
     pub description: String,
     /// Where its file says so.
@@ -73,13 +73,14 @@ impl Classifier {
         device: &Device,
     ) -> anyhow::Result<Self> {
         let parameters = Parameters::undrawn("digit_classifier", device);
-        DigitClassifier::new(parameters.builder())?;
+        let image_shape = DigitClassifier::IMAGE_SHAPE;
+        DigitClassifier::new(image_shape, parameters.builder())?;
         parameters.load(tensors).with_context(|| description.clone())?;
-        let (network, trained_on) = (DigitClassifier::new(parameters.frozen())?, TrainedOn::of(metadata));
-        Ok(Self { network, description, trained_on })
+        let network = DigitClassifier::new(image_shape, parameters.frozen())?;
+        Ok(Self { network, image_shape, description, trained_on: TrainedOn::of(metadata) })
     }
 
-    /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, 28, 28) in [-1, 1];
+    /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, H, W, C) in [-1, 1];
     /// where it gives none, that is the end (`None`).
     pub fn judge(
         &self,
@@ -88,14 +89,15 @@ impl Classifier {
         mut images: impl FnMut(usize, usize) -> anyhow::Result<Option<Vec<f32>>>,
     ) -> anyhow::Result<Option<Judged>> {
         let (mut features, mut scores) = (Vec::new(), Vec::new());
+        let ImageShape { height, width, channels } = self.image_shape;
         for first in (0..count).step_by(TILE) {
             let some = TILE.min(count - first);
             let Some(mut pixels) = images(first, some)? else { return Ok(None) };
             // Other devices than a CPU choose kernels by the size of a batch: an image is judged alike in all of them.
             if !device.is_cpu() {
-                pixels.resize(TILE * PIXELS, -1.0);
+                pixels.resize(TILE * self.image_shape.stride(), -1.0);
             }
-            let tile = Tensor::from_vec(pixels, ((), IMAGE_SIZE, IMAGE_SIZE, 1), device)?; // (TILE, 28, 28, 1)
+            let tile = Tensor::from_vec(pixels, ((), height, width, channels), device)?; // (TILE, H, W, C)
             let (of_tile, their_scores) = autograd::inference(|| {
                 let features = self.network.features(&tile, false)?;
                 let scores = self.network.scores(&features)?;
@@ -107,7 +109,7 @@ impl Classifier {
         Ok(Some(Judged { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? }))
     }
 
-    /// Judges all of `images`, which must be 28x28 and grey.
+    /// Judges all of `images`, which must have the shape that it takes.
     pub fn judge_images(&self, images: &Images, device: &Device) -> anyhow::Result<Judged> {
         let judged = self.judge(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
         judged.context("not all images were judged")
@@ -142,7 +144,7 @@ impl Recogniser for DigitClassifiers {
 
 fn signature() -> anyhow::Result<Signature> {
     let parameters = Parameters::undrawn("digit_classifier", &Device::Cpu);
-    DigitClassifier::new(parameters.builder())?;
+    DigitClassifier::new(DigitClassifier::IMAGE_SHAPE, parameters.builder())?;
     Ok(parameters.signature())
 }
 

@@ -163,7 +163,7 @@ impl Judge {
     }
 
     /// Measures `count` samples, at least as many as are [`compared`](Self::compared), which `draw` gives tile by tile:
-    /// from the first number on so many, (n, 28, 28) in [-1, 1]. `seed` draws KID's subsets. `proceed` is asked now and
+    /// from the first number on so many, (n, H, W, C) in [-1, 1]. `seed` draws KID's subsets. `proceed` is asked now and
     /// then, with the number of samples judged, and ends the work (`None`) where it says no.
     pub fn measure(
         &self,

@@ -21,7 +21,7 @@ use crate::ops::{half_mean_square, to_length};
 /// jump within it weighs in the gradient, and the more the rounding of scores.
 pub const DISTANCE: f64 = 0.1;
 
-/// The steps hu from images towards higher scores, from the gradient of each image's score in its pixels, (N, 28, 28, 1)
+/// The steps hu from images towards higher scores, from the gradient of each image's score in its pixels, (N, H, W, C)
 /// both. Where there is no slope there is no step.
 pub fn r1_perturbations(gradient: &Tensor) -> Result<Tensor> {
     to_length(gradient, DISTANCE)

@@ -5,9 +5,14 @@ use crate::autograd;
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 
+use crate::image_shape::ImageShape;
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig};
 use crate::models::mlp::LEAKY;
+use crate::models::require;
 use crate::ops::{self, Activation};
+
+/// What the layers below are sized for.
+const SHAPE: ImageShape = ImageShape::new(28, 28, 1);
 
 /// Linear and transposed-convolution weights of a DCGAN are Xavier-uniform; the convolutions keep PyTorch's default,
 /// as in the assignment's `initialize_weights`.
@@ -28,7 +33,9 @@ pub struct DcganDiscriminator {
 }
 
 impl DcganDiscriminator {
-    pub fn new(vb: VarBuilder) -> Result<Self> {
+    /// An error where `shape` is not 28x28x1.
+    pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {
+        require("the dcgan discriminator", SHAPE, shape)?;
         Ok(Self {
             conv1: Conv2d::new(1, 32, 5, Conv2dConfig::default(), vb.pp(1))?,
             conv2: Conv2d::new(32, 64, 5, Conv2dConfig::default(), vb.pp(4))?,
@@ -66,7 +73,9 @@ pub struct DcganGenerator {
 }
 
 impl DcganGenerator {
-    pub fn new(latent_dim: usize, vb: VarBuilder) -> Result<Self> {
+    /// An error where `shape` is not 28x28x1.
+    pub fn new(latent_dim: usize, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
+        require("the dcgan generator", SHAPE, shape)?;
         let up = |activation| Conv2dConfig {
             stride: 2,
             padding: 1,

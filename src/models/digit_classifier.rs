@@ -5,7 +5,9 @@ use crate::autograd;
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
+use crate::image_shape::ImageShape;
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Linear, LinearConfig};
+use crate::models::require;
 use crate::ops::{self, Activation};
 
 /// Numbers that the classifier makes of an image before its last layer.
@@ -27,7 +29,12 @@ pub struct DigitClassifier {
 }
 
 impl DigitClassifier {
-    pub fn new(vb: VarBuilder) -> Result<Self> {
+    /// What its layers are sized for.
+    pub const IMAGE_SHAPE: ImageShape = ImageShape::new(28, 28, 1);
+
+    /// An error where `shape` is not 28x28x1.
+    pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {
+        require("the digit classifier", Self::IMAGE_SHAPE, shape)?;
         let unbiased = Conv2dConfig { bias: false, ..Default::default() };
         Ok(Self {
             conv1: Conv2d::new(1, 32, 5, unbiased, vb.pp(0))?,

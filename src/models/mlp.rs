@@ -4,9 +4,9 @@ use crate::autograd;
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{IMAGE_SIZE, PIXELS};
+use crate::image_shape::ImageShape;
 use crate::layers::{Linear, LinearConfig};
-use crate::ops::Activation;
+use crate::ops::{self, Activation};
 
 /// The slope of every LeakyReLU in the assignment.
 pub(super) const LEAKY: Activation = Activation::LeakyRelu(0.01);
@@ -15,18 +15,21 @@ fn layer(inputs: usize, outputs: usize, activation: Activation, vb: VarBuilder) 
     Linear::new(inputs, outputs, LinearConfig { activation, ..Default::default() }, vb)
 }
 
-/// `Sequential(Flatten, Linear, LeakyReLU, Linear, LeakyReLU, Linear)`: 267,009 parameters.
+/// `Sequential(Flatten, Linear, LeakyReLU, Linear, LeakyReLU, Linear)`: 267,009 parameters for images of 28x28x1.
 #[derive(Clone, Debug)]
 pub struct MlpDiscriminator {
+    shape: ImageShape,
     fc1: Linear,
     fc2: Linear,
     fc3: Linear,
 }
 
 impl MlpDiscriminator {
-    pub fn new(vb: VarBuilder) -> Result<Self> {
+    /// For images of any `shape`.
+    pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         Ok(Self {
-            fc1: layer(PIXELS, 256, LEAKY, vb.pp(1))?,
+            shape,
+            fc1: layer(shape.stride(), 256, LEAKY, vb.pp(1))?,
             fc2: layer(256, 256, LEAKY, vb.pp(3))?,
             fc3: layer(256, 1, Activation::Identity, vb.pp(5))?,
         })
@@ -35,27 +38,36 @@ impl MlpDiscriminator {
 
 impl Module for MlpDiscriminator {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let x = autograd::reshape(images, (images.dim(0)?, PIXELS))?; // (N, 784)
+        let x = match self.shape.channels {
+            1 => images.clone(),
+            // PyTorch flattens channels first: the columns of fc1's weight are in that order.
+            _ => ops::channels_first(images)?, // (N, C, H, W)
+        };
+        let x = autograd::reshape(&x, (x.dim(0)?, self.shape.stride()))?; // (N, C H W)
         let x = self.fc1.forward(&x)?; // (N, 256)
         let x = self.fc2.forward(&x)?; // (N, 256)
         self.fc3.forward(&x) // (N, 1)
     }
 }
 
-/// `Sequential(Linear, ReLU, Linear, ReLU, Linear, Tanh)`: 1,952,528 parameters at 96 latents.
+/// `Sequential(Linear, ReLU, Linear, ReLU, Linear, Tanh)`: 1,952,528 parameters at 96 latents and
+/// images of 28x28x1.
 #[derive(Clone, Debug)]
 pub struct MlpGenerator {
+    shape: ImageShape,
     fc1: Linear,
     fc2: Linear,
     fc3: Linear,
 }
 
 impl MlpGenerator {
-    pub fn new(latent_dim: usize, vb: VarBuilder) -> Result<Self> {
+    /// Draws images of any `shape`.
+    pub fn new(latent_dim: usize, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         Ok(Self {
+            shape,
             fc1: layer(latent_dim, 1024, Activation::Relu, vb.pp(0))?,
             fc2: layer(1024, 1024, Activation::Relu, vb.pp(2))?,
-            fc3: layer(1024, PIXELS, Activation::Tanh, vb.pp(4))?,
+            fc3: layer(1024, shape.stride(), Activation::Tanh, vb.pp(4))?,
         })
     }
 }
@@ -64,7 +76,11 @@ impl Module for MlpGenerator {
     fn forward(&self, latents: &Tensor) -> Result<Tensor> {
         let x = self.fc1.forward(latents)?; // (N, 1024)
         let x = self.fc2.forward(&x)?; // (N, 1024)
-        let x = self.fc3.forward(&x)?; // (N, 784)
-        autograd::reshape(&x, (x.dim(0)?, IMAGE_SIZE, IMAGE_SIZE, 1)) // (N, 28, 28, 1)
+        let x = self.fc3.forward(&x)?; // (N, C H W)
+        let ImageShape { height, width, channels } = self.shape;
+        match channels {
+            1 => autograd::reshape(&x, (x.dim(0)?, height, width, 1)), // (N, H, W, 1)
+            _ => ops::channels_last(&autograd::reshape(&x, (x.dim(0)?, channels, height, width))?), // (N, H, W, C)
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The networks of the CS231n assignments, one file each. Tensor names are the indices of the assignments'
 //! `nn.Sequential` lists. Models know no loss and no data.
 //!
-//! Those of the GANs take images (N, 28, 28, 1) in [-1, 1] and latents (N, Z), those of SimCLR pictures (N, 32, 32, 3).
-//! The digit classifier, which is of no assignment, judges generators.
+//! Those of the GANs take images (N, H, W, C) in [-1, 1] and latents (N, Z), those of SimCLR pictures (N, H, W, 3),
+//! normalised. The shape of the images is an argument; networks whose layers are sized for one shape refuse others. The
+//! digit classifier, which is of no assignment, scores generators.
 
 mod dcgan;
 mod digit_classifier;
@@ -10,7 +11,7 @@ mod mlp;
 mod resnet;
 mod simclr;
 
-use candle_core::{ModuleT, Result, Tensor};
+use candle_core::{ModuleT, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +19,17 @@ pub use dcgan::{DcganDiscriminator, DcganGenerator};
 pub use digit_classifier::{CLASSES, DigitClassifier, FEATURES};
 pub use mlp::{MlpDiscriminator, MlpGenerator};
 pub use resnet::{Encoder, EncoderArchitecture};
-pub use simclr::{EMBEDDING, ProjectionHead, linear_classifier};
+pub use simclr::{ProjectionHead, ProjectionHeadConfig, linear_classifier};
 
-/// Height and width of the images of every GAN here.
-pub const IMAGE_SIZE: usize = 28;
+use crate::image_shape::ImageShape;
 
-/// Values an image: what an MLP sees.
-const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+/// An error where a network that is sized for `expected` is asked for with another shape.
+fn require(network: &str, expected: ImageShape, shape: ImageShape) -> Result<()> {
+    if shape != expected {
+        bail!("{network} is for images of {expected}, not {shape}");
+    }
+    Ok(())
+}
 
 /// The pairs of networks that can be trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -48,9 +53,14 @@ impl Architecture {
             Self::Dcgan => "dcgan",
         }
     }
+
+    /// The images that it is trained on where nothing else is said: MNIST's, 28x28 grey.
+    pub fn image_shape(self) -> ImageShape {
+        ImageShape::new(28, 28, 1)
+    }
 }
 
-/// Scores of images: (N, 28, 28, 1) to (N, 1), without a sigmoid.
+/// Scores of images: (N, H, W, C) to (N, 1), without a sigmoid.
 #[derive(Clone, Debug)]
 pub enum Discriminator {
     Mlp(MlpDiscriminator),
@@ -58,10 +68,11 @@ pub enum Discriminator {
 }
 
 impl Discriminator {
-    pub fn new(architecture: Architecture, vb: VarBuilder) -> Result<Self> {
+    /// An error where the architecture is not for images of `shape`.
+    pub fn new(architecture: Architecture, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         Ok(match architecture {
-            Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpDiscriminator::new(vb)?),
-            Architecture::Dcgan => Self::Dcgan(DcganDiscriminator::new(vb)?),
+            Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpDiscriminator::new(shape, vb)?),
+            Architecture::Dcgan => Self::Dcgan(DcganDiscriminator::new(shape, vb)?),
         })
     }
 }
@@ -75,7 +86,7 @@ impl ModuleT for Discriminator {
     }
 }
 
-/// Images from latents: (N, Z) to (N, 28, 28, 1) in (-1, 1).
+/// Images from latents: (N, Z) to (N, H, W, C) in (-1, 1).
 #[derive(Clone, Debug)]
 pub enum Generator {
     Mlp(MlpGenerator),
@@ -83,10 +94,11 @@ pub enum Generator {
 }
 
 impl Generator {
-    pub fn new(architecture: Architecture, latent_dim: usize, vb: VarBuilder) -> Result<Self> {
+    /// An error where the architecture is not for images of `shape`.
+    pub fn new(architecture: Architecture, latent_dim: usize, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         Ok(match architecture {
-            Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpGenerator::new(latent_dim, vb)?),
-            Architecture::Dcgan => Self::Dcgan(Box::new(DcganGenerator::new(latent_dim, vb)?)),
+            Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpGenerator::new(latent_dim, shape, vb)?),
+            Architecture::Dcgan => Self::Dcgan(Box::new(DcganGenerator::new(latent_dim, shape, vb)?)),
         })
     }
 }

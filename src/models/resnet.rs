@@ -10,6 +10,7 @@ use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use crate::image_shape::ImageShape;
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Initialisation};
 use crate::ops::{self, Activation};
 
@@ -24,6 +25,9 @@ pub enum EncoderArchitecture {
     /// ResNet-50, the course's, 2048 features
     Resnet50,
 }
+
+/// Red, green and blue: the stem's inputs.
+const CHANNELS: usize = 3;
 
 /// What a stage is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,11 @@ impl EncoderArchitecture {
             Self::Resnet18 => (BlockKind::Basic, [2, 2, 2, 2], 64),
             Self::Resnet50 => (BlockKind::Bottleneck, [3, 4, 6, 3], 64),
         }
+    }
+
+    /// The pictures that it is pretrained on. It takes any height and width.
+    pub fn image_shape(self) -> ImageShape {
+        ImageShape::new(32, 32, CHANNELS)
     }
 
     /// Numbers in h, what the encoder makes of a picture.
@@ -158,7 +167,7 @@ impl Encoder {
         // The stem is put in place of torchvision's after that has been initialised, so it has PyTorch's default.
         let config = Conv2dConfig { padding: 1, bias: false, ..Default::default() };
         let stem = Normalised {
-            conv: Conv2d::new(3, stem_width, 3, config, vb.pp(0))?,
+            conv: Conv2d::new(CHANNELS, stem_width, 3, config, vb.pp(0))?,
             norm: BatchNorm::new(stem_width, Activation::Relu, vb.pp(1))?,
         };
         let mut blocks = Vec::new();
@@ -177,9 +186,9 @@ impl Encoder {
 
 impl ModuleT for Encoder {
     fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        let mut x = self.stem.forward_t(&autograd::activations(images)?, train)?; // (N, 32, 32, W)
+        let mut x = self.stem.forward_t(&autograd::activations(images)?, train)?; // (N, H, W, width)
         for block in &self.blocks {
-            x = block.forward_t(&x, train)?; // to (N, 4, 4, D)
+            x = block.forward_t(&x, train)?; // to (N, H / 8, W / 8, D)
         }
         ops::mean_pool2d(&x) // (N, D)
     }

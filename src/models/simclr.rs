@@ -6,12 +6,24 @@ use candle_nn::VarBuilder;
 use crate::layers::{BatchNorm, Linear, LinearConfig};
 use crate::ops::Activation;
 
-/// Width of the projection head's hidden layer, and of its output z.
-const HIDDEN: usize = 512;
-pub const EMBEDDING: usize = 128;
+/// Sizes of a projection head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProjectionHeadConfig {
+    /// Width of the hidden layer.
+    pub hidden: usize,
+    /// Numbers in the output z.
+    pub embedding: usize,
+}
 
-/// SimCLR's g (2002.05709, section 2.1): features (N, D) to embeddings (N, 128).
-/// `Sequential(Linear D-512 without bias, BatchNorm, ReLU, Linear 512-128)`, the course's.
+/// The course's.
+impl Default for ProjectionHeadConfig {
+    fn default() -> Self {
+        Self { hidden: 512, embedding: 128 }
+    }
+}
+
+/// SimCLR's g (2002.05709, section 2.1): features (N, D) to embeddings (N, E).
+/// `Sequential(Linear D-hidden without bias, BatchNorm, ReLU, Linear hidden-E)`.
 #[derive(Clone, Debug)]
 pub struct ProjectionHead {
     fc1: Linear,
@@ -20,19 +32,20 @@ pub struct ProjectionHead {
 }
 
 impl ProjectionHead {
-    pub fn new(features: usize, vb: VarBuilder) -> Result<Self> {
+    pub fn new(features: usize, config: ProjectionHeadConfig, vb: VarBuilder) -> Result<Self> {
+        let ProjectionHeadConfig { hidden, embedding } = config;
         Ok(Self {
-            fc1: Linear::new(features, HIDDEN, LinearConfig { bias: false, ..Default::default() }, vb.pp(0))?,
-            norm: BatchNorm::new(HIDDEN, Activation::Relu, vb.pp(1))?,
-            fc2: Linear::new(HIDDEN, EMBEDDING, LinearConfig::default(), vb.pp(3))?,
+            fc1: Linear::new(features, hidden, LinearConfig { bias: false, ..Default::default() }, vb.pp(0))?,
+            norm: BatchNorm::new(hidden, Activation::Relu, vb.pp(1))?,
+            fc2: Linear::new(hidden, embedding, LinearConfig::default(), vb.pp(3))?,
         })
     }
 }
 
 impl ModuleT for ProjectionHead {
     fn forward_t(&self, features: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.norm.after(&self.fc1, features, train)?; // (N, 512)
-        self.fc2.forward(&x) // (N, 128)
+        let x = self.norm.after(&self.fc1, features, train)?; // (N, hidden)
+        self.fc2.forward(&x) // (N, E)
     }
 }
 

@@ -1,19 +1,17 @@
 use candle_core::{Device, ModuleT, Result, Tensor};
 
 use crate::autograd;
-use crate::models::{Generator, IMAGE_SIZE};
-
-/// Values an image.
-pub const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
+use crate::models::Generator;
 
 /// Images are drawn so many at a time: enough that weights are read and laid out for many, few enough that the layers'
 /// outputs stay small.
 pub const TILE: usize = 256;
 
-/// Draws the images of `latents`, (N, `latent_dim`) row by row, in evaluation mode: (N, 28, 28, 1) in (-1, 1).
+/// Draws the images of `latents`, (N, `latent_dim`) row by row, in evaluation mode: (N, H, W, C) in (-1, 1).
 pub fn draw(generator: &Generator, latents: &[f32], latent_dim: usize, device: &Device) -> Result<Vec<f32>> {
     let count = latents.len() / latent_dim;
-    let mut images = Vec::with_capacity(count.next_multiple_of(TILE) * PIXELS);
+    let mut images = Vec::new();
+    let mut stride = 0;
     for tile in latents.chunks(TILE * latent_dim) {
         let mut tile = tile.to_vec();
         // On a CPU an image is the same to the bit in every batch. Other devices choose their kernels by its size: a
@@ -22,9 +20,11 @@ pub fn draw(generator: &Generator, latents: &[f32], latent_dim: usize, device: &
             tile.resize(TILE * latent_dim, 0.0);
         }
         let tile = Tensor::from_vec(tile, ((), latent_dim), device)?; // (TILE, Z)
-        let drawn = autograd::inference(|| generator.forward_t(&tile, false))?; // (TILE, 28, 28, 1)
+        let drawn = autograd::inference(|| generator.forward_t(&tile, false))?; // (TILE, H, W, C)
+        stride = drawn.elem_count() / drawn.dim(0)?;
+        images.reserve_exact(drawn.elem_count());
         images.extend(drawn.flatten_all()?.to_vec1::<f32>()?);
     }
-    images.truncate(count * PIXELS);
+    images.truncate(count * stride);
     Ok(images)
 }

@@ -8,6 +8,7 @@ use candle_core::Device;
 use super::BUNDLED;
 use crate::checkpoint::{self, Bundled, Weights};
 use crate::error::Failure;
+use crate::image_shape::ImageShape;
 use crate::models::{Encoder, EncoderArchitecture};
 use crate::params::Parameters;
 use crate::pretrained::encoder_names::Encoders;
@@ -22,6 +23,8 @@ pub const ENCODER: &str = "encoder.safetensors";
 /// A pretrained encoder.
 pub struct EncoderSource {
     pub architecture: EncoderArchitecture,
+    /// The pictures that it was pretrained on.
+    pub image_shape: ImageShape,
     pub path: PathBuf,
     /// The name of the run that the file lies in, or of the file.
     pub name: String,
@@ -65,6 +68,7 @@ pub fn find(
     let trained_on = TrainedOn::of(&weights.metadata);
     Ok(EncoderSource {
         architecture: found.kind.architecture,
+        image_shape: found.kind.architecture.image_shape(),
         name: name_of(&weights.path),
         path: weights.path,
         description: found.description,

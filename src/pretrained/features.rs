@@ -25,7 +25,7 @@ pub fn features(
     let mut parts = Vec::with_capacity(images.len().div_ceil(TILE));
     for start in (0..images.len()).step_by(TILE) {
         let end = (start + TILE).min(images.len());
-        let pixels = tile(images, start..end, device)?; // (TILE, 32, 32, 3)
+        let pixels = tile(images, start..end, device)?; // (TILE, H, W, C)
         let part = autograd::inference(|| encoder.forward_t(&pixels, false))?.detach(); // (TILE, D)
         parts.push(part.narrow(0, 0, end - start)?);
         if !proceed(end) {

@@ -6,6 +6,7 @@ use candle_core::Device;
 use crate::checkpoint::network::is_layer;
 use crate::checkpoint::{self, Bundled, Part, Recogniser, Signature, Weights};
 use crate::error::Failure;
+use crate::image_shape::ImageShape;
 use crate::models::{Architecture, Generator};
 use crate::params::Parameters;
 use crate::pretrained::trained_on::TrainedOn;
@@ -17,6 +18,8 @@ use crate::run::life::{CONFIG, saved_text};
 pub struct Source {
     pub generator: Generator,
     pub latent_dim: usize,
+    /// Of the images that it draws.
+    pub image_shape: ImageShape,
     /// Its file; of bundled weights, their name.
     pub path: PathBuf,
     /// The data set that it was trained on, where the file says so.
@@ -60,13 +63,22 @@ pub fn find(wanted: &Wanted, device: &Device) -> anyhow::Result<Source> {
     };
     let (architecture, latent_dim) = found.kind;
     let parameters = Parameters::undrawn("generator", device);
-    Generator::new(architecture, latent_dim, parameters.builder())?;
+    let image_shape = architecture.image_shape();
+    Generator::new(architecture, latent_dim, image_shape, parameters.builder())?;
     parameters.load(&found.tensors).with_context(|| found.description.clone())?;
     // Frozen, so that drawing keeps no graph.
-    let generator = Generator::new(architecture, latent_dim, parameters.frozen())?;
+    let generator = Generator::new(architecture, latent_dim, image_shape, parameters.frozen())?;
     let data = weights.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
     let trained_on = TrainedOn::of(&weights.metadata);
-    Ok(Source { generator, latent_dim, description: found.description, path: weights.path, data, trained_on })
+    Ok(Source {
+        generator,
+        latent_dim,
+        image_shape,
+        description: found.description,
+        path: weights.path,
+        data,
+        trained_on,
+    })
 }
 
 fn open(wanted: &Wanted) -> anyhow::Result<Weights> {
@@ -148,7 +160,7 @@ impl Recogniser for Generators {
             return Ok(Err(format!("holds a {found} generator; --model {asked} was asked for")));
         }
         let parameters = Parameters::undrawn("generator", &Device::Cpu);
-        Generator::new(architecture, latent_dim, parameters.builder())?;
+        Generator::new(architecture, latent_dim, architecture.image_shape(), parameters.builder())?;
         Ok(Ok(parameters.signature()))
     }
 

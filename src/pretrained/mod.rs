@@ -8,6 +8,6 @@ mod generator;
 mod latents;
 pub mod trained_on;
 
-pub use draw::{PIXELS, TILE, draw};
+pub use draw::{TILE, draw};
 pub use generator::{BUNDLED, Source, Wanted, find};
 pub use latents::{Latents, latents};

@@ -1,5 +1,7 @@
 //! Many images as one picture.
 
+use crate::image_shape::ImageShape;
+
 /// 8-bit pixels, row after row, channels last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -60,15 +62,16 @@ impl Grid {
         (count.div_ceil(columns), columns)
     }
 
-    /// Draws the first `count` of `images`, (N, height, width, channels) in [-1, 1], mapped as the module says: the same
+    /// Draws the first `count` of `images` of `shape`, (N, H, W, C) in [-1, 1], mapped as the module says: the same
     /// value is the same shade in every image and every grid. Cells past the end of `images` stay empty.
-    pub fn draw(&self, images: &[f32], count: usize, height: usize, width: usize, channels: usize) -> Picture {
+    pub fn draw(&self, images: &[f32], count: usize, shape: ImageShape) -> Picture {
+        let ImageShape { height, width, channels } = shape;
         let (rows, columns) = self.shape(count);
         let scale = self.scale.max(1);
         let side = |cells: usize, length: usize| cells * length * scale + (cells - 1) * self.gap;
         let mut picture = Picture::filled(side(columns, width).max(1), side(rows, height).max(1), channels, GAP_SHADE);
         let stride = picture.width as usize * channels;
-        for (index, image) in images.chunks_exact((height * width * channels).max(1)).take(count).enumerate() {
+        for (index, image) in images.chunks_exact(shape.stride().max(1)).take(count).enumerate() {
             let top = (index / columns) * (height * scale + self.gap);
             let left = (index % columns) * (width * scale + self.gap);
             for (y, row) in image.chunks_exact(width * channels).enumerate() {

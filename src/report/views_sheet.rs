@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 
+use crate::image_shape::ImageShape;
 use crate::report::canvas::{Align, Canvas};
 use crate::report::grid::{Grid, Picture};
 use crate::report::palette::BLACK;
@@ -13,15 +14,14 @@ const GRID: Grid = Grid { columns: None, scale: 2, gap: 2 };
 const NAMES: usize = 64;
 const MARGIN: usize = 14;
 const BLOCK_GAP: usize = 20;
-const CHANNELS: usize = 3;
 const ROWS: [&str; 3] = ["image", "view 1", "view 2"];
 
-/// A sheet of `images` (N, height, width, RGB) and, below each, its two views in the same layout; twice enlarged.
-pub fn views_sheet(images: &[u8], first: &[u8], second: &[u8], (height, width): (usize, usize)) -> Result<Picture> {
-    let size = height * width * CHANNELS;
+/// A sheet of `images` of `shape`, (N, H, W, C), and, below each, its two views in the same layout; twice enlarged.
+pub fn views_sheet(images: &[u8], first: &[u8], second: &[u8], shape: ImageShape) -> Result<Picture> {
+    let size = shape.stride();
     ensure!(
         size > 0 && !images.is_empty() && images.len().is_multiple_of(size),
-        "expected images of {height}x{width}x{CHANNELS} bytes, found {} bytes",
+        "expected images of {shape} bytes, found {} bytes",
         images.len()
     );
     ensure!(
@@ -40,10 +40,11 @@ pub fn views_sheet(images: &[u8], first: &[u8], second: &[u8], (height, width): 
             let rows = [images, first, second].map(|row| &row[start..end]).concat();
             let values: Vec<f32> = rows.iter().map(|&byte| f32::from(byte) / 127.5 - 1.0).collect();
             let grid = Grid { columns: Some(columns), ..GRID };
-            grid.draw(&values, ROWS.len() * columns, height, width, CHANNELS)
+            grid.draw(&values, ROWS.len() * columns, shape)
         })
         .collect();
 
+    let height = shape.height;
     let block_height = blocks[0].height as usize;
     let sheet_height = 2 * MARGIN + blocks.len() * (block_height + BLOCK_GAP) - BLOCK_GAP;
     let sheet_width = NAMES + blocks[0].width as usize + MARGIN;

@@ -56,7 +56,7 @@ impl Penalty {
 /// What a step is made of.
 #[derive(Clone, Debug)]
 pub struct StepInputs {
-    /// The real batch, (N, 28, 28, 1).
+    /// The real batch, (N, H, W, C).
     pub real: Tensor,
     /// For D's fakes and for G's, (N, Z) each.
     pub latents: [Tensor; 2],
@@ -78,7 +78,7 @@ pub struct StepOutcome {
     pub real_scores: Tensor,
     /// D's scores of the fakes it was trained on, (N, 1).
     pub fake_scores: Tensor,
-    /// Those fakes, (N, 28, 28, 1), as they were drawn.
+    /// Those fakes, (N, H, W, C), as they were drawn.
     pub fakes: Tensor,
 }
 
@@ -86,15 +86,16 @@ impl Adversaries {
     pub fn new(config: &GanConfig, device: &Device) -> Result<Self> {
         let discriminator_parameters = Parameters::new(config.seed, "discriminator", device);
         let generator_parameters = Parameters::new(config.seed, "generator", device);
-        let discriminator = Discriminator::new(config.model, discriminator_parameters.builder())?;
-        let generator = Generator::new(config.model, config.latent_dim, generator_parameters.builder())?;
-        let detached_discriminator = Discriminator::new(config.model, discriminator_parameters.frozen())?;
+        let (model, latent_dim, shape) = (config.model, config.latent_dim, config.model.image_shape());
+        let discriminator = Discriminator::new(model, shape, discriminator_parameters.builder())?;
+        let generator = Generator::new(model, latent_dim, shape, generator_parameters.builder())?;
+        let detached_discriminator = Discriminator::new(model, shape, discriminator_parameters.frozen())?;
         let (mut average, mut averaged_generator) = (None, None);
         if !config.no_ema {
             let parameters = Parameters::undrawn("generator", device);
-            Generator::new(config.model, config.latent_dim, parameters.builder())?;
+            Generator::new(model, latent_dim, shape, parameters.builder())?;
             parameters.load(&generator_parameters.tensors())?;
-            averaged_generator = Some(Generator::new(config.model, config.latent_dim, parameters.frozen())?);
+            averaged_generator = Some(Generator::new(model, latent_dim, shape, parameters.frozen())?);
             average = Some(WeightAverage::new(parameters, &generator_parameters, config.ema_decay)?);
         }
         Ok(Self {
@@ -126,7 +127,7 @@ impl Adversaries {
         self.generator_optimizer.set_transform(transform.clone());
     }
 
-    /// One step at the configured learning rates on a real batch (N, 28, 28, 1), with latents (N, Z) each.
+    /// One step at the configured learning rates on a real batch (N, H, W, C), with latents (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
         let latents = [d_latents, g_latents].map(Tensor::clone);
         self.step_on(&StepInputs { real: real.clone(), latents, draws: None, lr_scale: 1.0 })
@@ -172,8 +173,8 @@ impl Adversaries {
                 Some(draws) => self.diffaugment.apply(images, &draws.narrow(0, part * count, count)?),
                 None => Ok(images.clone()),
             };
-            let real = seen(real, 0)?; // (N, 28, 28, 1)
-            let fakes = autograd::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, 28, 28, 1)
+            let real = seen(real, 0)?; // (N, H, W, C)
+            let fakes = autograd::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, H, W, C)
             // One pass for all: no layer of a discriminator looks across the images of a batch.
             let mut images = vec![real.clone(), seen(&fakes, 1)?];
             let moved = match is_penalised {
@@ -202,7 +203,7 @@ impl Adversaries {
             };
             self.discriminator_optimizer.minimise(&minimised, None)?;
 
-            let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, 28, 28, 1)
+            let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, H, W, C)
             let g_loss = self.loss.generator(&self.detached_discriminator.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
             self.generator_optimizer.minimise(&g_loss, self.average.as_ref())?;
 
@@ -216,14 +217,14 @@ impl Adversaries {
         })
     }
 
-    /// Images moved along the gradients of their scores, and moved by as much the other way, (N, 28, 28, 1) each.
+    /// Images moved along the gradients of their scores, and moved by as much the other way, (N, H, W, C) each.
     fn moved(&self, images: &Tensor) -> Result<[Tensor; 2]> {
         let slopes = autograd::in_precision(Precision::F32, || self.slopes(images))?;
-        let steps = r1_perturbations(&slopes)?; // (N, 28, 28, 1)
+        let steps = r1_perturbations(&slopes)?; // (N, H, W, C)
         Ok([(images + &steps)?, (images - &steps)?])
     }
 
-    /// The gradient of each image's score in its pixels, (N, 28, 28, 1) as the images.
+    /// The gradient of each image's score in its pixels, (N, H, W, C) as the images.
     fn slopes(&self, images: &Tensor) -> Result<Tensor> {
         let images = Var::from_tensor(images)?;
         let scores = self.detached_discriminator.forward_t(&images, true)?; // (N, 1)

@@ -7,7 +7,7 @@ use candle_core::{Device, Error, ModuleT, Result, Tensor, bail};
 
 use crate::autograd::{self, Precision};
 use crate::losses::nt_xent::nt_xent;
-use crate::models::{Encoder, ProjectionHead};
+use crate::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
 use crate::optim::{GradientTransform, Optimizer};
 use crate::params::Parameters;
 use crate::run::state::{Parts, Tensors, joined, misfit};
@@ -34,7 +34,7 @@ pub struct Contrastive {
 pub struct StepOutcome {
     /// NT-Xent before the update. A scalar.
     pub loss: Tensor,
-    /// z of the first views and of the second, (N, 128) each.
+    /// z of the first views and of the second, (N, E) each.
     pub left: Tensor,
     pub right: Tensor,
 }
@@ -45,7 +45,8 @@ impl Contrastive {
         let head_parameters = Parameters::new(config.seed, "projection_head", device);
         let encoder = Encoder::new(config.encoder, encoder_parameters.builder().pp("f"))?;
         let frozen_encoder = Encoder::new(config.encoder, encoder_parameters.frozen().pp("f"))?;
-        let projection_head = ProjectionHead::new(config.encoder.features(), head_parameters.builder().pp("g"))?;
+        let head = ProjectionHeadConfig::default();
+        let projection_head = ProjectionHead::new(config.encoder.features(), head, head_parameters.builder().pp("g"))?;
         let trained = [encoder_parameters.trainable(), head_parameters.trainable()].concat();
         Ok(Self {
             encoder,
@@ -66,7 +67,7 @@ impl Contrastive {
         self.optimizer.set_transform(transform);
     }
 
-    /// One step at learning rate `lr` on the views (2N, 32, 32, 3) of N images: one view of each, then the other of each.
+    /// One step at learning rate `lr` on the views (2N, H, W, C) of N images: one view of each, then the other of each.
     pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
         self.optimizer.prepare(lr)?;
         let mut steps = std::mem::take(&mut self.steps);
@@ -86,7 +87,7 @@ impl Contrastive {
                 Ok::<_, Error>((autograd::narrow_rows(x, 0, count)?, autograd::narrow_rows(x, count, count)?))
             };
             let (left, right) = match self.views {
-                ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, 128) each
+                ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, E) each
                 ViewBatches::Separate => {
                     let (left, right) = halves(views)?;
                     (self.embed(&left)?, self.embed(&right)?)
@@ -98,10 +99,10 @@ impl Contrastive {
         })
     }
 
-    /// z of views (N, 32, 32, 3): (N, 128).
+    /// z of views (N, H, W, 3): (N, E).
     fn embed(&self, views: &Tensor) -> Result<Tensor> {
         let features = self.encoder.forward_t(views, true)?; // (N, D)
-        self.projection_head.forward_t(&features, true) // (N, 128)
+        self.projection_head.forward_t(&features, true) // (N, E)
     }
 
     /// The encoder as it is now, for use in evaluation mode.

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::data::supply::Supply;
-use crate::models::IMAGE_SIZE;
+use crate::image_shape::ImageShape;
 use crate::ops::{self, DRAWN};
 use crate::rng::Stream;
 
@@ -21,10 +21,15 @@ pub struct DiffAugment {
     pub cutout: bool,
 }
 
-/// How far an image moves at most, an eighth of its side, and the side of the square that is cut out of it, a half: the
-/// paper's.
-const FARTHEST: u32 = 4;
-const CUT: usize = IMAGE_SIZE / 2;
+/// How far an image moves at most along a side of `length`: an eighth of it, the paper's.
+fn farthest(length: usize) -> u32 {
+    (length as u32 + 4) / 8
+}
+
+/// The side of the square that is cut out of an image: half of its shorter side, the paper's.
+fn cut(height: usize, width: usize) -> usize {
+    height.min(width) / 2
+}
 
 /// What comes in from outside of an image and what is left of a square that is cut out: black, the background. (The
 /// paper's images are padded with 0, the mean of theirs.)
@@ -38,9 +43,10 @@ impl DiffAugment {
         self.translation || self.cutout
     }
 
-    /// Images (N, 28, 28, 1) as D is to see them, each by its row of `draws`, (N, 4).
+    /// Images (N, H, W, C) as D is to see them, each by its row of `draws`, (N, 4).
     pub fn apply(self, images: &Tensor, draws: &Tensor) -> candle_core::Result<Tensor> {
-        ops::diffaugment(images, draws, if self.cutout { CUT } else { 0 }, FILL)
+        let side = if self.cutout { cut(images.dim(1)?, images.dim(2)?) } else { 0 };
+        ops::diffaugment(images, draws, side, FILL)
     }
 }
 
@@ -94,17 +100,27 @@ pub struct StepDraws {
 }
 
 impl StepDraws {
-    /// Starts drawing for batches of `batch_size` at `first_step`.
-    pub fn start(chosen: DiffAugment, seed: u64, batch_size: usize, first_step: u64, device: &Device) -> Result<Self> {
-        let farthest = if chosen.translation { FARTHEST } else { 0 };
+    /// Starts drawing for batches of `batch_size` images of `shape` at `first_step`.
+    pub fn start(
+        chosen: DiffAugment,
+        shape: ImageShape,
+        seed: u64,
+        batch_size: usize,
+        first_step: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        let (sides, cut) = ([shape.height, shape.width], cut(shape.height, shape.width));
         let stream = Stream::new(seed, STREAM);
         let draw = move |step, _| {
             let mut generator = stream.at(step);
             let mut draws = Vec::with_capacity(3 * batch_size * DRAWN);
             for _ in 0..3 * batch_size {
-                let moves = [(); 2].map(|()| i64::from(generator.below(2 * farthest + 1)) - i64::from(farthest));
+                let moves = sides.map(|side| {
+                    let farthest = if chosen.translation { farthest(side) } else { 0 };
+                    i64::from(generator.below(2 * farthest + 1)) - i64::from(farthest)
+                });
                 // The middle of the square is anywhere in the image, so that a part of it may be outside.
-                let corner = [(); 2].map(|()| i64::from(generator.below(IMAGE_SIZE as u32 + 1)) - CUT as i64 / 2);
+                let corner = sides.map(|side| i64::from(generator.below(side as u32 + 1)) - cut as i64 / 2);
                 draws.extend([moves, corner].concat());
             }
             draws

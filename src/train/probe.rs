@@ -58,7 +58,7 @@ impl Probe {
         })
     }
 
-    /// One step on pictures (N, 32, 32, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
+    /// One step on pictures (N, H, W, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
     pub fn step(&mut self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
         autograd::training_step(self.precision, || {
             let features = match self.trains_encoder {

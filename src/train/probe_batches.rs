@@ -63,7 +63,7 @@ impl ProbeBatches {
         Ok(match &mut self.source {
             Source::Views(views) => {
                 let batch = views.next()?;
-                probe.step(&batch.views, &labels(&batch.indices)?)? // (N, 32, 32, 3)
+                probe.step(&batch.views, &labels(&batch.indices)?)? // (N, H, W, 3)
             }
             Source::Features(features, order) => {
                 let (_, indices) = order.batch(step);

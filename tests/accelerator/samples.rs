@@ -26,7 +26,7 @@ fn images_are_the_cpus() {
     for model in Architecture::ALL {
         let images = |device: &Device| {
             let parameters = Parameters::new(0, "generator", device);
-            let generator = Generator::new(model, 96, parameters.builder()).unwrap();
+            let generator = Generator::new(model, 96, model.image_shape(), parameters.builder()).unwrap();
             draw(&generator, &latents, 96, device).unwrap()
         };
         assert_near(model.name(), &images(&device), &images(&Device::Cpu));

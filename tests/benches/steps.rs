@@ -6,9 +6,8 @@ use candle_core::{Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use criterion::{Criterion, Throughput};
 use gan::autograd::Precision;
-use gan::commands::pretrain_simclr::SHAPE;
 use gan::data::digits::{self, Part};
-use gan::models::{Architecture, EncoderArchitecture, Generator, IMAGE_SIZE};
+use gan::models::{Architecture, EncoderArchitecture, Generator};
 use gan::params::Parameters;
 use gan::pretrained;
 use gan::rng::Stream;
@@ -51,10 +50,10 @@ fn adversaries(criterion: &mut Criterion, model: Architecture, precision: Precis
     timed(criterion, "step", &named(model.name(), precision), 128, || {
         const BATCHES: usize = 64;
         let config: GanConfig = defaults(&["--model", model.name(), "--precision", precision.name()])?;
-        let size = config.batch_size;
+        let (size, shape) = (config.batch_size, model.image_shape());
         let pixels = digits::first(Part::Train, BATCHES * size).pixels;
         let real = pixels.into_iter().map(|pixel| 2.0 * f32::from(pixel) / 255.0 - 1.0).collect::<Vec<_>>();
-        let real = Tensor::from_vec(real, (BATCHES * size, IMAGE_SIZE, IMAGE_SIZE, 1), &DEVICE)?;
+        let real = Tensor::from_vec(real, (BATCHES * size, shape.height, shape.width, shape.channels), &DEVICE)?;
         let latents = random(&[2 * BATCHES * size, config.latent_dim], "latents")?;
         let mut networks = Adversaries::new(&config, &DEVICE)?;
         let mut batches = (0..BATCHES).cycle();
@@ -70,7 +69,8 @@ fn adversaries(criterion: &mut Criterion, model: Architecture, precision: Precis
 fn contrastive(criterion: &mut Criterion, encoder: EncoderArchitecture, precision: Precision) -> anyhow::Result<()> {
     timed(criterion, "step", &named(encoder.name(), precision), 64, || {
         let config: SimclrConfig = defaults(&["--encoder", encoder.name(), "--precision", precision.name()])?;
-        let views = random(&[2 * config.batch_size, SHAPE.height, SHAPE.width, SHAPE.channels], "views")?;
+        let shape = encoder.image_shape();
+        let views = random(&[2 * config.batch_size, shape.height, shape.width, shape.channels], "views")?;
         let mut networks = Contrastive::new(&config, &DEVICE)?;
         Ok(move || networks.step(&views, 1e-3).map(drop))
     })
@@ -89,8 +89,9 @@ fn draws(criterion: &mut Criterion, count: usize) -> anyhow::Result<()> {
     timed(criterion, "sample", &count.to_string(), count, || {
         const LATENT_DIM: usize = 96;
         let parameters = Parameters::new(0, "generator", &DEVICE);
-        Generator::new(Architecture::Dcgan, LATENT_DIM, parameters.builder())?;
-        let generator = Generator::new(Architecture::Dcgan, LATENT_DIM, parameters.frozen())?;
+        let (model, shape) = (Architecture::Dcgan, Architecture::Dcgan.image_shape());
+        Generator::new(model, LATENT_DIM, shape, parameters.builder())?;
+        let generator = Generator::new(model, LATENT_DIM, shape, parameters.frozen())?;
         let latents = pretrained::latents(0, 0, count, LATENT_DIM);
         Ok(move || pretrained::draw(&generator, &latents, LATENT_DIM, &DEVICE).map(drop))
     })

@@ -67,27 +67,43 @@ fn check(name: &str, inputs: &[usize], build: impl Fn(&Parameters) -> Box<dyn Mo
 #[test]
 fn the_mlp_discriminator_is_pytorchs() {
     check("mlp_discriminator", &IMAGES, |parameters| {
-        Box::new(Discriminator::new(Architecture::Vanilla, parameters.builder()).unwrap())
+        Box::new(
+            Discriminator::new(Architecture::Vanilla, Architecture::Vanilla.image_shape(), parameters.builder())
+                .unwrap(),
+        )
     });
 }
 
 #[test]
 fn the_mlp_generator_is_pytorchs() {
     check("mlp_generator", &LATENTS, |parameters| {
-        Box::new(Generator::new(Architecture::Vanilla, LATENTS[1], parameters.builder()).unwrap())
+        Box::new(
+            Generator::new(
+                Architecture::Vanilla,
+                LATENTS[1],
+                Architecture::Vanilla.image_shape(),
+                parameters.builder(),
+            )
+            .unwrap(),
+        )
     });
 }
 
 #[test]
 fn the_dcgan_discriminator_is_pytorchs() {
     check("dcgan_discriminator", &IMAGES, |parameters| {
-        Box::new(Discriminator::new(Architecture::Dcgan, parameters.builder()).unwrap())
+        Box::new(
+            Discriminator::new(Architecture::Dcgan, Architecture::Dcgan.image_shape(), parameters.builder()).unwrap(),
+        )
     });
 }
 
 #[test]
 fn the_dcgan_generator_is_pytorchs() {
     check("dcgan_generator", &LATENTS, |parameters| {
-        Box::new(Generator::new(Architecture::Dcgan, LATENTS[1], parameters.builder()).unwrap())
+        Box::new(
+            Generator::new(Architecture::Dcgan, LATENTS[1], Architecture::Dcgan.image_shape(), parameters.builder())
+                .unwrap(),
+        )
     });
 }

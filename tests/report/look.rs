@@ -2,6 +2,8 @@
 
 use super::*;
 
+const SHAPE: ImageShape = ImageShape::new(28, 28, 1);
+
 /// Not a test but a look: `cargo test -- --ignored look_at_the_bar --nocapture` on a terminal.
 #[test]
 #[ignore = "for eyes"]
@@ -75,9 +77,9 @@ fn look_at_the_pictures() {
     let mut images = vec![0; 16 + 784 * 8000];
     io::Read::read_exact(&mut flate2::read::GzDecoder::new(file), &mut images).unwrap();
     let images: Vec<f32> = images[16..].iter().map(|&pixel| f32::from(pixel) / 127.5 - 1.0).collect();
-    save("grid-64.png", &Grid::default().draw(&images, 64, 28, 28, 1));
-    save("grid-10.png", &Grid::default().draw(&images, 10, 28, 28, 1));
-    let frames = images.chunks(784 * 64).map(|images| Grid::default().draw(images, 64, 28, 28, 1)).take(120);
+    save("grid-64.png", &Grid::default().draw(&images, 64, SHAPE));
+    save("grid-10.png", &Grid::default().draw(&images, 10, SHAPE));
+    let frames = images.chunks(784 * 64).map(|images| Grid::default().draw(images, 64, SHAPE)).take(120);
     let mut bytes = Vec::new();
     let start = std::time::Instant::now();
     encode_gif(frames, 8, &mut bytes).unwrap();

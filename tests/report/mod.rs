@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use gan::commands::exit_code::exit_code;
 use gan::error::Failure;
+use gan::image_shape::ImageShape;
 use gan::report::*;
 
 fn grid(columns: Option<usize>, scale: usize, gap: usize) -> Grid {

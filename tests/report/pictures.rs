@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_grid_maps_values_and_never_stretches_them() {
-    let shades = |images: &[f32]| grid(Some(1), 1, 0).draw(images, 1, 1, images.len(), 1).pixels;
+    let shades = |images: &[f32]| grid(Some(1), 1, 0).draw(images, 1, ImageShape::new(1, images.len(), 1)).pixels;
     assert_eq!(shades(&[-1.0, 0.0, 1.0, -7.0, 7.0, f32::INFINITY]), [0, 128, 255, 0, 255, 255]);
     assert_eq!(shades(&[0.1, 0.11]), [140, 142], "a nearly flat image stays nearly flat");
     assert_eq!(shades(&[f32::NAN; 4]), [0, 255, 0, 255], "NaN is a checkerboard");
@@ -14,7 +14,7 @@ fn a_grid_maps_values_and_never_stretches_them() {
 fn a_grid_lays_images_row_by_row() {
     // Five images of 2x3, each of one shade.
     let images: Vec<f32> = (0..5).flat_map(|index| [index as f32 / 2.0 - 1.0; 6]).collect();
-    let picture = grid(Some(3), 2, 1).draw(&images, 5, 2, 3, 1);
+    let picture = grid(Some(3), 2, 1).draw(&images, 5, ImageShape::new(2, 3, 1));
     assert_eq!((picture.width, picture.height, picture.channels), (3 * 6 + 2, 2 * 4 + 1, 1));
     let at = |x: usize, y: usize| picture.pixels[y * 20 + x];
     assert_eq!([at(0, 0), at(7, 0), at(14, 0), at(0, 5), at(7, 8)], [0, 64, 128, 191, 255]);
@@ -33,13 +33,36 @@ fn a_grid_is_near_square_unless_told() {
     assert_eq!(shape(Some(10), 25), (3, 10));
     assert_eq!(shape(Some(10), 3), (1, 3), "no empty columns");
     assert_eq!(shape(Some(0), 3), (3, 1));
-    let one = Grid::SINGLE.draw(&[0.0; 4], 1, 2, 2, 1);
+    let one = Grid::SINGLE.draw(&[0.0; 4], 1, ImageShape::new(2, 2, 1));
     assert_eq!((one.width, one.height, one.pixels), (2, 2, vec![128; 4]));
 }
 
 #[test]
+fn grids_are_of_any_shape_and_of_one_channel_or_three() {
+    for channels in [1, 3] {
+        let shape = ImageShape::new(20, 12, channels);
+        // The value of a pixel says where it is and in which image.
+        let values: Vec<f32> = (0..2 * shape.stride()).map(|at| (at % 251) as f32 / 127.5 - 1.0).collect();
+        let picture = grid(Some(2), 2, 1).draw(&values, 2, shape);
+        assert_eq!((picture.width, picture.height, picture.channels), (2 * 24 + 1, 40, channels));
+        for (image, y, x, channel) in [(0, 0, 0, 0), (0, 19, 11, channels - 1), (1, 7, 3, 0), (1, 19, 0, channels - 1)]
+        {
+            let at = ((image * 20 + y) * 12 + x) * channels + channel;
+            let (row, column) = (2 * y + 1, image * 25 + 2 * x + 1);
+            assert_eq!(usize::from(picture.pixels[(row * 49 + column) * channels + channel]), at % 251);
+        }
+        let mut film = Vec::new();
+        encode_gif([picture.clone(), picture.clone()], 8, &mut film).unwrap();
+        assert!(film.starts_with(b"GIF89a"));
+        let mut png = Vec::new();
+        encode_png(&picture, &mut png).unwrap();
+        assert!(png.starts_with(b"\x89PNG"));
+    }
+}
+
+#[test]
 fn a_grid_keeps_colours_together() {
-    let picture = grid(None, 2, 0).draw(&[-1.0, 0.0, 1.0], 1, 1, 1, 3);
+    let picture = grid(None, 2, 0).draw(&[-1.0, 0.0, 1.0], 1, ImageShape::new(1, 1, 3));
     assert_eq!(picture.pixels, [0, 128, 255].repeat(4));
 }
 

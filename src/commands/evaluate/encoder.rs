@@ -8,7 +8,6 @@ use candle_core::{Device, Tensor};
 
 use super::EvaluateConfig;
 use crate::autograd::Precision;
-use crate::commands::pretrain_simclr::SHAPE;
 use crate::data::{Dataset, Images};
 use crate::error::Failure;
 use crate::evaluator::Reference;
@@ -44,7 +43,7 @@ pub fn evaluate(
     let data = config.data.as_deref().or(source.data.as_deref()).unwrap_or(DEFAULT_DATA);
     let (encoder, device_name) = (&source.description, crate::device::name(device));
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
-    let dataset = crate::commands::evaluate::open(data, SHAPE, config, console)?;
+    let dataset = crate::commands::evaluate::open(data, source.image_shape, config, console)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(data));
     // By what its run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));

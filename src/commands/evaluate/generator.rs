@@ -1,19 +1,21 @@
 //! The scores of a generator, seed after seed.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use candle_core::Device;
 
 use super::EvaluateConfig;
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
 use crate::data::parts;
-use crate::evaluator::{Classifier, DEFAULT_DATA, Judge, Reference, SHAPE};
+use crate::error::Failure;
+use crate::evaluator::{Classifier, DEFAULT_DATA, Judge, Reference};
 use crate::report::{Console, GeneratorRow, scores_table, summary};
 use crate::run::images;
 
 pub fn evaluate(
     config: &EvaluateConfig,
     samples: &Samples,
+    classifier: Classifier,
     device: &Device,
     json: bool,
     console: &Console,
@@ -21,8 +23,16 @@ pub fn evaluate(
     let count = samples.count(config.n)?;
     let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
-    let classifier = Classifier::find(config.classifier.as_deref(), device)?;
-    let dataset = crate::commands::evaluate::open(data, SHAPE, config, console)?;
+    let shape = samples.image_shape();
+    if shape != classifier.image_shape {
+        bail!(Failure::Input(format!(
+            "{}: its images are {shape}; {} takes {}",
+            samples.name(),
+            classifier.description,
+            classifier.image_shape
+        )));
+    }
+    let dataset = crate::commands::evaluate::open(data, shape, config, console)?;
     let trained = samples.trained_on().filter(|trained| trained.is(data));
     // By what its run held out, unless another part is asked for.
     let (all, test_part) =
@@ -54,7 +64,7 @@ pub fn evaluate(
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
     let progress = console.items("samples", count as u64 * config.seeds);
     for (index, &seed) in seeds.iter().enumerate() {
-        let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count);
+        let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count, shape);
         let draw = |first, some| {
             let images = samples.draw(seed, first, some, device)?;
             match &shown {

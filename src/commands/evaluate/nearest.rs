@@ -8,25 +8,23 @@ use crate::checkpoint::atomic;
 use crate::data::{Dataset, Images};
 use crate::evaluator::Reference;
 use crate::evaluator::classifier::pixels;
+use crate::image_shape::ImageShape;
 use crate::metrics::{Points, nearest_rows};
-use crate::models::IMAGE_SIZE;
 use crate::report::{self, Grid};
 
 /// Pairs in the picture, and in a row of it.
 const SHOWN: usize = 64;
 const COLUMNS: usize = 8;
 
-/// Training images that are compared at a time: 25 MB.
+/// Training images that are compared at a time: 25 MB of MNIST's.
 const TILE: usize = 8192;
-
-/// Values an image.
-const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
 
 /// The first samples of a generator, on their way to their nearest images.
 pub struct NearestImages {
     /// Where the picture goes; without one nothing is done.
     output: Option<PathBuf>,
     wanted: usize,
+    shape: ImageShape,
     samples: Vec<f32>,
 }
 
@@ -34,13 +32,14 @@ impl NearestImages {
     /// Samples whose nearest images are looked for.
     pub const MOST: usize = 1000;
 
-    pub fn new(output: Option<&Path>, count: usize) -> Self {
-        Self { output: output.map(Path::to_path_buf), wanted: count.min(Self::MOST), samples: Vec::new() }
+    /// For `count` samples of `shape`, whose nearest images are drawn to `output` if there is one.
+    pub fn new(output: Option<&Path>, count: usize, shape: ImageShape) -> Self {
+        Self { output: output.map(Path::to_path_buf), wanted: count.min(Self::MOST), shape, samples: Vec::new() }
     }
 
-    /// The next samples, (n, 28, 28) in [-1, 1].
+    /// The next samples, (n, H, W, C) in [-1, 1].
     pub fn take(&mut self, images: &[f32]) {
-        let missing = (self.wanted * PIXELS).saturating_sub(self.samples.len()).min(images.len());
+        let missing = (self.wanted * self.shape.stride()).saturating_sub(self.samples.len()).min(images.len());
         if self.output.is_some() {
             self.samples.extend_from_slice(&images[..missing]);
         }
@@ -55,16 +54,17 @@ impl NearestImages {
         let of_real = nearest(&pixels(&real, 0, real.len().min(self.wanted)), &training)?;
 
         let shown = SHOWN.min(self.wanted);
-        let mut pairs = Vec::with_capacity(shown * 2 * PIXELS); // (shown, 28, 56)
-        for (sample, (_, index)) in self.samples.chunks_exact(PIXELS).zip(&of_samples).take(shown) {
+        let (stride, row) = (self.shape.stride(), self.shape.width * self.shape.channels);
+        let mut pairs = Vec::with_capacity(shown * 2 * stride); // (shown, H, 2 W, C)
+        for (sample, (_, index)) in self.samples.chunks_exact(stride).zip(&of_samples).take(shown) {
             let neighbour = pixels(&training, *index as usize, 1);
-            for (left, right) in sample.chunks_exact(IMAGE_SIZE).zip(neighbour.chunks_exact(IMAGE_SIZE)) {
+            for (left, right) in sample.chunks_exact(row).zip(neighbour.chunks_exact(row)) {
                 pairs.extend_from_slice(left);
                 pairs.extend_from_slice(right);
             }
         }
         let grid = Grid { columns: Some(COLUMNS), gap: 8, ..Grid::default() };
-        let picture = grid.draw(&pairs, shown, IMAGE_SIZE, 2 * IMAGE_SIZE, 1);
+        let picture = grid.draw(&pairs, shown, ImageShape { width: 2 * self.shape.width, ..self.shape });
         atomic::write(&output, |out| report::encode_png(&picture, out))?;
 
         let mean = |found: &[(f32, u32)]| {
@@ -74,11 +74,12 @@ impl NearestImages {
     }
 }
 
-/// The image of `bank` nearest to each of `queries` (n, 28, 28), with the squared distance of their pixels.
+/// The image of `bank` nearest to each of `queries` (n, H, W, C), with the squared distance of their pixels.
 fn nearest(queries: &[f32], bank: &Images) -> anyhow::Result<Vec<(f32, u32)>> {
-    let origin = vec![0.0; PIXELS];
+    let stride = bank.stride();
+    let origin = vec![0.0; stride];
     let points = |values: Vec<f32>| -> candle_core::Result<Points> {
-        Points::new(&Tensor::from_vec(values, ((), PIXELS), &Device::Cpu)?, &origin)
+        Points::new(&Tensor::from_vec(values, ((), stride), &Device::Cpu)?, &origin)
     };
     let queries = points(queries.to_vec())?;
     let mut best = vec![(f32::INFINITY, 0); queries.len()];
@@ -91,4 +92,30 @@ fn nearest(queries: &[f32], bank: &Images) -> anyhow::Result<Vec<(f32, u32)>> {
         }
     }
     Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_of_images_of_any_shape_are_found_and_drawn() {
+        let shape = ImageShape::new(20, 12, 3);
+        let of = |shades: &[u8]| Images {
+            pixels: shades.iter().flat_map(|shade| vec![*shade; shape.stride()]).collect(),
+            ..Images::empty(shape)
+        };
+        let dataset = Dataset::new("few", Vec::new(), of(&[0, 128, 255]), of(&[250]));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nearest.png");
+        let mut images = NearestImages::new(Some(&path), 2, shape);
+        images.take(&pixels(&of(&[255, 0]), 0, 2));
+        let (of_samples, of_real) = images.finish(&dataset, &Reference::Test).unwrap().unwrap();
+        assert_eq!(of_samples, 0.0, "the samples are training images");
+        let expected = (shape.stride() as f64).sqrt() * 10.0 / 255.0; // five shades of 255 are 10 of 255 in [-1, 1]
+        assert!((of_real - expected).abs() < 1e-4, "{of_real}, not {expected}");
+        let picture = report::read_png(&path).unwrap();
+        assert_eq!((picture.width, picture.height, picture.channels), (2 * 48 + 8, 40, 3));
+        assert_eq!([picture.pixels[0], picture.pixels[3 * 47], picture.pixels[3 * 56]], [255, 255, 0]);
+    }
 }

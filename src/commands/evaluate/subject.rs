@@ -9,16 +9,14 @@ use super::EvaluateConfig;
 use crate::checkpoint;
 use crate::data;
 use crate::error::Failure;
-use crate::models::IMAGE_SIZE;
+use crate::evaluator::Classifier;
+use crate::image_shape::ImageShape;
 use crate::pretrained::encoder::{self, EncoderSource};
 use crate::pretrained::encoder_names;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::pretrained::{self, Source};
 use crate::report::Console;
 use crate::run;
-
-/// Values an image.
-const PIXELS: usize = IMAGE_SIZE * IMAGE_SIZE;
 
 pub enum Subject {
     Generator(Samples),
@@ -28,20 +26,17 @@ pub enum Subject {
 /// Where samples come from.
 pub enum Samples {
     Drawn(Box<Source>),
-    /// (N, 28, 28) in [-1, 1]
+    /// Images of a file or a folder.
     Given {
         path: PathBuf,
+        shape: ImageShape,
+        /// (N, H, W, C) in [-1, 1]
         pixels: Vec<f32>,
     },
 }
 
-/// Finds it: `--images`, `--weights` or `--run`, else the newest run of the model or encoder, or of any.
-pub fn find(config: &EvaluateConfig, device: &Device, console: &Console) -> anyhow::Result<Subject> {
-    if let Some(path) = &config.images {
-        let images = data::read_images(path)?;
-        images.warnings.iter().for_each(|warning| console.warning(warning));
-        return Ok(Subject::Generator(Samples::Given { path: path.clone(), pixels: images.pixels }));
-    }
+/// Finds it: `--weights` or `--run`, else the newest run of the model or encoder, or of any.
+pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject> {
     let mut config = config.clone();
     if let Some(name) = &config.run {
         config.weights = Some(directory_of(name, &config.weights_dir)?);
@@ -90,6 +85,29 @@ fn newest_is_encoder(weights_dir: &Path) -> bool {
 }
 
 impl Samples {
+    /// Reads `--images`, in the shape that the classifier takes.
+    pub fn given(path: &Path, classifier: &Classifier, console: &Console) -> anyhow::Result<Self> {
+        let shape = classifier.image_shape;
+        let images = data::read_images(path, shape)?;
+        images.warnings.iter().for_each(|warning| console.warning(warning));
+        Ok(Self::Given { path: path.to_path_buf(), shape, pixels: images.pixels })
+    }
+
+    pub fn image_shape(&self) -> ImageShape {
+        match self {
+            Self::Drawn(source) => source.image_shape,
+            Self::Given { shape, .. } => *shape,
+        }
+    }
+
+    /// Of images that are given, how many there are.
+    fn given_count(&self) -> Option<usize> {
+        match self {
+            Self::Drawn(_) => None,
+            Self::Given { pixels, shape, .. } => Some(pixels.len() / shape.stride()),
+        }
+    }
+
     /// What the user sees of it.
     pub fn name(&self) -> String {
         match self {
@@ -101,7 +119,9 @@ impl Samples {
     pub fn description(&self) -> String {
         match self {
             Self::Drawn(source) => source.description.clone(),
-            Self::Given { path, pixels } => format!("{}: {} images", path.display(), pixels.len() / PIXELS),
+            Self::Given { path, .. } => {
+                format!("{}: {} images", path.display(), self.given_count().unwrap_or_default())
+            }
         }
     }
 
@@ -123,23 +143,24 @@ impl Samples {
 
     /// How many there are, if not as many as asked for.
     pub fn count(&self, asked: usize) -> anyhow::Result<usize> {
-        match self {
-            Self::Drawn(_) => Ok(asked),
-            Self::Given { path, pixels } => match pixels.len() / PIXELS {
-                count @ ..10 => bail!(Failure::reading(path, format!("{count} images; expected at least 10"))),
-                count => Ok(count),
-            },
+        match self.given_count() {
+            Some(count @ ..10) => {
+                bail!(Failure::reading(Path::new(&self.name()), format!("{count} images; expected at least 10")))
+            }
+            count => Ok(count.unwrap_or(asked)),
         }
     }
 
-    /// Samples `first` to `first + count` under `seed`: (count, 28, 28) in [-1, 1].
+    /// Samples `first` to `first + count` under `seed`: (count, H, W, C) in [-1, 1].
     pub fn draw(&self, seed: u64, first: usize, count: usize, device: &Device) -> anyhow::Result<Vec<f32>> {
         match self {
             Self::Drawn(source) => {
                 let latents = pretrained::latents(seed, first as u64, count, source.latent_dim);
                 Ok(pretrained::draw(&source.generator, &latents, source.latent_dim, device)?)
             }
-            Self::Given { pixels, .. } => Ok(pixels[first * PIXELS..(first + count) * PIXELS].to_vec()),
+            Self::Given { pixels, shape, .. } => {
+                Ok(pixels[first * shape.stride()..(first + count) * shape.stride()].to_vec())
+            }
         }
     }
 }

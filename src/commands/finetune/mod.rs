@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint;
 use crate::commands::finetune::files::write_embeddings;
-use crate::commands::pretrain_simclr::SHAPE;
 use crate::data::supply::steps_per_epoch;
 use crate::data::{Dataset, Images};
 use crate::device::check_precision;
@@ -96,7 +95,7 @@ pub fn finetune(
     // What was found is part of the configuration: a resumed run must not take another.
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
-    let dataset = images::open(&data, SHAPE, config.balanced_parts, options, console)?;
+    let dataset = images::open(&data, source.image_shape, config.balanced_parts, options, console)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
     // What the encoder's run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));

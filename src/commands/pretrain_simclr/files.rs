@@ -6,6 +6,7 @@ use super::Training;
 use crate::checkpoint;
 use crate::data::augment;
 use crate::data::views::SIDE;
+use crate::image_shape::ImageShape;
 use crate::report::{self, RunLog, SimclrRecord};
 use crate::run::header::{HEALTH, PENDING};
 use crate::run::life::Position;
@@ -63,7 +64,7 @@ impl Training<'_> {
             }
             drawn
         };
-        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), (SIDE, SIDE))?;
+        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), ImageShape::new(SIDE, SIDE, 3))?;
         let path = self.run.directory.picture_path("views.png");
         checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
     }

@@ -12,7 +12,7 @@ use candle_core::Device;
 use crate::data::placed::PlacedViews;
 use crate::data::supply::steps_per_epoch;
 use crate::data::views::ViewPlan;
-use crate::data::{Dataset, ImageShape, Images};
+use crate::data::{Dataset, Images};
 use crate::device::check_precision;
 use crate::error::Failure;
 use crate::metrics::embedding::{alignment, uniformity};
@@ -29,9 +29,6 @@ use crate::run::state::suspects;
 use crate::train::collapse::{CollapseWatch, Vitals};
 use crate::train::contrastive::{Contrastive, StepOutcome};
 use crate::train::simclr_config::{KnnReference, SimclrConfig};
-
-/// What the networks take: 32x32, red, green and blue.
-pub const SHAPE: ImageShape = ImageShape { height: 32, width: 32, channels: 3 };
 
 /// Trains, saves, draws; returns the directory of the weights. `typed` names the fields of `config` that the user set,
 /// which a resumed run checks against its own. `json` streams every record of metrics.jsonl to stdout.
@@ -56,7 +53,7 @@ pub fn pretrain(
     check_precision(config.precision, device)?;
     // What can be refused without the images is: their download may take long.
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
-    let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
+    let dataset = images::open(&config.data, config.encoder.image_shape(), config.balanced_parts, options, console)?;
     run.identify(&dataset, options, console)?;
     let config = &run.config;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
@@ -238,7 +235,7 @@ impl<'a> Training<'a> {
                 return Ok(());
             }
 
-            let views = self.views.next()?.views; // (2N, 32, 32, 3)
+            let views = self.views.next()?.views; // (2N, H, W, 3)
             let lr = self.schedule.rate(self.step);
             let outcome = self.networks.step(&views, lr)?;
             let step = self.step;

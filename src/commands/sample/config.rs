@@ -22,7 +22,7 @@ pub enum Format {
     Png,
     /// An animated interpolation between latents
     Gif,
-    /// The raw images: (N, 1, 28, 28), f32 in [-1, 1]
+    /// The raw images: (N, C, H, W), f32 in [-1, 1]
     Npy,
     /// One PNG per image
     #[value(skip)]

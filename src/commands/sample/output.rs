@@ -10,8 +10,8 @@ use crate::checkpoint::atomic;
 use crate::commands::sample::directory::{Stale, name};
 use crate::commands::sample::walk::interpolate;
 use crate::error::Failure;
-use crate::models::IMAGE_SIZE;
-use crate::pretrained::{Latents, PIXELS, Source, TILE, draw};
+use crate::image_shape::ImageShape;
+use crate::pretrained::{Latents, Source, TILE, draw};
 use crate::report::{self, Console, Grid, npy_header};
 use crate::run::signals::StopRequest;
 
@@ -80,25 +80,31 @@ impl Job<'_> {
     fn stream(&self, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
         match format {
             Format::Png => {
-                let mut images = Vec::with_capacity(self.count as usize * PIXELS);
+                let mut images = Vec::with_capacity(self.count as usize * self.shape().stride());
                 self.for_each_tile(|_, tile| {
                     images.extend_from_slice(tile);
                     Ok(())
                 })?;
-                Ok(report::encode_png(&self.grid().draw(&images, self.count as usize, IMAGE_SIZE, IMAGE_SIZE, 1), out)?)
+                Ok(report::encode_png(&self.grid().draw(&images, self.count as usize, self.shape()), out)?)
             }
             Format::Gif => self.walk(out),
             Format::Npy => {
-                out.write_all(&npy_header(&[self.count, 1, IMAGE_SIZE as u64, IMAGE_SIZE as u64]))?;
-                let mut bytes = Vec::with_capacity(TILE * PIXELS * 4);
+                let shape = self.shape();
+                let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|length| length as u64);
+                out.write_all(&npy_header(&[self.count, channels, height, width]))?;
+                let mut bytes = Vec::with_capacity(TILE * shape.stride() * 4);
                 self.for_each_tile(|_, tile| {
                     bytes.clear();
-                    bytes.extend(tile.iter().flat_map(|value| value.to_le_bytes()));
+                    bytes.extend(shape.channels_first(tile).iter().flat_map(|value| value.to_le_bytes()));
                     Ok(out.write_all(&bytes)?)
                 })
             }
             Format::Directory => bail!("a directory cannot be streamed"),
         }
+    }
+
+    fn shape(&self) -> ImageShape {
+        self.source.image_shape
     }
 
     fn grid(&self) -> Grid {
@@ -123,7 +129,8 @@ impl Job<'_> {
             let latents = self.latents.range(first, (last - first) as usize);
             let images = draw(&self.source.generator, &latents, self.latents.latent_dim(), self.device)?;
             let (from, to) = (begin.max(first), end.min(last));
-            take(from, &images[(from - first) as usize * PIXELS..(to - first) as usize * PIXELS])?;
+            let stride = self.shape().stride();
+            take(from, &images[(from - first) as usize * stride..(to - first) as usize * stride])?;
             progress.set(to - begin);
             first += tile;
         }
@@ -148,9 +155,9 @@ impl Job<'_> {
             if let Some(stale) = stale.as_ref().filter(|_| first == 0) {
                 stale.remove()?;
             }
-            tile.par_chunks(PIXELS).enumerate().try_for_each(|(index, image)| {
+            tile.par_chunks(self.shape().stride()).enumerate().try_for_each(|(index, image)| {
                 let path = directory.join(name(first + index as u64));
-                let picture = grid.draw(image, 1, IMAGE_SIZE, IMAGE_SIZE, 1);
+                let picture = grid.draw(image, 1, self.shape());
                 atomic::write_unsynced(&path, |out| report::encode_png(&picture, out))
             })
         })
@@ -176,7 +183,7 @@ impl Job<'_> {
             let latents: Vec<f32> = (0..walks).flat_map(at).collect();
             progress.set(frame as u64 + 1);
             match draw(&self.source.generator, &latents, dim, self.device) {
-                Ok(images) => Some(grid.draw(&images, walks, IMAGE_SIZE, IMAGE_SIZE, 1)),
+                Ok(images) => Some(grid.draw(&images, walks, self.shape())),
                 Err(error) => {
                     failure = Some(error.into());
                     None

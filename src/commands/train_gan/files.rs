@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Training;
 use crate::checkpoint;
 use crate::error;
-use crate::models::IMAGE_SIZE;
 use crate::pretrained;
 use crate::report::{self, GanRecord, Grid, RunLog};
 use crate::run::header::{HEALTH, PENDING};
@@ -53,7 +52,7 @@ impl Training<'_> {
         let config = &self.run.config;
         let latents = pretrained::latents(config.seed, 0, GRID_IMAGES, config.latent_dim);
         let images = pretrained::draw(self.adversaries.best_generator(), &latents, config.latent_dim, &self.device)?;
-        let picture = Grid::default().draw(&images, GRID_IMAGES, IMAGE_SIZE, IMAGE_SIZE, 1);
+        let picture = Grid::default().draw(&images, GRID_IMAGES, config.model.image_shape());
         let path = self.run.directory.sample_path(self.step);
         checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
     }

@@ -10,14 +10,13 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
+use crate::data;
 use crate::data::batches::BatchPlan;
 use crate::data::placed::PlacedBatches;
 use crate::data::supply::steps_per_epoch;
-use crate::data::{self, ImageShape};
 use crate::device::check_precision;
 use crate::error::Failure;
 use crate::evaluator::Judge;
-use crate::models::IMAGE_SIZE;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord, RunLog, TrainingStatus};
 use crate::run::header::{HEALTH, PENDING};
@@ -32,9 +31,6 @@ use crate::train::diffaugment::StepDraws;
 use crate::train::gan_config::GanConfig;
 use crate::train::health::{self, HealthWatch, Vitals, variety};
 use crate::train::latents::StepLatents;
-
-/// What the networks take: 28x28 grey.
-const SHAPE: ImageShape = ImageShape { height: IMAGE_SIZE, width: IMAGE_SIZE, channels: 1 };
 
 /// Trains, saves, draws; returns the directory of the weights. `typed` names the fields of `config` that the user set,
 /// which a resumed run checks against its own. `json` streams every record of metrics.jsonl to stdout.
@@ -60,7 +56,7 @@ pub fn train(
     // What can be refused without the images is: their download may take long.
     config.steps.map_or(Ok(()), |steps| run.refuse_past(steps))?;
     let classifier = scores::classifier(config, device)?;
-    let dataset = images::open(&config.data, SHAPE, config.balanced_parts, options, console)?;
+    let dataset = images::open(&config.data, config.model.image_shape(), config.balanced_parts, options, console)?;
     run.identify(&dataset, options, console)?;
     let config = &run.config;
     let dataset = match config.test_part {
@@ -154,7 +150,14 @@ impl<'a> Training<'a> {
         let batches = PlacedBatches::start(images.clone(), plan, device)?;
         let latents = StepLatents::start(config.seed, config.batch_size, config.latent_dim, step, device)?;
         let draws = match config.diffaugment.is_on() {
-            true => Some(StepDraws::start(config.diffaugment, config.seed, config.batch_size, step, device)?),
+            true => Some(StepDraws::start(
+                config.diffaugment,
+                images.shape(),
+                config.seed,
+                config.batch_size,
+                step,
+                device,
+            )?),
             false => None,
         };
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
@@ -243,7 +246,7 @@ impl<'a> Training<'a> {
                 return Ok(());
             }
 
-            let real = self.batches.next()?; // (N, 28, 28, 1)
+            let real = self.batches.next()?; // (N, H, W, C)
             let latents = self.latents.next()?; // (N, Z) each
             let draws = self.draws.as_mut().map(StepDraws::take).transpose()?; // (3N, 4)
             let inputs = StepInputs { real, latents, draws, lr_scale: self.schedule.rate(self.step) };
@@ -311,7 +314,7 @@ impl<'a> Training<'a> {
             }
         }
         let variety_of = |images: &Tensor| -> candle_core::Result<f32> {
-            Ok(variety(&images.flatten_all()?.to_vec1::<f32>()?, IMAGE_SIZE * IMAGE_SIZE))
+            Ok(variety(&images.flatten_all()?.to_vec1::<f32>()?, images.elem_count() / images.dim(0)?))
         };
         let relative_variety = variety_of(&outcome.fakes)? / variety_of(real)?;
         self.console.detail(&format!("step {step}: variety {relative_variety:.3}"));

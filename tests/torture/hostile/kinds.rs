@@ -146,7 +146,7 @@ pub fn all() -> Vec<Kind> {
             "images.npy",
             vec![npy("|u1", "(1, 28, 28)", 784), npy(">f2", "(1, 1, 28, 28)", 1568), columns()],
             mutate,
-            |_, path| gan::data::read_images(path).map(drop),
+            |_, path| gan::data::read_images(path, ImageShape::new(28, 28, 1)).map(drop),
         ),
     ]
 }
