@@ -1,7 +1,8 @@
 //! What of a forward pass the backward pass reads.
 
-use crate::autograd::variable_grads::Update;
-use candle_core::{DType, Device, Result, Tensor, Var, bail};
+use crate::autograd::recompute::Recompute;
+use candle_core::{DType, Device, Result, Tensor, Var};
+use std::sync::Arc;
 
 /// The values that an op's backward pass reads. Of the others it gets the shape alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,39 +23,28 @@ impl Saved {
     }
 }
 
-/// A gradient or none for each argument.
-pub type Grads = Vec<Option<Tensor>>;
+/// An argument as an op on the tape holds it.
+pub enum SavedTensor {
+    /// The tensor itself, or its shape alone where its values are not read.
+    Tensor(Tensor),
+    /// An output that is computed again where it is read, and its shape until then.
+    Again { recompute: Arc<dyn Recompute>, shape_only: Tensor },
+}
 
-/// What the tape asks of an op beside candle's trait.
-pub trait Taped {
-    fn saved(&self) -> Saved;
-
-    /// Whether the op keeps its arguments in any case and computes its output in one pass over them. Where a later op's
-    /// backward pass reads a large output of it, the tape then computes it again instead of keeping it.
-    fn is_cheap(&self) -> bool {
-        false
+impl SavedTensor {
+    /// What has the shape and the place in candle's graph, if not the values.
+    pub fn shape_only(&self) -> &Tensor {
+        match self {
+            SavedTensor::Tensor(tensor) | SavedTensor::Again { shape_only: tensor, .. } => tensor,
+        }
     }
 
-    /// candle's `bwd` for the sum of two gradients, where the op adds them up in its own pass over them.
-    fn bwd_of_sum(&self, _arguments: &[&Tensor], _output: &Tensor, _gradients: [&Tensor; 2]) -> Result<Option<Grads>> {
-        Ok(None)
-    }
-
-    /// The argument whose gradient the op can hand to an update in pieces.
-    fn updates(&self) -> Option<usize> {
-        None
-    }
-
-    /// candle's `bwd` that hands the gradient of that argument to `update`: a gradient or none for each argument, and none
-    /// for that one.
-    fn bwd_updating(
-        &self,
-        _arguments: &[&Tensor],
-        _output: &Tensor,
-        _gradient: &Tensor,
-        _update: &dyn Update,
-    ) -> Result<Grads> {
-        bail!("an op without updates")
+    /// The tensor with its values.
+    pub fn tensor(&self) -> Result<Tensor> {
+        match self {
+            SavedTensor::Tensor(tensor) => Ok(tensor.clone()),
+            SavedTensor::Again { recompute, .. } => recompute.output(),
+        }
     }
 }
 

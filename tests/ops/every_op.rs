@@ -1,5 +1,7 @@
 //! What holds for all ops alike: threads, NaN, tracked arguments, strides, wrong shapes, empty batches.
 
+use std::path::Path;
+
 use candle_core::{DType, Result, Tensor, Var};
 use gan::autograd::{self, Precision};
 use gan::ops::{self, Activation, Shifted};
@@ -13,6 +15,7 @@ use super::{
     ACTIVATIONS, assert_close, assert_parity, assert_same, bits, evaluate, generator, in_dtype, random, values,
 };
 use crate::device::device;
+use crate::support::repository;
 
 type NamedOp = (&'static str, Box<dyn Fn(&[Tensor]) -> Result<Tensor> + Sync>, Vec<Tensor>);
 
@@ -27,7 +30,7 @@ fn every_op() -> Vec<NamedOp> {
             linear_inputs(generator, 530, 70, 290),
         ),
         (
-            "linear of a shifted input",
+            "linear_of_shifted",
             Box::new(move |x: &[Tensor]| {
                 let shift = Tensor::arange(0u32, 70, x[0].device())?.to_dtype(x[0].dtype())?.affine(0.03, -1.0)?;
                 let shifted = Shifted { values: x[0].clone(), shift: Some(shift) };
@@ -160,31 +163,67 @@ fn further_ops() -> Vec<NamedOp> {
     ]
 }
 
+/// What changes variables in place, or gives what no gradient is asked of.
+const WITHOUT_GRADIENT: [&str; 8] =
+    ["adam_step", "adam_steps", "lerp_all", "lerp_in_place", "sgd_step", "sgd_steps", "to_length", "track_statistics"];
+
+/// The functions that a module exports, by its `pub use` lines of modules that `is_asked` for.
+fn exported(source: &str, is_asked: impl Fn(&str) -> bool) -> Vec<String> {
+    let uses = source.lines().collect::<Vec<_>>().join(" ");
+    let uses = uses.split("pub use ").skip(1).filter_map(|item| item.split(';').next()?.rsplit_once("::"));
+    let names = uses.filter(|(module, _)| is_asked(module)).flat_map(|(_, names)| names.split(['{', '}', ',', ' ']));
+    names.filter(|name| name.starts_with(|first: char| first.is_lowercase())).map(String::from).collect()
+}
+
+/// A row is called as its function is, or so and a word more.
+#[test]
+fn every_op_with_a_gradient_has_a_row_in_the_tables() {
+    let rows: Vec<&str> = every_op().iter().chain(&further_ops()).map(|(name, ..)| *name).collect();
+    let read = |path: &str| std::fs::read_to_string(Path::new(&repository()).join(path)).unwrap();
+    let ops = read("src/ops/mod.rs");
+    let ops = exported(ops.split("pub mod naive").next().unwrap(), |_| true);
+    let basic_ops = exported(&read("src/autograd/mod.rs"), |module| module == "basic_ops");
+    assert!(ops.len() > 20 && basic_ops.len() == 3, "{ops:?} {basic_ops:?}");
+    for op in ops.iter().chain(&basic_ops) {
+        let is_row = rows.iter().any(|row| row.split(' ').next() == Some(op));
+        // Norms that are folded into a product are of frozen networks.
+        let is_exempt = WITHOUT_GRADIENT.contains(&op.as_str()) || op.contains("normalised");
+        assert!(is_row != is_exempt, "{op}: give it a row in every_op or further_ops, or say that it has no gradient");
+    }
+}
+
 /// Where the arguments are themselves outputs on the tape, an op keeps of them and of its output what it says it reads, and
-/// nothing else.
+/// nothing else. Used twice, its output has two gradients, which an op may add up itself.
 #[test]
 fn every_op_has_on_the_tape_the_gradients_that_it_has_without() {
     for (name, op, inputs) in every_op().into_iter().chain(further_ops()) {
         let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
         // A sum with zeros: the same values, as an output.
-        let run = || {
+        let run = |is_used_twice: bool| {
             let made: Vec<Tensor> =
                 vars.iter().map(|var| autograd::add(var, &var.zeros_like().unwrap()).unwrap()).collect();
             let output = op(&made).unwrap();
-            let gradients = autograd::backward(&output.sin().unwrap().sum_all().unwrap()).unwrap();
+            let read = if is_used_twice { autograd::add(&output, &output).unwrap() } else { output.clone() };
+            let gradients = autograd::backward(&read.sin().unwrap().sum_all().unwrap()).unwrap();
             let gradients = vars.iter().map(|var| gradients.get(var).unwrap().clone());
             std::iter::once(output.detach()).chain(gradients).collect::<Vec<_>>()
         };
-        let (plain, taped) = (run(), autograd::training_step(Precision::F32, run));
-        assert_eq!(plain.len(), 1 + inputs.len(), "{name}");
-        for (index, (taped, plain)) in taped.iter().zip(&plain).enumerate() {
-            assert!(values(plain).iter().all(|value| value.is_finite()), "{name}");
-            assert_same(taped, plain, &format!("{name}: {index}"));
-        }
-        // Without a tape they are those of candle's backward pass through the composition of its own ops in f64.
-        let expected = evaluate(&*op, &inputs, DType::F64);
-        for (index, (taped, expected)) in taped.iter().zip(&expected).enumerate() {
-            assert_close(taped, expected, 1e-3, &format!("{name}: {index}"));
+        for is_used_twice in [false, true] {
+            let taped = autograd::training_step(Precision::F32, || run(is_used_twice));
+            let plain = run(is_used_twice);
+            assert_eq!(plain.len(), 1 + inputs.len(), "{name}");
+            for (index, (taped, plain)) in taped.iter().zip(&plain).enumerate() {
+                assert!(values(plain).iter().all(|value| value.is_finite()), "{name}");
+                assert_same(taped, plain, &format!("{name}: {index}, used twice: {is_used_twice}"));
+            }
+            if is_used_twice {
+                continue;
+            }
+            // Without a tape they are those of candle's backward pass through the composition of its own ops in f64.
+            let expected = evaluate(&*op, &inputs, DType::F64);
+            for (index, (taped, expected)) in taped.iter().zip(&expected).enumerate() {
+                assert_close(taped, expected, 1e-3, &format!("{name}: {index}"));
+            }
         }
     }
 }
