@@ -1,10 +1,10 @@
 //! The machinery of the CPU's kernels: matrix products, Winograd's convolutions, parallel loops, vectors.
 
-pub mod awake;
 pub mod epilogue;
 pub mod matrix;
 pub mod parallel;
 pub mod simd;
+pub mod spinning;
 pub mod stream;
 pub mod transpose;
 mod turn;

@@ -1,4 +1,4 @@
-//! A pool whose threads do not go to sleep between two ops.
+//! Threads of the pool that poll for work between two ops rather than sleep.
 //!
 //! A thread of rayon's that finds nothing to do sleeps after some microseconds. To wake it takes as long as a small op, and
 //! between two ops of a step there is always something that one thread does alone.
@@ -8,54 +8,54 @@ use std::cell::Cell;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How often a thread looks for work in vain before it may sleep after all: for about a millisecond.
-const LOOKS: usize = 1000;
+/// Polls in vain after which a thread may sleep after all: about a millisecond.
+const MAX_IDLE_POLLS: usize = 1000;
 
-/// Pauses between two looks, for each thread of the pool: all together they ask the thread that works equally often.
+/// Pauses between two polls, for each thread of the pool: all together they poll the working thread equally often.
 const PAUSES: usize = 10;
 
 thread_local! {
-    /// Whether this thread is in [`awake`]: while it waits there it must not begin to watch.
-    static WORKS: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is in [`keep_pool_spinning`]: while it waits there it must not begin to poll.
+    static IS_WORKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on one of the pool's own threads, and keeps the others awake as long as it goes on.
-pub fn awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    if WORKS.get() {
+/// Runs `work` on one of the pool's own threads, and keeps the others from sleeping as long as it goes on.
+pub fn keep_pool_spinning<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    if IS_WORKING.get() {
         return work();
     }
     let is_done = AtomicBool::new(false);
     rayon::scope(|scope| {
         let is_done = &is_done;
-        scope.spawn_broadcast(move |_, _| watch(is_done));
-        let _end = End { is_done, before: WORKS.replace(true) };
+        scope.spawn_broadcast(move |_, _| poll(is_done));
+        let _end = End { is_done, before: IS_WORKING.replace(true) };
         work()
     })
 }
 
-/// Sends the watching threads away, however the work ends.
+/// Ends the polling of the other threads, however the work ends.
 struct End<'a> {
     is_done: &'a AtomicBool,
-    /// Of [`WORKS`]: the thread may have taken this work in while it waits in another.
+    /// Of [`IS_WORKING`]: the thread may have taken this work in while it waits in another.
     before: bool,
 }
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
         self.is_done.store(true, Ordering::Release);
-        WORKS.set(self.before);
+        IS_WORKING.set(self.before);
     }
 }
 
-/// Takes part in what the pool has to do.
-fn watch(is_done: &AtomicBool) {
-    let mut looks = 0;
-    while looks < LOOKS && !WORKS.get() && !is_done.load(Ordering::Acquire) {
+/// Executes what the pool has to do, until the work is done or there was nothing for long.
+fn poll(is_done: &AtomicBool) {
+    let mut idle_polls = 0;
+    while idle_polls < MAX_IDLE_POLLS && !IS_WORKING.get() && !is_done.load(Ordering::Acquire) {
         if rayon::yield_now() == Some(Yield::Executed) {
-            looks = 0;
+            idle_polls = 0;
             continue;
         }
-        looks += 1;
+        idle_polls += 1;
         for _ in 0..PAUSES * rayon::current_num_threads() {
             spin_loop();
         }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn works_of_many_threads_do_not_wait_for_each_other() {
         let sum = || (0..1000_u32).into_par_iter().with_max_len(1).sum::<u32>();
-        let nested = || awake(|| sum() + awake(sum));
+        let nested = || keep_pool_spinning(|| sum() + keep_pool_spinning(sum));
         for threads in [1, 2, 5] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             std::thread::scope(|scope| {
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_panic_passes_through_and_leaves_the_pool_as_it_was() {
-        assert!(std::panic::catch_unwind(|| awake(|| panic!("as work may"))).is_err());
-        assert_eq!(awake(|| 7), 7);
-        assert!(!WORKS.get());
+        assert!(std::panic::catch_unwind(|| keep_pool_spinning(|| panic!("as work may"))).is_err());
+        assert_eq!(keep_pool_spinning(|| 7), 7);
+        assert!(!IS_WORKING.get());
     }
 }
