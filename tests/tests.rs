@@ -10,6 +10,8 @@ mod support;
 
 // An accelerator against the CPU; ignored unless it is asked for.
 mod accelerator;
+// What carries gradients between ops.
+mod autograd;
 // Flags: numbers that cannot be meant, directories that are not there.
 mod flags;
 // `gan evaluate --images`: folders of pictures and .npy files of every type.

@@ -47,7 +47,9 @@
 //!
 //! Each thread has its own tape. Steps and inference of several threads may run in one process: a step changes tensors and
 //! has the thread pool to itself, inference shares it (see `kernels::exclusion`). On CUDA the same turns keep the launches
-//! of other threads out of a [`CapturedStep`] while it is captured, since all threads share one stream.
+//! of other threads out of a [`CapturedStep`] while it is captured, since all threads share one stream. Ops, steps and
+//! optimizers take their turn themselves; a plain copy of candle's to the device (`Tensor::new`) takes none, so a thread
+//! that makes its batches must not do so beside another thread's capture.
 
 mod apply;
 mod backward;
@@ -63,8 +65,6 @@ mod saved;
 mod step;
 mod tape;
 mod taped;
-#[cfg(test)]
-mod tests;
 mod variable_grads;
 
 pub use crate::kernels::precision::Precision;

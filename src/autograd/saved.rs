@@ -62,3 +62,25 @@ pub fn shape_only(tensor: &Tensor) -> Result<Tensor> {
     };
     value.broadcast_as(tensor.dims())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_alone_has_no_values_of_any_type() {
+        for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+            for tensor in [
+                Tensor::zeros((2, 3), dtype, &Device::Cpu).unwrap(),
+                Var::zeros((2, 3), dtype, &Device::Cpu).unwrap().into_inner(),
+            ] {
+                let found = shape_only(&tensor).unwrap();
+                assert_eq!((found.dims(), found.dtype(), found.track_op()), (tensor.dims(), dtype, tensor.track_op()));
+                let values = found.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                assert!(values.iter().all(|value| value.is_nan()), "{dtype:?}");
+            }
+        }
+        let labels = shape_only(&Tensor::zeros(2, DType::U32, &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(labels.to_vec1::<u32>().unwrap(), [u32::MAX; 2]);
+    }
+}

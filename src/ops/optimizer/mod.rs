@@ -3,7 +3,7 @@
 #[cfg(feature = "cuda")]
 pub(super) mod cuda;
 
-use crate::kernels::exclusion::exclusive;
+use crate::kernels::exclusion::{exclusive, shared};
 use crate::ops::adam::{AdamStep, adam_step};
 use crate::ops::lerp::lerp_in_place;
 use crate::ops::sgd::{SgdStep, sgd_step};
@@ -29,7 +29,8 @@ impl StepNumbers {
         match &self.on_device {
             Some(on_device) => {
                 let numbers = numbers.map(|number| number as f32);
-                on_device.slice_set(&Tensor::new(&numbers, on_device.device())?, 0, 0)
+                // In a turn: another thread's step may be in capture on the same stream.
+                shared(|| on_device.slice_set(&Tensor::new(&numbers, on_device.device())?, 0, 0))
             }
             None => Ok(()),
         }
