@@ -5,6 +5,7 @@
 
 pub mod autograd;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
 pub mod commands;
 pub mod data;
 pub mod device;
@@ -22,6 +23,8 @@ pub mod params;
 pub mod pretrained;
 pub mod report;
 pub mod rng;
+#[cfg(feature = "cli")]
 pub mod run;
+#[cfg(feature = "cli")]
 pub mod startup;
 pub mod train;

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+#[cfg(feature = "candle-datasets")]
 use candle_datasets::vision;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -66,6 +67,7 @@ fn write_set(directory: &Path) {
     write("t10k-labels-idx1-ubyte", idx_bytes(&[3], &[7, 2, 1]));
 }
 
+#[cfg(feature = "candle-datasets")]
 #[test]
 fn idx_files_are_read_as_candle_reads_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -85,6 +87,7 @@ fn idx_files_are_read_as_candle_reads_them() {
     assert_eq!(back.labels, 10);
 }
 
+#[cfg(feature = "candle-datasets")]
 #[test]
 fn colour_sets_go_to_candle_and_back() {
     let images = Images { height: 2, width: 3, channels: 3, pixels: pixels(4 * 18), labels: vec![0, 1, 1, 0] };

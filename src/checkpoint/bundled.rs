@@ -30,18 +30,26 @@ impl Bundled {
         }
     }
 
-    fn bytes(self) -> &'static [u8] {
-        match self {
+    #[cfg(feature = "bundled")]
+    fn bytes(self) -> anyhow::Result<&'static [u8]> {
+        Ok(match self {
             Self::DigitClassifier => include_bytes!("../../weights/digit_classifier.safetensors"),
             Self::VanillaGenerator => include_bytes!("../../weights/generator-vanilla.safetensors"),
             Self::LsganGenerator => include_bytes!("../../weights/generator-lsgan.safetensors"),
             Self::DcganGenerator => include_bytes!("../../weights/generator-dcgan.safetensors"),
             Self::Encoder => include_bytes!("../../weights/encoder-resnet9.safetensors"),
-        }
+        })
     }
 
-    /// Its tensors, in f16, and metadata.
+    #[cfg(not(feature = "bundled"))]
+    fn bytes(self) -> anyhow::Result<&'static [u8]> {
+        let text = format!("{}: gan was built without trained networks (cargo feature `bundled`)", self.name());
+        Err(crate::error::Failure::Input(text).into())
+    }
+
+    /// Its tensors, in f16, and metadata. [`Failure::Input`](crate::error::Failure::Input) where the crate was built without
+    /// the feature `bundled`.
     pub fn read(self) -> anyhow::Result<Archive> {
-        format::from_bytes(self.bytes(), self.name())
+        format::from_bytes(self.bytes()?, self.name())
     }
 }

@@ -25,6 +25,7 @@ pub mod supply;
 pub mod test_part;
 mod tiff;
 pub mod views;
+#[cfg(feature = "candle-datasets")]
 pub mod vision;
 mod walk;
 pub mod warp;

@@ -5,6 +5,7 @@ pub mod animation;
 mod axis;
 mod canvas;
 pub mod confusion;
+#[cfg(feature = "cli")]
 pub mod console;
 pub mod curves;
 pub mod embedding_map;
@@ -14,6 +15,7 @@ mod layout;
 pub mod npy;
 mod palette;
 pub mod png;
+#[cfg(feature = "cli")]
 pub mod progress;
 pub mod records;
 pub mod run_log;
@@ -24,6 +26,7 @@ pub mod views_sheet;
 
 pub use animation::{Animation, encode_gif, film};
 pub use confusion::ConfusionMatrix;
+#[cfg(feature = "cli")]
 pub use console::{Console, ConsoleOptions, stdout_failure};
 pub use curves::{Chart, Curve};
 pub use embedding_map::EmbeddingMap;
@@ -31,6 +34,7 @@ pub use gan_curves::gan_curves;
 pub use grid::{Grid, Picture};
 pub use npy::npy_header;
 pub use png::{encode_png, read_png};
+#[cfg(feature = "cli")]
 pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, TrainingStatus};
 pub use records::{GanRecord, ProbeRow, SimclrRecord};
 pub use run_log::{KeptRecords, RunLog};
