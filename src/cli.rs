@@ -162,9 +162,9 @@ impl Cli {
                 }
                 config.format()?;
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                let source = gan::pretrained::find(&config.wanted(), &device)?;
-                console.note(&format!("drawing from {} on {}", source.description, gan::device::name(&device)));
-                let produced = sample::produce(&config, &source, &device, console)?;
+                let source = gan::commands::weights::generator(&config.generator(), &device)?;
+                console.note(&format!("drawing from {} on {}", source.origin().words, gan::device::name(&device)));
+                let produced = sample::produce(&config, &source, console)?;
                 match (json, config.to_stdout()) {
                     (true, _) => console.data_line(&serde_json::to_string(&produced)?),
                     (false, true) => Ok(()),

@@ -6,3 +6,4 @@ pub mod pretrain_simclr;
 pub mod sample;
 pub mod train_classifier;
 pub mod train_gan;
+pub mod weights;
