@@ -159,6 +159,40 @@ impl Parameters {
     }
 }
 
+/// Shape and dtype of every tensor that `build` asks for, by name. No memory is taken for them.
+pub fn signature(
+    build: impl FnOnce(VarBuilder<'static>) -> Result<()>,
+) -> Result<BTreeMap<String, (Vec<usize>, DType)>> {
+    let recorder = Recorder::default();
+    build(VarBuilder::from_backend(Box::new(recorder.clone()), DType::F32, Device::Cpu))?;
+    Ok(std::mem::take(&mut *recorder.lock()))
+}
+
+/// Answers with tensors of one stored value, and writes down what was asked for.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<BTreeMap<String, (Vec<usize>, DType)>>>);
+
+impl Recorder {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Vec<usize>, DType)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SimpleBackend for Recorder {
+    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
+        self.lock().insert(name.to_string(), (shape.dims().to_vec(), dtype));
+        Tensor::zeros((), dtype, device)?.broadcast_as(shape)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        bail!("tensor {name:?} is asked for without a shape")
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.lock().contains_key(name)
+    }
+}
+
 struct Maker(Parameters);
 
 impl SimpleBackend for Maker {

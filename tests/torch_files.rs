@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use gan::checkpoint::{self, Archive, Bundled};
 use gan::models::{Architecture, DigitClassifier, Encoder, EncoderArchitecture, Generator};
 use gan::params::Parameters;
-use gan::pretrained::encoder;
+use gan::pretrained::EncoderSource;
 
 use crate::checkpoint::zipped;
 use crate::support::{Workplace, bytes_of, write_pictures};
@@ -330,7 +330,7 @@ fn an_encoder_is_found_under_any_names() {
         ),
     ] {
         save(&work.path("theirs.pth"), &layout);
-        let found = encoder::find(Some(&work.path("theirs.pth")), None, &work.path("weights")).unwrap();
+        let found = EncoderSource::open(&work.path("theirs.pth")).unwrap();
         assert!(bytes_of(&found.tensors) == expected, "{place}");
         assert_eq!(found.architecture, EncoderArchitecture::Resnet9);
         let said =

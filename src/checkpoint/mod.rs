@@ -4,7 +4,6 @@
 //! - [`atomic`]: replace a file in one step, so that no crash leaves half of one.
 //! - [`bundled`]: the pretrained weights that are part of the binary.
 //! - [`names`]: does what a file holds fit what a model needs.
-//! - [`network`]: a network in a file that holds other things too, under whatever prefix.
 //!
 //! The other modules are the two formats taken apart: `safetensors` (ours and PyTorch's), and `pytorch` with `pickle`,
 //! `objects`, `tree` and `zip` (what `torch.save` writes, read without running any code).
@@ -12,13 +11,11 @@
 pub mod atomic;
 pub mod bundled;
 mod element;
-mod elements;
+pub(crate) mod elements;
 pub mod format;
 pub mod names;
-pub mod network;
 mod objects;
 mod pickle;
-mod prefix;
 mod pytorch;
 mod safetensors;
 mod tree;
@@ -28,5 +25,4 @@ mod zip;
 pub use bundled::Bundled;
 pub use format::{Archive, Container, Description, Signature, describe, from_bytes, read, to_bytes, write};
 pub use names::{check_names, conform, first_non_finite};
-pub use network::{Network, Part, Recogniser, find};
 pub use weights::Weights;

@@ -8,4 +8,5 @@ pub mod pretrain_simclr;
 pub mod sample;
 pub mod train_classifier;
 pub mod train_gan;
+pub mod weights;
 pub mod weights_dir;

@@ -5,13 +5,13 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
-use crate::checkpoint::network::is_layer;
-use crate::checkpoint::{self, Archive, Bundled, Part, Recogniser, Signature, Weights};
+use crate::checkpoint::{self, Archive, Bundled, Weights};
 use crate::data::{self, Images};
 use crate::error::Failure;
 use crate::image_shape::ImageShape;
-use crate::models::DigitClassifier;
+use crate::models::{DigitClassifier, NetworkDescription};
 use crate::params::Parameters;
+use crate::pretrained::search::{self, Wanted};
 use crate::pretrained::trained_on::TrainedOn;
 
 /// Images that go through the classifier at a time.
@@ -44,36 +44,36 @@ impl Classifier {
             return Self::new(&Bundled::DigitClassifier.read()?, "the bundled digit classifier", device);
         };
         let weights = Weights::open(path)?;
-        match checkpoint::find(&weights, &DigitClassifiers)? {
-            Some(found) => {
-                Self::of(&found.tensors, &weights.metadata, format!("the digit classifier {}", found.place), device)
-            }
-            None => bail!(Failure::reading(
+        let Some(found) = search::find(&weights, &Wanted::DigitClassifier)? else {
+            bail!(Failure::reading(
                 path,
                 format!(
                     "does not fit, it is not a digit classifier: {}\nexpected what `gan evaluate --train-classifier` \
                      writes, or a PyTorch file of the same layers",
                     weights.contents()
                 )
-            )),
-        }
+            ))
+        };
+        let words = format!("the digit classifier {}", found.place);
+        Self::of(&found.description, &found.tensors, &weights.metadata, words, device)
     }
 
     /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
     pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
-        let signature = signature()?;
-        let tensors = checkpoint::conform(&archive.tensors, &signature, what)?;
-        Self::of(&tensors, &archive.metadata, what.to_string(), device)
+        let description = NetworkDescription::digit_classifier();
+        let tensors = checkpoint::conform(&archive.tensors, &description.tensors()?, what)?;
+        Self::of(&description, &tensors, &archive.metadata, what.to_string(), device)
     }
 
     fn of(
+        network: &NetworkDescription,
         tensors: &BTreeMap<String, Tensor>,
         metadata: &BTreeMap<String, String>,
         description: String,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let parameters = Parameters::undrawn("digit_classifier", device);
-        let image_shape = DigitClassifier::IMAGE_SHAPE;
+        let image_shape = network.image_shape;
         DigitClassifier::new(image_shape, parameters.builder())?;
         parameters.load(tensors).with_context(|| description.clone())?;
         let network = DigitClassifier::new(image_shape, parameters.frozen())?;
@@ -114,38 +114,6 @@ impl Classifier {
         let judged = self.judge(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
         judged.context("not all images were judged")
     }
-}
-
-/// How a digit classifier is told.
-struct DigitClassifiers;
-
-impl Recogniser for DigitClassifiers {
-    type Kind = ();
-
-    const ANCHORS: &'static [&'static str] = &["0.weight"];
-
-    fn recognise(&self, part: &Part) -> Option<()> {
-        let is_first = matches!(part.shape("0.weight")?, [_, 1, _, _]);
-        (is_first && part.shape("12.weight")?.len() == 2).then_some(())
-    }
-
-    fn signature(&self, (): &()) -> anyhow::Result<Result<Signature, String>> {
-        Ok(Ok(signature()?))
-    }
-
-    fn our_name(&self, (): &(), name: &str, _: &[usize]) -> Option<String> {
-        is_layer(name).then(|| name.to_owned())
-    }
-
-    fn describe(&self, (): &()) -> String {
-        "a digit classifier".into()
-    }
-}
-
-fn signature() -> anyhow::Result<Signature> {
-    let parameters = Parameters::undrawn("digit_classifier", &Device::Cpu);
-    DigitClassifier::new(DigitClassifier::IMAGE_SHAPE, parameters.builder())?;
-    Ok(parameters.signature())
 }
 
 /// Images from number `first` on as values in [-1, 1].

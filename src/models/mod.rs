@@ -6,6 +6,7 @@
 //! digit classifier, which is of no assignment, scores generators.
 
 mod dcgan;
+mod description;
 mod digit_classifier;
 mod mlp;
 mod resnet;
@@ -16,6 +17,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 pub use dcgan::{DcganDiscriminator, DcganGenerator};
+pub use description::{NetworkDescription, NetworkKind, Normalisation};
 pub use digit_classifier::{CLASSES, DigitClassifier, FEATURES};
 pub use mlp::{MlpDiscriminator, MlpGenerator};
 pub use resnet::{Encoder, EncoderArchitecture};

@@ -1,26 +1,26 @@
-//! Where a pretrained encoder comes from: our files and checkpoints, PyTorch's, torchvision's names.
+//! A pretrained encoder: found in a file, ready to embed images or to be trained on.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
-use super::BUNDLED;
-use crate::checkpoint::{self, Bundled, Weights};
+use super::search::{self, Wanted};
+use crate::checkpoint::{Bundled, Weights};
+use crate::data::Images;
 use crate::error::Failure;
 use crate::image_shape::ImageShape;
-use crate::models::{Encoder, EncoderArchitecture};
+use crate::models::{Encoder, EncoderArchitecture, NetworkDescription, NetworkKind};
 use crate::params::Parameters;
-use crate::pretrained::encoder_names::Encoders;
+use crate::pretrained::features::features;
+use crate::pretrained::origin::Origin;
 use crate::pretrained::trained_on::TrainedOn;
-use crate::run;
-use crate::run::life::{CONFIG, saved_text};
 use crate::run::state::Tensors;
 
 /// The file of a run that holds its encoder.
 pub const ENCODER: &str = "encoder.safetensors";
 
-/// A pretrained encoder.
+/// A pretrained encoder as its file has it.
 pub struct EncoderSource {
     pub architecture: EncoderArchitecture,
     /// The pictures that it was pretrained on.
@@ -28,7 +28,7 @@ pub struct EncoderSource {
     pub path: PathBuf,
     /// The name of the run that the file lies in, or of the file.
     pub name: String,
-    /// Its file, where in it, and what it is, in words for stderr.
+    /// Its file, where in it, and what it is, for people.
     pub description: String,
     /// `f.*`, exactly those of the architecture, all finite.
     pub tensors: Tensors,
@@ -45,71 +45,75 @@ pub fn fresh(architecture: EncoderArchitecture, seed: u64, device: &Device) -> c
     Ok(parameters)
 }
 
-/// Finds the encoder: `weights` (a file, the directory of a run, or [`BUNDLED`]), else the newest run under `weights_dir`
-/// that has one, of `wanted` where that is given, else the pretrained one that comes with the program.
-/// [`Failure::Input`] where there is none or it is something else.
-pub fn find(
-    weights: Option<&Path>,
-    wanted: Option<EncoderArchitecture>,
-    weights_dir: &Path,
-) -> anyhow::Result<EncoderSource> {
-    let weights = open(weights, wanted, weights_dir)?;
-    let Some(found) = checkpoint::find(&weights, &Encoders { wanted })? else {
-        bail!(Failure::reading(
-            &weights.path,
-            format!(
-                "not an encoder: {}\nexpected {ENCODER} of pretrain-simclr, one of its checkpoints, or a PyTorch file of the \
-                 same ResNet",
-                weights.contents()
-            )
-        ))
-    };
-    let data = weights.metadata.get(CONFIG).and_then(|config| saved_text(config, "data"));
-    let trained_on = TrainedOn::of(&weights.metadata);
-    Ok(EncoderSource {
-        architecture: found.kind.architecture,
-        image_shape: found.kind.architecture.image_shape(),
-        name: name_of(&weights.path),
-        path: weights.path,
-        description: found.description,
-        tensors: found.tensors,
-        data,
-        trained_on,
-    })
-}
-
-fn open(weights: Option<&Path>, wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> anyhow::Result<Weights> {
-    let path = match weights {
-        Some(path) if path == Path::new(BUNDLED) => None,
-        Some(path) if path.is_dir() => Some(
-            Some(path.join(ENCODER))
-                .filter(|file| file.is_file())
-                .ok_or_else(|| Failure::reading(path, format!("holds no encoder; expected {ENCODER}")))?,
-        ),
-        Some(path) => Some(path.to_path_buf()),
-        None => newest_run(wanted, weights_dir),
-    };
-    if let Some(path) = path {
-        return Weights::open(&path);
+impl EncoderSource {
+    /// The encoder of a file: one of ours (`encoder.safetensors`, a checkpoint, a classifier), or a PyTorch file of the same
+    /// ResNet under whatever names. Of a run's directory, its encoder.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where there is no such file, or no encoder in it, or a weight is NaN or infinite.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = if path.is_dir() { Self::file_of(path)? } else { path.to_path_buf() };
+        Self::load(&Weights::open(&file)?, None)
     }
-    let is_bundled = wanted.is_none_or(|wanted| wanted == EncoderArchitecture::Resnet9);
-    if is_bundled {
-        return Weights::bundled(Bundled::Encoder);
-    }
-    let flag = wanted.map(|wanted| format!(" --encoder {}", wanted.name())).unwrap_or_default();
-    bail!(Failure::Input(format!(
-        "no pretrained {}encoder under {}\npretrain one with `gan pretrain-simclr{flag}`, or name a file with --weights",
-        wanted.map(|wanted| format!("{} ", wanted.name())).unwrap_or_default(),
-        weights_dir.display(),
-    )))
-}
 
-fn newest_run(wanted: Option<EncoderArchitecture>, weights_dir: &Path) -> Option<PathBuf> {
-    run::runs(weights_dir).into_iter().map(|run| run.weights).find_map(|weights| {
-        let config = std::fs::read_to_string(weights.join("config.json")).unwrap_or_default();
-        let is_wanted = wanted.is_none_or(|wanted| saved_text(&config, "encoder").as_deref() == Some(wanted.name()));
-        Some(weights.join(ENCODER)).filter(|file| is_wanted && file.is_file())
-    })
+    /// The encoder that comes with the program: a `resnet9`, pretrained on CIFAR-10.
+    ///
+    /// # Errors
+    /// As [`Bundled::read`].
+    pub fn bundled() -> anyhow::Result<Self> {
+        Self::load(&Weights::bundled(Bundled::Encoder)?, None)
+    }
+
+    /// The file of the encoder in the directory of a run.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where there is none.
+    pub fn file_of(run: &Path) -> anyhow::Result<PathBuf> {
+        let file = Some(run.join(ENCODER)).filter(|file| file.is_file());
+        Ok(file.ok_or_else(|| Failure::reading(run, format!("holds no encoder; expected {ENCODER}")))?)
+    }
+
+    /// The encoder of `weights`, `wanted` being its architecture where that is given.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn load(weights: &Weights, wanted: Option<EncoderArchitecture>) -> anyhow::Result<Self> {
+        let Some(found) = search::find(weights, &Wanted::Encoder { architecture: wanted })? else {
+            bail!(Failure::reading(
+                &weights.path,
+                format!(
+                    "not an encoder: {}\nexpected {ENCODER} of pretrain-simclr, one of its checkpoints, or a PyTorch file of \
+                     the same ResNet",
+                    weights.contents()
+                )
+            ))
+        };
+        let NetworkKind::Encoder { architecture } = found.description.kind else {
+            bail!("{} is no encoder", found.words)
+        };
+        let Origin { path, words, data, trained_on } = Origin::new(weights, found.words);
+        Ok(Self {
+            architecture,
+            image_shape: found.description.image_shape,
+            name: name_of(&path),
+            path,
+            description: words,
+            tensors: found.tensors,
+            data,
+            trained_on,
+        })
+    }
+
+    /// The encoder's parameters, loaded.
+    ///
+    /// # Errors
+    /// Where the device does not take them.
+    pub fn parameters(&self, device: &Device) -> anyhow::Result<Parameters> {
+        let parameters = Parameters::undrawn("encoder", device);
+        Encoder::new(self.architecture, parameters.builder().pp("f"))?;
+        parameters.load(&self.tensors).with_context(|| self.path.display().to_string())?;
+        Ok(parameters)
+    }
 }
 
 /// `weights/NAME/encoder.safetensors` is of the run NAME; any other file is called after itself.
@@ -121,11 +125,72 @@ fn name_of(path: &Path) -> String {
     run.filter(|_| of_run).or_else(|| stem(path)).unwrap_or_else(|| "encoder".into())
 }
 
-impl EncoderSource {
-    /// The encoder's parameters, loaded.
-    pub fn parameters(&self, device: &Device) -> anyhow::Result<Parameters> {
-        let parameters = fresh(self.architecture, 0, device)?;
-        parameters.load(&self.tensors).with_context(|| self.path.display().to_string())?;
-        Ok(parameters)
+/// A pretrained encoder on a device, whose weights stay as they are.
+pub struct TrainedEncoder {
+    source: EncoderSource,
+    network: Encoder,
+    device: Device,
+}
+
+impl TrainedEncoder {
+    /// The encoder of a file or of a run's directory, as [`EncoderSource::open`] finds it.
+    ///
+    /// # Errors
+    /// As [`EncoderSource::open`].
+    pub fn open(path: &Path, device: &Device) -> anyhow::Result<Self> {
+        Self::new(EncoderSource::open(path)?, device)
+    }
+
+    /// The encoder that comes with the program: a `resnet9`, pretrained on CIFAR-10.
+    ///
+    /// # Errors
+    /// Where the device does not take it.
+    pub fn bundled(device: &Device) -> anyhow::Result<Self> {
+        Self::new(EncoderSource::bundled()?, device)
+    }
+
+    /// An encoder that was found in a file.
+    ///
+    /// # Errors
+    /// Where the device does not take it.
+    pub fn new(source: EncoderSource, device: &Device) -> anyhow::Result<Self> {
+        let parameters = source.parameters(device)?;
+        let network = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
+        Ok(Self { source, network, device: device.clone() })
+    }
+
+    /// Features of `images`, which are red, green and blue, of any size: (N, D) in f32 on the device, D being
+    /// [`EncoderArchitecture::features`]. An image's features do not depend on the others.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where the images are grey.
+    pub fn embed(&self, images: &Images) -> anyhow::Result<Tensor> {
+        let features = self.embed_while(images, |_| true)?;
+        features.context("not all images were embedded")
+    }
+
+    /// As [`embed`](Self::embed). `proceed` is asked after each part with the number of images done, and ends the work
+    /// (`None`) where it says no.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed).
+    pub fn embed_while(&self, images: &Images, proceed: impl FnMut(usize) -> bool) -> anyhow::Result<Option<Tensor>> {
+        let expected = self.source.image_shape.channels;
+        if images.channels != expected {
+            bail!(Failure::Input(format!(
+                "images of {} channels; the encoder takes {expected}: red, green and blue",
+                images.channels
+            )));
+        }
+        Ok(features(&self.network, images, &self.device, proceed)?)
+    }
+
+    pub fn description(&self) -> NetworkDescription {
+        NetworkDescription::encoder(self.source.architecture, self.source.image_shape)
+    }
+
+    /// Its file, and what it was pretrained on.
+    pub fn source(&self) -> &EncoderSource {
+        &self.source
     }
 }

@@ -1,13 +1,24 @@
-//! Trained networks: found in files, told what they are, used.
+//! Trained networks: recognised and found in files, loaded, used. Nothing here knows a flag or the console.
+//!
+//! - [`TrainedGenerator`] draws images, [`TrainedEncoder`] embeds them.
+//! - [`recognise()`] tells which networks a file holds, [`search`] finds one of them with its tensors.
 
 mod draw;
 pub mod encoder;
-pub mod encoder_names;
+mod encoder_names;
 pub mod features;
 mod generator;
+mod guess;
 mod latents;
+mod origin;
+mod prefix;
+mod recognise;
+pub mod search;
 pub mod trained_on;
 
 pub use draw::{TILE, draw};
-pub use generator::{BUNDLED, Source, Wanted, find};
+pub use encoder::{EncoderSource, TrainedEncoder};
+pub use generator::TrainedGenerator;
 pub use latents::{Latents, latents};
+pub use origin::Origin;
+pub use recognise::{Candidate, recognise};

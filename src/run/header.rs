@@ -4,6 +4,9 @@
 pub const STATE: &str = "gan.state";
 /// The configuration, in checkpoints and in networks for use.
 pub const CONFIG: &str = "gan.config";
+/// What the network is that the file is for ([`crate::models::NetworkDescription`]), in networks for use. Files from before
+/// lack it.
+pub const NETWORK: &str = "gan.network";
 /// Which line of checkpoints it belongs to, where the run has ever gone back ([`crate::run::line`]).
 pub const LINE: &str = "gan.line";
 /// How many images the run's data have, and a hash of their content.

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use crate::commands::train_classifier::ClassifierConfig;
+use crate::commands::weights::GeneratorChoice;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
 use crate::evaluator::Reference;
 use crate::models::{Architecture, EncoderArchitecture};
-use crate::pretrained::Wanted;
 use crate::train::labels::Labels;
 
 /// More samples than this take more memory than their scores are worth.
@@ -123,7 +123,12 @@ impl EvaluateConfig {
     }
 
     /// Which generator.
-    pub fn wanted_generator(&self) -> Wanted<'_> {
-        Wanted { model: self.model, weights: self.weights.as_deref(), weights_dir: &self.weights_dir, raw: self.raw }
+    pub fn generator(&self) -> GeneratorChoice<'_> {
+        GeneratorChoice {
+            model: self.model,
+            weights: self.weights.as_deref(),
+            weights_dir: &self.weights_dir,
+            raw: self.raw,
+        }
     }
 }

@@ -12,10 +12,9 @@ use crate::data::{Dataset, Images};
 use crate::error::Failure;
 use crate::evaluator::Reference;
 use crate::metrics::top_k;
-use crate::models::Encoder;
 use crate::optim::AdamConfig;
-use crate::pretrained::encoder::EncoderSource;
-use crate::pretrained::features::{Labelled, features, knn_top1};
+use crate::pretrained::features::{Labelled, knn_top1};
+use crate::pretrained::{EncoderSource, TrainedEncoder};
 use crate::report::{Console, ProbeRow, probe_table, summary};
 use crate::run::images;
 use crate::train::labels::missing_classes;
@@ -32,7 +31,7 @@ const ADAM: AdamConfig = AdamConfig { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1
 
 pub fn evaluate(
     config: &EvaluateConfig,
-    source: &EncoderSource,
+    source: EncoderSource,
     device: &Device,
     json: bool,
     console: &Console,
@@ -70,11 +69,11 @@ pub fn evaluate(
     if let Some(missing) = missing_classes(&labelled.labels, &dataset.classes) {
         console.warning(&missing);
     }
-    let parameters = source.parameters(device)?;
-    let encoder = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
+    let encoder = TrainedEncoder::new(source, device)?;
+    let source = encoder.source();
     let look = |what: &str, images: &Images| -> anyhow::Result<Tensor> {
         let progress = console.items(what, images.len() as u64);
-        let found = features(&encoder, images, device, |done| {
+        let found = encoder.embed_while(images, |done| {
             progress.set(done as u64);
             true
         })?;

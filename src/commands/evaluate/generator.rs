@@ -66,7 +66,7 @@ pub fn evaluate(
     for (index, &seed) in seeds.iter().enumerate() {
         let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count, shape);
         let draw = |first, some| {
-            let images = samples.draw(seed, first, some, device)?;
+            let images = samples.draw(seed, first, some)?;
             match &shown {
                 None => nearest.take(&images),
                 Some(shown) => {

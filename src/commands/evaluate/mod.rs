@@ -37,7 +37,7 @@ pub fn evaluate(config: &EvaluateConfig, device: &Device, json: bool, console: &
     }
     match subject::find(config, device)? {
         Subject::Generator(samples) => generator::evaluate(config, &samples, classifier()?, device, json, console),
-        Subject::Encoder(source) => encoder::evaluate(config, &source, device, json, console),
+        Subject::Encoder(source) => encoder::evaluate(config, source, device, json, console),
     }
 }
 

@@ -6,15 +6,16 @@ use anyhow::bail;
 use candle_core::Device;
 
 use super::EvaluateConfig;
-use crate::checkpoint;
+use crate::checkpoint::Weights;
+use crate::commands::weights;
 use crate::data;
 use crate::error::Failure;
 use crate::evaluator::Classifier;
 use crate::image_shape::ImageShape;
-use crate::pretrained::encoder::{self, EncoderSource};
-use crate::pretrained::encoder_names;
+use crate::models::NetworkKind;
+use crate::pretrained::encoder::ENCODER;
 use crate::pretrained::trained_on::TrainedOn;
-use crate::pretrained::{self, Source};
+use crate::pretrained::{self, Candidate, EncoderSource, TrainedGenerator};
 use crate::report::Console;
 use crate::run;
 
@@ -25,7 +26,7 @@ pub enum Subject {
 
 /// Where samples come from.
 pub enum Samples {
-    Drawn(Box<Source>),
+    Drawn(Box<TrainedGenerator>),
     /// Images of a file or a folder.
     Given {
         path: PathBuf,
@@ -48,10 +49,10 @@ pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject>
         (None, ..) => newest_is_encoder(&config.weights_dir),
     };
     if is_encoder {
-        let source = encoder::find(config.weights.as_deref(), config.encoder, &config.weights_dir)?;
+        let source = weights::encoder(config.weights.as_deref(), config.encoder, &config.weights_dir)?;
         return Ok(Subject::Encoder(source));
     }
-    let source = pretrained::find(&config.wanted_generator(), device)?;
+    let source = weights::generator(&config.generator(), device)?;
     Ok(Subject::Generator(Samples::Drawn(Box::new(source))))
 }
 
@@ -69,15 +70,17 @@ fn directory_of(name: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
 /// Whether a path is of an encoder; of what cannot be read, reading a generator will say why.
 fn holds_encoder(path: &Path) -> bool {
     if path.is_dir() {
-        return path.join(encoder::ENCODER).is_file();
+        return path.join(ENCODER).is_file();
     }
-    checkpoint::describe(path).is_ok_and(|description| encoder_names::holds_encoder(&description))
+    let candidates = Weights::open(path).and_then(|weights| pretrained::recognise(&weights));
+    let is_encoder = |candidate: &Candidate| matches!(candidate.description.kind, NetworkKind::Encoder { .. });
+    candidates.is_ok_and(|candidates| candidates.iter().any(is_encoder))
 }
 
 fn newest_is_encoder(weights_dir: &Path) -> bool {
     run::runs(weights_dir).iter().find_map(|run| {
         let has = |name: &str| run.weights.join(name).is_file();
-        match (has(encoder::ENCODER), has("generator.safetensors")) {
+        match (has(ENCODER), has("generator.safetensors")) {
             (false, false) => None, // of finetune
             (is_encoder, _) => Some(is_encoder),
         }
@@ -95,7 +98,7 @@ impl Samples {
 
     pub fn image_shape(&self) -> ImageShape {
         match self {
-            Self::Drawn(source) => source.image_shape,
+            Self::Drawn(generator) => generator.image_shape(),
             Self::Given { shape, .. } => *shape,
         }
     }
@@ -111,14 +114,14 @@ impl Samples {
     /// What the user sees of it.
     pub fn name(&self) -> String {
         match self {
-            Self::Drawn(source) => source.path.display().to_string(),
+            Self::Drawn(generator) => generator.origin().path.display().to_string(),
             Self::Given { path, .. } => path.display().to_string(),
         }
     }
 
     pub fn description(&self) -> String {
         match self {
-            Self::Drawn(source) => source.description.clone(),
+            Self::Drawn(generator) => generator.origin().words.clone(),
             Self::Given { path, .. } => {
                 format!("{}: {} images", path.display(), self.given_count().unwrap_or_default())
             }
@@ -128,7 +131,7 @@ impl Samples {
     /// The data set it was trained on, where that is known.
     pub fn data(&self) -> Option<&str> {
         match self {
-            Self::Drawn(source) => source.data.as_deref(),
+            Self::Drawn(generator) => generator.origin().data.as_deref(),
             Self::Given { .. } => None,
         }
     }
@@ -136,7 +139,7 @@ impl Samples {
     /// What it was trained on, where its file says so.
     pub fn trained_on(&self) -> Option<&TrainedOn> {
         match self {
-            Self::Drawn(source) => source.trained_on.as_ref(),
+            Self::Drawn(generator) => generator.origin().trained_on.as_ref(),
             Self::Given { .. } => None,
         }
     }
@@ -152,11 +155,11 @@ impl Samples {
     }
 
     /// Samples `first` to `first + count` under `seed`: (count, H, W, C) in [-1, 1].
-    pub fn draw(&self, seed: u64, first: usize, count: usize, device: &Device) -> anyhow::Result<Vec<f32>> {
+    pub fn draw(&self, seed: u64, first: usize, count: usize) -> anyhow::Result<Vec<f32>> {
         match self {
-            Self::Drawn(source) => {
-                let latents = pretrained::latents(seed, first as u64, count, source.latent_dim);
-                Ok(pretrained::draw(&source.generator, &latents, source.latent_dim, device)?)
+            Self::Drawn(generator) => {
+                let latents = pretrained::latents(seed, first as u64, count, generator.latent_dim());
+                Ok(generator.draw(&latents)?)
             }
             Self::Given { pixels, shape, .. } => {
                 Ok(pixels[first * shape.stride()..(first + count) * shape.stride()].to_vec())

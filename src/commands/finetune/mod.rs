@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint;
 use crate::commands::finetune::files::write_embeddings;
+use crate::commands::weights;
 use crate::data::supply::steps_per_epoch;
 use crate::data::{Dataset, Images};
 use crate::device::check_precision;
@@ -73,7 +74,7 @@ pub fn finetune(
         }
     }
     check_precision(config.precision, device)?;
-    let source = encoder::find(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
+    let source = weights::encoder(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
     let hash = hash(&source.tensors)?;
     if let Some(run) = &resumed {
         refuse_another_encoder(run, &source, &hash, console)?;

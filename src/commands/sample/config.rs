@@ -2,9 +2,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use crate::commands::weights::GeneratorChoice;
 use crate::error::Failure;
 use crate::models::Architecture;
-use crate::pretrained::Wanted;
 
 /// How a walk goes from one latent to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -135,8 +135,13 @@ impl SampleConfig {
     }
 
     /// Which generator.
-    pub fn wanted(&self) -> Wanted<'_> {
-        Wanted { model: self.model, weights: self.weights.as_deref(), weights_dir: &self.weights_dir, raw: self.raw }
+    pub fn generator(&self) -> GeneratorChoice<'_> {
+        GeneratorChoice {
+            model: self.model,
+            weights: self.weights.as_deref(),
+            weights_dir: &self.weights_dir,
+            raw: self.raw,
+        }
     }
 
     /// The first sample.

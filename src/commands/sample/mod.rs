@@ -11,10 +11,11 @@ pub use output::{Produced, produce};
 use anyhow::bail;
 use candle_core::Device;
 
+use crate::commands::weights;
 use crate::commands::weights_dir::refuse_missing_weights_dir;
+use crate::device;
 use crate::error::Failure;
 use crate::report::Console;
-use crate::{device, pretrained};
 
 /// Finds the generator, draws from it, and writes the path of the output to stdout. `typed` are the fields of `config` that were
 /// set on the command line.
@@ -30,9 +31,9 @@ pub fn sample(
     }
     config.format()?;
     refuse_missing_weights_dir(&config.weights_dir, typed)?;
-    let source = pretrained::find(&config.wanted(), on)?;
-    console.note(&format!("drawing from {} on {}", source.description, device::name(on)));
-    let produced = produce(config, &source, on, console)?;
+    let source = weights::generator(&config.generator(), on)?;
+    console.note(&format!("drawing from {} on {}", source.origin().words, device::name(on)));
+    let produced = produce(config, &source, console)?;
     match (json, config.to_stdout()) {
         (true, _) => console.data_line(&serde_json::to_string(&produced)?),
         (false, true) => Ok(()),

@@ -2,7 +2,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use candle_core::Device;
 use rayon::prelude::*;
 
 use super::{Format, SampleConfig};
@@ -11,7 +10,7 @@ use crate::commands::sample::directory::{Stale, name};
 use crate::commands::sample::walk::interpolate;
 use crate::error::Failure;
 use crate::image_shape::ImageShape;
-use crate::pretrained::{Latents, Source, TILE, draw};
+use crate::pretrained::{Latents, TILE, TrainedGenerator};
 use crate::report::{self, Console, Grid, npy_header};
 use crate::run::signals::StopRequest;
 
@@ -23,18 +22,18 @@ pub struct Produced {
     pub weights: PathBuf,
 }
 
-/// Draws what `config` asks for from `source` and writes it.
-pub fn produce(config: &SampleConfig, source: &Source, device: &Device, console: &Console) -> anyhow::Result<Produced> {
+/// Draws what `config` asks for from `generator` and writes it.
+pub fn produce(config: &SampleConfig, generator: &TrainedGenerator, console: &Console) -> anyhow::Result<Produced> {
     let format = config.format()?;
     if config.to_stdout() && console.stdout_is_terminal() {
         bail!(Failure::Usage("-o -: stdout is a terminal; pipe it, or name a file with -o".into()));
     }
     let latents = match &config.latents {
-        Some(path) => Latents::read(path, source.latent_dim)?,
-        None => Latents::Drawn { seed: config.seed, latent_dim: source.latent_dim },
+        Some(path) => Latents::read(path, generator.latent_dim())?,
+        None => Latents::Drawn { seed: config.seed, latent_dim: generator.latent_dim() },
     };
     let count = config.count(format, latents.rows())?;
-    let job = Job { config, source, latents, count, device, console, stop: StopRequest::listen()? };
+    let job = Job { config, generator, latents, count, console, stop: StopRequest::listen()? };
     match format {
         Format::Directory => job.directory()?,
         _ if config.to_stdout() => {
@@ -47,15 +46,14 @@ pub fn produce(config: &SampleConfig, source: &Source, device: &Device, console:
         }
         _ => job.file(format)?,
     }
-    Ok(Produced { path: config.output.clone(), n: count, weights: source.path.clone() })
+    Ok(Produced { path: config.output.clone(), n: count, weights: generator.origin().path.clone() })
 }
 
 struct Job<'a> {
     config: &'a SampleConfig,
-    source: &'a Source,
+    generator: &'a TrainedGenerator,
     latents: Latents,
     count: u64,
-    device: &'a Device,
     console: &'a Console,
     stop: StopRequest,
 }
@@ -104,7 +102,7 @@ impl Job<'_> {
     }
 
     fn shape(&self) -> ImageShape {
-        self.source.image_shape
+        self.generator.image_shape()
     }
 
     fn grid(&self) -> Grid {
@@ -118,7 +116,7 @@ impl Job<'_> {
         let tile = TILE as u64;
         // On a CPU, what is asked for. Elsewhere whole tiles, where they would lie from sample 0: an offset must not move a
         // sample within its tile.
-        let is_exact = self.device.is_cpu();
+        let is_exact = self.generator.device().is_cpu();
         let mut first = if is_exact { begin } else { begin - begin % tile };
         while first < end {
             if let Some(signal) = self.stop.signal() {
@@ -127,7 +125,7 @@ impl Job<'_> {
             let last = (first + tile).min(self.latents.rows().unwrap_or(u64::MAX));
             let last = if is_exact { last.min(end) } else { last };
             let latents = self.latents.range(first, (last - first) as usize);
-            let images = draw(&self.source.generator, &latents, self.latents.latent_dim(), self.device)?;
+            let images = self.generator.draw(&latents)?;
             let (from, to) = (begin.max(first), end.min(last));
             let stride = self.shape().stride();
             take(from, &images[(from - first) as usize * stride..(to - first) as usize * stride])?;
@@ -182,7 +180,7 @@ impl Job<'_> {
             let at = |walk| interpolate(key(frame / frames, walk), key(frame / frames + 1, walk), t, self.config.walk);
             let latents: Vec<f32> = (0..walks).flat_map(at).collect();
             progress.set(frame as u64 + 1);
-            match draw(&self.source.generator, &latents, dim, self.device) {
+            match self.generator.draw(&latents) {
                 Ok(images) => Some(grid.draw(&images, walks, self.shape())),
                 Err(error) => {
                     failure = Some(error.into());

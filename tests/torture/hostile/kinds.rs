@@ -14,8 +14,8 @@ use gan::checkpoint::{self, Archive};
 use gan::data::{self, ImageShape};
 use gan::error::Failure;
 use gan::params::Parameters;
+use gan::pretrained::EncoderSource;
 use gan::pretrained::Latents;
-use gan::pretrained::encoder;
 use gan::report::{GanRecord, RunLog};
 use gan::run::life::{CONFIG, Position, STATE};
 use gan::train::finetune_config::FinetuneConfig;
@@ -157,7 +157,7 @@ fn read_checkpoint(_: &Path, path: &Path) -> anyhow::Result<()> {
     let archive = checkpoint::read(path)?;
     assert_eq!(described?.tensors, archive.signature());
     // None of them holds an encoder, and looking for one is no more than reading.
-    assert!(encoder::find(Some(path), None, path).is_err());
+    assert!(EncoderSource::open(path).is_err());
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A network in a file that may hold anything else: told by names and shapes, under whatever prefix.
+//! The network that is wanted of a file that may hold anything else, under whatever prefix.
 //!
 //! Training scripts save a network beside its optimizer, under `model_state_dict` or `netG`; wrappers put `module.` or
 //! `_orig_mod.` before every name, and a network within another has the name of its attribute before its own. All these
@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
 
-use super::elements;
 use super::prefix;
-use crate::checkpoint::format::Signature;
-use crate::checkpoint::names::{Misfits, conform, first_non_finite};
-use crate::checkpoint::weights::Weights;
+use crate::checkpoint::elements;
+use crate::checkpoint::names::Misfits;
+use crate::checkpoint::{Signature, Weights, conform, first_non_finite};
 use crate::error::{Failure, legible};
+use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
+use crate::pretrained::recognise::{Candidate, family, recognise};
 
 /// The buffer that PyTorch's older versions and other programs leave out, and that nothing is computed with.
 const COUNTER: &str = "num_batches_tracked";
@@ -26,65 +27,70 @@ const MOST: usize = 32;
 /// As in reading: tensors that repeat what is stored once may be so many times the file.
 const MOST_EXPANSION: u64 = 4;
 
-/// How a network is told by the names and shapes of its tensors.
-pub trait Recogniser {
-    /// Which of the networks it may be, and how its tensors are named.
-    type Kind;
+/// What is looked for in a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted {
+    Generator {
+        /// Of whichever model, if none is named.
+        architecture: Option<Architecture>,
+        /// As it was trained, not its average.
+        raw: bool,
+    },
+    Encoder {
+        /// Of whichever architecture, if none is named.
+        architecture: Option<EncoderArchitecture>,
+    },
+    DigitClassifier,
+}
 
-    /// Names of tensors one of which every such network has.
-    const ANCHORS: &'static [&'static str];
-    /// A prefix that goes without saying.
-    const USUAL_PREFIX: &'static str = "";
+impl Wanted {
+    /// Whether a network is of the kind.
+    pub fn is(&self, kind: &NetworkKind) -> bool {
+        matches!(
+            (self, kind),
+            (Self::Generator { .. }, NetworkKind::Generator { .. })
+                | (Self::Encoder { .. }, NetworkKind::Encoder { .. })
+                | (Self::DigitClassifier, NetworkKind::DigitClassifier { .. })
+        )
+    }
 
-    /// What the tensors are of, if they look like such a network.
-    fn recognise(&self, part: &Part) -> Option<Self::Kind>;
-    /// The tensors that it has, under our names; in words what is wrong where it is not wanted.
-    fn signature(&self, kind: &Self::Kind) -> anyhow::Result<Result<Signature, String>>;
-    /// Our name of a tensor, or one that no network has where the tensor makes this another network; `None` where it is
-    /// beside the network.
-    fn our_name(&self, kind: &Self::Kind, name: &str, shape: &[usize]) -> Option<String>;
-    /// For people: "a resnet9 encoder".
-    fn describe(&self, kind: &Self::Kind) -> String;
+    /// Why a network of the kind is not the one, if it is not.
+    fn refusal(&self, kind: &NetworkKind) -> Option<String> {
+        match (*self, kind) {
+            (Self::Generator { architecture: Some(wanted), .. }, NetworkKind::Generator { architecture, .. }) => {
+                // What differs between models of one family is how they are trained.
+                let (found, asked) = (family(*architecture), wanted.name());
+                (found != family(wanted)).then(|| format!("holds a {found} generator; --model {asked} was asked for"))
+            }
+            (Self::Encoder { architecture: Some(wanted) }, NetworkKind::Encoder { architecture }) => {
+                let (found, asked) = (architecture.name(), wanted.name());
+                (wanted != *architecture).then(|| format!("holds a {found} encoder; --encoder {asked} was asked for"))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether an averaged copy of it is better than itself.
     fn prefers_average(&self) -> bool {
-        false
+        matches!(self, Self::Generator { raw: false, .. })
     }
-}
-
-/// The tensors below a prefix.
-pub struct Part<'a> {
-    signature: &'a Signature,
-    prefix: &'a str,
-}
-
-impl Part<'_> {
-    /// The shape of a tensor, if there is one of that name.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.signature.get(&format!("{}{name}", self.prefix)).map(|(shape, _)| shape.as_slice())
-    }
-}
-
-/// Whether a tensor is of a layer of an `nn.Sequential`, whose layers are numbered.
-pub fn is_layer(name: &str) -> bool {
-    name.split_once('.').is_some_and(|(layer, _)| layer.parse::<u32>().is_ok())
 }
 
 /// A network that was found, with its tensors.
 #[derive(Debug)]
-pub struct Network<K> {
-    pub kind: K,
+pub struct FoundNetwork {
+    pub description: NetworkDescription,
     /// Under our names, in our dtypes, all finite.
     pub tensors: BTreeMap<String, Tensor>,
     /// Its file, where in it, and what it was preferred to.
     pub place: String,
     /// The same and what it is.
-    pub description: String,
+    pub words: String,
 }
 
 /// A network whose names and shapes fit.
-struct Fit<K> {
-    kind: K,
-    prefix: String,
+struct Fit {
+    candidate: Candidate,
     expected: Signature,
     /// Our names with those of the file; counters that the file lacks are not among them.
     names: BTreeMap<String, String>,
@@ -99,19 +105,15 @@ struct Fit<K> {
 /// # Errors
 /// [`Failure::Input`] where what looks like one does not fit, where several fit equally well, or where a weight is NaN or
 /// infinite.
-pub fn find<R: Recogniser>(weights: &Weights, recogniser: &R) -> anyhow::Result<Option<Network<R::Kind>>> {
-    let prefixes = prefix::of(weights.signature.keys(), R::ANCHORS);
-    let recognised = prefixes.into_iter().filter_map(|prefix| {
-        let part = Part { signature: &weights.signature, prefix: &prefix };
-        recogniser.recognise(&part).map(|kind| (prefix, kind))
-    });
-    let recognised: Vec<_> = recognised.take(MOST + 1).collect();
-    if recognised.len() > MOST {
+pub fn find(weights: &Weights, wanted: &Wanted) -> anyhow::Result<Option<FoundNetwork>> {
+    let mut candidates = recognise(weights)?;
+    candidates.retain(|candidate| wanted.is(&candidate.description.kind));
+    if candidates.len() > MOST {
         bail!(Failure::reading(&weights.path, format!("holds more than {MOST} networks of the kind; save one alone")));
     }
     let (mut fits, mut misfits) = (Vec::new(), Vec::new());
-    for (prefix, kind) in recognised {
-        match fit(weights, recogniser, prefix, kind)? {
+    for candidate in candidates {
+        match fit(weights, wanted, candidate)? {
             Ok(fit) => fits.push(fit),
             Err(misfit) => misfits.push(misfit),
         }
@@ -123,40 +125,31 @@ pub fn find<R: Recogniser>(weights: &Weights, recogniser: &R) -> anyhow::Result<
             Some((_, text)) => Err(Failure::Input(text).into()),
         };
     }
-    choose(weights, recogniser, fits).map(Some)
-}
-
-/// Whether the file holds something that looks like the network.
-pub fn holds<R: Recogniser>(signature: &Signature, recogniser: &R) -> bool {
-    let prefixes = prefix::of(signature.keys(), R::ANCHORS);
-    prefixes.iter().any(|prefix| recogniser.recognise(&Part { signature, prefix }).is_some())
+    choose(weights, wanted, fits).map(Some)
 }
 
 /// How far it is from fitting, and the text of the error.
 type Misfit = (usize, String);
 
-fn fit<R: Recogniser>(
-    weights: &Weights,
-    recogniser: &R,
-    prefix: String,
-    kind: R::Kind,
-) -> anyhow::Result<Result<Fit<R::Kind>, Misfit>> {
+fn fit(weights: &Weights, wanted: &Wanted, candidate: Candidate) -> anyhow::Result<Result<Fit, Misfit>> {
+    let prefix = &candidate.prefix;
     let (path, ours) = (weights.path.display(), weights.are_ours());
-    let below = || weights.signature.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
+    let below = || weights.signature.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(prefix));
     let bytes = below().map(|(_, (shape, dtype))| elements::byte_length(shape, dtype.size_in_bytes()));
     let bytes = bytes.fold(0u64, |sum, bytes| sum.saturating_add(bytes.unwrap_or(usize::MAX) as u64));
     if bytes > weights.bytes.saturating_mul(MOST_EXPANSION) {
         return Ok(Err((usize::MAX, format!("{path}: its tensors repeat what is stored once, to {bytes} bytes"))));
     }
-    let expected = match recogniser.signature(&kind)? {
-        Ok(expected) => expected,
-        Err(text) => return Ok(Err((0, format!("{path}: {text}")))),
-    };
+    let kind = &candidate.description.kind;
+    if let Some(refusal) = wanted.refusal(kind).or_else(|| candidate.refusal.clone()) {
+        return Ok(Err((0, format!("{path}: {refusal}"))));
+    }
+    let expected = candidate.description.tensors().map_err(|error| Failure::reading(&weights.path, error))?;
     let (mut found, mut names) = (Signature::new(), BTreeMap::new());
     for (name, (shape, dtype)) in below() {
         let inner = &name[prefix.len()..];
         let last = inner.rsplit('.').next().unwrap_or(inner);
-        let name_here = recogniser.our_name(&kind, inner, shape);
+        let name_here = candidate.naming.our_name(inner, shape);
         let is_passed_over = !ours && (name_here.is_none() || PROFILED.contains(&last));
         if is_passed_over {
             continue;
@@ -174,16 +167,18 @@ fn fit<R: Recogniser>(
             found.entry(name.clone()).or_insert_with(|| described.clone());
         }
     }
-    let at = prefix.strip_suffix(R::USUAL_PREFIX).unwrap_or(&prefix).trim_end_matches('.');
+    // What the tensors of an encoder begin with goes without saying.
+    let usual = if matches!(kind, NetworkKind::Encoder { .. }) { "f." } else { "" };
+    let at = prefix.strip_suffix(usual).unwrap_or(prefix).trim_end_matches('.');
     let at = if at.is_empty() { String::new() } else { format!(" at {}", legible(at)) };
     let place = format!("{path}{at}");
-    let what = format!("{place}, {}", recogniser.describe(&kind));
+    let what = format!("{place}, {}", candidate.words());
     let misfits = Misfits::between(&found, &expected);
     if misfits.count() == 0 {
-        return Ok(Ok(Fit { kind, prefix, expected, names, place, what }));
+        return Ok(Ok(Fit { candidate, expected, names, place, what }));
     }
     let is_needed = |name: &str| {
-        let inner = name.strip_prefix(&prefix).and_then(|inner| recogniser.our_name(&kind, inner, &[]));
+        let inner = name.strip_prefix(prefix).and_then(|inner| candidate.naming.our_name(inner, &[]));
         inner.is_some_and(|name| expected.contains_key(&name))
     };
     let unread = weights.unread.iter().find(|(name, _)| is_needed(name));
@@ -192,19 +187,15 @@ fn fit<R: Recogniser>(
 }
 
 /// The fit of the most usual name, read. Copies of the same values are one.
-fn choose<R: Recogniser>(
-    weights: &Weights,
-    recogniser: &R,
-    mut fits: Vec<Fit<R::Kind>>,
-) -> anyhow::Result<Network<R::Kind>> {
-    let rank = |fit: &Fit<R::Kind>| prefix::rank(&fit.prefix, recogniser.prefers_average());
+fn choose(weights: &Weights, wanted: &Wanted, mut fits: Vec<Fit>) -> anyhow::Result<FoundNetwork> {
+    let rank = |fit: &Fit| prefix::rank(&fit.candidate.prefix, wanted.prefers_average());
+    let name = |fit: &Fit| legible(fit.candidate.prefix.trim_end_matches('.'));
     fits.sort_by_cached_key(rank);
     let equal = fits.iter().filter(|fit| rank(fit) == rank(&fits[0])).count();
     let tensors = read(weights, &fits[0])?;
     for other in &fits[1..equal] {
         if !are_same(&tensors, &read(weights, other)?)? {
-            let mut places: Vec<_> =
-                fits[..equal].iter().map(|fit| legible(fit.prefix.trim_end_matches('.'))).collect();
+            let mut places: Vec<_> = fits[..equal].iter().map(name).collect();
             let more = places.len().saturating_sub(6);
             places.truncate(6);
             let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -217,17 +208,17 @@ fn choose<R: Recogniser>(
             ));
         }
     }
-    let others: Vec<_> = fits[1..].iter().map(|fit| legible(fit.prefix.trim_end_matches('.'))).collect();
-    let Fit { kind, place, what, .. } = fits.swap_remove(0);
+    let others: Vec<_> = fits[1..].iter().map(name).collect();
+    let Fit { candidate, place, what, .. } = fits.swap_remove(0);
     let beside = match others.len() {
         0 => String::new(),
         1..=3 => format!(" (taken before {})", others.join(", ")),
         count => format!(" (taken before {} and {} more)", others[..3].join(", "), count - 3),
     };
-    Ok(Network { kind, tensors, place: place + &beside, description: what + &beside })
+    Ok(FoundNetwork { description: candidate.description, tensors, place: place + &beside, words: what + &beside })
 }
 
-fn read<K>(weights: &Weights, fit: &Fit<K>) -> anyhow::Result<BTreeMap<String, Tensor>> {
+fn read(weights: &Weights, fit: &Fit) -> anyhow::Result<BTreeMap<String, Tensor>> {
     let wanted: BTreeSet<&str> = fit.names.values().map(String::as_str).collect();
     let mut read = weights.read(&|name| wanted.contains(name))?;
     let mut tensors = BTreeMap::new();

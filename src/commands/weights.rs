@@ -1,0 +1,93 @@
+//! Which trained network a command means: by `--weights`, `--model` or `--encoder` and `--weights-dir`; what the flags leave
+//! open, the newest run decides, else the network that comes with the program.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use candle_core::Device;
+
+use crate::checkpoint::{Bundled, Weights};
+use crate::error::Failure;
+use crate::models::{Architecture, EncoderArchitecture};
+use crate::pretrained::{EncoderSource, TrainedGenerator};
+use crate::run;
+use crate::run::life::saved_text;
+
+/// What `--weights` says to have the pretrained weights although there are runs; a file of that name is `./bundled`.
+const BUNDLED: &str = "bundled";
+
+/// Which generator is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct GeneratorChoice<'a> {
+    /// Of whichever model, if none is named.
+    pub model: Option<Architecture>,
+    /// A file, the directory of a run, or [`BUNDLED`].
+    pub weights: Option<&'a Path>,
+    /// Where runs are looked for.
+    pub weights_dir: &'a Path,
+    /// As it was trained, not its average.
+    pub raw: bool,
+}
+
+/// The generator: the named weights, else the newest run of the model under the weights directory, else the pretrained
+/// weights that come with the program. [`Failure::Input`] where it is something else.
+pub fn generator(choice: &GeneratorChoice, device: &Device) -> anyhow::Result<TrainedGenerator> {
+    let GeneratorChoice { model, weights, weights_dir, raw } = *choice;
+    let path = match weights {
+        Some(path) if path == Path::new(BUNDLED) => None,
+        Some(path) if path.is_dir() => Some(TrainedGenerator::file_of(path, raw)?),
+        Some(path) => Some(path.to_path_buf()),
+        None => newest(weights_dir, |run| {
+            let found = saved_choice(run, "model")?;
+            let is_wanted = model.is_none_or(|wanted| wanted.name() == found);
+            TrainedGenerator::file_of(run, raw).ok().filter(|_| is_wanted)
+        }),
+    };
+    let weights = match path {
+        Some(path) => Weights::open(&path)?,
+        None => Weights::bundled(TrainedGenerator::bundled_file(model.unwrap_or(Architecture::Dcgan)))?,
+    };
+    TrainedGenerator::load(&weights, model, raw, device)
+}
+
+/// The encoder: `weights` (a file, the directory of a run, or [`BUNDLED`]), else the newest run under `weights_dir` that
+/// has one, of `wanted` where that is given, else the pretrained one that comes with the program. [`Failure::Input`] where
+/// there is none or it is something else.
+pub fn encoder(
+    weights: Option<&Path>,
+    wanted: Option<EncoderArchitecture>,
+    weights_dir: &Path,
+) -> anyhow::Result<EncoderSource> {
+    let path = match weights {
+        Some(path) if path == Path::new(BUNDLED) => None,
+        Some(path) if path.is_dir() => Some(EncoderSource::file_of(path)?),
+        Some(path) => Some(path.to_path_buf()),
+        None => newest(weights_dir, |run| {
+            let found = saved_choice(run, "encoder");
+            let is_wanted = wanted.is_none_or(|wanted| found.as_deref() == Some(wanted.name()));
+            EncoderSource::file_of(run).ok().filter(|_| is_wanted)
+        }),
+    };
+    if let Some(path) = path {
+        return EncoderSource::load(&Weights::open(&path)?, wanted);
+    }
+    if wanted.is_none_or(|wanted| wanted == EncoderArchitecture::Resnet9) {
+        return EncoderSource::load(&Weights::bundled(Bundled::Encoder)?, wanted);
+    }
+    let flag = wanted.map(|wanted| format!(" --encoder {}", wanted.name())).unwrap_or_default();
+    bail!(Failure::Input(format!(
+        "no pretrained {}encoder under {}\npretrain one with `gan pretrain-simclr{flag}`, or name a file with --weights",
+        wanted.map(|wanted| format!("{} ", wanted.name())).unwrap_or_default(),
+        weights_dir.display(),
+    )))
+}
+
+/// What `file` finds in the newest run in which it finds something.
+fn newest(weights_dir: &Path, file: impl Fn(&Path) -> Option<PathBuf>) -> Option<PathBuf> {
+    run::runs(weights_dir).into_iter().find_map(|run| file(&run.weights))
+}
+
+/// A text of the configuration that a run has saved.
+fn saved_choice(run: &Path, field: &str) -> Option<String> {
+    saved_text(&std::fs::read_to_string(run.join("config.json")).ok()?, field)
+}

@@ -1,0 +1,277 @@
+//! What a network is, in words that a file can hold: enough to build it, and to know what goes in and comes out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use candle_core::{DType, Result};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Architecture, CLASSES, DigitClassifier, Discriminator, Encoder, EncoderArchitecture, Generator, ProjectionHead,
+    ProjectionHeadConfig, linear_classifier,
+};
+use crate::image_shape::ImageShape;
+use crate::params;
+
+/// A network as the header of its file describes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkDescription {
+    #[serde(flatten)]
+    pub kind: NetworkKind,
+    /// The images that it draws, takes, or was trained on.
+    pub image_shape: ImageShape,
+    /// What pixels are to it.
+    pub normalisation: Normalisation,
+}
+
+/// The kind of a network, with the sizes that its shape of images does not tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum NetworkKind {
+    /// Images from latents.
+    Generator { architecture: Architecture, latent_dim: usize },
+    /// Scores of images.
+    Discriminator { architecture: Architecture },
+    /// Features of pictures.
+    Encoder { architecture: EncoderArchitecture },
+    /// SimCLR's embeddings of features of the encoder.
+    ProjectionHead { architecture: EncoderArchitecture, hidden: usize, embedding: usize },
+    /// An encoder with a linear classifier on it.
+    Classifier { architecture: EncoderArchitecture, classes: usize },
+    /// What generators are scored by.
+    DigitClassifier { classes: usize },
+}
+
+/// How a pixel becomes a network's input or comes from its output: (pixel / 255 - mean) / std, channel by channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Normalisation {
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+}
+
+impl Normalisation {
+    /// Pixels become values in [-1, 1].
+    fn symmetric(channels: usize) -> Self {
+        Self { mean: vec![0.5; channels], std: vec![0.5; channels] }
+    }
+
+    /// CIFAR-10's mean and standard deviation of red, green and blue; see [`crate::data::augment::normalise`].
+    fn cifar10() -> Self {
+        Self { mean: vec![0.4914, 0.4822, 0.4465], std: vec![0.2023, 0.1994, 0.2010] }
+    }
+}
+
+/// Sides of images, latents and classes end here: a header that claims more is damaged.
+const LARGEST: usize = 65_536;
+
+/// Names, shapes and dtypes of tensors.
+pub type NetworkTensors = BTreeMap<String, (Vec<usize>, DType)>;
+
+impl NetworkDescription {
+    /// A network of `kind` for images of `image_shape`, with the normalisation of its kind.
+    pub fn new(kind: NetworkKind, image_shape: ImageShape) -> Self {
+        let normalisation = kind.normalisation(image_shape.channels);
+        Self { kind, image_shape, normalisation }
+    }
+
+    pub fn generator(architecture: Architecture, latent_dim: usize, image_shape: ImageShape) -> Self {
+        Self::new(NetworkKind::Generator { architecture, latent_dim }, image_shape)
+    }
+
+    pub fn discriminator(architecture: Architecture, image_shape: ImageShape) -> Self {
+        Self::new(NetworkKind::Discriminator { architecture }, image_shape)
+    }
+
+    pub fn encoder(architecture: EncoderArchitecture, image_shape: ImageShape) -> Self {
+        Self::new(NetworkKind::Encoder { architecture }, image_shape)
+    }
+
+    pub fn projection_head(
+        architecture: EncoderArchitecture,
+        config: ProjectionHeadConfig,
+        image_shape: ImageShape,
+    ) -> Self {
+        let ProjectionHeadConfig { hidden, embedding } = config;
+        Self::new(NetworkKind::ProjectionHead { architecture, hidden, embedding }, image_shape)
+    }
+
+    /// An encoder with a linear classifier of `classes` classes on it.
+    pub fn classifier(architecture: EncoderArchitecture, classes: usize, image_shape: ImageShape) -> Self {
+        Self::new(NetworkKind::Classifier { architecture, classes }, image_shape)
+    }
+
+    pub fn digit_classifier() -> Self {
+        Self::new(NetworkKind::DigitClassifier { classes: CLASSES }, DigitClassifier::IMAGE_SHAPE)
+    }
+
+    /// The tensors of its file: names, shapes and dtypes.
+    ///
+    /// # Errors
+    /// Where its architecture is not for its images.
+    pub fn tensors(&self) -> Result<NetworkTensors> {
+        params::signature(|vb| self.ask(vb))
+    }
+
+    /// Asks `vb` for every tensor, under the names of its file: those of an encoder begin with `f.`, of a projection head
+    /// with `g.`, of a classifier on an encoder with `fc.`.
+    fn ask(&self, vb: VarBuilder) -> Result<()> {
+        let shape = self.image_shape;
+        match self.kind {
+            NetworkKind::Generator { architecture, latent_dim } => {
+                Generator::new(architecture, latent_dim, shape, vb).map(drop)
+            }
+            NetworkKind::Discriminator { architecture } => Discriminator::new(architecture, shape, vb).map(drop),
+            NetworkKind::Encoder { architecture } => Encoder::new(architecture, vb.pp("f")).map(drop),
+            NetworkKind::ProjectionHead { architecture, hidden, embedding } => {
+                let config = ProjectionHeadConfig { hidden, embedding };
+                ProjectionHead::new(architecture.features(), config, vb.pp("g")).map(drop)
+            }
+            NetworkKind::Classifier { architecture, classes } => {
+                Encoder::new(architecture, vb.pp("f"))?;
+                linear_classifier(architecture.features(), classes, vb.pp("fc")).map(drop)
+            }
+            NetworkKind::DigitClassifier { .. } => DigitClassifier::new(shape, vb).map(drop),
+        }
+    }
+
+    /// What is wrong with a description that was read, if anything: sizes that no network has, or a normalisation that is
+    /// not computed here.
+    pub fn fault(&self) -> Option<String> {
+        let ImageShape { height, width, channels } = self.image_shape;
+        let mut sizes = vec![("height", height), ("width", width)];
+        sizes.extend(match self.kind {
+            NetworkKind::Generator { latent_dim, .. } => vec![("latent_dim", latent_dim)],
+            NetworkKind::ProjectionHead { hidden, embedding, .. } => vec![("hidden", hidden), ("embedding", embedding)],
+            NetworkKind::Classifier { classes, .. } => vec![("classes", classes)],
+            NetworkKind::Discriminator { .. } | NetworkKind::Encoder { .. } | NetworkKind::DigitClassifier { .. } => {
+                vec![]
+            }
+        });
+        if let Some((name, size)) = sizes.into_iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
+            return Some(format!("{name} {size}; expected 1 to {LARGEST}"));
+        }
+        if ![1, 3].contains(&channels) || self.kind.is_of_pictures() && channels != 3 {
+            return Some(format!("images of {channels} channels"));
+        }
+        (self.normalisation != self.kind.normalisation(channels)).then(|| "another normalisation of pixels".into())
+    }
+}
+
+impl NetworkKind {
+    /// Whether it is SimCLR's, of pictures in red, green and blue.
+    fn is_of_pictures(&self) -> bool {
+        matches!(self, Self::Encoder { .. } | Self::ProjectionHead { .. } | Self::Classifier { .. })
+    }
+
+    fn normalisation(&self, channels: usize) -> Normalisation {
+        if self.is_of_pictures() { Normalisation::cifar10() } else { Normalisation::symmetric(channels) }
+    }
+}
+
+/// For people: "a resnet9 encoder".
+impl fmt::Display for NetworkKind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Generator { architecture, .. } => {
+                let article = if *architecture == Architecture::Lsgan { "an" } else { "a" };
+                write!(f, "{article} {} generator", architecture.name())
+            }
+            Self::Discriminator { architecture } => write!(f, "the discriminator of {}", architecture.name()),
+            Self::Encoder { architecture } => write!(f, "a {} encoder", architecture.name()),
+            Self::ProjectionHead { architecture, .. } => write!(f, "the projection head of {}", architecture.name()),
+            Self::Classifier { architecture, classes } => {
+                write!(f, "a {} encoder with a classifier of {classes} classes", architecture.name())
+            }
+            Self::DigitClassifier { .. } => write!(f, "a digit classifier"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::augment;
+
+    fn descriptions() -> Vec<NetworkDescription> {
+        let (grey, colour) = (ImageShape::new(28, 28, 1), ImageShape::new(32, 32, 3));
+        let mut all = vec![NetworkDescription::digit_classifier()];
+        for architecture in Architecture::ALL {
+            all.push(NetworkDescription::generator(architecture, 96, grey));
+            all.push(NetworkDescription::discriminator(architecture, grey));
+        }
+        for architecture in EncoderArchitecture::ALL {
+            all.push(NetworkDescription::encoder(architecture, colour));
+            all.push(NetworkDescription::projection_head(architecture, ProjectionHeadConfig::default(), colour));
+            all.push(NetworkDescription::classifier(architecture, 7, colour));
+        }
+        all
+    }
+
+    #[test]
+    fn a_description_is_read_as_it_was_written() {
+        for description in descriptions() {
+            let text = serde_json::to_string(&description).unwrap();
+            assert_eq!(serde_json::from_str::<NetworkDescription>(&text).unwrap(), description, "{text}");
+            assert_eq!(description.fault(), None, "{text}");
+        }
+        let generator = NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(28, 28, 1));
+        assert_eq!(
+            serde_json::to_string(&generator).unwrap(),
+            r#"{"kind":"generator","architecture":"dcgan","latent_dim":96,"image_shape":{"height":28,"width":28,"channels":1},"normalisation":{"mean":[0.5],"std":[0.5]}}"#
+        );
+    }
+
+    #[test]
+    fn tensors_are_those_of_the_network_and_take_no_memory() {
+        let of = |name: &str, description: &NetworkDescription| description.tensors().unwrap()[name].0.clone();
+        let [classifier, generator, ..] = &descriptions()[..] else { unreachable!() };
+        assert_eq!(of("12.weight", classifier), [CLASSES, 128]);
+        assert_eq!(of("4.weight", generator), [784, 1024]);
+        let head = NetworkDescription::classifier(EncoderArchitecture::Resnet9, 7, ImageShape::new(32, 32, 3));
+        assert_eq!([of("fc.weight", &head), of("f.0.weight", &head)], [vec![7, 256], vec![32, 3, 3, 3]]);
+        // A header can claim this; no machine could hold it.
+        let huge = NetworkDescription::generator(Architecture::Vanilla, LARGEST, ImageShape::new(LARGEST, LARGEST, 3));
+        assert_eq!(of("4.weight", &huge), [LARGEST * LARGEST * 3, 1024]);
+        let unfit = NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(32, 32, 3));
+        assert!(unfit.tensors().unwrap_err().to_string().contains("28x28x1"));
+    }
+
+    #[test]
+    fn faults_are_found() {
+        let grey = ImageShape::new(28, 28, 1);
+        for (description, fault) in [
+            (NetworkDescription::generator(Architecture::Dcgan, 0, grey), "latent_dim 0"),
+            (
+                NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(28, LARGEST + 1, 1)),
+                "width 65537",
+            ),
+            (NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(28, 28, 2)), "2 channels"),
+            (NetworkDescription::encoder(EncoderArchitecture::Resnet9, grey), "1 channels"),
+            (
+                NetworkDescription {
+                    normalisation: Normalisation::cifar10(),
+                    ..NetworkDescription::digit_classifier()
+                },
+                "normalisation",
+            ),
+        ] {
+            let found = description.fault().unwrap();
+            assert!(found.contains(fault), "{found}");
+        }
+    }
+
+    #[test]
+    fn the_normalisation_is_what_is_computed() {
+        let mut values = [0.0; 6];
+        augment::normalise(&[0, 0, 0, 255, 255, 255], &mut values);
+        let Normalisation { mean, std } = Normalisation::cifar10();
+        let expected = |pixel: f32| [0, 1, 2].map(|channel| (pixel - mean[channel]) / std[channel]);
+        assert_eq!(values, [expected(0.0), expected(1.0)].concat()[..]);
+        let shades = crate::data::batches::normalised();
+        let Normalisation { mean, std } = Normalisation::symmetric(1);
+        for (pixel, shade) in shades.into_iter().enumerate() {
+            assert!((shade - (pixel as f32 / 255.0 - mean[0]) / std[0]).abs() < 1e-6);
+        }
+    }
+}

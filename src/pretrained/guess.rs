@@ -1,0 +1,87 @@
+//! Which network the tensors below a prefix are of, by their names and shapes alone.
+
+use super::encoder_names::EncoderNames;
+use crate::checkpoint::Signature;
+use crate::models::{Architecture, EncoderArchitecture, NetworkDescription};
+use crate::pretrained::recognise::Naming;
+
+/// Names of tensors one of which every network has.
+pub const ANCHORS: [&str; 2] = ["0.weight", "conv1.weight"];
+
+/// The tensors below a prefix.
+pub struct Part<'a> {
+    pub signature: &'a Signature,
+    pub prefix: &'a str,
+}
+
+impl Part<'_> {
+    /// The shape of a tensor, if there is one of that name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.signature.get(&format!("{}{name}", self.prefix)).map(|(shape, _)| shape.as_slice())
+    }
+
+    fn rank(&self, name: &str) -> usize {
+        self.shape(name).map_or(0, <[usize]>::len)
+    }
+}
+
+/// What a part looks like.
+pub(super) struct Guess {
+    pub description: NetworkDescription,
+    pub naming: Naming,
+    /// Why it is of no use, if that shows.
+    pub refusal: Option<String>,
+}
+
+impl Guess {
+    fn of_layers(description: NetworkDescription) -> Self {
+        Self { description, naming: Naming::Layers, refusal: None }
+    }
+}
+
+/// Whether a tensor is of a layer of an `nn.Sequential`, whose layers are numbered.
+pub(super) fn is_layer(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(layer, _)| layer.parse::<u32>().is_ok())
+}
+
+/// The network of a part. Networks of whose kind names and shapes can tell: one more is one more line here.
+pub(super) fn network(part: &Part) -> Option<Guess> {
+    encoder(part).or_else(|| generator(part)).or_else(|| digit_classifier(part))
+}
+
+/// By the shapes of three tensors. The shape of the images is the preset's: shapes that hold as many values are not told
+/// apart.
+fn generator(part: &Part) -> Option<Guess> {
+    let (architecture, latent_dim) = match (part.shape("0.weight")?, part.rank("10.weight"), part.rank("4.weight")) {
+        (&[1024, latent_dim], 4, _) => (Architecture::Dcgan, latent_dim),
+        (&[1024, latent_dim], 0, 2) => (Architecture::Vanilla, latent_dim),
+        _ => return None,
+    };
+    Some(Guess::of_layers(NetworkDescription::generator(architecture, latent_dim, architecture.image_shape())))
+}
+
+fn digit_classifier(part: &Part) -> Option<Guess> {
+    let is_first = matches!(part.shape("0.weight")?, [_, 1, _, _]);
+    let is_last = part.rank("12.weight") == 2;
+    (is_first && is_last).then(|| Guess::of_layers(NetworkDescription::digit_classifier()))
+}
+
+fn encoder(part: &Part) -> Option<Guess> {
+    let has = |name: &str| part.shape(name).is_some();
+    let names = EncoderNames::of(has)?;
+    let &[_, _, height, width] = part.shape(&names.stem())? else { return None };
+    let architecture = if has(&names.in_first_stage("0.conv3.weight")) {
+        EncoderArchitecture::Resnet50
+    } else if has(&names.in_first_stage("1.conv1.weight")) {
+        EncoderArchitecture::Resnet18
+    } else {
+        EncoderArchitecture::Resnet9
+    };
+    let is_of_imagenet = [height, width] == [7, 7];
+    let refusal = "its stem is 7x7, for pictures of 224x224; expected the 3x3 stem of an encoder for 32x32";
+    Some(Guess {
+        description: NetworkDescription::encoder(architecture, architecture.image_shape()),
+        naming: Naming::Encoder(names),
+        refusal: is_of_imagenet.then(|| refusal.into()),
+    })
+}

@@ -1,0 +1,170 @@
+//! Which networks a file holds: the one place where that is told.
+//!
+//! Our networks for use say it in their header (`gan.network`). Our older ones and our checkpoints have their run's
+//! configuration there (`gan.config`), which tells the networks of that run. Of other people's files, the names and
+//! shapes of the tensors tell ([`super::guess`]).
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use serde::Deserialize;
+
+use super::guess::{self, Part};
+use super::prefix;
+use crate::checkpoint::{Signature, Weights};
+use crate::error::Failure;
+use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
+use crate::pretrained::encoder_names::EncoderNames;
+use crate::run::header::NETWORK;
+use crate::run::life::CONFIG;
+
+/// A network that a file seems to hold. Whether every tensor of it is there is found out by [`super::search`].
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub description: NetworkDescription,
+    /// What stands before the names of its tensors: empty, or ending in a dot.
+    pub prefix: String,
+    pub(super) naming: Naming,
+    /// Whether its file describes it, by header or configuration.
+    pub(super) is_described: bool,
+    /// Why it is of no use, where that is known.
+    pub(super) refusal: Option<String>,
+}
+
+/// How the names behind a prefix become ours.
+#[derive(Clone, Debug)]
+pub(super) enum Naming {
+    /// They are ours but for this, which ours begin with.
+    Ours(&'static str),
+    /// Numbered layers, as in an `nn.Sequential`; what has no number is beside the network.
+    Layers,
+    Encoder(EncoderNames),
+}
+
+impl Naming {
+    /// Our name of a tensor, or one that no network has where the tensor makes this another network; `None` where it is
+    /// beside the network.
+    pub(super) fn our_name(&self, name: &str, shape: &[usize]) -> Option<String> {
+        match self {
+            Self::Ours(before) => Some(format!("{before}{name}")),
+            Self::Layers => guess::is_layer(name).then(|| name.to_owned()),
+            Self::Encoder(names) => names.our_name(name, shape),
+        }
+    }
+}
+
+impl Candidate {
+    fn ours(description: NetworkDescription, prefix: &str) -> Self {
+        // Within our files, an encoder's tensors are all below `f.`.
+        let names = if matches!(description.kind, NetworkKind::Encoder { .. }) { "f." } else { "" };
+        Self {
+            description,
+            prefix: format!("{prefix}{names}"),
+            naming: Naming::Ours(names),
+            is_described: true,
+            refusal: None,
+        }
+    }
+
+    /// For people: "a fully connected (vanilla, lsgan) generator", where names and shapes do not tell which.
+    pub fn words(&self) -> String {
+        match self.description.kind {
+            NetworkKind::Generator { architecture, .. } if !self.is_described => {
+                format!("a {} generator", family(architecture))
+            }
+            ref kind => kind.to_string(),
+        }
+    }
+}
+
+/// What models of the same layers have in common.
+pub(super) fn family(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Vanilla | Architecture::Lsgan => "fully connected (vanilla, lsgan)",
+        Architecture::Dcgan => "convolutional (dcgan)",
+    }
+}
+
+/// The networks that the file seems to hold.
+///
+/// # Errors
+/// [`Failure::Input`] where the header describes a network that there is none of.
+pub fn recognise(weights: &Weights) -> anyhow::Result<Vec<Candidate>> {
+    if let Some(text) = weights.metadata.get(NETWORK) {
+        return by_header(weights, text);
+    }
+    let by_config = weights.metadata.get(CONFIG).map(|config| by_config(&weights.signature, config));
+    match by_config.filter(|candidates| !candidates.is_empty()) {
+        Some(candidates) => Ok(candidates),
+        None => Ok(by_names(&weights.signature)),
+    }
+}
+
+fn by_header(weights: &Weights, text: &str) -> anyhow::Result<Vec<Candidate>> {
+    let damaged = |what: String| Failure::reading(&weights.path, format!("its {NETWORK} is damaged: {what}"));
+    let description: NetworkDescription = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    if let Some(fault) = description.fault() {
+        bail!(damaged(fault));
+    }
+    let mut candidates = vec![Candidate::ours(description.clone(), "")];
+    if let NetworkKind::Classifier { architecture, .. } = description.kind {
+        candidates.push(Candidate::ours(NetworkDescription::encoder(architecture, description.image_shape), ""));
+    }
+    Ok(candidates)
+}
+
+/// What of a saved configuration tells the networks of its run.
+#[derive(Deserialize)]
+struct SavedConfig {
+    /// Of `train-gan`, with the latents.
+    model: Option<Architecture>,
+    latent_dim: Option<usize>,
+    /// Of `pretrain-simclr`, and of `finetune` where it was asked for.
+    encoder: Option<EncoderArchitecture>,
+}
+
+/// The networks of the run that `config` is of, as far as the file holds their first tensors. Runs whose files do not
+/// describe their networks are of the presets' shapes.
+fn by_config(signature: &Signature, config: &str) -> Vec<Candidate> {
+    let Ok(SavedConfig { model, latent_dim, encoder }) = serde_json::from_str(config) else { return Vec::new() };
+    let has = |name: &str| signature.contains_key(name);
+    let mut candidates = Vec::new();
+    if let (Some(model), Some(latent_dim)) = (model, latent_dim) {
+        let generator = NetworkDescription::generator(model, latent_dim, model.image_shape());
+        let discriminator = NetworkDescription::discriminator(model, model.image_shape());
+        if generator.fault().is_some() {
+            return candidates;
+        }
+        let places = ["", "generator.", "generator_ema."];
+        let places = places.into_iter().filter(|prefix| has(&format!("{prefix}0.weight")));
+        candidates.extend(places.map(|prefix| Candidate::ours(generator.clone(), prefix)));
+        // Its first layer has the number 1.
+        let places = ["", "discriminator."].into_iter();
+        let places = places.filter(|prefix| has(&format!("{prefix}1.weight")) && !has(&format!("{prefix}0.weight")));
+        candidates.extend(places.map(|prefix| Candidate::ours(discriminator.clone(), prefix)));
+    }
+    if let Some(encoder) = encoder.filter(|_| has("f.0.weight")) {
+        candidates.push(Candidate::ours(NetworkDescription::encoder(encoder, encoder.image_shape()), ""));
+    }
+    candidates
+}
+
+fn by_names(signature: &Signature) -> Vec<Candidate> {
+    let prefixes = prefix::of(signature.keys(), &guess::ANCHORS);
+    let guesses = prefixes.into_iter().filter_map(|prefix| {
+        let guess = guess::network(&Part { signature, prefix: &prefix })?;
+        Some(Candidate {
+            description: guess.description,
+            prefix,
+            naming: guess.naming,
+            is_described: false,
+            refusal: guess.refusal,
+        })
+    });
+    guesses.collect()
+}
+
+/// What the metadata of a file say of its run's data: `--data`.
+pub(super) fn data(metadata: &BTreeMap<String, String>) -> Option<String> {
+    crate::run::life::saved_text(metadata.get(CONFIG)?, "data")
+}
