@@ -73,6 +73,16 @@ impl Generator {
         word
     }
 
+    /// Passes over so many words, in no more time than one takes.
+    pub fn skip(&mut self, words: u64) {
+        let position = 4 * u64::from(self.block) + self.used as u64 - 4 + words;
+        (self.block, self.used) = ((position / 4) as u32, 4);
+        if position % 4 > 0 {
+            self.bits(); // computes the block
+            self.used = (position % 4) as usize;
+        }
+    }
+
     /// Uniform in [0, 1), a multiple of 2^-24.
     #[inline]
     pub fn unit(&mut self) -> f32 {
@@ -137,6 +147,24 @@ mod tests {
             philox(digits_of_pi, [0xa409_3822, 0x299f_31d0]),
             [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
         );
+    }
+
+    #[test]
+    fn words_are_skipped_as_if_they_were_drawn() {
+        let fresh = Stream::new(7, "latents").at(3);
+        let words: Vec<u32> = fresh.clone().words(40);
+        for (first, skipped) in [(0, 0), (0, 3), (0, 4), (1, 3), (3, 6), (5, 1), (8, 17), (4, 0)] {
+            let mut generator = fresh.clone();
+            (0..first).for_each(|_| _ = generator.bits());
+            generator.skip(skipped);
+            assert_eq!(generator.words(10), words[first + skipped as usize..][..10], "{first}, {skipped}");
+        }
+    }
+
+    impl Generator {
+        fn words(mut self, count: usize) -> Vec<u32> {
+            (0..count).map(|_| self.bits()).collect()
+        }
     }
 
     #[test]

@@ -15,13 +15,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use candle_core::Device;
 #[cfg(feature = "candle-datasets")]
 use candle_datasets::vision;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gan::commands::exit_code::exit_code;
-use gan::data::batches::{Batch, BatchPlan, Batches};
-use gan::data::{Dataset, ImageShape, Images, idx, open};
+use gan::data::{self, Dataset, ImageShape, Images, StepPlan, idx, open};
 use gan::rng::Stream;
 use proptest::prelude::*;
 
@@ -221,55 +221,56 @@ fn numbered(count: usize) -> Arc<Images> {
     Arc::new(Images { height: 2, width: 2, channels: 1, pixels, labels: Vec::new() })
 }
 
-fn take(plan: BatchPlan, images: &Arc<Images>, count: usize) -> Vec<Batch> {
-    let mut batches = Batches::start(images.clone(), plan).unwrap();
-    (0..count)
-        .map(|_| {
-            let batch = batches.next().unwrap();
-            batches.recycle(vec![f32::NAN; 64]);
-            batch
-        })
-        .collect()
+fn plan(len: usize, batch_size: usize, shuffle: bool, seed: u64) -> StepPlan {
+    StepPlan::new(len, batch_size, shuffle, seed).unwrap()
+}
+
+/// The pixels of `count` batches.
+fn take(plan: StepPlan, images: &Arc<Images>, first_step: u64, count: usize) -> Vec<Vec<f32>> {
+    let mut batches = data::batches(images.clone(), &plan, first_step, &Device::Cpu).unwrap();
+    let mut next = || {
+        let batch = batches.next().unwrap();
+        assert_eq!(batch.dims(), [plan.batch_size, images.height, images.width, images.channels]);
+        batch.flatten_all().unwrap().to_vec1().unwrap()
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 #[test]
 fn batches_are_a_function_of_the_plan_and_the_step() {
-    let images = numbered(23);
-    let plan = BatchPlan { batch_size: 5, shuffle: true, seed: 3, first_step: 0 };
-    assert_eq!(Batches::steps_per_epoch(&images, 5), 4);
-    let whole = take(plan.clone(), &images, 13);
-    for (step, batch) in whole.iter().enumerate() {
-        assert_eq!((batch.step, batch.epoch, batch.pixels.len()), (step as u64, step as u64 / 4, 20));
-        let order = Stream::new(3, "shuffle").at(batch.epoch).permutation(23);
-        for (image, index) in batch.pixels.chunks(4).zip(&order[step % 4 * 5..]) {
+    let (images, plan) = (numbered(23), plan(23, 5, true, 3));
+    assert_eq!(plan.steps_per_epoch(), 4);
+    let whole = take(plan, &images, 0, 13);
+    for (step, pixels) in whole.iter().enumerate() {
+        let order = Stream::new(3, "shuffle").at(plan.epoch(step as u64)).permutation(23);
+        for (image, index) in pixels.chunks(4).zip(&order[step % 4 * 5..]) {
             assert_eq!(image, [2.0 * *index as f32 / 255.0 - 1.0; 4]);
         }
     }
     for first_step in [1, 4, 7, 12] {
-        let resumed = take(BatchPlan { first_step, ..plan.clone() }, &images, 13 - first_step as usize);
+        let resumed = take(plan, &images, first_step, 13 - first_step as usize);
         assert_eq!(resumed, whole[first_step as usize..]);
     }
-    assert_ne!(take(BatchPlan { seed: 4, ..plan }, &images, 1), whole[..1]);
+    assert_ne!(take(StepPlan { seed: 4, ..plan }, &images, 0, 1), whole[..1]);
 }
 
 #[test]
 fn unshuffled_batches_repeat_the_order_of_the_set() {
     let images = numbered(7);
-    let batches = take(BatchPlan { batch_size: 3, shuffle: false, seed: 0, first_step: 0 }, &images, 4);
-    assert_eq!(batches[0].pixels, batches[2].pixels);
-    assert_eq!(batches[1].pixels[8], 2.0 * 5.0 / 255.0 - 1.0);
+    let batches = take(plan(7, 3, false, 0), &images, 0, 4);
+    assert_eq!(batches[0], batches[2]);
+    assert_eq!(batches[1][8], 2.0 * 5.0 / 255.0 - 1.0);
     let ends = Images { pixels: vec![0, 255, 0, 255], ..(*images).clone() };
-    let batch = take(BatchPlan { batch_size: 1, shuffle: false, seed: 0, first_step: 0 }, &Arc::new(ends), 1);
-    assert_eq!(batch[0].pixels, [-1.0, 1.0, -1.0, 1.0]);
+    let batch = take(plan(1, 1, false, 0), &Arc::new(ends), 0, 1);
+    assert_eq!(batch[0], [-1.0, 1.0, -1.0, 1.0]);
 }
 
 #[test]
 fn a_batch_larger_than_the_set_is_refused_and_dropping_ends_the_thread() {
-    let images = numbered(7);
-    let plan = BatchPlan { batch_size: 8, shuffle: true, seed: 0, first_step: 0 };
-    let text = refused(Batches::start(images.clone(), plan.clone()));
+    let text = refused(StepPlan::new(7, 8, true, 0));
     assert!(text.contains("--batch-size 8") && text.contains("7 images"), "{text}");
-    let batches = Batches::start(images.clone(), BatchPlan { batch_size: 2, ..plan }).unwrap();
+    let images = numbered(7);
+    let batches = data::batches(images.clone(), &plan(7, 2, true, 0), 0, &Device::Cpu).unwrap();
     assert_eq!(Arc::strong_count(&images), 2);
     drop(batches);
     assert_eq!(Arc::strong_count(&images), 1);

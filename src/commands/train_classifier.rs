@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::{self, Archive};
-use crate::data::supply::steps_per_epoch;
-use crate::data::warp::WarpedBatches;
-use crate::data::{Dataset, Images};
+use crate::data::warp::warped_batches;
+use crate::data::{Dataset, Images, StepPlan};
 use crate::error::Failure;
 use crate::evaluator::Classifier;
 use crate::losses::classification::cross_entropy;
@@ -125,8 +124,9 @@ pub fn train(
     let mut optimizer = Optimizer::adam(parameters.trainable(), adam)?;
     let schedule = Schedule { peak: config.lr, warmup_steps: 100, steps: config.steps, decay: Decay::Cosine };
     let train = Arc::new(dataset.train.clone());
-    let per_epoch = steps_per_epoch(&train, config.batch_size);
-    let mut batches = WarpedBatches::start(train, config.batch_size, seed)?;
+    let plan = StepPlan::new(train.len(), config.batch_size, true, seed)?;
+    let per_epoch = plan.steps_per_epoch();
+    let mut batches = warped_batches(train, &plan)?;
     console.note(&format!(
         "training the digit classifier on {}: {} images, batch {}, {} steps, {}",
         dataset.name,

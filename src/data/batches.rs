@@ -1,78 +1,138 @@
-//! Batches: cut from a set of images and turned into floats on a thread of their own, ahead of training.
+//! Batches of images as floats, and the latents that a GAN's step takes beside them: made ahead of training.
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use candle_core::{DType, Device, Tensor};
 
-use super::Images;
-use super::supply;
-use crate::data::supply::{Order, Supply};
-
-/// Which images make which batch: a function of this plan, the images and the step alone.
-#[derive(Clone, Debug)]
-pub struct BatchPlan {
-    pub batch_size: usize,
-    /// A new order every epoch, drawn from `seed`; else the order of the set, every epoch the same (the course's).
-    pub shuffle: bool,
-    pub seed: u64,
-    /// The step to begin at: step s is batch s % per_epoch of epoch s / per_epoch.
-    pub first_step: u64,
-}
-
-/// What one step trains on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch {
-    pub step: u64,
-    pub epoch: u64,
-    /// (batch_size, height, width, channels) in [-1, 1]: 2 * pixel / 255 - 1
-    pub pixels: Vec<f32>,
-}
-
-/// An endless supply of batches, epoch after epoch; the last, partial batch of an epoch is dropped. Its thread ends
-/// when this is dropped.
-pub struct Batches(Supply<Batch>);
-
-impl Batches {
-    /// Starts assembling batches of `images` at `plan.first_step`. [`Failure::Input`](crate::error::Failure::Input)
-    /// where a batch is larger than the set, [`Failure::Usage`](crate::error::Failure::Usage) where it is empty.
-    pub fn start(images: Arc<Images>, plan: BatchPlan) -> Result<Self> {
-        let mut order = Order::new(&images, plan.batch_size, plan.shuffle.then_some(plan.seed))?;
-        let stride = images.stride();
-        let table = normalised();
-        let assemble = move |step, mut pixels: Vec<f32>| {
-            let (epoch, indices) = order.batch(step);
-            pixels.clear();
-            pixels.reserve_exact(indices.len() * stride);
-            for index in indices {
-                let image = &images.pixels[*index as usize * stride..][..stride];
-                pixels.extend(image.iter().map(|pixel| table[usize::from(*pixel)]));
-            }
-            Batch { step, epoch, pixels }
-        };
-        Ok(Self(Supply::start("batches", plan.first_step, assemble)?))
-    }
-
-    /// The next step's batch; waits for it if training is ahead. An error means that the thread has died.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "endless and fallible: `?` reads better than an iterator's Option"
-    )]
-    pub fn next(&mut self) -> Result<Batch> {
-        self.0.take()
-    }
-
-    /// Gives a batch's memory back for a later one. Optional.
-    pub fn recycle(&mut self, pixels: Vec<f32>) {
-        self.0.recycle(pixels);
-    }
-
-    /// Whole batches in `images`.
-    pub fn steps_per_epoch(images: &Images, batch_size: usize) -> u64 {
-        supply::steps_per_epoch(images, batch_size)
-    }
-}
+use super::plan::{Order, StepPlan};
+use super::source::fetch;
+use super::{ImageShape, ImageSource, Prefetcher};
+use crate::device;
+use crate::error::Failure;
 
 /// 2 * pixel / 255 - 1 for every value of a pixel.
 pub fn normalised() -> [f32; 256] {
     std::array::from_fn(|pixel| 2.0 * pixel as f32 / 255.0 - 1.0)
+}
+
+/// The batches of a plan from `first_step` on, (N, height, width, channels) in [-1, 1] on `device`. On every device they
+/// are the same bits. [`Failure::Input`] where the images are of different shapes.
+pub fn batches(
+    images: Arc<dyn ImageSource>,
+    plan: &StepPlan,
+    first_step: u64,
+    device: &Device,
+) -> Result<Prefetcher<Tensor>> {
+    match images.contiguous() {
+        Some((shape, pixels)) if device::keeps_images(device) => {
+            kept_batches(kept(shape, pixels, device)?, plan, first_step)
+        }
+        _ => host_batches(images, plan, first_step, device),
+    }
+}
+
+/// Batches that are made on the host and uploaded.
+fn host_batches(
+    images: Arc<dyn ImageSource>,
+    plan: &StepPlan,
+    first_step: u64,
+    device: &Device,
+) -> Result<Prefetcher<Tensor>> {
+    let (shape, shades, mut order) = (common_shape(&*images)?, normalised(), Order::new(*plan));
+    let make = move |step| {
+        let fetched = fetch(&*images, order.indices(step))?;
+        let mut pixels = Vec::with_capacity(fetched.len() * shape.stride());
+        for image in fetched {
+            pixels.extend(image.iter().map(|pixel| shades[usize::from(*pixel)]));
+        }
+        Ok(pixels)
+    };
+    let (device, count) = (device.clone(), plan.places().len());
+    let ImageShape { height, width, channels } = shape;
+    let place = move |pixels| Ok(Tensor::from_vec(pixels, (count, height, width, channels), &device)?);
+    Prefetcher::start("batches", first_step, make, place)
+}
+
+/// Batches of images (M, height, width, channels) in u8 that lie on the device, made there.
+fn kept_batches(images: Tensor, plan: &StepPlan, first_step: u64) -> Result<Prefetcher<Tensor>> {
+    // What each value of a pixel becomes, (256), so that it is the host's to the bit.
+    let shades = Tensor::new(&normalised(), images.device())?;
+    let mut order = Order::new(*plan);
+    let place = move |indices: Vec<u32>| {
+        let pixels = images.index_select(&Tensor::new(indices, images.device())?, 0)?; // (N, H, W, C)
+        // As u32: to candle's CUDA kernel the largest index of a type, here 255, means no index, and a zero.
+        let shade = pixels.flatten_all()?.to_dtype(DType::U32)?;
+        Ok(shades.index_select(&shade, 0)?.reshape(pixels.dims())?)
+    };
+    Prefetcher::start("batches", first_step, move |step| Ok(order.indices(step).to_vec()), place)
+}
+
+/// Images as they are, (M, height, width, channels) in u8, where `device` keeps them.
+pub(super) fn kept(shape: ImageShape, pixels: &[u8], device: &Device) -> Result<Tensor> {
+    let ImageShape { height, width, channels } = shape;
+    Ok(Tensor::from_slice(pixels, (pixels.len() / shape.stride().max(1), height, width, channels), device)?)
+}
+
+/// The one shape that all images have.
+fn common_shape(images: &dyn ImageSource) -> Result<ImageShape> {
+    if let Some((shape, _)) = images.contiguous() {
+        return Ok(shape);
+    }
+    let shape = images.shape_of(0);
+    match (1..images.len()).find(|index| images.shape_of(*index) != shape) {
+        None => Ok(shape),
+        Some(index) => bail!(Failure::Input(format!(
+            "--data: a batch is of images of one shape, found {:?} and {shape:?}",
+            images.shape_of(index)
+        ))),
+    }
+}
+
+/// The latents of a GAN's steps from `first_step` on, for D's fakes and for G's: (N, `dim`) each, uniform in (-1, 1). On an
+/// accelerator a small network's step takes little longer than drawing them.
+pub fn latents(plan: &StepPlan, dim: usize, first_step: u64, device: &Device) -> Result<Prefetcher<[Tensor; 2]>> {
+    let (plan, device) = (*plan, device.clone());
+    let place = move |[of_discriminator, of_generator]: [Vec<f32>; 2]| {
+        let place = |values| Tensor::from_vec(values, (plan.places().len(), dim), &device);
+        Ok([place(of_discriminator)?, place(of_generator)?])
+    };
+    Prefetcher::start("latents", first_step, move |step| Ok(plan.latents(step, dim)), place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Images;
+    use crate::data::source::tests::OneByOne;
+    use crate::rng::Stream;
+
+    fn images(count: usize, shape: ImageShape) -> Images {
+        let mut generator = Stream::new(1, "pixels").at(0);
+        let pixels = (0..count * shape.stride()).map(|_| generator.bits() as u8).collect();
+        Images { pixels, ..Images::empty(shape) }
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn batches_are_the_same_wherever_they_are_made() {
+        let images = images(11, ImageShape { height: 5, width: 3, channels: 1 });
+        let plan = StepPlan::new(11, 4, true, 5).unwrap();
+        let on_device = kept(images.shape(), &images.pixels, &Device::Cpu).unwrap();
+        let mut batches = [
+            host_batches(Arc::new(images.clone()), &plan, 1, &Device::Cpu).unwrap(),
+            host_batches(Arc::new(OneByOne(images)), &plan, 1, &Device::Cpu).unwrap(),
+            kept_batches(on_device, &plan, 1).unwrap(),
+        ];
+        for _ in 0..5 {
+            let [host, one_by_one, kept] = batches.each_mut().map(|batches| batches.next().unwrap());
+            assert_eq!(host.dims(), [4, 5, 3, 1]);
+            for other in [one_by_one, kept] {
+                assert_eq!((other.dims(), values(&other)), (host.dims(), values(&host)));
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The table of the named sets that are not built in: where they come from and what they must be.
+//! The sets that have a name: those that are built in, and where the others come from and what they must be.
 //!
 //! What is checked is the SHA-256 of each file without its packing, so that a repacked file passes, and one from any
 //! mirror must be the original to the byte. MNIST's were computed from files whose MD5 is the published one;
@@ -6,9 +6,40 @@
 //! the files of the publisher's repository. CIFAR-10's are those of two loaders that check them at every use, the test
 //! batch's that of two further sources; they stand beside the archive's own SHA-256, which TensorFlow Datasets lists too.
 
-use super::{ImageShape, cifar};
+use super::{ImageShape, Images, cifar, digits, shapes};
 
-/// A set that can be had by name.
+/// A set that the program draws itself.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    pub name: &'static str,
+    pub classes: &'static [&'static str],
+    pub train: fn() -> Images,
+    /// Drawn only where it is wanted, for it takes a moment.
+    pub validation: fn() -> Images,
+    pub test: fn() -> Images,
+}
+
+/// All of them. A new one is one file and one line here.
+pub static BUILT_IN: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "digits",
+        classes: &DIGITS,
+        train: digits::train,
+        validation: digits::validation,
+        test: digits::test,
+    },
+    BuiltIn {
+        name: "shapes",
+        classes: &shapes::CLASSES,
+        train: shapes::train,
+        validation: shapes::validation,
+        test: shapes::test,
+    },
+];
+
+const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// A set that lies on the disk or is downloaded.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedSet {
     pub name: &'static str,
@@ -66,7 +97,7 @@ const fn mnist_files(sha256: [&'static str; 4]) -> [NamedFile; 4] {
 pub const SETS: [NamedSet; 3] = [
     NamedSet {
         name: "mnist",
-        classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+        classes: &DIGITS,
         mirrors: &[
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",

@@ -47,31 +47,22 @@ pub const BATCH: usize = 10_000;
 const PLANE: usize = 32 * 32;
 const RECORD: usize = 1 + 3 * PLANE;
 
-/// Where batches lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A folder with the six files.
-    Folder(PathBuf),
-    /// A tar archive, with gzip or without.
-    Archive(PathBuf),
-}
-
-/// The batches that `path` is or holds: a folder with one of [`BATCHES`], itself or as [`FOLDER`] in it; else an archive,
-/// itself (known by its name) or as [`ARCHIVE`] in it. `None` where there is nothing of that.
-pub fn find(path: &Path) -> Result<Option<Source>> {
+/// The batches that `path` is or holds: a folder with one of [`BATCHES`], itself or as [`FOLDER`] in it; else an archive (a
+/// tar, with gzip or without), itself (known by its name) or as [`ARCHIVE`] in it. `None` where there is nothing of that.
+pub fn find(path: &Path) -> Result<Option<PathBuf>> {
     if !path.is_dir() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let is_archive = [".tar.gz", ".tgz", ".tar"].iter().any(|end| name.ends_with(end)) && path.is_file();
-        return Ok(is_archive.then(|| Source::Archive(path.to_path_buf())));
+        return Ok(is_archive.then(|| path.to_path_buf()));
     }
     for folder in [path.to_path_buf(), path.join(FOLDER)] {
         let is_batch = |path: &PathBuf| path.file_name().is_some_and(|name| BATCHES.iter().any(|batch| name == *batch));
         if folder.is_dir() && entries(&folder)?.iter().any(is_batch) {
-            return Ok(Some(Source::Folder(folder)));
+            return Ok(Some(folder));
         }
     }
     let archive = path.join(ARCHIVE);
-    Ok(archive.is_file().then_some(Source::Archive(archive)))
+    Ok(archive.is_file().then_some(archive))
 }
 
 /// What to say where `path` holds CIFAR-10 as Python's pickles, as torchvision keeps it.
@@ -88,19 +79,17 @@ pub fn python_hint(path: &Path) -> Option<String> {
     })
 }
 
-/// The set in `source`: five batches to train on, one to test on, (N, 32, 32, 3).
+/// The set in `path`, a folder of batches or an archive, as [`find`] gives them: five batches to train on, one to test on, (N, 32, 32, 3).
 ///
 /// Batches of any size are taken, if those to train on are alike; with 10,000 images a batch, as in CIFAR-10 itself,
 /// the test batch must have as many. [`Failure::Input`] where a batch is missing, is not a whole number of records, has a label
 /// above 9, or cannot be read to its end.
-pub fn open(source: &Source) -> Result<Dataset> {
-    let batches: Vec<(String, Images)> = match source {
-        Source::Folder(folder) => {
-            BATCHES.par_iter().map(|name| open_file(&folder.join(name))).collect::<Result<_>>()?
-        }
-        Source::Archive(archive) => {
+pub fn open(path: &Path) -> Result<Dataset> {
+    let batches: Vec<(String, Images)> = match path.is_dir() {
+        true => BATCHES.par_iter().map(|name| open_file(&path.join(name))).collect::<Result<_>>()?,
+        false => {
             let mut batches = BATCHES.map(|_| None);
-            members(archive, |at, name, content| {
+            members(path, |at, name, content| {
                 batches[at] = Some((name.to_string(), read_batch(name, content)?));
                 Ok(())
             })?;

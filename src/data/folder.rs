@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
+use super::images::zeroed;
+use super::open::readable;
 use super::walk;
-use super::{Dataset, ImageShape, Images, MAX_CLASSES, cifar, entries, idx, parquet, picture, room};
+use super::{Dataset, ImageShape, Images, MAX_CLASSES, cifar, entries, idx, parquet, picture};
 use crate::data::splits::Folders;
-use crate::data::summary::{Source, refitted};
+use crate::data::summary::{Original, refitted};
 use crate::data::walk::PassedOver;
 use crate::error::{Failure, legible};
 
@@ -90,6 +92,19 @@ pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<Stri
     }
     let (images, sources) = load(&listing, shape)?;
     Ok((images, refitted("pictures", &sources, shape).into_iter().chain(passed.line()).collect()))
+}
+
+/// `directory` where there are pictures in a folder of it, or in a folder of that. They may lie deeper, which takes longer
+/// to find out.
+pub fn source(directory: &Path) -> Result<Option<PathBuf>> {
+    let has_pictures = |folder: &PathBuf| directly_in(folder).is_ok_and(|pictures| !pictures.is_empty());
+    let folders_in = |folder: &Path| -> Result<Vec<PathBuf>> {
+        Ok(entries(folder)?.into_iter().filter(|path| path.is_dir()).collect())
+    };
+    let folders = folders_in(directory)?;
+    let deeper = || folders.iter().flat_map(|folder| folders_in(folder).unwrap_or_default());
+    let found = folders.iter().any(has_pictures) || deeper().any(|folder| has_pictures(&folder));
+    Ok(found.then(|| directory.to_path_buf()))
 }
 
 fn name(path: &Path) -> String {
@@ -174,11 +189,7 @@ fn list(directory: &Path, passed: &mut PassedOver) -> Result<Listing> {
     }
     if listing.files.is_empty() {
         let what = passed.line().map_or(String::new(), |line| format!(": {line}"));
-        bail!(fail(format!(
-            "holds no data{what}\nExpected are IDX files (MNIST's names), CIFAR-10's binary batches or their .tar.gz, the \
-             Hub's parquet files, or {} files, flat or in one folder a class.",
-            picture::FORMAT_NAMES
-        )));
+        bail!(fail(format!("holds no data{what}\nExpected are {}.", readable())));
     }
     Ok(listing)
 }
@@ -254,19 +265,19 @@ fn matched(part: Listing, train: &Listing, directory: &Path) -> Result<Listing> 
 }
 
 /// The pictures in `shape`, and what each was before.
-fn load(listing: &Listing, shape: ImageShape) -> Result<(Images, Vec<Source>)> {
-    let mut pixels = room(listing.files.len(), shape)?;
+fn load(listing: &Listing, shape: ImageShape) -> Result<(Images, Vec<Original>)> {
+    let mut pixels = zeroed(listing.files.len(), shape)?;
     // Every file is tried, so that the one that is named is the first damaged one in order, on any number of threads.
-    let outcomes: Vec<Result<Source>> = pixels
+    let outcomes: Vec<Result<Original>> = pixels
         .par_chunks_mut(shape.stride())
         .zip(&listing.files)
         .map(|(pixels, path)| load_one(path, shape, pixels))
         .collect();
-    let sources = outcomes.into_iter().collect::<Result<Vec<Source>>>()?;
+    let sources = outcomes.into_iter().collect::<Result<Vec<Original>>>()?;
     Ok((Images { pixels, labels: listing.labels.clone(), ..Images::empty(shape) }, sources))
 }
 
-fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<Source> {
+fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<Original> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(picture::MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -276,7 +287,7 @@ fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<Source>
     }
     let image = picture::decode(&bytes)
         .map_err(|error| Failure::reading(path, format!("cannot be decoded: {error}; mend it or take it away")))?;
-    let source = picture::source(&image);
+    let source = picture::original(&image);
     picture::fit_into(image, shape, pixels)?;
     Ok(source)
 }

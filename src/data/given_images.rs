@@ -5,7 +5,7 @@ use anyhow::bail;
 
 use super::folder;
 use super::npy;
-use crate::data::batches::normalised;
+use crate::data::normalised;
 use crate::data::npy::Values;
 use crate::error::Failure;
 use crate::image_shape::ImageShape;

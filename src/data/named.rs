@@ -208,7 +208,7 @@ fn open_cifar(shop: &Shop, bytes: u64, sha256: &[&str; 6], batch: usize) -> Resu
         (None, Some(folder)) => parquet::open(&folder, shop.set.shape)?,
         (None, None) => {
             let archive = shop.fetch(cifar::ARCHIVE, bytes, &|path| cifar::check_archive(path, sha256))?;
-            cifar::open(&cifar::Source::Archive(archive))?
+            cifar::open(&archive)?
         }
     };
     for (what, part, count) in [("train on", &dataset.train, 5 * batch), ("test on", &dataset.test, batch)] {

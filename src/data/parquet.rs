@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::{Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, entries, picture};
 use crate::data::guard::guarded;
 use crate::data::splits::{Folders, Split};
-use crate::data::summary::{Source, refitted};
+use crate::data::summary::{Original, refitted};
 use crate::error::Failure;
 
 /// Rows that are held encoded and decoded together.
@@ -78,7 +78,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
         )));
     }
     let mut class_names = Vec::new();
-    let mut load = |paths: &[PathBuf]| -> Result<(Images, Vec<Source>)> {
+    let mut load = |paths: &[PathBuf]| -> Result<(Images, Vec<Original>)> {
         let (mut images, mut sources) = (Images::empty(shape), Vec::new());
         for path in paths {
             guarded(|| read(path, &mut images, &mut sources, &mut class_names))
@@ -151,7 +151,7 @@ impl Columns {
 }
 
 /// Adds the rows of `path` to `images`, and what each was to `sources`.
-fn read(path: &Path, images: &mut Images, sources: &mut Vec<Source>, class_names: &mut Vec<String>) -> Result<()> {
+fn read(path: &Path, images: &mut Images, sources: &mut Vec<Original>, class_names: &mut Vec<String>) -> Result<()> {
     let file = SerializedFileReader::new(File::open(path)?)?;
     let columns = Columns::find(&file)?;
     if class_names.is_empty() {
@@ -167,7 +167,7 @@ fn read_group(
     group: &dyn RowGroupReader,
     columns: &Columns,
     images: &mut Images,
-    sources: &mut Vec<Source>,
+    sources: &mut Vec<Original>,
 ) -> Result<()> {
     let ColumnReader::ByteArrayColumnReader(mut pictures) = group.get_column_reader(columns.bytes)? else {
         bail!("the column of pictures holds no bytes");
@@ -212,20 +212,20 @@ fn read_labels(reader: &mut ColumnReader, rows: usize) -> Result<Vec<u32>> {
 }
 
 /// Decodes pictures on all threads and adds their pixels in order; gives what each was.
-fn decode(encoded: &[ByteArray], images: &mut Images) -> Result<Vec<Source>> {
+fn decode(encoded: &[ByteArray], images: &mut Images) -> Result<Vec<Original>> {
     let (shape, first) = (images.shape(), images.len());
     let begin = images.pixels.len();
     let bytes = begin + encoded.len() * shape.stride();
     ensure!(bytes as u64 <= MAX_PIXELS, "more than {} GiB of pixels; use fewer rows", MAX_PIXELS >> 30);
     images.pixels.resize(bytes, 0);
-    let outcomes: Vec<Result<Source>> = images.pixels[begin..]
+    let outcomes: Vec<Result<Original>> = images.pixels[begin..]
         .par_chunks_mut(shape.stride())
         .zip(encoded)
         .enumerate()
         .map(|(row, (pixels, encoded))| {
             let image = picture::decode(encoded.data())
                 .map_err(|error| anyhow!("image {} cannot be decoded: {error}", first + row))?;
-            let source = picture::source(&image);
+            let source = picture::original(&image);
             picture::fit_into(image, shape, pixels)?;
             Ok(source)
         })

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use anyhow::Result;
 
-use super::{Dataset, Images, catalogue, digits, shapes};
+use super::catalogue::{BUILT_IN, SETS};
+use super::{Dataset, ImageSource, Images};
 use crate::rng::Stream;
 
 /// A validation part that is split off the training images is a sixth of them, and at most so many.
@@ -69,13 +70,18 @@ pub fn are_mixed(labels: &[u32]) -> bool {
         .all(|part| count(part).into_iter().zip(&all).all(|(here, all)| here * 20 >= *all))
 }
 
+/// The indices of the images at `places` of a set; the order of a set that is not canonical is [`order`].
+pub fn at(source: &dyn ImageSource, places: Range<usize>, is_canonical: bool) -> Vec<u32> {
+    match is_canonical {
+        true => (places.start as u32..places.end as u32).collect(),
+        false => order(&source.labels(), source.len())[places].to_vec(),
+    }
+}
+
 impl Images {
-    /// The indices of the images at `places` of the set; the order of a set that is not canonical is [`order`].
+    /// [`at`] of these images.
     pub fn at(&self, places: Range<usize>, is_canonical: bool) -> Vec<u32> {
-        match is_canonical {
-            true => (places.start as u32..places.end as u32).collect(),
-            false => order(&self.labels, self.len())[places].to_vec(),
-        }
+        at(self, places, is_canonical)
     }
 }
 
@@ -84,7 +90,7 @@ impl Dataset {
     /// validation part beside them.
     pub fn held_out(&self) -> Range<usize> {
         let all = self.train.len();
-        let named = catalogue::SETS.iter().find(|set| self.is_canonical && set.name == self.name);
+        let named = SETS.iter().find(|set| self.is_canonical && set.name == self.name);
         let count = match named {
             _ if !self.validation.is_empty() || self.draws_validation().is_some() => 0,
             Some(set) => set.validation,
@@ -95,11 +101,8 @@ impl Dataset {
 
     /// What draws the validation part of a built-in set, which takes a moment and is not always wanted.
     fn draws_validation(&self) -> Option<fn() -> Images> {
-        match self.name.as_str() {
-            "digits" if self.is_canonical => Some(digits::validation),
-            "shapes" if self.is_canonical => Some(shapes::validation),
-            _ => None,
-        }
+        let built_in = BUILT_IN.iter().find(|set| self.is_canonical && set.name == self.name);
+        built_in.map(|set| set.validation)
     }
 
     /// The part for choices made during training: the set's own, else training images, in the order of their places.

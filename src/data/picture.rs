@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Lim
 
 use super::ImageShape;
 use crate::data::guard::guarded;
-use crate::data::summary::Source;
+use crate::data::summary::Original;
 
 /// The longest side of a picture that is decoded, in pixels.
 pub const MAX_SIDE: u32 = 16_384;
@@ -92,14 +92,14 @@ fn decode_within(
 }
 
 /// What is said of a picture before it is made to fit. One that is stored in colour and has none counts as grey.
-pub fn source(image: &DynamicImage) -> Source {
+pub fn original(image: &DynamicImage) -> Original {
     let has_colour = |pixels: &[u8], channels| pixels.chunks_exact(channels).any(|p| p[0] != p[1] || p[1] != p[2]);
     let is_colour = match image {
         DynamicImage::ImageRgb8(image) => has_colour(image.as_raw(), 3),
         DynamicImage::ImageRgba8(image) => has_colour(image.as_raw(), 4),
         other => other.color().has_color(),
     };
-    Source { width: image.width(), height: image.height(), is_colour }
+    Original { width: image.width(), height: image.height(), is_colour }
 }
 
 /// Whether a JPEG has its end marker: walks its segments (ITU-T T.81, annex B), since a thumbnail inside one has an end

@@ -7,13 +7,13 @@ use super::{ImageShape, Images};
 
 /// What a picture was before it was made to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
+pub struct Original {
     pub width: u32,
     pub height: u32,
     pub is_colour: bool,
 }
 
-impl Source {
+impl Original {
     /// An image of `shape`.
     pub fn of(shape: ImageShape) -> Self {
         Self { width: shape.width as u32, height: shape.height as u32, is_colour: shape.channels == 3 }
@@ -30,8 +30,8 @@ impl Source {
 
 /// Sizes (width x height) and colours of `sources`, and what they become in `shape`; `None` where they are of it. `what`
 /// they are: pictures, images.
-pub fn refitted(what: &str, sources: &[Source], shape: ImageShape) -> Option<String> {
-    let fitted = Source::of(shape);
+pub fn refitted(what: &str, sources: &[Original], shape: ImageShape) -> Option<String> {
+    let fitted = Original::of(shape);
     if sources.iter().all(|source| *source == fitted) {
         return None;
     }
@@ -51,7 +51,7 @@ pub fn refitted(what: &str, sources: &[Source], shape: ImageShape) -> Option<Str
         some if some == sources.len() => colour(true),
         _ => "in colour and in grey",
     };
-    let is_cut = |source: &Source| {
+    let is_cut = |source: &Original| {
         u64::from(source.width) * u64::from(fitted.height) != u64::from(fitted.width) * u64::from(source.height)
     };
     let cut = if sources.iter().any(is_cut) { ", the largest centre of that shape" } else { "" };

@@ -1,44 +1,109 @@
-//! Batches of augmented views, for SimCLR (two of each image) and for a linear probe (one), made on a thread of their
-//! own, ahead of training. One thread makes tens of thousands of views a second: far more than an encoder takes.
+//! Batches of augmented views, for SimCLR (two of each image) and for a linear probe (one), made ahead of training. One
+//! thread makes tens of thousands of views a second: far more than an encoder takes.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use candle_core::{Device, Tensor};
 
-use super::Images;
-use super::supply;
-use crate::data::augment::Augmentation;
-use crate::data::supply::{Order, Supply};
+use super::augment::{self, ViewParameters};
+use super::batches::kept;
+use super::plan::{Order, StepPlan, ViewPlan};
+use super::source::fetch;
+use super::{ImageShape, ImageSource, Prefetcher};
+use crate::device;
 use crate::error::Failure;
 
-/// Height and width of a view.
-pub const SIDE: usize = 32;
-
-/// Which views make which batch: a function of this plan, the images and the step alone.
+/// Views that one step trains on.
 #[derive(Clone, Debug)]
-pub struct ViewPlan {
-    /// Images a batch.
-    pub batch_size: usize,
-    /// Views of each image: 2 for SimCLR, 1 for a linear probe.
-    pub branches: usize,
-    /// A new order every epoch, drawn from `seed`; else the order of the set, every epoch the same (the course's).
-    pub shuffle: bool,
-    pub seed: u64,
-    /// The step to begin at: step s is batch s % per_epoch of epoch s / per_epoch.
-    pub first_step: u64,
-    pub augmentation: Augmentation,
-}
-
-/// What one step trains on.
-#[derive(Clone, Debug, PartialEq)]
 pub struct ViewBatch {
-    pub step: u64,
-    pub epoch: u64,
     /// The images that are seen, by their number in the set: (N).
     pub indices: Vec<u32>,
-    /// (branches * N, 32, 32, 3), normalised: a view of each image by branch 0, then one of each by branch 1.
-    pub pixels: Vec<f32>,
+    /// (views a image * N, size, size, 3), normalised: one view of each image, then the next one of each.
+    pub views: Tensor,
+}
+
+/// The views of a plan from `first_step` on, on `device`. On every device they are the same bits.
+/// [`Failure::Input`] where an image is grey.
+pub fn views(
+    images: Arc<dyn ImageSource>,
+    plan: &StepPlan,
+    views: ViewPlan,
+    first_step: u64,
+    device: &Device,
+) -> Result<Prefetcher<ViewBatch>> {
+    check(&*images)?;
+    match images.contiguous() {
+        Some((shape, pixels)) if device::keeps_images(device) => {
+            kept_views(kept(shape, pixels, device)?, plan, views, first_step)
+        }
+        _ => host_views(images, plan, views, first_step, device),
+    }
+}
+
+/// Views that are made on the host and uploaded.
+fn host_views(
+    images: Arc<dyn ImageSource>,
+    plan: &StepPlan,
+    views: ViewPlan,
+    first_step: u64,
+    device: &Device,
+) -> Result<Prefetcher<ViewBatch>> {
+    let (plan, size, device) = (*plan, views.size, device.clone());
+    let count = views.views_per_image * plan.places().len();
+    let mut order = Order::new(plan);
+    let make = move |step| {
+        let indices = order.indices(step).to_vec();
+        let fetched = fetch(&*images, &indices)?;
+        fetched.iter().for_each(|image| bring_near(image));
+        let seen: Vec<(u32, ImageShape)> =
+            indices.iter().map(|index| (*index, images.shape_of(*index as usize))).collect();
+        let drawn = plan.view_parameters(step, &views, &seen);
+        let mut pixels = vec![0.0; drawn.len() * size * size * 3];
+        let pictures = fetched.iter().zip(&seen).cycle();
+        for ((view, (_, parameters)), (image, (_, shape))) in
+            pixels.chunks_exact_mut(size * size * 3).zip(drawn).zip(pictures)
+        {
+            parameters.apply(image, *shape, size, view);
+        }
+        Ok((indices, pixels))
+    };
+    let place = move |(indices, pixels): (Vec<u32>, Vec<f32>)| {
+        Ok(ViewBatch { indices, views: Tensor::from_vec(pixels, (count, size, size, 3), &device)? })
+    };
+    Prefetcher::start("views", first_step, make, place)
+}
+
+/// Views of images (M, height, width, 3) in u8 that lie on the device, made there of what is drawn on the host.
+fn kept_views(images: Tensor, plan: &StepPlan, views: ViewPlan, first_step: u64) -> Result<Prefetcher<ViewBatch>> {
+    let (_, height, width, channels) = images.dims4()?;
+    let (plan, size, shape) = (*plan, views.size, ImageShape { height, width, channels });
+    let mut order = Order::new(plan);
+    let draw = move |step| {
+        let indices = order.indices(step).to_vec();
+        let seen: Vec<(u32, ImageShape)> = indices.iter().map(|index| (*index, shape)).collect();
+        let drawn = plan.view_parameters(step, &views, &seen);
+        Ok((indices, drawn))
+    };
+    let place = move |(indices, drawn): (Vec<u32>, Vec<(u32, ViewParameters)>)| {
+        Ok(ViewBatch { indices, views: augment::views(&images, &drawn, size)? })
+    };
+    Prefetcher::start("views", first_step, draw, place)
+}
+
+/// [`Failure::Input`] where an image is grey.
+fn check(images: &dyn ImageSource) -> Result<()> {
+    let shape = match images.contiguous() {
+        Some((shape, _)) => Some(shape).filter(|shape| shape.channels != 3),
+        None => (0..images.len()).map(|index| images.shape_of(index)).find(|shape| shape.channels != 3),
+    };
+    match shape {
+        None => Ok(()),
+        Some(ImageShape { channels, .. }) => bail!(Failure::Input(format!(
+            "--data: images of {channels} channel(s), where views are taken of red, green and blue; convert them first"
+        ))),
+    }
 }
 
 /// Has an image in the cache. Images lie all over memory, and each of the rows of a crop would wait for it; so many loads
@@ -48,61 +113,41 @@ fn bring_near(image: &[u8]) {
     black_box(image.iter().step_by(LINE).fold(0, |sum, byte| sum ^ byte));
 }
 
-/// An endless supply of views, epoch after epoch; the last, partial batch of an epoch is dropped. Its thread ends when
-/// this is dropped.
-pub struct Views(Supply<ViewBatch>);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Images;
+    use crate::data::augment::Augmentation;
+    use crate::data::source::tests::OneByOne;
+    use crate::rng::Stream;
 
-impl Views {
-    /// Starts making views of `images`, which must have three channels, at `plan.first_step`.
-    ///
-    /// [`Failure::Input`] where a batch is larger than the set or the images are grey, [`Failure::Usage`] where a batch
-    /// is empty.
-    pub fn start(images: Arc<Images>, plan: ViewPlan) -> Result<Self> {
-        Self::check(&images)?;
-        let mut order = Order::new(&images, plan.batch_size, plan.shuffle.then_some(plan.seed))?;
-        let ViewPlan { branches, seed, augmentation, .. } = plan;
-        let (shape, stride) = (images.shape(), images.stride());
-        let make = move |step, mut pixels: Vec<f32>| {
-            let (epoch, indices) = order.batch(step);
-            pixels.resize(branches * indices.len() * SIDE * SIDE * 3, 0.0);
-            let image = |index: u32| &images.pixels[index as usize * stride..][..stride];
-            indices.iter().for_each(|index| bring_near(image(*index)));
-            let places = (0..branches).flat_map(|branch| indices.iter().map(move |index| (branch, *index)));
-            for (view, (branch, index)) in pixels.chunks_exact_mut(SIDE * SIDE * 3).zip(places) {
-                augmentation.view(seed, epoch, index, branch, shape).apply(image(index), shape, SIDE, view);
+    fn values(batch: &ViewBatch) -> Vec<f32> {
+        batch.views.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn views_are_the_same_wherever_they_are_made() {
+        let shape = ImageShape { height: 40, width: 33, channels: 3 };
+        let mut generator = Stream::new(1, "pixels").at(0);
+        let pixels = (0..7 * shape.stride()).map(|_| generator.bits() as u8).collect();
+        let images = Images { pixels, ..Images::empty(shape) };
+        let on_device = kept(images.shape(), &images.pixels, &Device::Cpu).unwrap();
+        for size in [32, 27] {
+            let plan = StepPlan::new(7, 3, true, 5).unwrap();
+            let views = ViewPlan { views_per_image: 2, size, augmentation: Augmentation::default() };
+            let mut prefetchers = [
+                host_views(Arc::new(images.clone()), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
+                host_views(Arc::new(OneByOne(images.clone())), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
+                kept_views(on_device.clone(), &plan, views, 1).unwrap(),
+            ];
+            for _ in 0..5 {
+                let [host, one_by_one, kept] = prefetchers.each_mut().map(|views| views.next().unwrap());
+                assert_eq!(host.views.dims(), [6, size, size, 3]);
+                for other in [one_by_one, kept] {
+                    assert_eq!((&other.indices, other.views.dims()), (&host.indices, host.views.dims()));
+                    assert_eq!(values(&other), values(&host));
+                }
             }
-            ViewBatch { step, epoch, indices: indices.to_vec(), pixels }
-        };
-        Ok(Self(Supply::start("views", plan.first_step, make)?))
-    }
-
-    /// [`Failure::Input`] where the images are grey.
-    pub(super) fn check(images: &Images) -> Result<()> {
-        if images.channels != 3 {
-            bail!(Failure::Input(format!(
-                "--data: images of {} channel(s), where views are taken of red, green and blue; convert them first",
-                images.channels
-            )));
         }
-        Ok(())
-    }
-
-    /// The next step's views; waits for them if training is ahead. An error means that the thread has died.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "endless and fallible: `?` reads better than an iterator's Option"
-    )]
-    pub fn next(&mut self) -> Result<ViewBatch> {
-        self.0.take()
-    }
-
-    /// Gives a batch's memory back for a later one. Optional.
-    pub fn recycle(&mut self, pixels: Vec<f32>) {
-        self.0.recycle(pixels);
-    }
-
-    /// Whole batches in `images`.
-    pub fn steps_per_epoch(images: &Images, batch_size: usize) -> u64 {
-        supply::steps_per_epoch(images, batch_size)
     }
 }

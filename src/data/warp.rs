@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::Images;
-use crate::data::batches::normalised;
-use crate::data::supply::{Order, Supply};
-use crate::rng::{Generator, Stream};
+use super::batches::normalised;
+use super::plan::{Order, StepPlan};
+use super::source::fetch;
+use super::{ImageSource, Prefetcher};
+use crate::rng::Generator;
 
 /// Largest turn either way, in degrees; largest stretch or shrinking, as a part; largest shift, in pixels.
 const TURN: f64 = 15.0;
@@ -23,38 +24,23 @@ pub struct WarpedBatch {
     pub labels: Vec<u32>,
 }
 
-/// An endless supply of warped batches, shuffled anew every epoch: a function of the images, the seed and the step alone.
-pub struct WarpedBatches(Supply<WarpedBatch>);
-
-impl WarpedBatches {
-    /// Starts making batches of `batch_size` grey images with labels.
-    /// [`Failure::Input`](crate::error::Failure::Input) where a batch is larger than the set.
-    pub fn start(images: Arc<Images>, batch_size: usize, seed: u64) -> Result<Self> {
-        let mut order = Order::new(&images, batch_size, Some(seed))?;
-        let (stream, shades) = (Stream::new(seed, "warp"), normalised());
-        let make = move |step, _| {
-            let (_, indices) = order.batch(step);
-            let stride = images.stride();
-            let mut pixels = vec![0.0; indices.len() * stride];
-            for (place, (&index, warped)) in indices.iter().zip(pixels.chunks_exact_mut(stride)).enumerate() {
-                let image = &images.pixels[index as usize * stride..][..stride];
-                let mut generator = stream.at(step * batch_size as u64 + place as u64);
-                Warp::draw(&mut generator).apply(image, images.width, &shades, warped);
-            }
-            let labels = indices.iter().map(|index| images.labels[*index as usize]).collect();
-            WarpedBatch { pixels, labels }
-        };
-        Ok(Self(Supply::start("warped batches", 0, make)?))
-    }
-
-    /// The next step's batch.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "endless and fallible: `?` reads better than an iterator's Option"
-    )]
-    pub fn next(&mut self) -> Result<WarpedBatch> {
-        self.0.take()
-    }
+/// The batches of a plan from step 0 on, of grey images with labels.
+pub fn warped_batches(images: Arc<dyn ImageSource>, plan: &StepPlan) -> Result<Prefetcher<WarpedBatch>> {
+    let (plan, shades, mut order) = (*plan, normalised(), Order::new(*plan));
+    let make = move |step| {
+        let indices = order.indices(step);
+        let mut pixels = Vec::new();
+        let generators = plan.generators(step, "warp");
+        for ((image, index), mut generator) in fetch(&*images, indices)?.iter().zip(indices).zip(generators) {
+            let begin = pixels.len();
+            pixels.resize(begin + image.len(), 0.0);
+            let width = images.shape_of(*index as usize).width;
+            Warp::draw(&mut generator).apply(image, width, &shades, &mut pixels[begin..]);
+        }
+        let labels = indices.iter().filter_map(|index| images.label_of(*index as usize)).collect();
+        Ok(WarpedBatch { pixels, labels })
+    };
+    Prefetcher::start("warped batches", 0, make, Ok)
 }
 
 /// Where in the image each pixel of the warped one lies: a linear map around the middle, and a shift.
@@ -98,6 +84,7 @@ impl Warp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Images;
 
     #[test]
     fn no_warp_leaves_an_image_as_it_is_and_a_shift_moves_it() {
@@ -123,7 +110,8 @@ mod tests {
             labels: (0..10).collect(),
         });
         let batches = |seed| {
-            let mut batches = WarpedBatches::start(images.clone(), 4, seed).unwrap();
+            let plan = StepPlan::new(10, 4, true, seed).unwrap();
+            let mut batches = warped_batches(images.clone(), &plan).unwrap();
             [(); 5].map(|()| batches.next().unwrap())
         };
         assert_eq!(batches(3), batches(3));

@@ -118,7 +118,7 @@ impl Classifier {
 
 /// Images from number `first` on as values in [-1, 1].
 pub fn pixels(images: &Images, first: usize, count: usize) -> Vec<f32> {
-    let shades = data::batches::normalised();
+    let shades = data::normalised();
     let stride = images.stride();
     images.pixels[first * stride..(first + count) * stride].iter().map(|pixel| shades[usize::from(*pixel)]).collect()
 }

@@ -268,7 +268,7 @@ mod tests {
         let Normalisation { mean, std } = Normalisation::cifar10();
         let expected = |pixel: f32| [0, 1, 2].map(|channel| (pixel - mean[channel]) / std[channel]);
         assert_eq!(values, [expected(0.0), expected(1.0)].concat()[..]);
-        let shades = crate::data::batches::normalised();
+        let shades = crate::data::normalised();
         let Normalisation { mean, std } = Normalisation::symmetric(1);
         for (pixel, shade) in shades.into_iter().enumerate() {
             assert!((shade - (pixel as f32 / 255.0 - mean[0]) / std[0]).abs() < 1e-6);

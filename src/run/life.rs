@@ -147,7 +147,7 @@ impl<C> Run<C> {
     /// # Errors
     /// [`Failure::Input`] where it is not what the run began with, unless that is meant.
     pub fn identify(&mut self, dataset: &Dataset, options: &RunOptions, console: &Console) -> anyhow::Result<()> {
-        let (found, name) = (Identity::of(dataset), &self.directory.name);
+        let (found, name) = (Identity::of(dataset)?, &self.directory.name);
         match self.saved::<Identity>(DATA)? {
             Some(then) if then != found => {
                 let difference = then.difference(&found);

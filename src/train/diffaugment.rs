@@ -8,10 +8,10 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::data::supply::Supply;
+use crate::data::{Prefetcher, StepPlan};
 use crate::image_shape::ImageShape;
-use crate::ops::{self, DRAWN};
-use crate::rng::Stream;
+use crate::ops::{self, DRAWN, Draw};
+use crate::rng::Generator;
 
 /// Which augmentations there are: the value of `--diffaugment`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,33 @@ pub const STREAM: &str = "diffaugment";
 impl DiffAugment {
     pub fn is_on(self) -> bool {
         self.translation || self.cutout
+    }
+
+    /// The draws of a plan's steps from `first_step` on, for images of `shape`: (3N, 4) on `device`, for the real images, for
+    /// D's fakes and for G's.
+    pub fn draws(
+        self,
+        plan: &StepPlan,
+        shape: ImageShape,
+        first_step: u64,
+        device: &Device,
+    ) -> Result<Prefetcher<Tensor>> {
+        let (sides, cut) = ([shape.height, shape.width], cut(shape.height, shape.width));
+        let draw = move |generator: &mut Generator| -> Draw {
+            let [down, right] = sides.map(|side| {
+                let farthest = if self.translation { farthest(side) } else { 0 };
+                i64::from(generator.below(2 * farthest + 1)) - i64::from(farthest)
+            });
+            // The middle of the square is anywhere in the image, so that a part of it may be outside.
+            let [top, left] = sides.map(|side| i64::from(generator.below(side as u32 + 1)) - cut as i64 / 2);
+            [down, right, top, left]
+        };
+        let (plan, device) = (*plan, device.clone());
+        let place = move |draws: Vec<Draw>| {
+            let count = draws.len();
+            Ok(Tensor::from_vec(draws.into_flattened(), (count, DRAWN), &device)?)
+        };
+        Prefetcher::start(STREAM, first_step, move |step| Ok(plan.draws(step, STREAM, 3, draw)), place)
     }
 
     /// Images (N, H, W, C) as D is to see them, each by its row of `draws`, (N, 4).
@@ -89,47 +116,5 @@ impl TryFrom<String> for DiffAugment {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
-    }
-}
-
-/// An endless supply of draws, a function of the seed and the step alone, made by a thread of their own.
-pub struct StepDraws {
-    drawn: Supply<Vec<i64>>,
-    batch_size: usize,
-    device: Device,
-}
-
-impl StepDraws {
-    /// Starts drawing for batches of `batch_size` images of `shape` at `first_step`.
-    pub fn start(
-        chosen: DiffAugment,
-        shape: ImageShape,
-        seed: u64,
-        batch_size: usize,
-        first_step: u64,
-        device: &Device,
-    ) -> Result<Self> {
-        let (sides, cut) = ([shape.height, shape.width], cut(shape.height, shape.width));
-        let stream = Stream::new(seed, STREAM);
-        let draw = move |step, _| {
-            let mut generator = stream.at(step);
-            let mut draws = Vec::with_capacity(3 * batch_size * DRAWN);
-            for _ in 0..3 * batch_size {
-                let moves = sides.map(|side| {
-                    let farthest = if chosen.translation { farthest(side) } else { 0 };
-                    i64::from(generator.below(2 * farthest + 1)) - i64::from(farthest)
-                });
-                // The middle of the square is anywhere in the image, so that a part of it may be outside.
-                let corner = sides.map(|side| i64::from(generator.below(side as u32 + 1)) - cut as i64 / 2);
-                draws.extend([moves, corner].concat());
-            }
-            draws
-        };
-        Ok(Self { drawn: Supply::start(STREAM, first_step, draw)?, batch_size, device: device.clone() })
-    }
-
-    /// The next step's, (3N, 4): for the real images, for D's fakes and for G's.
-    pub fn take(&mut self) -> Result<Tensor> {
-        Ok(Tensor::from_vec(self.drawn.take()?, (3 * self.batch_size, DRAWN), &self.device)?)
     }
 }

@@ -8,7 +8,6 @@ pub mod finetune_config;
 pub mod gan_config;
 pub mod health;
 pub mod labels;
-pub(crate) mod latents;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;

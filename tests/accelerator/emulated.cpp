@@ -1,6 +1,6 @@
-// Runs `views` of src/data/augment/kernel.cu on a CPU, with a thread for each of CUDA's: what the kernel computes can be
-// tested without a card. stdin: counts of images and views, height and width (i32); the images; the views' records.
-// stdout: the views.
+// Runs the kernels of src/data/augment/kernel.cu on a CPU, with a thread for each of CUDA's: what the kernel computes can be
+// tested without a card. stdin: counts of images and views, height, width, size of a
+// view, whether the kernel of large views is to be used (i32); the images; the views' records. stdout: the views.
 #include <barrier>
 #include <cmath>
 #include <cstdio>
@@ -40,19 +40,20 @@ static void read(void* into, size_t size, size_t count) {
 }
 
 int main() {
-    int counts[4];
-    read(counts, sizeof(int), 4);
-    int images = counts[0], drawn = counts[1], height = counts[2], width = counts[3];
+    int counts[6];
+    read(counts, sizeof(int), 6);
+    int images = counts[0], drawn = counts[1], height = counts[2], width = counts[3], size = counts[4];
+    auto views = counts[5] ? large_views : small_views;
     std::vector<unsigned char> pixels((size_t)images * height * width * 3);
     std::vector<View> records(drawn);
-    std::vector<float> made((size_t)drawn * PIXELS * 3);
+    std::vector<float> made((size_t)drawn * size * size * 3);
     read(pixels.data(), 1, pixels.size());
     read(records.data(), sizeof(View), records.size());
     auto run = [&](unsigned thread) {
         threadIdx.x = thread;
         for (int block = 0; block < drawn; block++) {
             blockIdx.x = block;
-            views(made.data(), pixels.data(), records.data(), height, width);
+            views(made.data(), pixels.data(), records.data(), height, width, size);
             __syncthreads(); // what is shared is the next block's
         }
     };

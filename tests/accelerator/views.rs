@@ -7,16 +7,14 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use gan::data::augment::{self, Augmentation, Crop, ViewParameters};
-use gan::data::batches::BatchPlan;
-use gan::data::placed::{PlacedBatches, PlacedViews};
-use gan::data::views::{SIDE, ViewPlan};
-use gan::data::{ImageShape, Images};
+use gan::data::{self, ImageShape, Images, StepPlan, ViewPlan};
 use gan::rng::Stream;
 
 use crate::device::accelerator;
 use crate::support::repository;
 
-const VIEW: usize = SIDE * SIDE * 3;
+/// Heights and widths of views: the encoders', one that is no multiple of anything, and a larger one.
+const SIZES: [usize; 3] = [32, 27, 45];
 
 /// Random images, some of one colour or none, and views of them: all that can be drawn, and nothing but the size changed.
 fn cases() -> Vec<(Images, Vec<(u32, ViewParameters)>)> {
@@ -43,11 +41,11 @@ fn cases() -> Vec<(Images, Vec<(u32, ViewParameters)>)> {
     sizes.into_iter().map(case).collect()
 }
 
-fn on_a_cpu(images: &Images, views: &[(u32, ViewParameters)]) -> Vec<f32> {
-    let mut made = vec![0.0; views.len() * VIEW];
-    for (view, (image, parameters)) in made.chunks_exact_mut(VIEW).zip(views) {
-        let pixels = &images.pixels[*image as usize * images.stride()..][..images.stride()];
-        parameters.apply(pixels, images.shape(), SIDE, view);
+fn on_a_cpu(images: &Images, views: &[(u32, ViewParameters)], size: usize) -> Vec<f32> {
+    let values = size * size * 3;
+    let mut made = vec![0.0; views.len() * values];
+    for (view, (image, parameters)) in made.chunks_exact_mut(values).zip(views) {
+        parameters.apply(images.image(*image as usize), images.shape(), size, view);
     }
     made
 }
@@ -81,11 +79,13 @@ fn emulated(directory: &Path) -> PathBuf {
 fn the_kernel_run_by_a_cpu_makes_the_cpus_views() {
     let directory = tempfile::tempdir().unwrap();
     let program = emulated(directory.path());
-    for (images, views) in cases() {
-        let counts = [images.len(), views.len(), images.height, images.width].map(|count| count as i32);
-        let mut input: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
+    // The kernel of large views makes any size.
+    let kernels = [(32, false), (27, false), (32, true), (45, true)];
+    for ((images, views), (size, large)) in cases().iter().flat_map(|case| kernels.map(|kernel| (case, kernel))) {
+        let counts = [images.len(), views.len(), images.height, images.width, size, usize::from(large)];
+        let mut input: Vec<u8> = counts.iter().flat_map(|count| (*count as i32).to_le_bytes()).collect();
         input.extend(&images.pixels);
-        for (image, parameters) in &views {
+        for (image, parameters) in views {
             input.extend(parameters.packed(*image).iter().flat_map(|word| word.to_le_bytes()));
         }
         let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -93,7 +93,8 @@ fn the_kernel_run_by_a_cpu_makes_the_cpus_views() {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
         let made: Vec<f32> = output.stdout.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        assert_same_bits(&format!("{} x {}", images.height, images.width), &made, &on_a_cpu(&images, &views));
+        let what = format!("{} x {} as {size}, large: {large}", images.height, images.width);
+        assert_same_bits(&what, &made, &on_a_cpu(images, views, size));
     }
 }
 
@@ -103,13 +104,13 @@ fn views_made_on_the_device_are_the_cpus() {
     let device = accelerator();
     let makes_views = device.is_cpu() || gan::device::keeps_images(&device);
     assert!(makes_views, "views are made on the host for this device: there is nothing to test");
-    for (images, views) in cases() {
-        let size = (images.len(), images.height, images.width, 3);
-        let kept = Tensor::from_slice(&images.pixels, size, &device).unwrap();
-        let made = augment::views(&kept, &views).unwrap();
-        assert_eq!(made.dims(), [views.len(), SIDE, SIDE, 3]);
-        let what = format!("{} x {}", images.height, images.width);
-        assert_same_bits(&what, &values(&made), &on_a_cpu(&images, &views));
+    for ((images, views), size) in cases().iter().flat_map(|case| SIZES.map(|size| (case, size))) {
+        let dims = (images.len(), images.height, images.width, 3);
+        let kept = Tensor::from_slice(&images.pixels, dims, &device).unwrap();
+        let made = augment::views(&kept, views, size).unwrap();
+        assert_eq!(made.dims(), [views.len(), size, size, 3]);
+        let what = format!("{} x {} as {size}", images.height, images.width);
+        assert_same_bits(&what, &values(&made), &on_a_cpu(images, views, size));
     }
 }
 
@@ -121,9 +122,9 @@ fn a_view_beyond_its_image_is_refused() {
     let plain = ViewParameters::plain(ImageShape { height: 5, width: 6, channels: 3 });
     let beyond = Crop { top: 1, ..plain.crop };
     for drawn in [(2, plain), (0, ViewParameters { crop: beyond, ..plain })] {
-        assert!(augment::views(&images, &[drawn]).is_err(), "{drawn:?}");
+        assert!(augment::views(&images, &[drawn], 32).is_err(), "{drawn:?}");
     }
-    assert!(augment::views(&images.narrow(3, 0, 1).unwrap(), &[]).is_err(), "grey");
+    assert!(augment::views(&images.narrow(3, 0, 1).unwrap(), &[], 32).is_err(), "grey");
 }
 
 /// Whatever a device makes itself, and whatever the host makes for it.
@@ -132,19 +133,12 @@ fn a_view_beyond_its_image_is_refused() {
 fn a_seed_gives_the_same_batches_and_views() {
     let device = accelerator();
     let images = Arc::new(cases().remove(1).0);
-    let plan = ViewPlan {
-        batch_size: 2,
-        branches: 2,
-        shuffle: true,
-        seed: 4,
-        first_step: 1,
-        augmentation: Augmentation::default(),
-    };
+    let plan = StepPlan::new(images.len(), 2, true, 4).unwrap();
+    let views = ViewPlan { views_per_image: 2, size: 32, augmentation: Augmentation::default() };
     let [mut there, mut here] =
-        [&device, &Device::Cpu].map(|device| PlacedViews::start(images.clone(), plan.clone(), device).unwrap());
-    let plan = BatchPlan { batch_size: 2, shuffle: true, seed: 4, first_step: 1 };
+        [&device, &Device::Cpu].map(|device| data::views(images.clone(), &plan, views.clone(), 1, device).unwrap());
     let [mut batches_there, mut batches_here] =
-        [&device, &Device::Cpu].map(|device| PlacedBatches::start(images.clone(), plan.clone(), device).unwrap());
+        [&device, &Device::Cpu].map(|device| data::batches(images.clone(), &plan, 1, device).unwrap());
     for step in 1..8 {
         let (there, here) = (there.next().unwrap(), here.next().unwrap());
         assert_eq!(there.indices, here.indices, "step {step}");

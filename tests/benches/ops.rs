@@ -13,7 +13,6 @@ use candle_core::{Device, Result, Tensor, Var};
 use criterion::{Criterion, Throughput};
 use gan::data::augment::{self, Augmentation};
 use gan::data::shapes::{self, Part};
-use gan::data::views::SIDE;
 use gan::device::DeviceChoice;
 use gan::losses::adversarial::AdversarialLoss;
 use gan::losses::nt_xent::nt_xent;
@@ -298,16 +297,17 @@ fn optimizers(group: &mut Group) -> Result<()> {
 /// Where `GAN_TEST_DEVICE` names a device, the same made there.
 fn augmentation(group: &mut Group) -> Result<()> {
     const VIEWS: usize = 512;
+    const SIZE: usize = 32;
     group.throughput(Throughput::Elements(VIEWS as u64));
     group.bench_function("views", |bencher| {
         let images = shapes::first(Part::Train, VIEWS);
-        let (augmentation, mut view) = (Augmentation::default(), vec![0.0; SIDE * SIDE * 3]);
+        let (augmentation, mut view) = (Augmentation::default(), vec![0.0; SIZE * SIZE * 3]);
         let mut epoch = 0;
         bencher.iter(|| {
             epoch += 1;
             for (index, image) in images.pixels.chunks_exact(images.stride()).enumerate() {
                 let parameters = augmentation.view(0, epoch, index as u32, 0, images.shape());
-                parameters.apply(image, images.shape(), SIDE, &mut view);
+                parameters.apply(image, images.shape(), SIZE, &mut view);
             }
             view[0]
         });
@@ -324,7 +324,7 @@ fn augmentation(group: &mut Group) -> Result<()> {
         step += 1;
         let of = |branch, image| (image, augmentation.view(0, step, image, branch, images.shape()));
         let drawn: Vec<_> = (0..2).flat_map(|branch| (0..VIEWS as u32).map(move |image| of(branch, image))).collect();
-        let views = augment::views(&kept, &drawn)?;
+        let views = augment::views(&kept, &drawn, SIZE)?;
         device.synchronize()?;
         Ok(views)
     };

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 
 use super::EvaluateConfig;
 use crate::autograd::Precision;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, StepPlan};
 use crate::error::Failure;
 use crate::evaluator::Reference;
 use crate::metrics::top_k;
@@ -25,7 +25,7 @@ use crate::train::probe_batches::ProbeBatches;
 const DEFAULT_DATA: &str = "shapes";
 
 /// How the linear layer is trained: as `gan finetune` does by default.
-const EPOCHS: usize = 10;
+const EPOCHS: u64 = 10;
 const BATCH: usize = 128;
 const ADAM: AdamConfig = AdamConfig { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-6 };
 
@@ -94,8 +94,9 @@ pub fn evaluate(
         let parameters = source.parameters(device)?;
         let mut probe = Probe::new(source.architecture, parameters, classes, seed, false, ADAM, Precision::F32)?;
         let batch = BATCH.min(labelled.len());
-        let mut batches = ProbeBatches::features(labelled.clone(), batch, seed, bank.clone())?;
-        for step in 0..(EPOCHS * (labelled.len() / batch)) as u64 {
+        let plan = StepPlan::new(labelled.len(), batch, true, seed)?;
+        let mut batches = ProbeBatches::features(labelled.clone(), &plan, bank.clone());
+        for step in 0..EPOCHS * plan.steps_per_epoch() {
             batches.train(&mut probe, step)?;
         }
         let scores = probe.classify(&queries)?; // (N, C)

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint;
 use crate::commands::finetune::files::write_embeddings;
 use crate::commands::weights;
-use crate::data::supply::steps_per_epoch;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, StepPlan, steps_per_epoch};
 use crate::device::check_precision;
 use crate::error::Failure;
 use crate::metrics::top_k;
@@ -245,7 +244,7 @@ impl<'a> Tuning<'a> {
     ) -> anyhow::Result<Self> {
         let config = &run.config;
         let batch_size = config.batch_size.min(labelled.len());
-        let steps_a_row = config.epochs.saturating_mul(steps_per_epoch(&labelled, batch_size));
+        let steps_a_row = config.epochs.saturating_mul(steps_per_epoch(labelled.len(), batch_size));
         let (mut done, mut stopped_at) = (RowsDone::default(), None);
         if let Some((position, archive)) = &run.checkpoint {
             let path = run.directory.checkpoint_path(position.step);
@@ -406,11 +405,13 @@ impl<'a> Tuning<'a> {
         stop: &StopRequest,
     ) -> anyhow::Result<Option<ProbeBatches>> {
         let (config, labelled) = (&self.run.config, self.labelled.clone());
+        let plan = StepPlan::new(labelled.len(), self.batch_size, true, config.seed)?;
         if !config.cached || full {
-            return Ok(Some(ProbeBatches::views(labelled, self.batch_size, config.seed, step, &self.device)?));
+            let size = self.source.architecture.image_shape().height;
+            return Ok(Some(ProbeBatches::views(labelled, &plan, size, step, &self.device)?));
         }
         let Some(features) = self.features(probe, &labelled, stop)? else { return Ok(None) };
-        Ok(Some(ProbeBatches::features(labelled, self.batch_size, config.seed, features)?))
+        Ok(Some(ProbeBatches::features(labelled, &plan, features)))
     }
 
     /// h and scores of the test images, and the kNN accuracy asked of the labelled images; `None` where a signal came.

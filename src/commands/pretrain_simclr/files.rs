@@ -5,15 +5,10 @@ use std::collections::BTreeMap;
 use super::Training;
 use crate::checkpoint;
 use crate::data::augment;
-use crate::data::views::SIDE;
-use crate::image_shape::ImageShape;
 use crate::report::{self, RunLog, SimclrRecord};
 use crate::run::header::{HEALTH, PENDING};
 use crate::run::life::Position;
 use crate::run::state::first_non_finite;
-
-/// Values of a view.
-const VIEW: usize = SIDE * SIDE * 3;
 
 /// Images of the sheet of views.
 const SHEET: usize = 16;
@@ -48,23 +43,20 @@ impl Training<'_> {
 
     /// `views.png`: some images, each beside two views as the network sees them in the first epoch.
     pub(crate) fn draw_views(&self) -> anyhow::Result<()> {
-        let (config, stride) = (&self.run.config, self.train.stride());
-        let augmentation = config.augmentation();
-        let indices: Vec<usize> = (0..self.train.len().min(SHEET)).collect();
-        let images: Vec<u8> =
-            indices.iter().flat_map(|index| &self.train.pixels[index * stride..][..stride]).copied().collect();
+        let (config, augmentation) = (&self.run.config, self.run.config.augmentation());
+        let (images, shape) = (self.train.first(SHEET), self.train.shape());
         let of_branch = |branch: usize| -> Vec<u8> {
-            let (mut view, mut pixels) = (vec![0.0; VIEW], vec![0; VIEW]);
-            let mut drawn = Vec::with_capacity(indices.len() * VIEW);
-            for &index in &indices {
-                let parameters = augmentation.view(config.seed, 0, index as u32, branch, self.train.shape());
-                parameters.apply(&self.train.pixels[index * stride..][..stride], self.train.shape(), SIDE, &mut view);
+            let (mut view, mut pixels) = (vec![0.0; shape.stride()], vec![0; shape.stride()]);
+            let mut drawn = Vec::with_capacity(images.pixels.len());
+            for index in 0..images.len() {
+                let parameters = augmentation.view(config.seed, 0, index as u32, branch, shape);
+                parameters.apply(images.image(index), shape, shape.height, &mut view);
                 augment::denormalise(&view, &mut pixels);
                 drawn.extend_from_slice(&pixels);
             }
             drawn
         };
-        let picture = report::views_sheet(&images, &of_branch(0), &of_branch(1), ImageShape::new(SIDE, SIDE, 3))?;
+        let picture = report::views_sheet(&images.pixels, &of_branch(0), &of_branch(1), shape)?;
         let path = self.run.directory.picture_path("views.png");
         checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
     }

@@ -9,10 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use candle_core::Device;
 
-use crate::data::placed::PlacedViews;
-use crate::data::supply::steps_per_epoch;
-use crate::data::views::ViewPlan;
-use crate::data::{Dataset, Images};
+use crate::data::{self, Dataset, Images, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
 use crate::device::check_precision;
 use crate::error::Failure;
 use crate::metrics::embedding::{alignment, uniformity};
@@ -63,7 +60,7 @@ pub fn pretrain(
     let networks = Contrastive::new(config, device)?;
     let saves = Saves {
         first_step: run.step(),
-        last_step: config.last_step(steps_per_epoch(&dataset.train, config.batch_size)),
+        last_step: config.last_step(steps_per_epoch(dataset.train.len(), config.batch_size)),
         every: config.checkpoint_every,
         keep: config.keep,
     };
@@ -87,7 +84,7 @@ pub fn pretrain(
 pub(crate) struct Training<'a> {
     pub(crate) run: Run<SimclrConfig>,
     pub(crate) networks: Contrastive,
-    views: PlacedViews,
+    views: Prefetcher<ViewBatch>,
     pub(crate) data_name: String,
     pub(crate) train: Arc<Images>,
     /// The images that the kNN accuracy is of.
@@ -124,7 +121,7 @@ impl<'a> Training<'a> {
             KnnReference::Test => test,
         };
         let train = Arc::new(train);
-        let steps_per_epoch = steps_per_epoch(&train, config.batch_size);
+        let steps_per_epoch = steps_per_epoch(train.len(), config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
         let history = run.saved(HEALTH)?.unwrap_or_default();
         // The record that the run was stopped over, if it was.
@@ -139,15 +136,10 @@ impl<'a> Training<'a> {
             }
         }
         let config = &run.config;
-        let plan = ViewPlan {
-            batch_size: config.batch_size,
-            branches: 2,
-            shuffle: true,
-            seed: config.seed,
-            first_step: step,
-            augmentation: config.augmentation(),
-        };
-        let views = PlacedViews::start(train.clone(), plan, device)?;
+        let plan = StepPlan::new(train.len(), config.batch_size, true, config.seed)?;
+        let size = config.encoder.image_shape().height;
+        let views = ViewPlan { views_per_image: 2, size, augmentation: config.augmentation() };
+        let views = data::views(train.clone(), &plan, views, step, device)?;
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
         let (log_every, pending_step) = (config.log_every, pending.as_ref().map(|record| record.step));
         let measures = config.knn_every.saturating_mul(steps_per_epoch);

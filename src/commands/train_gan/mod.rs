@@ -10,10 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
-use crate::data;
-use crate::data::batches::BatchPlan;
-use crate::data::placed::PlacedBatches;
-use crate::data::supply::steps_per_epoch;
+use crate::data::{self, Prefetcher, StepPlan, steps_per_epoch};
 use crate::device::check_precision;
 use crate::error::Failure;
 use crate::evaluator::Judge;
@@ -27,10 +24,8 @@ use crate::run::saves::{self, Saves};
 use crate::run::signals::StopRequest;
 use crate::run::state::suspects;
 use crate::train::adversaries::{Adversaries, StepInputs, StepOutcome};
-use crate::train::diffaugment::StepDraws;
 use crate::train::gan_config::GanConfig;
 use crate::train::health::{self, HealthWatch, Vitals, variety};
-use crate::train::latents::StepLatents;
 
 /// Trains, saves, draws; returns the directory of the weights. `typed` names the fields of `config` that the user set,
 /// which a resumed run checks against its own. `json` streams every record of metrics.jsonl to stdout.
@@ -68,7 +63,7 @@ pub fn train(
     let adversaries = Adversaries::new(config, device)?;
     let saves = Saves {
         first_step: run.step(),
-        last_step: config.last_step(steps_per_epoch(&dataset.train, config.batch_size)),
+        last_step: config.last_step(steps_per_epoch(dataset.train.len(), config.batch_size)),
         every: config.checkpoint_every,
         keep: config.keep,
     };
@@ -93,9 +88,9 @@ pub fn train(
 pub(crate) struct Training<'a> {
     pub(crate) run: Run<GanConfig>,
     pub(crate) adversaries: Adversaries,
-    pub(crate) batches: PlacedBatches,
-    latents: StepLatents,
-    draws: Option<StepDraws>,
+    pub(crate) batches: Prefetcher<Tensor>,
+    latents: Prefetcher<[Tensor; 2]>,
+    draws: Option<Prefetcher<Tensor>>,
     schedule: Schedule,
     pub(crate) data_name: String,
     pub(crate) steps_per_epoch: u64,
@@ -126,7 +121,7 @@ impl<'a> Training<'a> {
         console: &'a Console,
     ) -> anyhow::Result<Self> {
         let config = &run.config;
-        let steps_per_epoch = steps_per_epoch(&images, config.batch_size);
+        let steps_per_epoch = steps_per_epoch(images.len(), config.batch_size);
         let last_step = config.last_step(steps_per_epoch);
         let history = match run.checkpoint {
             Some(_) => run.saved(HEALTH)?.unwrap_or_else(health::History::unknown),
@@ -141,23 +136,11 @@ impl<'a> Training<'a> {
             adversaries.restore(&archive.tensors, step).with_context(|| path.display().to_string())?;
         }
         let config = &run.config;
-        let plan = BatchPlan {
-            batch_size: config.batch_size,
-            shuffle: !config.no_shuffle,
-            seed: config.seed,
-            first_step: step,
-        };
-        let batches = PlacedBatches::start(images.clone(), plan, device)?;
-        let latents = StepLatents::start(config.seed, config.batch_size, config.latent_dim, step, device)?;
+        let plan = StepPlan::new(images.len(), config.batch_size, !config.no_shuffle, config.seed)?;
+        let batches = data::batches(images.clone(), &plan, step, device)?;
+        let latents = data::latents(&plan, config.latent_dim, step, device)?;
         let draws = match config.diffaugment.is_on() {
-            true => Some(StepDraws::start(
-                config.diffaugment,
-                images.shape(),
-                config.seed,
-                config.batch_size,
-                step,
-                device,
-            )?),
+            true => Some(config.diffaugment.draws(&plan, images.shape(), step, device)?),
             false => None,
         };
         // Records after the checkpoint will be written again; one off the beat was the last of a shorter run.
@@ -248,7 +231,7 @@ impl<'a> Training<'a> {
 
             let real = self.batches.next()?; // (N, H, W, C)
             let latents = self.latents.next()?; // (N, Z) each
-            let draws = self.draws.as_mut().map(StepDraws::take).transpose()?; // (3N, 4)
+            let draws = self.draws.as_mut().map(Prefetcher::next).transpose()?; // (3N, 4)
             let inputs = StepInputs { real, latents, draws, lr_scale: self.schedule.rate(self.step) };
             let outcome = self.adversaries.step_on(&inputs)?;
             let step = self.step;

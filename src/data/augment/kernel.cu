@@ -2,10 +2,10 @@
 // what `view.rs` computes on a CPU, operation for operation: every product and sum is rounded by itself, never fused, and
 // the one long sum, the mean of the contrast, has the CPU's order. So the views are the same bits on both.
 
-#define SIDE 32
-#define PIXELS (SIDE * SIDE)
 #define THREADS 256
-#define EACH (PIXELS / THREADS)
+// The largest view whose pixels the threads hold in registers, and how many each of them then holds.
+#define SMALL (32 * 32)
+#define EACH (SMALL / THREADS)
 // Partial sums of a mean, as `colour.rs`.
 #define LANES 16
 
@@ -54,9 +54,9 @@ __device__ __forceinline__ float weight(const Window& window, int pixel) {
     return times(unscaled_weight(window, pixel), window.share);
 }
 
-__device__ Window window_of(int index, int from) {
+__device__ Window window_of(int index, int from, int size) {
     Window window;
-    float scale = over((float)from, (float)SIDE);
+    float scale = over((float)from, (float)size);
     float support = scale > 1.0f ? scale : 1.0f;
     window.sharpness = over(1.0f, support);
     window.centre = times(scale, plus((float)index, 0.5f));
@@ -125,42 +125,89 @@ __device__ Colour turned(Colour c, float turn) {
             minus(max, times(range, fall_of(plus(hue, 1.0f))))};
 }
 
-// The mean grey of the view. `pixels` are numbered column by column, as they are added up on a CPU.
-__device__ float mean_grey(const Colour (&colours)[EACH], float* greys, float* sums) {
+// A view in the making. Of a thread are the pixels `thread`, `thread` + THREADS and so on, row by row.
+struct Place {
+    float* into; // (size, size, 3)
+    int size, pixels;
+};
+
+__device__ __forceinline__ Colour load(const float* place) {
+    return {place[0], place[1], place[2]};
+}
+
+__device__ __forceinline__ void store(float* place, Colour c) {
+    place[0] = c.red, place[1] = c.green, place[2] = c.blue;
+}
+
+// The mean of `grey_at` of all pixels, which are numbered column by column, as they are added up on a CPU. Every thread
+// of the block must come here, and what `grey_at` reads must have been written before a barrier.
+template <typename F> __device__ float mean(const Place& place, float* sums, F grey_at) {
     int thread = threadIdx.x;
-#pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        int pixel = i * THREADS + thread; // row by row
-        greys[pixel % SIDE * SIDE + pixel / SIDE] = grey_of(colours[i]);
-    }
-    __syncthreads();
     if (thread < LANES) {
         float sum = 0.0f;
-        for (int pixel = thread; pixel < PIXELS; pixel += LANES) sum = plus(sum, greys[pixel]);
+        for (int pixel = thread; pixel < place.pixels; pixel += LANES) sum = plus(sum, grey_at(pixel));
         sums[thread] = sum;
     }
     __syncthreads();
     float sum = sums[0];
     for (int lane = 1; lane < LANES; lane++) sum = plus(sum, sums[lane]);
-    return over(sum, (float)PIXELS);
+    return over(sum, (float)place.pixels);
 }
 
-// images: (count, height, width, 3). views: (gridDim.x, SIDE, SIDE, 3), normalised.
-extern "C" __global__ void views(
-    float* views, const unsigned char* images, const View* drawn, int height, int width) {
-    __shared__ float greys[PIXELS];
-    __shared__ float sums[LANES];
-    View view = drawn[blockIdx.x];
+// The colours of a small view: each thread's in its registers.
+struct Small {
+    Place place;
+    Colour colours[EACH];
+
+    template <typename F> __device__ void update(F change) {
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            int pixel = i * THREADS + threadIdx.x;
+            if (pixel < place.pixels) colours[i] = change(colours[i], pixel);
+        }
+    }
+
+    __device__ float mean_grey(float* sums) {
+        __shared__ float greys[SMALL];
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            int pixel = i * THREADS + threadIdx.x;
+            if (pixel < place.pixels) greys[pixel % place.size * place.size + pixel / place.size] = grey_of(colours[i]);
+        }
+        __syncthreads();
+        return mean(place, sums, [&](int pixel) { return greys[pixel]; });
+    }
+};
+
+// The colours of a large view: where the view itself is to lie.
+struct Large {
+    Place place;
+
+    template <typename F> __device__ void update(F change) {
+        for (int pixel = threadIdx.x; pixel < place.pixels; pixel += THREADS) {
+            store(place.into + 3 * pixel, change(load(place.into + 3 * pixel), pixel));
+        }
+    }
+
+    __device__ float mean_grey(float* sums) {
+        __syncthreads();
+        return mean(place, sums, [&](int pixel) {
+            return grey_of(load(place.into + 3 * (pixel % place.size * place.size + pixel / place.size)));
+        });
+    }
+};
+
+// images: (count, height, width, 3). views: (gridDim.x, size, size, 3), normalised.
+template <typename Pixels>
+__device__ void make(
+    Pixels& pixels, const unsigned char* images, const View& view, int height, int width, float* sums) {
     const unsigned char* image = images + (size_t)view.image * height * width * 3;
     int top = view.corner >> 16, left = view.corner & 0xffff;
-    int tall = view.extent >> 16, wide = view.extent & 0xffff;
+    int tall = view.extent >> 16, wide = view.extent & 0xffff, size = pixels.place.size;
 
-    Colour colours[EACH];
-#pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        int pixel = i * THREADS + threadIdx.x;
-        int y = pixel / SIDE, x = pixel % SIDE;
-        Window down = window_of(y, tall), across = window_of(view.flags & 1 ? SIDE - 1 - x : x, wide);
+    pixels.update([&](Colour, int pixel) {
+        int y = pixel / size, x = pixel % size;
+        Window down = window_of(y, tall, size), across = window_of(view.flags & 1 ? size - 1 - x : x, wide, size);
         Colour colour = {0.0f, 0.0f, 0.0f};
         for (int column = across.first; column < across.last; column++) {
             Colour sum = {0.0f, 0.0f, 0.0f};
@@ -176,31 +223,46 @@ extern "C" __global__ void views(
             colour.green = plus(colour.green, times(share, sum.green));
             colour.blue = plus(colour.blue, times(share, sum.blue));
         }
-        colours[i] = colour;
-    }
+        return colour;
+    });
     // The flags are the block's, so that all of its threads meet at the barriers.
     if (view.flags & 4) {
         for (int turn = 0; turn < 4; turn++) {
             int part = view.flags >> (8 + 4 * turn) & 15;
-            float mean = part == 1 ? mean_grey(colours, greys, sums) : 0.0f;
-#pragma unroll
-            for (int i = 0; i < EACH; i++) {
-                Colour c = colours[i];
-                colours[i] = part == 0   ? brightened(c, view.brightness)
-                             : part == 1 ? blend(c, mean, view.contrast)
-                             : part == 2 ? blend(c, grey_of(c), view.saturation)
-                                         : turned(c, view.hue);
-            }
+            float mean = part == 1 ? pixels.mean_grey(sums) : 0.0f;
+            pixels.update([&](Colour c, int) {
+                return part == 0   ? brightened(c, view.brightness)
+                       : part == 1 ? blend(c, mean, view.contrast)
+                       : part == 2 ? blend(c, grey_of(c), view.saturation)
+                                   : turned(c, view.hue);
+            });
         }
     }
-    float* into = views + (size_t)blockIdx.x * PIXELS * 3;
-#pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        Colour c = colours[i];
+    float* into = pixels.place.into;
+    pixels.update([&](Colour c, int pixel) {
         if (view.flags & 2) c.red = c.green = c.blue = grey_of(c);
-        float* place = into + (i * THREADS + threadIdx.x) * 3;
-        place[0] = times(minus(c.red, 0.4914f), 1.0f / 0.2023f);
-        place[1] = times(minus(c.green, 0.4822f), 1.0f / 0.1994f);
-        place[2] = times(minus(c.blue, 0.4465f), 1.0f / 0.2010f);
-    }
+        Colour normalised = {times(minus(c.red, 0.4914f), 1.0f / 0.2023f), times(minus(c.green, 0.4822f), 1.0f / 0.1994f),
+                             times(minus(c.blue, 0.4465f), 1.0f / 0.2010f)};
+        store(into + 3 * pixel, normalised);
+        return normalised;
+    });
+}
+
+__device__ Place place_of(float* views, int size) {
+    return {views + (size_t)blockIdx.x * size * size * 3, size, size * size};
+}
+
+// Views of at most SMALL pixels.
+extern "C" __global__ void small_views(
+    float* views, const unsigned char* images, const View* drawn, int height, int width, int size) {
+    __shared__ float sums[LANES];
+    Small pixels = {place_of(views, size)};
+    make(pixels, images, drawn[blockIdx.x], height, width, sums);
+}
+
+extern "C" __global__ void large_views(
+    float* views, const unsigned char* images, const View* drawn, int height, int width, int size) {
+    __shared__ float sums[LANES];
+    Large pixels = {place_of(views, size)};
+    make(pixels, images, drawn[blockIdx.x], height, width, sums);
 }

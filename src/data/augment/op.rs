@@ -7,12 +7,11 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, b
 use super::ViewParameters;
 use crate::data::ImageShape;
 use crate::data::augment::packed::WORDS;
-use crate::data::views::SIDE;
 
 /// The views of `images`, (M, height, width, 3) in u8, that are drawn, each of the image of that number:
-/// (V, 32, 32, 3) in f32, normalised, on the images' device. The same bits on every device that has a path here: the CPU
-/// and CUDA.
-pub fn views(images: &Tensor, drawn: &[(u32, ViewParameters)]) -> Result<Tensor> {
+/// (V, `size`, `size`, 3) in f32, normalised, on the images' device. The same bits on every device that has a path here:
+/// the CPU and CUDA.
+pub fn views(images: &Tensor, drawn: &[(u32, ViewParameters)], size: usize) -> Result<Tensor> {
     let (count, height, width, channels) = images.dims4()?;
     if images.dtype() != DType::U8 || channels != 3 || height.max(width) > 0xFFFF {
         bail!("views are taken of images (M, height, width, 3) in u8, found {:?} {:?}", images.dims(), images.dtype())
@@ -26,10 +25,13 @@ pub fn views(images: &Tensor, drawn: &[(u32, ViewParameters)]) -> Result<Tensor>
     }
     let words: Vec<u32> = drawn.iter().flat_map(|(image, parameters)| parameters.packed(*image)).collect();
     let words = Tensor::from_vec(words, (drawn.len(), WORDS), images.device())?;
-    images.contiguous()?.apply_op2_no_bwd(&words, &Views)
+    images.contiguous()?.apply_op2_no_bwd(&words, &Views { size })
 }
 
-struct Views;
+struct Views {
+    /// Height and width of a view.
+    size: usize,
+}
 
 impl CustomOp2 for Views {
     fn name(&self) -> &'static str {
@@ -52,13 +54,14 @@ impl CustomOp2 for Views {
         let (_, height, width, channels) = images_layout.shape().dims4()?;
         let shape = ImageShape { height, width, channels };
         let records = words[start..end].as_chunks::<WORDS>().0;
-        let mut views = vec![0.0; records.len() * SIDE * SIDE * channels];
-        for (view, words) in views.chunks_exact_mut(SIDE * SIDE * channels).zip(records) {
+        let (size, values) = (self.size, self.size * self.size * channels);
+        let mut views = vec![0.0; records.len() * values];
+        for (view, words) in views.chunks_exact_mut(values).zip(records) {
             let (image, parameters) = ViewParameters::unpacked(*words);
             let pixels = &pixels[first + image as usize * shape.stride()..][..shape.stride()];
-            parameters.apply(pixels, shape, SIDE, view);
+            parameters.apply(pixels, shape, size, view);
         }
-        Ok((CpuStorage::F32(views), Shape::from((records.len(), SIDE, SIDE, channels))))
+        Ok((CpuStorage::F32(views), Shape::from((records.len(), size, size, channels))))
     }
 
     #[cfg(feature = "cuda")]
@@ -69,6 +72,6 @@ impl CustomOp2 for Views {
         drawn: &CudaStorage,
         drawn_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        super::cuda::views((images, images_layout), (drawn, drawn_layout))
+        super::cuda::views((images, images_layout), (drawn, drawn_layout), self.size)
     }
 }

@@ -1,0 +1,130 @@
+//! Images of one size in memory.
+
+use std::borrow::Cow;
+
+use anyhow::{Result, bail};
+use rayon::prelude::*;
+
+use super::{ImageShape, ImageSource, MAX_PIXELS, picture};
+use crate::error::Failure;
+
+/// A set of images of one size, row after row, channels last, with a class for each where it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    /// (N, height, width, channels)
+    pub pixels: Vec<u8>,
+    /// One class index an image; empty where the source has no labels.
+    pub labels: Vec<u32>,
+}
+
+impl Images {
+    /// No images, of `shape`.
+    pub fn empty(shape: ImageShape) -> Self {
+        let ImageShape { height, width, channels } = shape;
+        Self { height, width, channels, pixels: Vec::new(), labels: Vec::new() }
+    }
+
+    pub fn shape(&self) -> ImageShape {
+        ImageShape { height: self.height, width: self.width, channels: self.channels }
+    }
+
+    /// Bytes an image.
+    pub fn stride(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.pixels.len() / self.stride().max(1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pixels.is_empty()
+    }
+
+    /// The pixels of the image number `index`, which must be below [`len`](Self::len).
+    pub fn image(&self, index: usize) -> &[u8] {
+        let stride = self.stride();
+        &self.pixels[index * stride..][..stride]
+    }
+
+    /// The first `count` images and their labels, or all where there are fewer.
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.min(self.len());
+        let pixels = self.pixels[..count * self.stride()].to_vec();
+        let labels = self.labels[..count.min(self.labels.len())].to_vec();
+        Self { pixels, labels, ..Self::empty(self.shape()) }
+    }
+
+    /// The images at `indices`, in their order, with their labels. An index must be below [`len`](Self::len).
+    pub fn select(&self, indices: &[u32]) -> Self {
+        let mut pixels = Vec::with_capacity(indices.len() * self.stride());
+        for &index in indices {
+            pixels.extend_from_slice(self.image(index as usize));
+        }
+        let labels = match self.labels.is_empty() {
+            true => Vec::new(),
+            false => indices.iter().map(|index| self.labels[*index as usize]).collect(),
+        };
+        Self { pixels, labels, ..Self::empty(self.shape()) }
+    }
+
+    /// The images in `shape`: themselves where they have it, else cropped, resized and converted as
+    /// [`picture::fit_into`] says. [`Failure::Input`] where they would take more than [`MAX_PIXELS`].
+    pub fn fit(self, shape: ImageShape) -> Result<Self> {
+        if self.shape() == shape {
+            return Ok(self);
+        }
+        let mut pixels = zeroed(self.len(), shape)?;
+        pixels.par_chunks_mut(shape.stride()).zip(self.pixels.par_chunks(self.stride())).try_for_each(
+            |(fitted, pixels)| {
+                let image = picture::from_pixels(pixels, self.shape())?;
+                picture::fit_into(image, shape, fitted)
+            },
+        )?;
+        Ok(Self { pixels, labels: self.labels, ..Self::empty(shape) })
+    }
+}
+
+impl ImageSource for Images {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn shape_of(&self, _: usize) -> ImageShape {
+        self.shape()
+    }
+
+    fn label_of(&self, index: usize) -> Option<u32> {
+        self.labels.get(index).copied()
+    }
+
+    fn bytes_of(&self, index: usize) -> Result<Cow<'_, [u8]>> {
+        Ok(Cow::Borrowed(self.image(index)))
+    }
+
+    fn labels(&self) -> Cow<'_, [u32]> {
+        Cow::Borrowed(&self.labels)
+    }
+
+    fn contiguous(&self) -> Option<(ImageShape, &[u8])> {
+        Some((self.shape(), &self.pixels))
+    }
+}
+
+/// Zeroed pixels for `count` images of `shape`; [`Failure::Input`] above [`MAX_PIXELS`].
+pub(super) fn zeroed(count: usize, shape: ImageShape) -> Result<Vec<u8>> {
+    match count.checked_mul(shape.stride()) {
+        Some(bytes) if bytes as u64 <= MAX_PIXELS => Ok(vec![0; bytes]),
+        _ => bail!(Failure::Input(format!(
+            "--data: {count} images of {}x{}x{} take more than {} GiB of memory; use fewer",
+            shape.height,
+            shape.width,
+            shape.channels,
+            MAX_PIXELS >> 30
+        ))),
+    }
+}

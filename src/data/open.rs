@@ -1,0 +1,153 @@
+//! Finds the data set that a name or a path means.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::catalogue::{BUILT_IN, BuiltIn, NamedSet, SETS};
+use super::{Dataset, ImageShape, OnBytes, cifar, folder, idx, named, parquet, picture, summary};
+use crate::error::{Failure, legible};
+
+/// What a directory may hold.
+struct Reader {
+    /// In words, with an article where one is needed.
+    what: &'static str,
+    /// Where it lies in a directory; `None` where there is nothing of it.
+    find: fn(&Path) -> Result<Option<PathBuf>>,
+    open: fn(&Path, ImageShape) -> Result<Dataset>,
+}
+
+/// All of them. Where a directory holds several, the first is taken.
+static READERS: [Reader; 4] = [
+    Reader {
+        what: "CIFAR-10's binary batches or their .tar.gz",
+        find: cifar::find,
+        open: |path, shape| cifar::open(path)?.fit(shape),
+    },
+    Reader {
+        what: "IDX files (MNIST's names)",
+        find: idx::source,
+        open: |folder, shape| idx::open(folder)?.fit(shape),
+    },
+    Reader { what: "the Hub's parquet files", find: parquet::source, open: parquet::open },
+    Reader { what: "pictures in one folder a class", find: folder::source, open: folder::open },
+];
+
+/// Opens the data set that `--data` names.
+///
+/// `spec` is a name of [`BUILT_IN`] or of [`SETS`] (other spellings of one, such as `MNIST`, where no directory is called
+/// so), or a directory (one of such a name is given as `./mnist`): of IDX files ([`idx::open`]), of CIFAR-10's batches or
+/// their archive, which may also be named itself ([`cifar::open`]), of the Hub's parquet files ([`parquet::open`]) or of
+/// pictures ([`folder::open`]), which is found out by the names in it. `data_dir` is where named sets lie, each in a folder
+/// of its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
+/// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
+///
+/// [`Failure::Input`] where there is nothing of that name, or it is damaged; [`Failure::Storage`] where a download
+/// cannot be written.
+pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
+    let mut dataset = match known(spec) {
+        Some(Known::BuiltIn(set)) => {
+            let (train, test) = rayon::join(set.train, set.test);
+            let classes = set.classes.iter().map(|class| class.to_string()).collect();
+            Dataset::canonical(set.name, classes, train, test).fit(shape)?
+        }
+        Some(Known::Named(set)) => named::open(set, data_dir, on_bytes)?.fit(shape)?,
+        None => {
+            let path = Path::new(spec);
+            Dataset { name: directory_name(path), ..open_path(path, data_dir, shape)? }
+        }
+    };
+    dataset.warnings.extend(summary::emptiness(&dataset.train));
+    Ok(dataset)
+}
+
+/// A set that has a name.
+enum Known {
+    BuiltIn(&'static BuiltIn),
+    Named(&'static NamedSet),
+}
+
+/// The set of that name, or, where nothing else is called so, of a name that differs in capitals, hyphens and the like.
+fn known(spec: &str) -> Option<Known> {
+    let find = |is_meant: &dyn Fn(&str) -> bool| {
+        let built_in = BUILT_IN.iter().find(|set| is_meant(set.name)).map(Known::BuiltIn);
+        built_in.or_else(|| SETS.iter().find(|set| is_meant(set.name)).map(Known::Named))
+    };
+    let is_free = || !spec.contains(std::path::is_separator) && !Path::new(spec).exists();
+    find(&|name| name == spec).or_else(|| is_free().then(|| find(&|name| is_spelling(spec, name)))?)
+}
+
+/// Whether `text` is `name` but for capitals and signs: `Cifar-10`, `FashionMNIST`.
+pub(super) fn is_spelling(text: &str, name: &str) -> bool {
+    let letters = |text: &str| text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    letters(text) == letters(name)
+}
+
+fn open_path(path: &Path, data_dir: Option<&Path>, shape: ImageShape) -> Result<Dataset> {
+    if !path.is_dir() {
+        // CIFAR-10's archive is the one file that is a set.
+        return match cifar::find(path)? {
+            Some(archive) => cifar::open(&archive)?.fit(shape),
+            None => bail!(not_found(path, data_dir)),
+        };
+    }
+    if let (Some(hint), None) = (cifar::python_hint(path), cifar::find(path)?) {
+        bail!(Failure::Input(format!("--data {}: {hint}", path.display())));
+    }
+    for (place, reader) in READERS.iter().enumerate() {
+        if let Some(found) = (reader.find)(path)? {
+            let mut dataset = (reader.open)(&found, shape)?;
+            dataset.notes.extend(others(path, reader, &found, &READERS[place + 1..]));
+            return Ok(dataset);
+        }
+    }
+    folder::open(path, shape) // an error that says what was looked for
+}
+
+/// What is said where a directory holds more than the set that was taken from it.
+fn others(directory: &Path, taken: &Reader, found: &Path, rest: &[Reader]) -> Vec<String> {
+    let other = |reader: &Reader| {
+        // What cannot be looked into is not what was asked for.
+        let place = (reader.find)(directory).ok().flatten()?;
+        let how = match place == found {
+            true => "to use those, move them to a directory of their own".to_string(),
+            false => format!("to use those, give --data {}", place.display()),
+        };
+        let (of, what) = (legible(&directory.display().to_string()), reader.what);
+        Some(format!("{of}: holds {} and {what}; the former are used; {how}", taken.what))
+    };
+    rest.iter().filter_map(other).collect()
+}
+
+/// What a directory may hold, as an error says it.
+pub(super) fn readable() -> String {
+    let whats: Vec<&str> = READERS.iter().map(|reader| reader.what).collect();
+    format!("{} ({})", whats.join(", or "), picture::FORMAT_NAMES)
+}
+
+fn not_found(path: &Path, data_dir: Option<&Path>) -> Failure {
+    let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
+    let meant = data_dir.map(|data_dir| data_dir.join(path)).filter(|path| path.exists());
+    let found = match meant {
+        Some(meant) => format!("no such directory here; the one in --data-dir is --data {}", meant.display()),
+        None if path.exists() => "a file, where a directory is expected (or CIFAR-10's .tar.gz)".to_string(),
+        None if path.is_absolute() => "no such directory; if the data have moved, give their new place".to_string(),
+        None if path.components().count() > 1 => {
+            let here = std::env::current_dir().map_or(String::new(), |here| format!(" in {}", here.display()));
+            format!("no such directory{here}; if the data have moved, give their new place")
+        }
+        None => "no data set and no directory; if the data have moved, give their new place".to_string(),
+    };
+    Failure::Input(format!(
+        "--data {}: {found}\nThe data sets are: {}. A directory holds {}.",
+        path.display(),
+        names.join(", "),
+        readable()
+    ))
+}
+
+/// The last part of the path, with `.` and `..` resolved.
+fn directory_name(directory: &Path) -> String {
+    let resolved = directory.canonicalize().unwrap_or_else(|_| directory.to_path_buf());
+    resolved.file_name().unwrap_or(directory.as_os_str()).to_string_lossy().into_owned()
+}
