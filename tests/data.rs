@@ -8,6 +8,7 @@ mod directories;
 mod downloads;
 pub(crate) mod parquet_files;
 mod pictures;
+mod sources;
 
 use std::fs;
 use std::io::Write;

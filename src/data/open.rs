@@ -110,11 +110,11 @@ fn others(directory: &Path, taken: &Reader, found: &Path, rest: &[Reader]) -> Ve
         // What cannot be looked into is not what was asked for.
         let place = (reader.find)(directory).ok().flatten()?;
         let how = match place == found {
-            true => "to use those, move them to a directory of their own".to_string(),
-            false => format!("to use those, give --data {}", place.display()),
+            true => "move them to a directory of their own".to_string(),
+            false => format!("give --data {}", place.display()),
         };
         let (of, what) = (legible(&directory.display().to_string()), reader.what);
-        Some(format!("{of}: holds {} and {what}; the former are used; {how}", taken.what))
+        Some(format!("{of}: read as {}; it also holds {what}: to use those, {how}", taken.what))
     };
     rest.iter().filter_map(other).collect()
 }
