@@ -76,10 +76,11 @@ impl Generator {
     /// Passes over so many words, in no more time than one takes.
     pub fn skip(&mut self, words: u64) {
         let position = 4 * u64::from(self.block) + self.used as u64 - 4 + words;
-        (self.block, self.used) = ((position / 4) as u32, 4);
-        if position % 4 > 0 {
+        let (block, used) = (position / 4, position % 4);
+        (self.block, self.used) = (block as u32, 4);
+        if used > 0 {
             self.bits(); // computes the block
-            self.used = (position % 4) as usize;
+            self.used = used as usize;
         }
     }
 

@@ -24,21 +24,10 @@ pub fn batches(
     first_step: u64,
     device: &Device,
 ) -> Result<Prefetcher<Tensor>> {
-    match images.contiguous() {
-        Some((shape, pixels)) if device::keeps_images(device) => {
-            kept_batches(kept(shape, pixels, device)?, plan, first_step)
-        }
-        _ => host_batches(images, plan, first_step, device),
+    if let (Some((shape, pixels)), true) = (images.contiguous(), device::keeps_images(device)) {
+        return kept_batches(kept(shape, pixels, device)?, plan, first_step);
     }
-}
-
-/// Batches that are made on the host and uploaded.
-fn host_batches(
-    images: Arc<dyn ImageSource>,
-    plan: &StepPlan,
-    first_step: u64,
-    device: &Device,
-) -> Result<Prefetcher<Tensor>> {
+    // Made on the host, and uploaded.
     let (shape, shades, mut order) = (common_shape(&*images)?, normalised(), Order::new(*plan));
     let make = move |step| {
         let fetched = fetch(&*images, order.indices(step))?;
@@ -122,13 +111,13 @@ mod tests {
         let images = images(11, ImageShape { height: 5, width: 3, channels: 1 });
         let plan = StepPlan::new(11, 4, true, 5).unwrap();
         let on_device = kept(images.shape(), &images.pixels, &Device::Cpu).unwrap();
-        let mut batches = [
-            host_batches(Arc::new(images.clone()), &plan, 1, &Device::Cpu).unwrap(),
-            host_batches(Arc::new(OneByOne(images)), &plan, 1, &Device::Cpu).unwrap(),
+        let mut prefetchers = [
+            batches(Arc::new(images.clone()), &plan, 1, &Device::Cpu).unwrap(),
+            batches(Arc::new(OneByOne(images)), &plan, 1, &Device::Cpu).unwrap(),
             kept_batches(on_device, &plan, 1).unwrap(),
         ];
         for _ in 0..5 {
-            let [host, one_by_one, kept] = batches.each_mut().map(|batches| batches.next().unwrap());
+            let [host, one_by_one, kept] = prefetchers.each_mut().map(|batches| batches.next().unwrap());
             assert_eq!(host.dims(), [4, 5, 3, 1]);
             for other in [one_by_one, kept] {
                 assert_eq!((other.dims(), values(&other)), (host.dims(), values(&host)));

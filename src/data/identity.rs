@@ -17,16 +17,16 @@ const PIECE: usize = 8 << 20;
 /// of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    train: Part,
+    train: PartIdentity,
     /// Of a set that has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    validation: Option<Part>,
-    test: Part,
+    validation: Option<PartIdentity>,
+    test: PartIdentity,
 }
 
 /// The number of images of a part, and the hash of their shape, pixels and labels, in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Part {
+struct PartIdentity {
     images: u64,
     sha256: String,
 }
@@ -35,17 +35,17 @@ impl Identity {
     /// # Errors
     /// Where an image cannot be read.
     pub fn of(dataset: &Dataset) -> Result<Self> {
-        let validation = Part::of(&dataset.validation)?;
+        let validation = PartIdentity::of(&dataset.validation)?;
         Ok(Self {
-            train: Part::of(&dataset.train)?,
+            train: PartIdentity::of(&dataset.train)?,
             validation: Some(validation).filter(|part| part.images > 0),
-            test: Part::of(&dataset.test)?,
+            test: PartIdentity::of(&dataset.test)?,
         })
     }
 
     /// What differs in `found`, for an error: "training images: 1500 of sha256 0123456789ab then, 800 of ... now".
     pub fn difference(&self, found: &Self) -> String {
-        let none = Part { images: 0, sha256: String::new() };
+        let none = PartIdentity { images: 0, sha256: String::new() };
         let parts = |of: &Self| [of.train.clone(), of.validation.clone().unwrap_or(none.clone()), of.test.clone()];
         let named = ["training", "validation", "test"].into_iter().zip(parts(self)).zip(parts(found));
         let differing = named.filter(|((_, then), now)| then != now);
@@ -55,7 +55,7 @@ impl Identity {
     }
 }
 
-impl Part {
+impl PartIdentity {
     fn of(source: &dyn ImageSource) -> Result<Self> {
         let labels = source.labels();
         let (shapes, of_pixels) = match source.contiguous() {
@@ -110,7 +110,7 @@ fn hash_images(source: &dyn ImageSource) -> Result<(String, Vec<Digest256>)> {
     Ok((format!("{head} {total}"), pieces.into_iter().collect::<Result<_>>()?))
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for PartIdentity {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.images {
             0 => f.write_str("none"),
@@ -172,11 +172,11 @@ mod tests {
         let count = 2 * PIECE / shape.stride() + 2; // the pieces begin and end within images
         let pixels = (0..count * shape.stride()).map(|index| (index * 7 % 253) as u8).collect();
         let images = Images { pixels, labels: vec![3; count], ..Images::empty(shape) };
-        let part = Part::of(&images).unwrap();
-        assert_eq!(part, Part::of(&OneByOne(images.clone())).unwrap());
+        let part = PartIdentity::of(&images).unwrap();
+        assert_eq!(part, PartIdentity::of(&OneByOne(images.clone())).unwrap());
         let turned = ImageShape { height: 1000, width: 300, channels: 3 };
         let turned = Images { pixels: images.pixels, labels: images.labels, ..Images::empty(turned) };
-        assert_ne!(part, Part::of(&OneByOne(turned)).unwrap(), "of another shape");
+        assert_ne!(part, PartIdentity::of(&OneByOne(turned)).unwrap(), "of another shape");
     }
 
     #[test]

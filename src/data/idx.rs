@@ -183,23 +183,23 @@ pub fn images(path: &Path) -> Result<Images> {
 
 /// One half of a set in IDX files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum IdxPart {
     Train,
     Test,
 }
 
-impl Part {
+impl IdxPart {
     fn stems(self) -> &'static [&'static str] {
         match self {
-            Part::Train => &["train"],
-            Part::Test => &["t10k", "test"],
+            IdxPart::Train => &["train"],
+            IdxPart::Test => &["t10k", "test"],
         }
     }
 }
 
 /// The names under which a part's images and labels are looked for: MNIST's, or with a dot in place of the second
 /// dash; `.gz` may follow.
-pub fn names(part: Part, what: &str) -> Vec<String> {
+pub fn names(part: IdxPart, what: &str) -> Vec<String> {
     let kinds: &[&str] = if what == "labels" { &["idx1"] } else { &["idx3", "idx4"] };
     let mut names = Vec::new();
     for stem in part.stems() {
@@ -214,7 +214,7 @@ pub fn names(part: Part, what: &str) -> Vec<String> {
 }
 
 /// The file of a part's `images` or `labels` in `directory`, if it is there.
-pub fn find(directory: &Path, part: Part, what: &str) -> Option<PathBuf> {
+pub fn find(directory: &Path, part: IdxPart, what: &str) -> Option<PathBuf> {
     names(part, what).into_iter().map(|name| directory.join(name)).find(|path| path.is_file())
 }
 
@@ -260,13 +260,13 @@ pub fn part(images_path: &Path, labels_path: &Path) -> Result<Images> {
 /// The set in `directory`: the four files of MNIST, of any size. Without test files the test part is empty; without
 /// train files, or with only one of the two test files, [`Failure::Input`]. The classes are named by their numbers.
 pub fn open(directory: &Path) -> Result<Dataset> {
-    let paths = |part: Part| {
+    let paths = |part: IdxPart| {
         let missing = |what: &str| {
             let names: Vec<_> = names(part, what).into_iter().filter(|name| !name.ends_with(".gz")).collect();
             Failure::Input(format!(
                 "{}: no {what} to {} on; looked for {} (each also as .gz)",
                 directory.display(),
-                if part == Part::Train { "train" } else { "test" },
+                if part == IdxPart::Train { "train" } else { "test" },
                 names.join(", ")
             ))
         };
@@ -274,9 +274,9 @@ pub fn open(directory: &Path) -> Result<Dataset> {
             ["images", "labels"].map(|what| find(directory, part, what).ok_or_else(|| missing(what)));
         (images, labels)
     };
-    let (train_images, train_labels) = paths(Part::Train);
+    let (train_images, train_labels) = paths(IdxPart::Train);
     let train = part(&train_images?, &train_labels?)?;
-    let test = match paths(Part::Test) {
+    let test = match paths(IdxPart::Test) {
         (Err(_), Err(_)) => Images::empty(train.shape()),
         (images, labels) => part(&images?, &labels?)?,
     };

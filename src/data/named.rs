@@ -10,7 +10,7 @@ use super::idx;
 use super::{Dataset, Images, OnBytes, cifar, entries, is_spelling, parquet, parts};
 use crate::data::catalogue::{Files, NamedFile, NamedSet};
 use crate::data::download::{Download, Downloader};
-use crate::data::idx::Part;
+use crate::data::idx::IdxPart;
 use crate::error::Failure;
 
 /// The variable that replaces the built-in mirrors: `GAN_MIRROR=http://host/path` makes
@@ -66,10 +66,10 @@ pub fn open_from(
     on_bytes: OnBytes,
 ) -> Result<Dataset> {
     let folder = place(set, data_dir)?;
-    let shop = Shop { set, data_dir, folder: &folder, mirrors, downloader, on_bytes };
+    let downloads = Downloads { set, data_dir, folder: &folder, mirrors, downloader, on_bytes };
     let (train, test) = match &set.files {
-        Files::Idx(files) => open_idx(&shop, files)?,
-        Files::Cifar { bytes, sha256, batch } => open_cifar(&shop, *bytes, sha256, *batch)?,
+        Files::Idx(files) => open_idx(&downloads, files)?,
+        Files::Cifar { bytes, sha256, batch } => open_cifar(&downloads, *bytes, sha256, *batch)?,
     };
     let classes = set.classes.iter().map(|class| class.to_string()).collect();
     let dataset = Dataset::canonical(set.name, classes, train, test);
@@ -109,12 +109,13 @@ fn name_of(path: &Path) -> String {
 
 /// Train images, train labels, test images and test labels in `folder`, as far as they are there.
 fn idx_files(folder: &Path) -> [Option<PathBuf>; 4] {
-    let slots = [(Part::Train, "images"), (Part::Train, "labels"), (Part::Test, "images"), (Part::Test, "labels")];
+    let slots =
+        [(IdxPart::Train, "images"), (IdxPart::Train, "labels"), (IdxPart::Test, "images"), (IdxPart::Test, "labels")];
     slots.map(|(part, what)| idx::find(folder, part, what))
 }
 
 /// Where a set's files are had.
-struct Shop<'a> {
+struct Downloads<'a> {
     set: &'a NamedSet,
     data_dir: &'a Path,
     folder: &'a Path,
@@ -123,7 +124,7 @@ struct Shop<'a> {
     on_bytes: OnBytes<'a>,
 }
 
-impl Shop<'_> {
+impl Downloads<'_> {
     /// Downloads the file `name` of at most `bytes` bytes that `check` finds right; gives its path.
     fn fetch(&self, name: &str, bytes: u64, check: &dyn Fn(&Path) -> Result<(), String>) -> Result<PathBuf> {
         let path = self.folder.join(name);
@@ -153,26 +154,25 @@ impl Shop<'_> {
     }
 }
 
-fn open_idx(shop: &Shop, files: &[NamedFile; 4]) -> Result<(Images, Images)> {
-    let found = idx_files(shop.folder);
-    if let Some(folder) = shop.parquet()?.filter(|_| found.iter().all(Option::is_none)) {
-        let dataset = parquet::open(&folder, shop.set.shape)?;
-        let sources = [(); 4].map(|()| shop.folder.to_path_buf());
-        let train = checked(shop.set, files, 0, dataset.train, &sources)?;
-        return Ok((train, checked(shop.set, files, 2, dataset.test, &sources)?));
+fn open_idx(downloads: &Downloads, files: &[NamedFile; 4]) -> Result<(Images, Images)> {
+    let found = idx_files(downloads.folder);
+    if let Some(folder) = downloads.parquet()?.filter(|_| found.iter().all(Option::is_none)) {
+        let dataset = parquet::open(&folder, downloads.set.shape)?;
+        let sources = [(); 4].map(|()| downloads.folder.to_path_buf());
+        let train = checked(downloads.set, files, 0, dataset.train, &sources)?;
+        return Ok((train, checked(downloads.set, files, 2, dataset.test, &sources)?));
     }
     let mut paths = Vec::with_capacity(4);
     for (file, path) in files.iter().zip(found) {
         paths.push(match path {
             Some(path) => path,
-            None => {
-                shop.fetch(file.name, file.bytes, &|path| download::check_content(path, file.bytes, file.sha256))?
-            }
+            None => downloads
+                .fetch(file.name, file.bytes, &|path| download::check_content(path, file.bytes, file.sha256))?,
         });
     }
     let (train, test) = rayon::join(
-        || idx::part(&paths[0], &paths[1]).and_then(|part| checked(shop.set, files, 0, part, &paths)),
-        || idx::part(&paths[2], &paths[3]).and_then(|part| checked(shop.set, files, 2, part, &paths)),
+        || idx::part(&paths[0], &paths[1]).and_then(|part| checked(downloads.set, files, 0, part, &paths)),
+        || idx::part(&paths[2], &paths[3]).and_then(|part| checked(downloads.set, files, 2, part, &paths)),
     );
     Ok((train?, test?))
 }
@@ -201,13 +201,13 @@ fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: Images, sour
     Ok(part)
 }
 
-fn open_cifar(shop: &Shop, bytes: u64, sha256: &[&str; 6], batch: usize) -> Result<(Images, Images)> {
-    let found = if shop.folder.is_dir() { cifar::find(shop.folder)? } else { None };
-    let dataset = match (found, shop.parquet()?) {
+fn open_cifar(downloads: &Downloads, bytes: u64, sha256: &[&str; 6], batch: usize) -> Result<(Images, Images)> {
+    let found = if downloads.folder.is_dir() { cifar::find(downloads.folder)? } else { None };
+    let dataset = match (found, downloads.parquet()?) {
         (Some(source), _) => cifar::open(&source)?,
-        (None, Some(folder)) => parquet::open(&folder, shop.set.shape)?,
+        (None, Some(folder)) => parquet::open(&folder, downloads.set.shape)?,
         (None, None) => {
-            let archive = shop.fetch(cifar::ARCHIVE, bytes, &|path| cifar::check_archive(path, sha256))?;
+            let archive = downloads.fetch(cifar::ARCHIVE, bytes, &|path| cifar::check_archive(path, sha256))?;
             cifar::open(&archive)?
         }
     };
@@ -217,12 +217,12 @@ fn open_cifar(shop: &Shop, bytes: u64, sha256: &[&str; 6], batch: usize) -> Resu
         let mut counts = vec![0; most.max(9) + 1];
         part.labels.iter().for_each(|label| counts[*label as usize] += 1);
         if let Some(class) = (0..counts.len()).find(|&class| counts[class] != if class < 10 { each } else { 0 }) {
-            let folder = shop.folder.display();
+            let folder = downloads.folder.display();
             bail!(Failure::Input(format!(
                 "{folder}: not all of {}: {} images to {what}, {} of them with the label {class}; expected {count}, \
                  {each} for each label from 0 to 9\nTake the files away to have it downloaded, or use them as they are \
                  by naming their folder: --data {folder}",
-                shop.set.name,
+                downloads.set.name,
                 part.len(),
                 counts[class],
             )));

@@ -34,22 +34,10 @@ pub fn views(
     device: &Device,
 ) -> Result<Prefetcher<ViewBatch>> {
     check(&*images)?;
-    match images.contiguous() {
-        Some((shape, pixels)) if device::keeps_images(device) => {
-            kept_views(kept(shape, pixels, device)?, plan, views, first_step)
-        }
-        _ => host_views(images, plan, views, first_step, device),
+    if let (Some((shape, pixels)), true) = (images.contiguous(), device::keeps_images(device)) {
+        return kept_views(kept(shape, pixels, device)?, plan, views, first_step);
     }
-}
-
-/// Views that are made on the host and uploaded.
-fn host_views(
-    images: Arc<dyn ImageSource>,
-    plan: &StepPlan,
-    views: ViewPlan,
-    first_step: u64,
-    device: &Device,
-) -> Result<Prefetcher<ViewBatch>> {
+    // Made on the host, and uploaded.
     let (plan, size, device) = (*plan, views.size, device.clone());
     let count = views.views_per_image * plan.places().len();
     let mut order = Order::new(plan);
@@ -136,14 +124,14 @@ mod tests {
             let plan = StepPlan::new(7, 3, true, 5).unwrap();
             let views = ViewPlan { views_per_image: 2, size, augmentation: Augmentation::default() };
             let mut prefetchers = [
-                host_views(Arc::new(images.clone()), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
-                host_views(Arc::new(OneByOne(images.clone())), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
+                super::views(Arc::new(images.clone()), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
+                super::views(Arc::new(OneByOne(images.clone())), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
                 kept_views(on_device.clone(), &plan, views, 1).unwrap(),
             ];
             for _ in 0..5 {
-                let [host, one_by_one, kept] = prefetchers.each_mut().map(|views| views.next().unwrap());
+                let [host, one_by_one, on_device] = prefetchers.each_mut().map(|views| views.next().unwrap());
                 assert_eq!(host.views.dims(), [6, size, size, 3]);
-                for other in [one_by_one, kept] {
+                for other in [one_by_one, on_device] {
                     assert_eq!((&other.indices, other.views.dims()), (&host.indices, host.views.dims()));
                     assert_eq!(values(&other), values(&host));
                 }

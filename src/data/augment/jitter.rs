@@ -7,22 +7,23 @@ use crate::rng::Generator;
 
 /// A change of colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ColourChange {
     Brightness,
     Contrast,
     Saturation,
     Hue,
 }
 
-impl Part {
+impl ColourChange {
     /// In torchvision's numbering.
-    pub const ALL: [Part; 4] = [Part::Brightness, Part::Contrast, Part::Saturation, Part::Hue];
+    pub const ALL: [ColourChange; 4] =
+        [ColourChange::Brightness, ColourChange::Contrast, ColourChange::Saturation, ColourChange::Hue];
 }
 
 /// torchvision's `ColorJitter`, drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter {
-    pub order: [Part; 4],
+    pub order: [ColourChange; 4],
     /// At least 0, as the next two; 1 changes nothing.
     pub brightness: f32,
     pub contrast: f32,
@@ -33,7 +34,7 @@ pub struct Jitter {
 
 impl Jitter {
     pub(super) fn draw(generator: &mut Generator, strengths: &Augmentation) -> Self {
-        let mut order = Part::ALL;
+        let mut order = ColourChange::ALL;
         for last in (1..order.len()).rev() {
             order.swap(last, generator.below(last as u32 + 1) as usize);
         }
@@ -51,10 +52,10 @@ impl Jitter {
     pub(super) fn apply(&self, planes: &mut Planes) {
         for part in self.order {
             match part {
-                Part::Brightness => colour::brightness(planes, self.brightness),
-                Part::Contrast => colour::contrast(planes, self.contrast),
-                Part::Saturation => colour::saturation(planes, self.saturation),
-                Part::Hue => hue::turn(planes, self.hue),
+                ColourChange::Brightness => colour::brightness(planes, self.brightness),
+                ColourChange::Contrast => colour::contrast(planes, self.contrast),
+                ColourChange::Saturation => colour::saturation(planes, self.saturation),
+                ColourChange::Hue => hue::turn(planes, self.hue),
             }
         }
     }

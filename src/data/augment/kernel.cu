@@ -253,7 +253,7 @@ __device__ Place place_of(float* views, int size) {
 }
 
 // Views of at most SMALL pixels.
-extern "C" __global__ void small_views(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) small_views(
     float* views, const unsigned char* images, const View* drawn, int height, int width, int size) {
     __shared__ float sums[LANES];
     Small pixels = {place_of(views, size)};

@@ -20,7 +20,7 @@ use super::ImageShape;
 use crate::rng::{Generator, Stream};
 
 pub use crop::Crop;
-pub use jitter::{Jitter, Part};
+pub use jitter::{ColourChange, Jitter};
 pub use normalise::{MEAN, STD, denormalise, normalise};
 pub use op::views;
 pub use view::ViewParameters;

@@ -1,6 +1,6 @@
 //! What is drawn of a view as a kernel takes it.
 
-use super::{Crop, Jitter, Part, ViewParameters};
+use super::{ColourChange, Crop, Jitter, ViewParameters};
 
 /// The words of one view.
 pub const WORDS: usize = 8;
@@ -38,7 +38,8 @@ impl ViewParameters {
         let low = |pair: u32| (pair & 0xFFFF) as usize;
         let crop = Crop { top: high(corner), left: low(corner), height: high(extent), width: low(extent) };
         let [brightness, contrast, saturation, hue] = factors.map(f32::from_bits);
-        let part = |turn: usize| Part::ALL[(flags >> (ORDER + PART * turn as u32)) as usize % Part::ALL.len()];
+        let part =
+            |turn: usize| ColourChange::ALL[(flags >> (ORDER + PART * turn as u32)) as usize % ColourChange::ALL.len()];
         let jitter = Jitter { order: std::array::from_fn(part), brightness, contrast, saturation, hue };
         let jitter = (flags & JITTER != 0).then_some(jitter);
         (image, Self { crop, flip: flags & FLIP != 0, jitter, grey: flags & GREY != 0 })
