@@ -11,11 +11,15 @@ use super::{ImageShape, Images, cifar, digits, shapes};
 /// A set that the program draws itself.
 #[derive(Clone, Copy, Debug)]
 pub struct BuiltIn {
+    /// What `--data` calls it.
     pub name: &'static str,
+    /// In the order of the labels.
     pub classes: &'static [&'static str],
+    /// Draws what to train on.
     pub train: fn() -> Images,
-    /// Drawn only where it is wanted, for it takes a moment.
+    /// Draws what choices are made by; only where it is wanted, for it takes a moment.
     pub validation: fn() -> Images,
+    /// Draws what to test on.
     pub test: fn() -> Images,
 }
 

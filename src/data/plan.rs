@@ -28,6 +28,7 @@ impl Shard {
 /// single process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepPlan {
+    /// Of all that is random.
     pub seed: u64,
     /// Images in the set.
     pub len: usize,
@@ -35,6 +36,7 @@ pub struct StepPlan {
     pub batch_size: usize,
     /// A new order every epoch, drawn from `seed`; else the order of the set, every epoch the same (the course's).
     pub shuffle: bool,
+    /// Whose part of each step is given.
     pub shard: Shard,
 }
 
@@ -45,6 +47,7 @@ pub struct ViewPlan {
     pub views_per_image: usize,
     /// Height and width of a view, in pixels.
     pub size: usize,
+    /// How their parameters are drawn.
     pub augmentation: Augmentation,
 }
 
@@ -77,6 +80,7 @@ impl StepPlan {
         Ok(Self { shard, ..self })
     }
 
+    /// Whole batches in the set.
     pub fn steps_per_epoch(&self) -> u64 {
         steps_per_epoch(self.len, self.batch_size)
     }
@@ -146,6 +150,7 @@ pub struct Order {
 }
 
 impl Order {
+    /// The images of `plan`.
     pub fn new(plan: StepPlan) -> Self {
         Self { plan, epoch: None, indices: Vec::new() }
     }

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 /// Finished items that wait, at most; one more is in the making.
 const DEPTH: usize = 2;
 
-/// An endless supply of items, one a step. Its thread ends when this is dropped.
+/// Makes what each step takes, ahead of training and without an end. Its thread ends when this is dropped.
 pub struct Prefetcher<T> {
     next: Box<dyn FnMut() -> Result<T> + Send>,
 }

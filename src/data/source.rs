@@ -15,6 +15,7 @@ pub trait ImageSource: Send + Sync {
     /// The number of images.
     fn len(&self) -> usize;
 
+    /// Whether there is no image.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
