@@ -15,8 +15,11 @@ pub enum DeviceChoice {
     /// CUDA, then Metal, then the CPU, of those the binary was built with.
     #[default]
     Auto,
+    /// The CPU.
     Cpu,
+    /// The CUDA device of this number.
     Cuda(usize),
+    /// The Metal device of this number.
     Metal(usize),
 }
 
