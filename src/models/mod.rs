@@ -37,9 +37,9 @@ fn require(network: &str, expected: ImageShape, shape: ImageShape) -> Result<()>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
-    /// Fully connected networks, trained with the non-saturating loss
+    /// Fully connected networks, non-saturating loss
     Vanilla,
-    /// The same networks, trained with the least-squares loss
+    /// The same networks, least-squares loss
     Lsgan,
     /// Convolutional networks with batch norm
     Dcgan,

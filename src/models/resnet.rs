@@ -18,11 +18,11 @@ use crate::ops::{self, Activation};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderArchitecture {
-    /// Nine convolutions, 32 to 256 channels, 256 features: made for a CPU
+    /// Small ResNet for CPUs: nine convolutions, 256 features
     Resnet9,
     /// ResNet-18, 512 features
     Resnet18,
-    /// ResNet-50, the course's, 2048 features
+    /// ResNet-50, 2048 features, the course's
     Resnet50,
 }
 
