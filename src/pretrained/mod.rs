@@ -20,6 +20,7 @@ pub mod trained_on;
 
 #[doc(hidden)]
 pub use draw::{TILE, draw};
+#[doc(inline)]
 pub use encoder::{EncoderSource, TrainedEncoder};
 pub use generator::TrainedGenerator;
 #[doc(hidden)]
