@@ -15,8 +15,11 @@ pub enum DeviceChoice {
     /// CUDA, then Metal, then the CPU, of those the binary was built with.
     #[default]
     Auto,
+    /// The CPU.
     Cpu,
+    /// The CUDA device of this number.
     Cuda(usize),
+    /// The Metal device of this number.
     Metal(usize),
 }
 
@@ -84,6 +87,7 @@ impl DeviceChoice {
 
 /// Whether a device keeps the images that it trains on and makes batches of them itself. A CPU has them anyway, and makes
 /// batches on a thread of their own, ahead of training; for Metal there is no kernel.
+#[doc(hidden)]
 pub fn keeps_images(device: &Device) -> bool {
     device.is_cuda()
 }
@@ -98,6 +102,7 @@ pub fn name(device: &Device) -> String {
 }
 
 /// Refuses a precision that the device has no arithmetic for: there is no silent change to another. Exit code 2.
+#[doc(hidden)]
 pub fn check_precision(precision: Precision, device: &Device) -> anyhow::Result<()> {
     match precision.missing(device) {
         None => Ok(()),

@@ -54,6 +54,7 @@ pub fn text(error: &anyhow::Error) -> String {
 
 /// `text` with control characters escaped, except line breaks: it may quote a hostile file or a name, which must not
 /// control the terminal.
+#[doc(hidden)]
 pub fn printable(text: &str) -> String {
     text.chars().map(|character| if character == '\n' { "\n".into() } else { plain(character) }).collect()
 }
@@ -66,6 +67,7 @@ fn plain(character: char) -> String {
 }
 
 /// `text` as one line of at most 500 characters, with control characters escaped: it may quote a hostile file.
+#[doc(hidden)]
 pub fn legible(text: &str) -> String {
     const LONGEST: usize = 500;
     let mut line: String = text.chars().take(LONGEST).collect();

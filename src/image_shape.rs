@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 /// Height, width and channels of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageShape {
+    /// Rows of pixels.
     pub height: usize,
+    /// Pixels per row.
     pub width: usize,
     /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
 }
 
 impl ImageShape {
+    /// An image of `height` rows of `width` pixels of `channels` values.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self { height, width, channels }
     }

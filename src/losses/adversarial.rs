@@ -10,11 +10,11 @@ use crate::ops::{bce_with_logits, half_mean_square};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum AdversarialLoss {
-    /// Cross-entropy, non-saturating: G maximises log D(G(z)) (Goodfellow et al., 1406.2661, section 3)
+    /// Binary cross-entropy, non-saturating: G maximises log D(G(z)) (Goodfellow et al., 1406.2661, section 3)
     Bce,
     /// Least squares with targets 1, 0 and 1 (Mao et al., 1611.04076, equation 9)
     Ls,
-    /// Cross-entropy in the original form: G minimises log(1 - D(G(z))), whose gradient fades as D wins
+    /// Binary cross-entropy as first written: G minimises log(1 - D(G(z))), which saturates when D wins
     Minimax,
 }
 

@@ -46,10 +46,12 @@ impl Points {
         Ok(Self { rows: Tensor::from_vec(values, (count, width), &Device::Cpu)?, squares })
     }
 
+    /// The number of points.
     pub fn len(&self) -> usize {
         self.squares.len()
     }
 
+    /// Whether there are no points.
     pub fn is_empty(&self) -> bool {
         self.squares.is_empty()
     }

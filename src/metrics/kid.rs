@@ -11,9 +11,11 @@ use crate::rng::Stream;
 /// How the estimate is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KidPlan {
+    /// Number of subsets of each set.
     pub subsets: usize,
     /// Rows of each set in a subset, drawn without replacement.
     pub size: usize,
+    /// Seed of the draw of the subsets.
     pub seed: u64,
 }
 

@@ -18,6 +18,7 @@ use crate::params;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NetworkDescription {
     #[serde(flatten)]
+    /// What it does, and its sizes.
     pub kind: NetworkKind,
     /// The images that it draws, takes, or was trained on.
     pub image_shape: ImageShape,
@@ -28,6 +29,7 @@ pub struct NetworkDescription {
 /// The kind of a network, with the sizes that its shape of images does not tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(missing_docs)] // of the fields, whose names say what they are
 pub enum NetworkKind {
     /// Images from latents.
     Generator { architecture: Architecture, latent_dim: usize },
@@ -46,7 +48,9 @@ pub enum NetworkKind {
 /// How a pixel becomes a network's input or comes from its output: (pixel / 255 - mean) / std, channel by channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normalisation {
+    /// Of each channel.
     pub mean: Vec<f32>,
+    /// Of each channel.
     pub std: Vec<f32>,
 }
 
@@ -75,18 +79,22 @@ impl NetworkDescription {
         Self { kind, image_shape, normalisation }
     }
 
+    /// A generator of images of `image_shape` from latents of `latent_dim` values.
     pub fn generator(architecture: Architecture, latent_dim: usize, image_shape: ImageShape) -> Self {
         Self::new(NetworkKind::Generator { architecture, latent_dim }, image_shape)
     }
 
+    /// A discriminator of images of `image_shape`.
     pub fn discriminator(architecture: Architecture, image_shape: ImageShape) -> Self {
         Self::new(NetworkKind::Discriminator { architecture }, image_shape)
     }
 
+    /// An encoder that is pretrained on images of `image_shape`.
     pub fn encoder(architecture: EncoderArchitecture, image_shape: ImageShape) -> Self {
         Self::new(NetworkKind::Encoder { architecture }, image_shape)
     }
 
+    /// A projection head on the encoder `architecture`.
     pub fn projection_head(
         architecture: EncoderArchitecture,
         config: ProjectionHeadConfig,
@@ -101,6 +109,7 @@ impl NetworkDescription {
         Self::new(NetworkKind::Classifier { architecture, classes }, image_shape)
     }
 
+    /// The digit classifier of 28x28 grey images.
     pub fn digit_classifier() -> Self {
         Self::new(NetworkKind::DigitClassifier { classes: CLASSES }, DigitClassifier::IMAGE_SHAPE)
     }

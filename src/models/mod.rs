@@ -37,17 +37,19 @@ fn require(network: &str, expected: ImageShape, shape: ImageShape) -> Result<()>
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
-    /// Fully connected networks, trained with the non-saturating loss
+    /// Fully connected networks, non-saturating loss
     Vanilla,
-    /// The same networks, trained with the least-squares loss
+    /// The same networks, least-squares loss
     Lsgan,
     /// Convolutional networks with batch norm
     Dcgan,
 }
 
 impl Architecture {
+    /// All architectures.
     pub const ALL: [Self; 3] = [Self::Vanilla, Self::Lsgan, Self::Dcgan];
 
+    /// Its name, as the program's flags and saved configurations have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Vanilla => "vanilla",
@@ -65,7 +67,9 @@ impl Architecture {
 /// Scores of images: (N, H, W, C) to (N, 1), without a sigmoid.
 #[derive(Clone, Debug)]
 pub enum Discriminator {
+    /// Of `vanilla` and `lsgan`.
     Mlp(MlpDiscriminator),
+    /// Of `dcgan`.
     Dcgan(DcganDiscriminator),
 }
 
@@ -91,7 +95,9 @@ impl ModuleT for Discriminator {
 /// Images from latents: (N, Z) to (N, H, W, C) in (-1, 1).
 #[derive(Clone, Debug)]
 pub enum Generator {
+    /// Of `vanilla` and `lsgan`.
     Mlp(MlpGenerator),
+    /// Of `dcgan`.
     Dcgan(Box<DcganGenerator>),
 }
 

@@ -18,11 +18,11 @@ use crate::ops::{self, Activation};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderArchitecture {
-    /// Nine convolutions, 32 to 256 channels, 256 features: made for a CPU
+    /// Small ResNet for CPUs: nine convolutions, 256 features
     Resnet9,
     /// ResNet-18, 512 features
     Resnet18,
-    /// ResNet-50, the course's, 2048 features
+    /// ResNet-50, 2048 features, the course's
     Resnet50,
 }
 
@@ -48,8 +48,10 @@ impl BlockKind {
 }
 
 impl EncoderArchitecture {
+    /// All architectures.
     pub const ALL: [Self; 3] = [Self::Resnet9, Self::Resnet18, Self::Resnet50];
 
+    /// Its name, as the program's flags and saved configurations have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Resnet9 => "resnet9",
@@ -162,6 +164,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// The encoder with the tensors of `vb`, which creates them where it is one for training.
     pub fn new(architecture: EncoderArchitecture, vb: VarBuilder) -> Result<Self> {
         let (kind, counts, stem_width) = architecture.plan();
         // The stem is put in place of torchvision's after that has been initialised, so it has PyTorch's default.

@@ -32,6 +32,7 @@ pub struct ProjectionHead {
 }
 
 impl ProjectionHead {
+    /// A projection head of `features` inputs with the tensors of `vb`.
     pub fn new(features: usize, config: ProjectionHeadConfig, vb: VarBuilder) -> Result<Self> {
         let ProjectionHeadConfig { hidden, embedding } = config;
         Ok(Self {

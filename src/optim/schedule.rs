@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
-    /// Down to 0 along half a cosine (Loshchilov and Hutter, 1608.03983, without restarts)
+    /// Cosine decay to 0 (Loshchilov and Hutter, 1608.03983, without restarts)
     Cosine,
-    /// Down to 0 along a line
+    /// Linear decay to 0
     Linear,
-    /// Stays
+    /// No decay
     Constant,
 }
 

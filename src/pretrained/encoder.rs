@@ -22,9 +22,11 @@ pub const ENCODER: &str = "encoder.safetensors";
 
 /// A pretrained encoder as its file has it.
 pub struct EncoderSource {
+    /// Its architecture.
     pub architecture: EncoderArchitecture,
     /// The pictures that it was pretrained on.
     pub image_shape: ImageShape,
+    /// Its file.
     pub path: PathBuf,
     /// The name of the run that the file lies in, or of the file.
     pub name: String,
@@ -185,6 +187,7 @@ impl TrainedEncoder {
         Ok(features(&self.network, images, &self.device, proceed)?)
     }
 
+    /// What the network is.
     pub fn description(&self) -> NetworkDescription {
         NetworkDescription::encoder(self.source.architecture, self.source.image_shape)
     }

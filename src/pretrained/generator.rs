@@ -124,10 +124,12 @@ impl TrainedGenerator {
         self.description.image_shape
     }
 
+    /// What the network is.
     pub fn description(&self) -> &NetworkDescription {
         &self.description
     }
 
+    /// The device it computes on.
     pub fn device(&self) -> &Device {
         &self.device
     }

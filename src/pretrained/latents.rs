@@ -21,13 +21,18 @@ pub fn latents(seed: u64, first: u64, count: usize, latent_dim: usize) -> Vec<f3
 /// Where latents come from.
 #[derive(Debug)]
 pub enum Latents {
+    /// Drawn at random.
     Drawn {
+        /// Seed of the draw.
         seed: u64,
+        /// Values in a latent.
         latent_dim: usize,
     },
     /// (rows, `latent_dim`), read from a file.
     Given {
+        /// Row by row.
         values: Vec<f32>,
+        /// Values in a latent.
         latent_dim: usize,
     },
 }
@@ -60,6 +65,7 @@ impl Latents {
         }
     }
 
+    /// Values in a latent.
     pub fn latent_dim(&self) -> usize {
         match self {
             Self::Drawn { latent_dim, .. } | Self::Given { latent_dim, .. } => *latent_dim,

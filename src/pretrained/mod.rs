@@ -6,6 +6,7 @@
 mod draw;
 pub mod encoder;
 mod encoder_names;
+#[doc(hidden)]
 pub mod features;
 mod generator;
 mod guess;
@@ -13,12 +14,17 @@ mod latents;
 mod origin;
 mod prefix;
 mod recognise;
+#[doc(hidden)]
 pub mod search;
 pub mod trained_on;
 
+#[doc(hidden)]
 pub use draw::{TILE, draw};
+#[doc(inline)]
 pub use encoder::{EncoderSource, TrainedEncoder};
 pub use generator::TrainedGenerator;
+#[doc(hidden)]
 pub use latents::{Latents, latents};
 pub use origin::Origin;
+#[doc(hidden)]
 pub use recognise::{Candidate, recognise};

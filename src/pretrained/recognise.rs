@@ -21,6 +21,7 @@ use crate::run::life::CONFIG;
 /// A network that a file seems to hold. Whether every tensor of it is there is found out by [`super::search`].
 #[derive(Clone, Debug)]
 pub struct Candidate {
+    /// What it seems to be.
     pub description: NetworkDescription,
     /// What stands before the names of its tensors: empty, or ending in a dot.
     pub prefix: String,
