@@ -81,7 +81,7 @@ impl Parameters {
     }
 
     /// Shape and dtype of every tensor, by name.
-    pub fn signature(&self) -> BTreeMap<String, (Vec<usize>, DType)> {
+    pub fn signature(&self) -> Signature {
         self.lock().iter().map(|(name, var)| (name.clone(), (var.dims().to_vec(), var.dtype()))).collect()
     }
 
@@ -159,10 +159,11 @@ impl Parameters {
     }
 }
 
-/// Shape and dtype of every tensor that `build` asks for, by name. No memory is taken for them.
-pub fn signature(
-    build: impl FnOnce(VarBuilder<'static>) -> Result<()>,
-) -> Result<BTreeMap<String, (Vec<usize>, DType)>> {
+/// Shape and dtype of tensors, by name.
+pub type Signature = BTreeMap<String, (Vec<usize>, DType)>;
+
+/// Shape and dtype of every tensor that `build` asks for. No memory is taken for them.
+pub fn signature(build: impl FnOnce(VarBuilder<'static>) -> Result<()>) -> Result<Signature> {
     let recorder = Recorder::default();
     build(VarBuilder::from_backend(Box::new(recorder.clone()), DType::F32, Device::Cpu))?;
     Ok(std::mem::take(&mut *recorder.lock()))
@@ -170,10 +171,10 @@ pub fn signature(
 
 /// Answers with tensors of one stored value, and writes down what was asked for.
 #[derive(Clone, Default)]
-struct Recorder(Arc<Mutex<BTreeMap<String, (Vec<usize>, DType)>>>);
+struct Recorder(Arc<Mutex<Signature>>);
 
 impl Recorder {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Vec<usize>, DType)>> {
+    fn lock(&self) -> MutexGuard<'_, Signature> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -461,6 +461,7 @@ fn inspect_lists_tensors_by_path_and_what_is_not_read() {
     };
     let lines = text(&[]);
     assert!(lines.contains("model.0.weight  f32   [2, 3]"), "{lines}");
+    assert!(!lines.contains("# network"), "{lines}");
     assert!(lines.contains("args            not read: made by argparse.Namespace"), "{lines}");
     assert!(text(&["--json"]).contains(r#"{"name":"args","unread":"made by argparse.Namespace"}"#));
 }

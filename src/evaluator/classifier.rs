@@ -61,7 +61,7 @@ impl Classifier {
     /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
     pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
         let description = NetworkDescription::digit_classifier();
-        let tensors = checkpoint::conform(&archive.tensors, &description.tensors()?, what)?;
+        let tensors = checkpoint::conform(&archive.tensors, &description.signature()?, what)?;
         Self::of(&description, &tensors, &archive.metadata, what.to_string(), device)
     }
 

@@ -1,9 +1,8 @@
 //! What a network is, in words that a file can hold: enough to build it, and to know what goes in and comes out.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use candle_core::{DType, Result};
+use candle_core::Result;
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +11,7 @@ use super::{
     ProjectionHeadConfig, linear_classifier,
 };
 use crate::image_shape::ImageShape;
-use crate::params;
+use crate::params::{self, Signature};
 
 /// A network as the header of its file describes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,9 +68,6 @@ impl Normalisation {
 /// Sides of images, latents and classes end here: a header that claims more is damaged.
 const LARGEST: usize = 65_536;
 
-/// Names, shapes and dtypes of tensors.
-pub type NetworkTensors = BTreeMap<String, (Vec<usize>, DType)>;
-
 impl NetworkDescription {
     /// A network of `kind` for images of `image_shape`, with the normalisation of its kind.
     pub fn new(kind: NetworkKind, image_shape: ImageShape) -> Self {
@@ -118,7 +114,7 @@ impl NetworkDescription {
     ///
     /// # Errors
     /// Where its architecture is not for its images.
-    pub fn tensors(&self) -> Result<NetworkTensors> {
+    pub fn signature(&self) -> Result<Signature> {
         params::signature(|vb| self.ask(vb))
     }
 
@@ -233,7 +229,7 @@ mod tests {
 
     #[test]
     fn tensors_are_those_of_the_network_and_take_no_memory() {
-        let of = |name: &str, description: &NetworkDescription| description.tensors().unwrap()[name].0.clone();
+        let of = |name: &str, description: &NetworkDescription| description.signature().unwrap()[name].0.clone();
         let [classifier, generator, ..] = &descriptions()[..] else { unreachable!() };
         assert_eq!(of("12.weight", classifier), [CLASSES, 128]);
         assert_eq!(of("4.weight", generator), [784, 1024]);
@@ -243,7 +239,7 @@ mod tests {
         let huge = NetworkDescription::generator(Architecture::Vanilla, LARGEST, ImageShape::new(LARGEST, LARGEST, 3));
         assert_eq!(of("4.weight", &huge), [LARGEST * LARGEST * 3, 1024]);
         let unfit = NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(32, 32, 3));
-        assert!(unfit.tensors().unwrap_err().to_string().contains("28x28x1"));
+        assert!(unfit.signature().unwrap_err().to_string().contains("28x28x1"));
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn fit(weights: &Weights, wanted: &Wanted, candidate: Candidate) -> anyhow::Resu
     if let Some(refusal) = wanted.refusal(kind).or_else(|| candidate.refusal.clone()) {
         return Ok(Err((0, format!("{path}: {refusal}"))));
     }
-    let expected = candidate.description.tensors().map_err(|error| Failure::reading(&weights.path, error))?;
+    let expected = candidate.description.signature().map_err(|error| Failure::reading(&weights.path, error))?;
     let (mut found, mut names) = (Signature::new(), BTreeMap::new());
     for (name, (shape, dtype)) in below() {
         let inner = &name[prefix.len()..];
