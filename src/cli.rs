@@ -7,16 +7,20 @@ mod numbers;
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use gan::candle_core::Device;
 use gan::commands::evaluate::{self, EvaluateConfig};
 use gan::commands::inspect::inspect;
 use gan::commands::sample::{self, SampleConfig};
+use gan::commands::train_classifier::{self, Task};
 use gan::commands::weights_dir::refuse_missing_weights_dir;
-use gan::commands::{finetune, pretrain_simclr, train_gan};
+use gan::commands::{Invocation, finetune, pretrain_simclr, train_gan};
 use gan::device::DeviceChoice;
+use gan::error::Failure;
 use gan::report::{Console, ConsoleOptions};
-use gan::run::life::RunOptions;
+use gan::run::RunOptions;
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
 use gan::train::simclr_config::SimclrConfig;
@@ -137,21 +141,21 @@ impl Cli {
         }
         match self.command {
             Command::TrainGan { config, run: options } => {
-                let device = device.open()?;
-                let weights = train_gan::train(config, &typed, &options, &device, json, console)?;
+                let (typed, options, device) = (&*typed, &options, &device.open()?);
+                let weights = train_gan::train(config, &Invocation { typed, options, device, json, console })?;
                 print_unless(json, &weights.display().to_string(), console)
             }
             Command::PretrainSimclr { config, run: options } => {
-                let device = device.open()?;
-                let weights = pretrain_simclr::pretrain(config, &typed, &options, &device, json, console)?;
+                let (typed, options, device) = (&*typed, &options, &device.open()?);
+                let weights = pretrain_simclr::pretrain(config, &Invocation { typed, options, device, json, console })?;
                 print_unless(json, &weights.display().to_string(), console)
             }
             Command::Finetune { config, run: options } => {
                 if config.weights.is_none() && options.resume.is_none() {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
-                let device = device.open()?;
-                let rows = finetune::finetune(config, &typed, &options, &device, json, console)?;
+                let (typed, options, device) = (&*typed, &options, &device.open()?);
+                let rows = finetune::finetune(config, &Invocation { typed, options, device, json, console })?;
                 print_unless(json || rows.is_empty(), &gan::report::probe_table(&rows), console)
             }
             Command::Sample(config) => {
@@ -160,7 +164,11 @@ impl Cli {
             }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                evaluate::evaluate(&config, &device.open()?, json, console)
+                let device = device.open()?;
+                match config.train_classifier {
+                    true => train_a_classifier(&config, &device, json, console),
+                    false => evaluate::evaluate(&config, &device, json, console),
+                }
             }
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
@@ -180,6 +188,17 @@ impl Cli {
 /// Writes `line` to stdout, except where `--json` has written the same already.
 fn print_unless(written: bool, line: &str, console: &Console) -> anyhow::Result<()> {
     if written { Ok(()) } else { console.data_line(line) }
+}
+
+/// `evaluate --train-classifier`, which is a command of its own but for its name.
+fn train_a_classifier(config: &EvaluateConfig, device: &Device, json: bool, console: &Console) -> anyhow::Result<()> {
+    config.validate()?;
+    let Some(output) = &config.output else {
+        bail!(Failure::Usage("--train-classifier needs -o FILE.safetensors to write to".into()));
+    };
+    let (data, data_dir) = (config.data.as_deref(), config.data_dir.as_deref());
+    let task = Task { data, data_dir, test_part: config.test_part, seed: config.seed, output };
+    train_classifier::train(&config.classifier_config, task, device, json, console)
 }
 
 /// The fields that were set on the command line, rather than left at their defaults.

@@ -166,6 +166,19 @@ fn a_run_is_named_by_its_directory_too() {
     work.gan(&[TINY, &["--run", "far", "--steps", "2", "--weights-dir", "away"]].concat()).assert().success();
     ends(&work, &["train-gan", "--resume", "away/far", "--steps", "3"], 0);
     assert!(work.path("away/far/step-00000003.safetensors").is_file() && !work.path("weights/far").exists());
+    // From within it, and a linked run by its own name, also where one of its checkpoints is named.
+    let inside = |arguments: &[&str]| work.spawn(arguments).current_dir(work.path("weights/run")).output().unwrap();
+    let data = work.path("data").display().to_string();
+    let output = inside(&["train-gan", "--resume", ".", "--steps", "8", "--data", &data]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(work.metrics("run").len(), 8);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(work.path("weights/run"), work.path("weights/link")).unwrap();
+        let linked = ["train-gan", "--resume", "weights/link/step-00000008.safetensors", "--steps", "9"];
+        let stderr = ends(&work, &[&linked[..], &["--data", "data"]].concat(), 0);
+        assert!(stderr.contains("weights/link") && work.path("samples/link/losses.png").is_file(), "{stderr}");
+    }
     for nowhere in ["weights/nobody", "nobody/", "/", "data/"] {
         ends(&work, &["train-gan", "--resume", nowhere], 3);
     }

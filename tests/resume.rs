@@ -220,3 +220,23 @@ fn resuming_a_finished_run_changes_nothing() {
     assert_eq!(work.read("weights/run/metrics.jsonl"), metrics);
     assert_eq!(work.read("weights/run/generator.safetensors"), generator);
 }
+
+/// It says so, writes no file that is there, and draws what is missing.
+#[test]
+fn a_finished_run_says_so_and_draws_what_is_missing() {
+    let work = Workplace::new();
+    work.train("run", "8", &[]);
+    let files =
+        ["weights/run/step-00000008.safetensors", "weights/run/generator.safetensors", "samples/run/losses.png"];
+    let modified = || files.map(|file| std::fs::metadata(work.path(file)).unwrap().modified().unwrap());
+    let (before, film) = (modified(), work.read("samples/run/progress.gif"));
+    let discriminator = work.read("weights/run/discriminator.safetensors");
+    std::fs::remove_file(work.path("samples/run/progress.gif")).unwrap();
+    std::fs::remove_file(work.path("weights/run/discriminator.safetensors")).unwrap();
+    let again = work.gan(&["train-gan", "--resume", "run"]).assert().success();
+    let stderr = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
+    assert!(stderr.contains("the run run is finished, at step 8") && !stderr.contains("steps 8 to 8"), "{stderr}");
+    assert_eq!(modified(), before);
+    assert_eq!(work.read("samples/run/progress.gif"), film);
+    assert_eq!(work.read("weights/run/discriminator.safetensors"), discriminator);
+}

@@ -1,52 +1,45 @@
-//! Trains the digit classifier: a straight loop of a few minutes, which leaves one file.
+//! Trains the digit classifier: `gan evaluate --train-classifier`, a straight loop of a few minutes, which leaves one file.
+//! It keeps no run and does not resume. With the other loops it shares the clock: log interval, rate, progress, signals.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::autograd::{self, Precision};
-use crate::checkpoint::{self, Archive};
+use crate::checkpoint::header::MADE;
+use crate::checkpoint::{self, Archive, atomic};
+use crate::commands::images;
+use crate::data::test_part::TestPart;
 use crate::data::warp::warped_batches;
 use crate::data::{Dataset, Images, StepPlan};
 use crate::error::Failure;
-use crate::evaluator::Classifier;
+use crate::evaluator::{Classifier, DEFAULT_DATA};
 use crate::losses::classification::cross_entropy;
 use crate::metrics::top_k;
 use crate::models::{CLASSES, DigitClassifier};
-use crate::optim::{AdamConfig, Decay, Optimizer, Schedule};
+use crate::optim::Optimizer;
 use crate::params::Parameters;
-use crate::report::{Console, Figure, TrainingStatus};
-use crate::run::header::MADE;
-use crate::run::images;
+use crate::report::{Console, Figure, Monitor};
+use crate::run::{Clock, StopRequest, Timetable};
+use crate::train::classifier_config::ClassifierConfig;
 
 /// Steps between two looks at the loss.
 const LOG_EVERY: u64 = 50;
 
-/// How the digit classifier is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
-#[command(next_help_heading = "With --train-classifier")]
-pub struct ClassifierConfig {
-    /// Steps of training
-    #[arg(long, value_name = "N", default_value_t = 7000, requires = "train_classifier")]
-    pub steps: u64,
-
-    /// Images a step
-    #[arg(long, value_name = "N", default_value_t = 128, requires = "train_classifier")]
-    pub batch_size: usize,
-
-    /// Train on the first N training images [default: on all but the validation part, which are the first 50000 of
-    /// MNIST's]
-    #[arg(long, value_name = "N", requires = "train_classifier")]
-    pub train_images: Option<usize>,
-
-    /// Learning rate of Adam, which falls to 0 along half a cosine
-    #[arg(long, value_name = "RATE", default_value_t = 2e-3, requires = "train_classifier")]
-    pub lr: f64,
+/// What to train on, and where to write the classifier.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// A named set, or a directory; else [`DEFAULT_DATA`].
+    pub data: Option<&'a str>,
+    /// Where named sets lie.
+    pub data_dir: Option<&'a Path>,
+    pub test_part: Option<TestPart>,
+    pub seed: u64,
+    pub output: &'a Path,
 }
 
 /// How a file of weights came about: its header entry [`MADE`].
@@ -68,48 +61,20 @@ struct Made<'a> {
     test_images: usize,
 }
 
-impl ClassifierConfig {
-    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
-    pub fn validate(&self) -> anyhow::Result<()> {
-        let train_images = self.train_images.map_or(1, |images| images as u64);
-        let least = [
-            ("--steps", self.steps, 1),
-            ("--batch-size", self.batch_size as u64, 2),
-            ("--train-images", train_images, 1),
-        ];
-        for (flag, value, least) in least {
-            if value < least {
-                bail!(Failure::Usage(format!("{flag} {value}: expected at least {least}")));
-            }
-        }
-        if !(self.lr.is_finite() && self.lr >= 0.0) {
-            bail!(Failure::Usage(format!("--lr {}: expected a number of 0 or more", self.lr)));
-        }
-        Ok(())
-    }
-
-    /// The command that makes the same weights again.
-    fn command(&self, data: &str, seed: u64) -> String {
-        let Self { steps, batch_size, train_images, lr } = self;
-        let part = train_images.map(|images| format!(" --train-images {images}")).unwrap_or_default();
-        format!(
-            "gan evaluate --train-classifier --data {data}{part} --seed {seed} --steps {steps} --batch-size {batch_size} \
-             --lr {lr}"
-        )
-    }
-}
-
-/// Trains on training images of `dataset`, writes the weights in f16 to `output`, and returns their accuracy on the test
-/// images, and on the validation images if it is none of theirs that was trained on.
+/// Trains on training images, writes the weights in f16, and says their accuracy on the test images, and on the validation
+/// images if it is none of theirs that was trained on.
 pub fn train(
     config: &ClassifierConfig,
-    dataset: Dataset,
-    seed: u64,
-    output: &Path,
+    task: Task,
     device: &Device,
+    json: bool,
     console: &Console,
-) -> anyhow::Result<(f64, Option<f64>)> {
+) -> anyhow::Result<()> {
     config.validate()?;
+    atomic::check(task.output)?;
+    let name = task.data.unwrap_or(DEFAULT_DATA);
+    let dataset = images::open_from(name, task.data_dir, DigitClassifier::IMAGE_SHAPE, console)?;
+    let dataset = images::with_test_part(dataset, task.test_part, true, console)?;
     check(&dataset)?;
     let held_out = dataset.held_out();
     let keeps_apart = config.train_images.is_none_or(|first| first <= held_out.start);
@@ -117,15 +82,40 @@ pub fn train(
     if !keeps_apart {
         dataset.validation = Images::empty(dataset.train.shape());
     }
+    let parameters = Parameters::new(task.seed, "digit_classifier", device);
+    run_steps(config, &dataset, task.seed, &parameters, device, console)?;
+    let (accuracy, validation_accuracy) = write(config, &dataset, task.seed, task.output, &parameters, device)?;
+
+    let (images, path) = (dataset.test.len(), task.output.display().to_string());
+    console.note(&format!("{path}: accuracy {:.2} % on the {images} test images of {name}", 100.0 * accuracy));
+    let fields = serde_json::json!({
+        "path": path, "data": name, "accuracy": accuracy, "validation_accuracy": validation_accuracy
+    });
+    console.data_line(&if json { fields.to_string() } else { path })
+}
+
+fn run_steps(
+    config: &ClassifierConfig,
+    dataset: &Dataset,
+    seed: u64,
+    parameters: &Parameters,
+    device: &Device,
+    console: &Console,
+) -> anyhow::Result<()> {
     let shape = dataset.train.shape();
-    let parameters = Parameters::new(seed, "digit_classifier", device);
     let network = DigitClassifier::new(shape, parameters.builder())?;
-    let adam = AdamConfig { lr: config.lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-4 };
-    let mut optimizer = Optimizer::adam(parameters.trainable(), adam)?;
-    let schedule = Schedule { peak: config.lr, warmup_steps: 100, steps: config.steps, decay: Decay::Cosine };
-    let train = Arc::new(dataset.train.clone());
+    let mut optimizer = Optimizer::adam(parameters.trainable(), config.adam())?;
+    let (schedule, train) = (config.schedule(), Arc::new(dataset.train.clone()));
     let plan = StepPlan::new(train.len(), config.batch_size, true, seed)?;
-    let per_epoch = plan.steps_per_epoch();
+    let timetable = Timetable {
+        last_step: config.steps,
+        steps_per_epoch: plan.steps_per_epoch(),
+        batch_size: config.batch_size,
+        log_every: LOG_EVERY,
+        measure_every: 0,
+        checkpoint_every: config.steps,
+        keep: 0,
+    };
     let mut batches = warped_batches(train, &plan)?;
     console.note(&format!(
         "training the digit classifier on {}: {} images, batch {}, {} steps, {}",
@@ -135,10 +125,8 @@ pub fn train(
         config.steps,
         crate::device::name(device)
     ));
-
-    let progress = console.training(0, config.steps);
-    let (mut logged_at, mut logged_step) = (Instant::now(), 0);
-    for step in 0..config.steps {
+    let mut clock = Clock::start(timetable, (0, 0.0), Monitor::new(console, false), StopRequest::listen()?);
+    while let Some(step) = clock.next_step()? {
         let batch = batches.next()?;
         let images = Tensor::from_vec(batch.pixels, ((), shape.height, shape.width, shape.channels), device)?; // (N, H, W, C)
         let labels = Tensor::new(batch.labels, device)?; // (N)
@@ -149,26 +137,18 @@ pub fn train(
             optimizer.minimise(&loss, None)?;
             Ok::<_, candle_core::Error>(loss.detach())
         })?;
-        progress.tick(step + 1);
-        if (step + 1).is_multiple_of(LOG_EVERY) || step + 1 == config.steps {
+        clock.advance();
+        if clock.is_logged() {
             // The only place of the loop where the host waits for the device.
             let loss = loss.to_scalar::<f32>()?;
+            clock.mark();
             if !loss.is_finite() {
                 bail!(Failure::Diverged(format!("training diverged at step {step}: the loss is {loss}; lower --lr")));
             }
-            let images = (step + 1 - logged_step) * config.batch_size as u64;
-            progress.report(&TrainingStatus {
-                step: step + 1,
-                epoch: step / per_epoch + 1,
-                epochs: Some(config.steps.div_ceil(per_epoch)),
-                figures: vec![Figure::Plain("loss", loss.into())],
-                images_per_second: images as f64 / logged_at.elapsed().as_secs_f64(),
-            });
-            (logged_at, logged_step) = (Instant::now(), step + 1);
+            clock.show(vec![Figure::Plain("loss", loss.into())]);
         }
     }
-    progress.finish();
-    write(config, &dataset, seed, output, &parameters, device)
+    Ok(())
 }
 
 /// What is written is what is measured: the weights are rounded first.

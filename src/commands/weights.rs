@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use candle_core::Device;
 
+use crate::checkpoint::header::saved_text;
+use crate::checkpoint::saved_runs::{CONFIG_FILE, saved_runs};
 use crate::checkpoint::{Bundled, Weights};
 use crate::error::Failure;
 use crate::models::{Architecture, EncoderArchitecture};
 use crate::pretrained::{EncoderSource, TrainedGenerator};
-use crate::run;
-use crate::run::life::saved_text;
 
 /// What `--weights` says to have the pretrained weights although there are runs; a file of that name is `./bundled`.
 const BUNDLED: &str = "bundled";
@@ -84,10 +84,10 @@ pub fn encoder(
 
 /// What `file` finds in the newest run in which it finds something.
 fn newest(weights_dir: &Path, file: impl Fn(&Path) -> Option<PathBuf>) -> Option<PathBuf> {
-    run::runs(weights_dir).into_iter().find_map(|run| file(&run.weights))
+    saved_runs(weights_dir).into_iter().find_map(|run| file(&run.weights))
 }
 
 /// A text of the configuration that a run has saved.
 fn saved_choice(run: &Path, field: &str) -> Option<String> {
-    saved_text(&std::fs::read_to_string(run.join("config.json")).ok()?, field)
+    saved_text(&std::fs::read_to_string(run.join(CONFIG_FILE)).ok()?, field)
 }

@@ -10,3 +10,6 @@ pub use reference::Reference;
 
 /// The data set where neither a flag nor the weights name one.
 pub const DEFAULT_DATA: &str = "mnist";
+
+/// More samples than this take more memory than their scores are worth.
+pub const MAX_SAMPLES: usize = 100_000;

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 
 use super::search::{self, Wanted};
+use crate::checkpoint::state::Tensors;
 use crate::checkpoint::{Bundled, Weights};
 use crate::data::Images;
 use crate::error::Failure;
@@ -15,7 +16,6 @@ use crate::params::Parameters;
 use crate::pretrained::features::features;
 use crate::pretrained::origin::Origin;
 use crate::pretrained::trained_on::TrainedOn;
-use crate::run::state::Tensors;
 
 /// The file of a run that holds its encoder.
 pub const ENCODER: &str = "encoder.safetensors";

@@ -11,12 +11,11 @@ use serde::Deserialize;
 
 use super::guess::{self, Part};
 use super::prefix;
+use crate::checkpoint::header::{CONFIG, NETWORK, saved_text};
 use crate::checkpoint::{Signature, Weights};
 use crate::error::Failure;
 use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
 use crate::pretrained::encoder_names::EncoderNames;
-use crate::run::header::NETWORK;
-use crate::run::life::CONFIG;
 
 /// A network that a file seems to hold. Whether every tensor of it is there is found out by [`super::search`].
 #[derive(Clone, Debug)]
@@ -167,5 +166,5 @@ fn by_names(signature: &Signature) -> Vec<Candidate> {
 
 /// What the metadata of a file say of its run's data: `--data`.
 pub(super) fn data(metadata: &BTreeMap<String, String>) -> Option<String> {
-    crate::run::life::saved_text(metadata.get(CONFIG)?, "data")
+    saved_text(metadata.get(CONFIG)?, "data")
 }

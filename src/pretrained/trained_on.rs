@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::checkpoint::header::CONFIG;
+use crate::checkpoint::header::MADE;
 use crate::data::Dataset;
 use crate::data::test_part::TestPart;
-use crate::run::header::MADE;
-use crate::run::life::CONFIG;
 
 /// The training images of a network.
 #[derive(Clone, Debug, PartialEq)]

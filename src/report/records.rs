@@ -3,8 +3,9 @@
 //! JSON knows no NaN and no infinity: they are written as `null` and read back as NaN. Losses and scores are f32, as they
 //! were computed: 1.3862944 stays that and does not become 1.3862943649291992.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::checkpoint::header::number_or_null;
 use crate::report::scores::Scores;
 
 /// A logged step of GAN training.
@@ -79,18 +80,28 @@ pub struct ProbeRow {
     pub seconds: f64,
 }
 
+/// A record of one step.
+pub trait StepRecord {
+    /// Its number; the first step is number 0.
+    fn step(&self) -> u64;
+}
+
+impl StepRecord for GanRecord {
+    fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+impl StepRecord for SimclrRecord {
+    fn step(&self) -> u64 {
+        self.step
+    }
+}
+
 fn thousandths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((value * 1000.0).round() / 1000.0)
 }
 
 fn tenths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((value * 10.0).round() / 10.0)
-}
-
-/// Reads a number, or NaN where there is `null`. Public for the records of other commands.
-pub fn number_or_null<'de, D: Deserializer<'de>, F>(deserializer: D) -> Result<F, D::Error>
-where
-    F: Deserialize<'de> + From<f32>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_else(|| F::from(f32::NAN)))
 }

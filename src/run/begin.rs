@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::line;
 use super::lock;
 use crate::checkpoint::atomic;
+use crate::checkpoint::saved_runs::{CONFIG_FILE, DAMAGED, checkpoint_path, file_names, is_run_file, is_sample_file};
 use crate::error::Failure;
 use crate::run::directory::{Beginning, RunDirectory, refuse_held};
-use crate::run::files::{CONFIG, DAMAGED, checkpoint_path, file_names, is_run_file, is_sample_file};
 
 impl RunDirectory {
     /// Makes the directories, writes the configuration, and removes what a killed process or the run before this one has
@@ -38,8 +38,10 @@ impl RunDirectory {
         if !self.is_staging {
             self.line.settle(&self.weights, &self.samples)?;
         }
-        let path = self.weights_path(CONFIG);
-        atomic::write(&path, |out| out.write_all(config))?;
+        let path = self.weights_path(CONFIG_FILE);
+        if !fs::read(&path).is_ok_and(|found| found == config) {
+            atomic::write(&path, |out| out.write_all(config))?;
+        }
         if self.beginning == Beginning::New {
             made.0.push(path);
         }
@@ -59,7 +61,7 @@ impl RunDirectory {
         match self.beginning {
             Beginning::New => Ok(()),
             Beginning::Forced => {
-                remove_where(&self.weights, |name| is_run_file(name) && name != CONFIG)?;
+                remove_where(&self.weights, |name| is_run_file(name) && name != CONFIG_FILE)?;
                 remove_where(&self.samples, is_sample_file)
             }
             Beginning::Resumed(step) => {

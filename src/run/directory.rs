@@ -1,17 +1,18 @@
 //! The directory of one run, `weights/NAME` and `samples/NAME`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::bail;
 
-use super::header;
 use super::line;
-use crate::checkpoint::format::{self, Archive};
+
+use crate::checkpoint::header::LINE;
+use crate::checkpoint::saved_runs::{
+    CONFIG_FILE, LOG_FILE, checkpoint_path, checkpoint_steps, file_names, grid_name, grid_step, holds_run, saved_runs,
+};
 use crate::error::Failure;
-use crate::run::files::{CONFIG, METRICS, checkpoint_path, checkpoint_steps, file_names, grid_step, holds_run, runs};
 use crate::run::line::Line;
 use crate::run::lock::Lock;
 
@@ -31,6 +32,8 @@ pub struct RunDirectory {
     pub(crate) has_begun: bool,
     /// Of the checkpoint that the run goes on from, and then of those that it writes.
     pub(crate) line: Line,
+    /// Whether the checkpoint that the run goes on from has another name than those that it writes.
+    pub(crate) is_from_copy: bool,
     /// Whether a line is still to write its first checkpoint, so that its files are staged.
     pub(crate) is_staging: bool,
     /// The steps of newer checkpoints that could not be read.
@@ -48,15 +51,6 @@ pub(crate) enum Beginning {
     Forced,
     /// After a step.
     Resumed(u64),
-}
-
-/// The newest checkpoint that could be read.
-#[derive(Debug)]
-pub struct Newest {
-    pub step: u64,
-    pub archive: Archive,
-    /// A line for each newer checkpoint that could not be; for the user.
-    pub notes: Vec<String>,
 }
 
 impl RunDirectory {
@@ -90,7 +84,7 @@ impl RunDirectory {
     pub fn open(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
         check_name(name)?;
         if !holds_run(&weights_dir.join(name)) {
-            let names: Vec<_> = runs(weights_dir).into_iter().map(|run| run.name).collect();
+            let names: Vec<_> = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
             let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
             bail!(Failure::Input(format!("{}: no run is there; runs: {known}", weights_dir.join(name).display())));
         }
@@ -114,6 +108,7 @@ impl RunDirectory {
             beginning,
             has_begun: false,
             line: Line::default(),
+            is_from_copy: false,
             is_staging: false,
             damaged: Vec::new(),
             named: AtomicU64::new(NONE),
@@ -145,7 +140,7 @@ impl RunDirectory {
 
     /// `samples/NAME/step-00000250.png`
     pub fn sample_path(&self, step: u64) -> PathBuf {
-        self.picture_path(&format!("step-{step:08}.png"))
+        self.picture_path(&grid_name(step))
     }
 
     fn place(&self, directory: &Path, name: &str) -> PathBuf {
@@ -169,7 +164,7 @@ impl RunDirectory {
     /// # Errors
     /// [`Failure::Input`] where it cannot be read.
     pub fn config(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        let path = self.found(CONFIG);
+        let path = self.found(CONFIG_FILE);
         match fs::read(&path) {
             Ok(config) => Ok(Some(config)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -179,18 +174,18 @@ impl RunDirectory {
 
     /// Where the log is to be read, of the run as it was left; `None` for a new one.
     pub fn found_metrics(&self) -> Option<PathBuf> {
-        (!self.is_new()).then(|| self.found(METRICS))
+        (!self.is_new()).then(|| self.found(LOG_FILE))
     }
 
     /// Where to write the log.
     pub fn metrics_path(&self) -> PathBuf {
-        self.weights_path(METRICS)
+        self.weights_path(LOG_FILE)
     }
 
     /// The header entry that says which line the checkpoints are of, where the run has ever gone back.
     pub fn line_entry(&self) -> anyhow::Result<Option<(String, String)>> {
         let is_first = self.line.number == 0;
-        Ok((!is_first).then(|| serde_json::to_string(&self.line)).transpose()?.map(|text| (header::LINE.into(), text)))
+        Ok((!is_first).then(|| serde_json::to_string(&self.line)).transpose()?.map(|text| (LINE.into(), text)))
     }
 
     /// The steps of the checkpoints that are there, ascending.
@@ -233,70 +228,6 @@ impl RunDirectory {
         names.retain(|name| grid_step(name).is_some());
         names.sort_unstable();
         Ok(names.into_iter().map(|name| self.samples.join(name)).collect())
-    }
-
-    /// The newest checkpoint, or where that is damaged the one before it, and so on: what the run goes on from. Those that
-    /// were passed over are renamed to `*.damaged` when it begins, so that [`RunDirectory::prune`] does not keep them in
-    /// place of good ones.
-    ///
-    /// # Errors
-    /// [`Failure::Input`] where there is none, or none can be read.
-    pub fn newest_readable(&mut self) -> anyhow::Result<Newest> {
-        let mut failures = Vec::new();
-        for (line, step) in self.newest_first()? {
-            let path = checkpoint_path(&self.weights, step);
-            // What may not be opened is not damaged.
-            std::fs::File::open(&path).map_err(|error| Failure::reading(&path, error))?;
-            match format::read(&path) {
-                Ok(archive) => {
-                    self.line = line;
-                    self.beginning = Beginning::Resumed(step);
-                    self.damaged = failures.iter().map(|(step, _)| *step).collect();
-                    let note = |(_, error)| format!("{error}; going on from the checkpoint before it");
-                    return Ok(Newest { step, archive, notes: failures.into_iter().map(note).collect() });
-                }
-                Err(error) => failures.push((step, error)),
-            }
-        }
-        let Some((_, newest)) = failures.first() else {
-            let path = self.weights.display();
-            bail!(Failure::Input(format!(
-                "{path}: the run stopped before its first checkpoint; --force starts it anew"
-            )));
-        };
-        let (count, name) = (failures.len(), &self.name);
-        bail!(Failure::Input(format!(
-            "none of the {count} checkpoints of the run {name} can be read; of the newest:\n{newest}"
-        )))
-    }
-
-    /// The checkpoint of `step` with these header entries is what the run goes on from. Where there are newer ones it
-    /// begins another line.
-    ///
-    /// # Errors
-    /// As [`RunDirectory::checkpoints`].
-    pub fn go_back_to(&mut self, metadata: &BTreeMap<String, String>, step: u64) -> anyhow::Result<()> {
-        let others = self.newest_first()?;
-        self.beginning = Beginning::Resumed(step);
-        self.line = Line::of(metadata);
-        let newest = others.first().map_or(0, |(line, _)| line.number);
-        let next = Line { number: newest.max(self.line.number) + 1, parent: self.line.number, after: step };
-        // What its own line has abandoned is on its way out.
-        let is_newer =
-            |(line, of_other): &(Line, u64)| next.abandons(line, *of_other) && !self.line.abandons(line, *of_other);
-        self.is_staging = others.iter().any(is_newer);
-        if self.is_staging {
-            self.line = next;
-        }
-        Ok(())
-    }
-
-    fn newest_first(&self) -> anyhow::Result<Vec<(Line, u64)>> {
-        let steps = self.checkpoints()?;
-        let line_of = |step| (Line::of_file(&checkpoint_path(&self.weights, step)), step);
-        let mut checkpoints: Vec<_> = steps.into_iter().map(line_of).collect();
-        checkpoints.sort_by_key(|(line, step)| std::cmp::Reverse((line.number, *step)));
-        Ok(checkpoints)
     }
 }
 

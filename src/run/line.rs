@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::header::LINE;
+use crate::checkpoint::saved_runs::{LOG_FILE, checkpoint_path, checkpoint_steps, file_names, grid_step};
 use crate::checkpoint::{atomic, format};
 use crate::error::Failure;
-use crate::run::files::{METRICS, checkpoint_path, checkpoint_steps, file_names, grid_step};
-use crate::run::header::LINE;
 
 /// A line: its number, and the step of the line `parent` after which it begins. The first is number 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl Line {
         }
         let failed = |path: &Path, error| Failure::writing(path, error);
         // Whose renaming ends the first part: a grid that was put in its place in the second must not be deleted.
-        let metrics = self.staged(weights, METRICS);
+        let metrics = self.staged(weights, LOG_FILE);
         if metrics.exists() {
             for step in checkpoint_steps(weights).map_err(|error| failed(weights, error))? {
                 let path = checkpoint_path(weights, step);
@@ -69,7 +69,7 @@ impl Line {
                 }
             }
             remove_grids_after(samples, self.after)?;
-            let place = weights.join(METRICS);
+            let place = weights.join(LOG_FILE);
             fs::rename(&metrics, &place).map_err(|error| failed(&place, error))?;
             atomic::sync_directory(weights).map_err(|error| failed(weights, error))?;
         }

@@ -1,18 +1,33 @@
-//! A run's life: configuration, creation, resuming, lock, disk, log, checkpoints, signals.
+//! A run's life, once for every way of training: configuration, creation, resuming, lock, disk, log, checkpoints, signals,
+//! end.
+//!
+//! - [`Run`]: a new run, or one to go on with. Nothing on the disk is changed before [`Session::begin`].
+//! - [`Session`]: a run in training. A loop asks it what is due.
+//! - [`Clock`]: the steps of a loop; alone, for training that keeps no run.
 
 mod begin;
+mod clock;
 mod directory;
 pub mod disk_space;
-pub mod files;
-pub mod header;
-pub mod images;
-pub mod life;
 pub mod line;
 mod lock;
-pub mod resume;
-pub mod saves;
-pub mod signals;
-pub mod state;
+mod newest;
+mod open;
+mod options;
+mod position;
+mod resume;
+mod save;
+mod saves;
+mod session;
+mod signals;
 
-pub use directory::{Newest, RunDirectory};
-pub use files::{Run as KnownRun, runs};
+pub use clock::{Clock, Mark, Timetable};
+pub use directory::RunDirectory;
+pub use newest::Newest;
+pub use open::Run;
+pub use options::RunOptions;
+pub use position::Position;
+pub use resume::resume;
+pub use save::Snapshot;
+pub use session::Session;
+pub use signals::StopRequest;

@@ -7,12 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::RunDirectory;
-use crate::checkpoint::{self, Archive};
+use crate::checkpoint::header::{CONFIG, DATA, ENCODER};
+use crate::checkpoint::{self, Archive, first_non_finite};
 use crate::error::Failure;
-use crate::run::header::{CONFIG, DATA, ENCODER};
-use crate::run::life::{Position, Run, RunOptions};
-use crate::run::state::first_non_finite;
+use crate::report::Notice;
+use crate::run::{Position, Run, RunDirectory, RunOptions};
 
 /// The run that `target` names, to go on with. `typed` names the fields of `config` that the user set: the saved
 /// configuration holds, `steps` or `epochs` may be raised, `data` be moved, and any other field that contradicts it is
@@ -28,21 +27,22 @@ where
     let Target { name, weights_dir, checkpoint } = Target::of(target, options)?;
     let open = if checkpoint.is_some() { RunDirectory::open_at } else { RunDirectory::open };
     let mut directory = open(&name, &weights_dir, &options.samples_dir)?;
-    let mut notes = Vec::new();
+    let mut notices = Vec::new();
     let checkpoint = match checkpoint {
         Some(path) => {
             let archive = checkpoint::read(&path)?;
             let position = Position::of(&archive, &path)?;
             directory.go_back_to(&archive.metadata, position.step)?;
+            directory.is_from_copy = path.file_name() != directory.checkpoint_path(position.step).file_name();
             Some((position, archive, path))
         }
         None if directory.checkpoints()?.is_empty() => {
-            notes.push(format!("run {name} has no checkpoint yet: it begins at step 0"));
+            notices.push(Notice::Warning(format!("run {name} has no checkpoint yet: it begins at step 0")));
             None
         }
         None => {
             let newest = directory.newest_readable()?;
-            notes.extend(newest.notes);
+            notices.extend(newest.notes.into_iter().map(Notice::Warning));
             let path = directory.checkpoint_path(newest.step);
             Some((Position::of(&newest.archive, &path)?, newest.archive, path))
         }
@@ -67,7 +67,7 @@ where
         refuse_non_finite(archive, path, &directory)?;
     }
     let checkpoint = checkpoint.map(|(position, archive, _)| (position, archive));
-    Ok(Run { directory, config, checkpoint, notes, data: None, has_changed_data: false })
+    Ok(Run { directory, config, checkpoint, notices, data: None, has_changed_data: false })
 }
 
 /// Refuses the run of another command, which has other fields; `own` is the configuration of this one.
@@ -123,18 +123,26 @@ impl Target {
     fn of(target: &str, options: &RunOptions) -> anyhow::Result<Self> {
         let path = Path::new(target);
         let is_checkpoint = path.extension().is_some_and(|extension| extension == "safetensors");
-        if !is_checkpoint && !target.contains(std::path::is_separator) {
+        let is_path = target.contains(std::path::is_separator) || [".", ".."].contains(&target);
+        if !is_checkpoint && !is_path {
             return Ok(Self { name: target.into(), weights_dir: options.weights_dir.clone(), checkpoint: None });
         }
-        let checkpoint = match is_checkpoint {
-            true => Some(path.canonicalize().map_err(|error| Failure::reading(path, error))?),
-            false => None,
-        };
-        let run = checkpoint.as_deref().map_or(Some(path), Path::parent);
-        let place = run.and_then(|run| Some((run.file_name()?.to_str()?, run.parent()?)));
-        let Some((name, weights_dir)) = place else {
+        let failed = |error| Failure::reading(path, error);
+        let mut run = path.to_path_buf();
+        if is_checkpoint {
+            // A link to a checkpoint is of the run that the checkpoint lies in; a link to a run has a name of its own.
+            let is_link = path.symlink_metadata().map_err(failed)?.is_symlink();
+            run = if is_link { path.canonicalize().map_err(failed)? } else { run };
+            run.pop();
+        }
+        if run.file_name().is_none() {
+            let here = if run.as_os_str().is_empty() { Path::new(".") } else { &run };
+            run = here.canonicalize().map_err(failed)?; // of `.` and `..`
+        }
+        let Some((name, weights_dir)) = run.file_name().and_then(|name| Some((name.to_str()?, run.parent()?))) else {
             bail!(Failure::Input(format!("{}: not the directory of a run, nor in one", path.display())));
         };
+        let checkpoint = is_checkpoint.then(|| path.to_path_buf());
         Ok(Self { name: name.into(), weights_dir: weights_dir.to_path_buf(), checkpoint })
     }
 }

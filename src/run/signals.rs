@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -23,7 +24,11 @@ pub struct StopRequest {
 impl StopRequest {
     /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process, but those that it was started to ignore: by
     /// `nohup`, or in the background of a script.
-    pub fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> anyhow::Result<Self> {
+        Self::register().context("cannot listen for signals")
+    }
+
+    fn register() -> std::io::Result<Self> {
         let request = Self::default();
         for signal in SIGNALS.into_iter().filter(|&signal| !is_ignored(signal)) {
             // In this order, so that the first signal sets the flag and only a second one finds it set.

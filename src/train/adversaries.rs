@@ -6,12 +6,12 @@ use anyhow::Context;
 use candle_core::{Device, ModuleT, Result, Tensor, Var, bail};
 
 use crate::autograd::{self, Precision};
+use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use crate::models::{Discriminator, Generator};
 use crate::optim::{GradientTransform, Optimizer, WeightAverage};
 use crate::params::Parameters;
-use crate::run::state::{Parts, Tensors, joined, misfit};
 use crate::train::diffaugment::DiffAugment;
 use crate::train::gan_config::GanConfig;
 
@@ -274,12 +274,12 @@ impl Adversaries {
     /// Goes on from a saved [`state`](Self::state) after `steps` steps. Names, shapes and dtypes must be exact.
     pub fn restore(&mut self, state: &Tensors, steps: u64) -> anyhow::Result<()> {
         let mut parts = Parts::of(state);
-        self.discriminator_parameters.load(&parts.take("discriminator.")).with_context(misfit)?;
-        self.generator_parameters.load(&parts.take("generator.")).with_context(misfit)?;
-        self.discriminator_optimizer.load(&parts.take("adam.discriminator."), steps).with_context(misfit)?;
-        self.generator_optimizer.load(&parts.take("adam.generator."), steps).with_context(misfit)?;
+        self.discriminator_parameters.load(&parts.take("discriminator.")).with_context(wrong_config)?;
+        self.generator_parameters.load(&parts.take("generator.")).with_context(wrong_config)?;
+        self.discriminator_optimizer.load(&parts.take("adam.discriminator."), steps).with_context(wrong_config)?;
+        self.generator_optimizer.load(&parts.take("adam.generator."), steps).with_context(wrong_config)?;
         if let Some(average) = self.averaged_parameters() {
-            average.load(&parts.take("generator_ema.")).with_context(misfit)?;
+            average.load(&parts.take("generator_ema.")).with_context(wrong_config)?;
         }
         parts.finish()
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::records::number_or_null;
+use crate::checkpoint::header::number_or_null;
 
 /// How many logged steps in a row must look ill before anything is said: 300 steps at ten steps a line.
 const WINDOW: usize = 30;
@@ -18,7 +18,7 @@ const CHANCE: f32 = 0.98;
 
 /// What is seen of a run at a logged step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Vitals {
+pub struct EmbeddingStats {
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f32,
     #[serde(deserialize_with = "number_or_null")]
@@ -28,7 +28,7 @@ pub struct Vitals {
 /// One thing that goes wrong with SimCLR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ailment {
+pub enum CollapseWarning {
     /// All embeddings are nearly the same.
     Collapse,
     /// The embeddings differ, but the two views of an image are no nearer than any other two.
@@ -37,64 +37,65 @@ pub enum Ailment {
 
 /// What the rules need of the history of a run: part of its checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct History {
+pub struct CollapseHistory {
     /// The last [`WINDOW`].
-    recent: VecDeque<Vitals>,
-    told: Vec<Ailment>,
+    recent: VecDeque<EmbeddingStats>,
+    #[serde(rename = "told")]
+    reported: Vec<CollapseWarning>,
 }
 
 /// Watches a run.
 #[derive(Debug)]
 pub struct CollapseWatch {
     chance: f32,
-    history: History,
+    history: CollapseHistory,
 }
 
 impl CollapseWatch {
     /// For batches of `batch_size` images.
-    pub fn new(batch_size: usize, history: History) -> Self {
+    pub fn new(batch_size: usize, history: CollapseHistory) -> Self {
         Self { chance: (2.0 * batch_size as f32 - 1.0).ln(), history }
     }
 
-    pub fn history(&self) -> &History {
+    pub fn history(&self) -> &CollapseHistory {
         &self.history
     }
 
-    /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
-    pub fn observe(&mut self, vitals: Vitals) -> Option<(Ailment, String)> {
-        let History { recent, told } = &mut self.history;
-        recent.push_back(vitals);
+    /// Takes a logged step in; returns what has gone wrong, each warning once a run, and a line that says it.
+    pub fn observe(&mut self, stats: EmbeddingStats) -> Option<(CollapseWarning, String)> {
+        let CollapseHistory { recent, reported } = &mut self.history;
+        recent.push_back(stats);
         if recent.len() > WINDOW {
             recent.pop_front();
         }
         if recent.len() < WINDOW {
             return None;
         }
-        let all = |ill: &dyn Fn(&Vitals) -> bool| recent.iter().all(ill);
-        let ailment = if all(&|vitals| vitals.uniformity > ALIKE) {
-            Ailment::Collapse
-        } else if all(&|vitals| vitals.loss > CHANCE * self.chance) {
-            Ailment::NothingLearnt
+        let all = |ill: &dyn Fn(&EmbeddingStats) -> bool| recent.iter().all(ill);
+        let warning = if all(&|stats| stats.uniformity > ALIKE) {
+            CollapseWarning::Collapse
+        } else if all(&|stats| stats.loss > CHANCE * self.chance) {
+            CollapseWarning::NothingLearnt
         } else {
             return None;
         };
-        if told.contains(&ailment) {
+        if reported.contains(&warning) {
             return None;
         }
-        told.push(ailment);
-        let line = match ailment {
-            Ailment::Collapse => format!(
+        reported.push(warning);
+        let line = match warning {
+            CollapseWarning::Collapse => format!(
                 "the embeddings have collapsed: all views have nearly the same one (uniformity {:.2}, 0 is one point; \
                  loss {:.2}, chance is {:.2}); lower --lr or --weight-decay, or raise --batch-size",
-                vitals.uniformity, vitals.loss, self.chance
+                stats.uniformity, stats.loss, self.chance
             ),
-            Ailment::NothingLearnt => format!(
+            CollapseWarning::NothingLearnt => format!(
                 "nothing is learnt: the loss stays at that of chance ({:.2} of {:.2}); lower --lr or --temperature, or \
                  look at the views",
-                vitals.loss, self.chance
+                stats.loss, self.chance
             ),
         };
-        Some((ailment, line))
+        Some((warning, line))
     }
 }
 
@@ -102,18 +103,18 @@ impl CollapseWatch {
 mod tests {
     use super::*;
 
-    fn watch(history: impl Iterator<Item = (f32, f32)>) -> Vec<Ailment> {
-        let mut watch = CollapseWatch::new(64, History::default());
-        let mut resumed = CollapseWatch::new(64, History::default());
-        let mut told = Vec::new();
+    fn watch(history: impl Iterator<Item = (f32, f32)>) -> Vec<CollapseWarning> {
+        let mut watch = CollapseWatch::new(64, CollapseHistory::default());
+        let mut resumed = CollapseWatch::new(64, CollapseHistory::default());
+        let mut reported = Vec::new();
         for (loss, uniformity) in history {
-            let seen = watch.observe(Vitals { loss, uniformity });
-            assert_eq!(resumed.observe(Vitals { loss, uniformity }), seen, "resumed at every step");
-            told.extend(seen.map(|(ailment, _)| ailment));
+            let seen = watch.observe(EmbeddingStats { loss, uniformity });
+            assert_eq!(resumed.observe(EmbeddingStats { loss, uniformity }), seen, "resumed at every step");
+            reported.extend(seen.map(|(warning, _)| warning));
             let saved = serde_json::to_string(resumed.history()).unwrap();
             resumed = CollapseWatch::new(64, serde_json::from_str(&saved).unwrap());
         }
-        told
+        reported
     }
 
     #[test]
@@ -124,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn each_ailment_is_told_once() {
-        assert_eq!(watch((0..100).map(|_| (4.84, -0.01))), [Ailment::Collapse]);
-        assert_eq!(watch((0..100).map(|_| (4.83, -2.0))), [Ailment::NothingLearnt]);
+    fn each_warning_is_reported_once() {
+        assert_eq!(watch((0..100).map(|_| (4.84, -0.01))), [CollapseWarning::Collapse]);
+        assert_eq!(watch((0..100).map(|_| (4.83, -2.0))), [CollapseWarning::NothingLearnt]);
     }
 }

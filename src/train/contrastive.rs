@@ -6,11 +6,11 @@ use anyhow::Context;
 use candle_core::{Device, Error, ModuleT, Result, Tensor, bail};
 
 use crate::autograd::{self, Precision};
+use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
 use crate::optim::{GradientTransform, Optimizer};
 use crate::params::Parameters;
-use crate::run::state::{Parts, Tensors, joined, misfit};
 use crate::train::simclr_config::{SimclrConfig, ViewBatches};
 
 /// An encoder f and its projection head g in training.
@@ -130,10 +130,10 @@ impl Contrastive {
     /// Goes on from a saved [`state`](Self::state) after `steps` steps. Names, shapes and dtypes must be exact.
     pub fn restore(&mut self, state: &Tensors, steps: u64) -> anyhow::Result<()> {
         let mut parts = Parts::of(state);
-        self.optimizer.load(&parts.take("optimizer."), steps).with_context(misfit)?;
+        self.optimizer.load(&parts.take("optimizer."), steps).with_context(wrong_config)?;
         for (parameters, prefix) in [(&self.encoder_parameters, "f."), (&self.head_parameters, "g.")] {
             let part = parts.take(prefix).into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
-            parameters.load(&part.collect()).with_context(misfit)?;
+            parameters.load(&part.collect()).with_context(wrong_config)?;
         }
         parts.finish()
     }

@@ -7,10 +7,10 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
-use crate::commands::evaluate::MOST_SAMPLES;
+
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
-use crate::evaluator::Reference;
+use crate::evaluator::{MAX_SAMPLES, Reference};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::optim::{AdamConfig, Decay, Schedule};
@@ -215,9 +215,9 @@ impl GanConfig {
         if self.batch_size > 65_536 || self.latent_dim > 65_536 {
             bail!(Failure::Usage("--batch-size and --latent-dim end at 65536".into()));
         }
-        if !(10..=MOST_SAMPLES).contains(&self.evaluate_samples) {
+        if !(10..=MAX_SAMPLES).contains(&self.evaluate_samples) {
             let found = self.evaluate_samples;
-            bail!(Failure::Usage(format!("--evaluate-samples {found}: expected 10 to {MOST_SAMPLES} samples")));
+            bail!(Failure::Usage(format!("--evaluate-samples {found}: expected 10 to {MAX_SAMPLES} samples")));
         }
         let not_negative = [
             ("--lr", self.lr),

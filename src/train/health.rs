@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::header::number_or_null;
 use crate::losses::adversarial::AdversarialLoss;
-use crate::report::records::number_or_null;
 
 /// How many logged steps in a row must look ill before anything is said: 500 steps at ten steps a line.
 const WINDOW: usize = 50;
@@ -19,13 +19,13 @@ const FALLEN: f32 = 0.7;
 
 /// Fakes are alike when the nearest of them are closer than this share of the nearest real images. A healthy fully
 /// connected GAN begins so too, with one blur, and is at a tenth after 500 steps; but there it rises, and a collapse
-/// does not: it is told only where the second half of the window is no better than the first by this factor.
+/// does not: it is reported only where the second half of the window is no better than the first by this factor.
 const ALIKE: f32 = 0.15;
 const RISING: f32 = 1.2;
 
 /// What is seen of a run at a logged step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Vitals {
+pub struct StepStats {
     #[serde(deserialize_with = "number_or_null")]
     pub d_loss: f32,
     #[serde(deserialize_with = "number_or_null")]
@@ -38,7 +38,7 @@ pub struct Vitals {
 /// One thing that goes wrong with GANs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ailment {
+pub enum Warning {
     /// D's loss is flat and high from the start while G's falls.
     BlindDiscriminator,
     /// D tells real from fake without error.
@@ -47,19 +47,20 @@ pub enum Ailment {
     Collapse,
 }
 
-impl Ailment {
+impl Warning {
     const ALL: [Self; 3] = [Self::DiscriminatorWins, Self::Collapse, Self::BlindDiscriminator];
 }
 
 /// What the rules need of the history of a run: part of its checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    first: Option<Vitals>,
+    first: Option<StepStats>,
     /// The last [`WINDOW`].
-    recent: VecDeque<Vitals>,
+    recent: VecDeque<StepStats>,
     /// Whether D's loss was ever low, or nobody knows.
     has_learnt: bool,
-    told: Vec<Ailment>,
+    #[serde(rename = "told")]
+    reported: Vec<Warning>,
 }
 
 impl History {
@@ -88,56 +89,56 @@ impl HealthWatch {
         &self.history
     }
 
-    /// Takes a logged step in; returns what has gone wrong, each ailment once a run, and a line that says it.
-    pub fn observe(&mut self, vitals: Vitals) -> Option<(Ailment, String)> {
+    /// Takes a logged step in; returns what has gone wrong, each warning once a run, and a line that says it.
+    pub fn observe(&mut self, stats: StepStats) -> Option<(Warning, String)> {
         let history = &mut self.history;
-        let first = *history.first.get_or_insert(vitals);
-        history.has_learnt |= vitals.d_loss.is_nan() || vitals.d_loss <= BLIND * self.chance_level;
-        history.recent.push_back(vitals);
+        let first = *history.first.get_or_insert(stats);
+        history.has_learnt |= stats.d_loss.is_nan() || stats.d_loss <= BLIND * self.chance_level;
+        history.recent.push_back(stats);
         if history.recent.len() > WINDOW {
             history.recent.pop_front();
         }
-        let untold = Ailment::ALL.into_iter().filter(|ailment| !self.history.told.contains(ailment));
-        let ailment = untold.into_iter().find(|ailment| self.suffers(*ailment, first, vitals))?;
-        self.history.told.push(ailment);
-        Some((ailment, self.describe(ailment, first, vitals)))
+        let unreported = Warning::ALL.into_iter().filter(|warning| !self.history.reported.contains(warning));
+        let warning = unreported.into_iter().find(|warning| self.is_active(*warning, first, stats))?;
+        self.history.reported.push(warning);
+        Some((warning, self.describe(warning, first, stats)))
     }
 
-    fn suffers(&self, ailment: Ailment, first: Vitals, last: Vitals) -> bool {
+    fn is_active(&self, warning: Warning, first: StepStats, last: StepStats) -> bool {
         let recent = &self.history.recent;
         if recent.len() < WINDOW {
             return false;
         }
-        match ailment {
-            Ailment::DiscriminatorWins => {
-                recent.iter().all(|vitals| vitals.d_loss - self.least < WON * self.chance_level)
+        match warning {
+            Warning::DiscriminatorWins => {
+                recent.iter().all(|stats| stats.d_loss - self.least < WON * self.chance_level)
             }
-            Ailment::Collapse => {
-                let variety = |vitals: &Vitals| vitals.relative_variety;
+            Warning::Collapse => {
+                let variety = |stats: &StepStats| stats.relative_variety;
                 let before: f32 = recent.iter().take(WINDOW / 2).map(variety).sum();
                 let now: f32 = recent.iter().skip(WINDOW / 2).map(variety).sum();
-                recent.iter().all(|vitals| vitals.relative_variety < ALIKE) && now <= RISING * before
+                recent.iter().all(|stats| stats.relative_variety < ALIKE) && now <= RISING * before
             }
-            Ailment::BlindDiscriminator => {
+            Warning::BlindDiscriminator => {
                 // A signed loss (minimax) falls when it goes down by as much.
                 !self.history.has_learnt && last.g_loss < first.g_loss - (1.0 - FALLEN) * first.g_loss.abs()
             }
         }
     }
 
-    fn describe(&self, ailment: Ailment, first: Vitals, last: Vitals) -> String {
-        match ailment {
-            Ailment::BlindDiscriminator => format!(
+    fn describe(&self, warning: Warning, first: StepStats, last: StepStats) -> String {
+        match warning {
+            Warning::BlindDiscriminator => format!(
                 "D cannot tell real from fake: its loss has been high since the start ({:.2}, chance is {:.2}) while \
                  G's fell from {:.2} to {:.2}, which so means nothing; raise --discriminator-lr or look at the data",
                 last.d_loss, self.chance_level, first.g_loss, last.g_loss
             ),
-            Ailment::DiscriminatorWins => format!(
+            Warning::DiscriminatorWins => format!(
                 "D wins outright: its loss is {:.1e} and it tells real from fake without error, so G's gradient is \
                  nearly gone (G's loss {:.2}); lower --discriminator-lr, or use --loss bce or ls",
                 last.d_loss, last.g_loss
             ),
-            Ailment::Collapse => format!(
+            Warning::Collapse => format!(
                 "the generator has collapsed: its fakes are nearly all alike (variety {:.2} of the real images'); \
                  lower --lr, or begin again with another --seed",
                 last.relative_variety
@@ -180,20 +181,20 @@ fn square_distance(a: &[f32], b: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    fn watch(loss: AdversarialLoss, history: impl Iterator<Item = (f32, f32, f32)>) -> Vec<Ailment> {
+    fn watch(loss: AdversarialLoss, history: impl Iterator<Item = (f32, f32, f32)>) -> Vec<Warning> {
         let mut watch = HealthWatch::new(loss, 0.0, History::default());
         let mut resumed = HealthWatch::new(loss, 0.0, History::default());
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (d_loss, g_loss, relative_variety) in history {
-            let vitals = Vitals { d_loss, g_loss, relative_variety };
-            let seen = watch.observe(vitals);
-            assert_eq!(resumed.observe(vitals), seen, "resumed at every step");
-            told.extend(seen.map(|(ailment, _)| ailment));
+            let stats = StepStats { d_loss, g_loss, relative_variety };
+            let seen = watch.observe(stats);
+            assert_eq!(resumed.observe(stats), seen, "resumed at every step");
+            reported.extend(seen.map(|(warning, _)| warning));
             let saved = serde_json::to_string(resumed.history()).unwrap();
             assert!(saved.len() < 10_000, "its size has a bound");
             resumed = HealthWatch::new(loss, 0.0, serde_json::from_str(&saved).unwrap());
         }
-        told
+        reported
     }
 
     #[test]
@@ -209,19 +210,20 @@ mod tests {
     }
 
     #[test]
-    fn each_ailment_is_told_once() {
+    fn each_warning_is_reported_once() {
         let blind = (0..100).map(|i| (1.4, 0.7 - 0.006 * i as f32, 0.7));
-        assert_eq!(watch(AdversarialLoss::Bce, blind), [Ailment::BlindDiscriminator]);
-        assert_eq!(watch(AdversarialLoss::Bce, (0..100).map(|_| (1e-3, 9.0, 0.7))), [Ailment::DiscriminatorWins]);
-        assert_eq!(watch(AdversarialLoss::Ls, (0..100).map(|_| (0.2, 0.2, 0.01))), [Ailment::Collapse]);
+        assert_eq!(watch(AdversarialLoss::Bce, blind), [Warning::BlindDiscriminator]);
+        assert_eq!(watch(AdversarialLoss::Bce, (0..100).map(|_| (1e-3, 9.0, 0.7))), [Warning::DiscriminatorWins]);
+        assert_eq!(watch(AdversarialLoss::Ls, (0..100).map(|_| (0.2, 0.2, 0.01))), [Warning::Collapse]);
     }
 
     #[test]
     fn who_does_not_know_the_start_does_not_speak_of_it() {
         let mut watch = HealthWatch::new(AdversarialLoss::Bce, 0.0, History::unknown());
         for i in 0..100 {
-            let told = watch.observe(Vitals { d_loss: 1.4, g_loss: 0.7 - 0.006 * i as f32, relative_variety: 0.7 });
-            assert_eq!(told, None);
+            let reported =
+                watch.observe(StepStats { d_loss: 1.4, g_loss: 0.7 - 0.006 * i as f32, relative_variety: 0.7 });
+            assert_eq!(reported, None);
         }
     }
 

@@ -5,12 +5,12 @@ use candle_core::{Device, Module, ModuleT, Result, Tensor};
 use sha2::{Digest, Sha256};
 
 use crate::autograd::{self, Precision};
+use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderArchitecture, linear_classifier};
 use crate::optim::{AdamConfig, Optimizer};
 use crate::params::Parameters;
-use crate::run::state::{Parts, Tensors, joined, misfit};
 
 /// An encoder and the classifier on it in training.
 pub struct Probe {
@@ -112,13 +112,13 @@ impl Probe {
         let mut parts = Parts::of(state);
         let mut load = |parameters: &Parameters, prefix: &str| -> anyhow::Result<()> {
             let part = parts.take(prefix).into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
-            parameters.load(&part.collect()).with_context(misfit)
+            parameters.load(&part.collect()).with_context(wrong_config)
         };
         load(&self.classifier_parameters, "fc.")?;
         if self.trains_encoder {
             load(&self.encoder_parameters, "f.")?;
         }
-        self.optimizer.load(&parts.take("optimizer."), steps).with_context(misfit)?;
+        self.optimizer.load(&parts.take("optimizer."), steps).with_context(wrong_config)?;
         parts.finish()
     }
 }

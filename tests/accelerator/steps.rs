@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 use gan::autograd::Precision;
+use gan::checkpoint::state::Tensors;
 use gan::models::Architecture;
-use gan::run::state::Tensors;
 use gan::train::adversaries::StepInputs;
 
 use super::{adversaries, adversaries_with, assert_near, contrastive, random, values};

@@ -102,7 +102,7 @@ fn a_run_that_is_missing_names_those_that_are_there() {
     age("first", "step-00000001.safetensors", 300);
     age("second", "step-00000001.safetensors", 100);
     age("third", "step-00000001.safetensors", 200);
-    let names = || runs(&place.weights()).into_iter().map(|run| run.name).collect::<Vec<_>>();
+    let names = || saved_runs(&place.weights()).into_iter().map(|run| run.name).collect::<Vec<_>>();
     assert_eq!(names(), ["first", "third", "second"]);
     assert!(refused(place.open("x"), 3).contains("first, third, second"));
     write(&place.weights().join("second/generator.safetensors"), &step(1)).unwrap();

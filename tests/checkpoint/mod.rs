@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use candle_core::{DType, Device, Tensor};
+use gan::checkpoint::saved_runs;
 use gan::checkpoint::{Archive, Container, Signature, atomic, check_names, conform, describe, read, to_bytes, write};
 use gan::commands::exit_code::exit_code;
-use gan::run::{RunDirectory, runs};
+use gan::run::RunDirectory;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 

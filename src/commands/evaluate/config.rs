@@ -2,16 +2,13 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use crate::commands::train_classifier::ClassifierConfig;
 use crate::commands::weights::GeneratorChoice;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
-use crate::evaluator::Reference;
+use crate::evaluator::{MAX_SAMPLES, Reference};
 use crate::models::{Architecture, EncoderArchitecture};
+use crate::train::classifier_config::ClassifierConfig;
 use crate::train::labels::Labels;
-
-/// More samples than this take more memory than their scores are worth.
-pub const MOST_SAMPLES: usize = 100_000;
 
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
@@ -107,8 +104,8 @@ pub struct EvaluateConfig {
 impl EvaluateConfig {
     /// Refuses values that cannot be meant, naming the flag. Exit code 2.
     pub fn validate(&self) -> anyhow::Result<()> {
-        if !(10..=MOST_SAMPLES).contains(&self.n) {
-            bail!(Failure::Usage(format!("--n {}: expected 10 to {MOST_SAMPLES} samples", self.n)));
+        if !(10..=MAX_SAMPLES).contains(&self.n) {
+            bail!(Failure::Usage(format!("--n {}: expected 10 to {MAX_SAMPLES} samples", self.n)));
         }
         if !(1..=1000).contains(&self.seeds) || self.seed.checked_add(self.seeds).is_none() {
             bail!(Failure::Usage(format!("--seeds {}: expected 1 to 1000 seeds from --seed on", self.seeds)));

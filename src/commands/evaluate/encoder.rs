@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 
 use super::EvaluateConfig;
 use crate::autograd::Precision;
+use crate::commands::images;
 use crate::data::{Dataset, Images, StepPlan};
 use crate::error::Failure;
 use crate::evaluator::Reference;
@@ -16,7 +17,6 @@ use crate::optim::AdamConfig;
 use crate::pretrained::features::{Labelled, knn_top1};
 use crate::pretrained::{EncoderSource, TrainedEncoder};
 use crate::report::{Console, ProbeRow, probe_table, summary};
-use crate::run::images;
 use crate::train::labels::missing_classes;
 use crate::train::probe::Probe;
 use crate::train::probe_batches::ProbeBatches;

@@ -6,11 +6,11 @@ use candle_core::Device;
 use super::EvaluateConfig;
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
+use crate::commands::images;
 use crate::data::parts;
 use crate::error::Failure;
 use crate::evaluator::{Classifier, DEFAULT_DATA, Judge, Reference};
 use crate::report::{Console, GeneratorRow, scores_table, summary};
-use crate::run::images;
 
 pub fn evaluate(
     config: &EvaluateConfig,

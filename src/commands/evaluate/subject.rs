@@ -7,6 +7,7 @@ use candle_core::Device;
 
 use super::EvaluateConfig;
 use crate::checkpoint::Weights;
+use crate::checkpoint::saved_runs;
 use crate::commands::weights;
 use crate::data;
 use crate::error::Failure;
@@ -17,7 +18,6 @@ use crate::pretrained::encoder::ENCODER;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::pretrained::{self, Candidate, EncoderSource, TrainedGenerator};
 use crate::report::Console;
-use crate::run;
 
 pub enum Subject {
     Generator(Samples),
@@ -60,7 +60,7 @@ pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject>
 fn directory_of(name: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
     let directory = weights_dir.join(name);
     if !directory.is_dir() {
-        let names: Vec<_> = run::runs(weights_dir).into_iter().map(|run| run.name).collect();
+        let names: Vec<_> = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
         let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
         bail!(Failure::reading(&directory, format!("no run is there; runs: {known}")));
     }
@@ -78,7 +78,7 @@ fn holds_encoder(path: &Path) -> bool {
 }
 
 fn newest_is_encoder(weights_dir: &Path) -> bool {
-    run::runs(weights_dir).iter().find_map(|run| {
+    saved_runs(weights_dir).iter().find_map(|run| {
         let has = |name: &str| run.weights.join(name).is_file();
         match (has(ENCODER), has("generator.safetensors")) {
             (false, false) => None, // of finetune

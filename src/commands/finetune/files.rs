@@ -6,7 +6,9 @@ use std::path::Path;
 use anyhow::bail;
 use candle_core::{Device, Tensor};
 
-use super::{Measured, Tuning};
+use super::Tuning;
+use super::rows::Measured;
+use crate::checkpoint::header::CONFIG;
 use crate::checkpoint::{self, Archive};
 use crate::data::Images;
 use crate::error::Failure;
@@ -14,8 +16,7 @@ use crate::metrics;
 use crate::models::Encoder;
 use crate::pretrained::features::features;
 use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
-use crate::run::header::CONFIG;
-use crate::run::signals::StopRequest;
+use crate::run::StopRequest;
 use crate::train::probe::Probe;
 
 /// Test images on the map: t-SNE takes their number squared.
@@ -24,22 +25,19 @@ const MAPPED: usize = 1000;
 impl Tuning<'_> {
     /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear
     /// one have the row in their names: `confusion-untrained-full.png`.
-    pub(crate) fn write_row(&self, row: &ProbeRow, probe: &Probe, measured: &Measured) -> anyhow::Result<()> {
-        let directory = &self.run.directory;
+    pub(super) fn write_row(&self, row: &ProbeRow, probe: &Probe, measured: &Measured) -> anyhow::Result<()> {
+        let (directory, dataset) = (&self.session.run.directory, &self.subject.dataset);
         let of_row = match (row.encoder.as_str(), row.mode.as_str()) {
             ("pretrained", "linear") => String::new(),
             (encoder, mode) => format!("-{encoder}-{mode}"),
         };
-        let metadata = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.run.config)?)]);
+        let metadata = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.config)?)]);
         let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));
         checkpoint::write(&path, &Archive { tensors: probe.tensors(), metadata })?;
 
-        let (classes, labels) = (&self.dataset.classes, &self.dataset.test.labels);
-        let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, self.dataset.name);
-        let draw = |name: &str, picture: Picture| {
-            let path = directory.picture_path(&format!("{name}{of_row}.png"));
-            checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
-        };
+        let (classes, labels) = (&dataset.classes, &dataset.test.labels);
+        let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, dataset.name);
+        let draw = |name: &str, picture: Picture| self.session.draw(&format!("{name}{of_row}.png"), || Ok(picture));
         if classes.len() <= ConfusionMatrix::MOST_CLASSES {
             let counts = metrics::confusion(&metrics::predictions(&measured.scores)?, labels, classes.len())?;
             draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;
@@ -47,11 +45,11 @@ impl Tuning<'_> {
             let (count, most) = (classes.len(), ConfusionMatrix::MOST_CLASSES);
             self.console.note(&format!("no confusion.png: {count} classes, and a picture shows {most} at most"));
         }
-        let test = &self.dataset.test;
-        let shown = test.at(0..test.len().min(MAPPED), self.dataset.is_canonical);
+        let test = &dataset.test;
+        let shown = test.at(0..test.len().min(MAPPED), dataset.is_canonical);
         let points =
             metrics::tsne(&measured.features.index_select(&Tensor::new(&*shown, measured.features.device())?, 0)?)?;
-        let which = if self.dataset.is_canonical { "the first " } else { "" };
+        let which = if dataset.is_canonical { "the first " } else { "" };
         let caption = format!("t-SNE of h of {which}{} test images", shown.len());
         let labels: &Vec<u32> = &shown.iter().map(|index| labels[*index as usize]).collect();
         draw("map", EmbeddingMap { title: subject, caption, points: &points, labels, classes }.draw()?)
@@ -59,7 +57,7 @@ impl Tuning<'_> {
 }
 
 /// h of `images` as (N, D) f32 in a .npy file.
-pub(crate) fn write_embeddings(
+pub(super) fn write_embeddings(
     encoder: &Encoder,
     images: &Images,
     path: &Path,

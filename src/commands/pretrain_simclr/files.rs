@@ -1,50 +1,33 @@
 //! What a SimCLR run leaves: checkpoints, networks for use, a sheet of views and curves.
 
-use std::collections::BTreeMap;
-
 use super::Training;
-use crate::checkpoint;
+use crate::checkpoint::header::HEALTH;
 use crate::data::augment;
-use crate::report::{self, RunLog, SimclrRecord};
-use crate::run::header::{HEALTH, PENDING};
-use crate::run::life::Position;
-use crate::run::state::first_non_finite;
+use crate::report;
+use crate::run::Snapshot;
 
 /// Images of the sheet of views.
 const SHEET: usize = 16;
 
 impl Training<'_> {
-    /// Writes the checkpoint of this step and the files for use. Networks that are not finite are not written.
-    pub(crate) fn save(&mut self) -> anyhow::Result<()> {
-        if self.saved_step == Some(self.step) {
-            return Ok(());
-        }
-        let state = self.networks.state();
-        if let Some(name) = first_non_finite(&state)? {
-            return Err(self.run.diverged(self.step, &format!("{name} holds a NaN or an infinity")));
-        }
-        self.log.sync()?;
-        let epoch = self.step / self.steps_per_epoch;
-        let position =
-            Position::new(self.step, self.steps_per_epoch, self.seconds(), &[("shuffle", epoch), ("augment", epoch)]);
-        let mut notes = BTreeMap::from([(HEALTH.to_string(), serde_json::to_string(self.watch.history())?)]);
-        if let Some(record) = &self.pending {
-            notes.insert(PENDING.to_string(), serde_json::to_string(record)?);
-        }
-        let networks = vec![
-            ("encoder", self.networks.encoder_parameters().tensors()),
-            ("projection_head", self.networks.head_parameters().tensors()),
-        ];
-        self.run.save(&position, state, notes, networks)?;
-        self.run.directory.prune(self.run.config.keep)?;
-        self.saved_step = Some(self.step);
-        Ok(())
+    /// Writes the checkpoint of this step and the files for use.
+    pub(super) fn save(&mut self) -> anyhow::Result<()> {
+        let epoch = self.session.clock.epoch();
+        self.session.save(Snapshot {
+            state: self.networks.state(),
+            networks: vec![
+                ("encoder", self.networks.encoder_parameters().tensors()),
+                ("projection_head", self.networks.head_parameters().tensors()),
+            ],
+            streams: vec![("shuffle", epoch), ("augment", epoch)],
+            entries: vec![(HEALTH, serde_json::to_string(self.watch.history())?)],
+        })
     }
 
     /// `views.png`: some images, each beside two views as the network sees them in the first epoch.
-    pub(crate) fn draw_views(&self) -> anyhow::Result<()> {
-        let (config, augmentation) = (&self.run.config, self.run.config.augmentation());
-        let (images, shape) = (self.train.first(SHEET), self.train.shape());
+    pub(super) fn draw_views(&self) -> anyhow::Result<()> {
+        let (config, augmentation) = (&self.config, self.config.augmentation());
+        let (images, shape) = (self.images.train.first(SHEET), self.images.train.shape());
         let of_branch = |branch: usize| -> Vec<u8> {
             let (mut view, mut pixels) = (vec![0.0; shape.stride()], vec![0; shape.stride()]);
             let mut drawn = Vec::with_capacity(images.pixels.len());
@@ -56,27 +39,17 @@ impl Training<'_> {
             }
             drawn
         };
-        let picture = report::views_sheet(&images.pixels, &of_branch(0), &of_branch(1), shape)?;
-        let path = self.run.directory.picture_path("views.png");
-        checkpoint::atomic::write(&path, |out| report::encode_png(&picture, out))
+        self.session.draw("views.png", || report::views_sheet(&images.pixels, &of_branch(0), &of_branch(1), shape))
     }
 
     /// The last checkpoint and the curves.
-    pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.save()?;
-        let directory = &self.run.directory;
-        let records: Vec<SimclrRecord> = RunLog::records(&directory.weights.join("metrics.jsonl"))?;
-        let title = format!("{} on {}", self.run.config.encoder.name(), self.data_name);
-        let picture = report::simclr_curves(&records, &title)?;
-        checkpoint::atomic::write(&directory.samples.join("losses.png"), |out| report::encode_png(&picture, out))?;
+        let records = self.session.records()?;
+        let title = format!("{} on {}", self.config.encoder.name(), self.images.name);
+        self.session.draw("losses.png", || report::simclr_curves(&records, &title))?;
         let knn = records.iter().rev().find_map(|record| record.knn_top1);
-        let knn = knn.map(|accuracy| format!(", kNN top-1 {:.1} %", 100.0 * accuracy)).unwrap_or_default();
-        self.console.note(&format!(
-            "done in {:.0} s{knn}: {} and {}",
-            self.seconds(),
-            directory.weights.display(),
-            directory.samples.display()
-        ));
+        self.session.finish(&knn.map(|accuracy| format!(", kNN top-1 {:.1} %", 100.0 * accuracy)).unwrap_or_default());
         Ok(())
     }
 }

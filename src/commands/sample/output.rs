@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::image_shape::ImageShape;
 use crate::pretrained::{Latents, TILE, TrainedGenerator};
 use crate::report::{self, Console, Grid, npy_header};
-use crate::run::signals::StopRequest;
+use crate::run::StopRequest;
 
 /// What was written, for stdout and `--json`.
 #[derive(Clone, Debug, serde::Serialize)]

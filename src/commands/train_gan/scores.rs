@@ -5,23 +5,22 @@ use std::collections::BTreeMap;
 use candle_core::Device;
 
 use super::Training;
+use crate::checkpoint::header::CONFIG;
 use crate::data::Dataset;
 use crate::evaluator::{Classifier, Judge};
 use crate::pretrained;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::report::{Console, Scores};
-use crate::run::life::CONFIG;
-use crate::run::signals::StopRequest;
 use crate::train::gan_config::GanConfig;
 
 /// The classifier that evaluates the run; `None` where nothing does.
-pub(crate) fn classifier(config: &GanConfig, device: &Device) -> anyhow::Result<Option<Classifier>> {
+pub(super) fn classifier(config: &GanConfig, device: &Device) -> anyhow::Result<Option<Classifier>> {
     let is_evaluated = config.evaluate_every > 0;
     is_evaluated.then(|| Classifier::find(config.evaluate_classifier.as_deref(), device)).transpose()
 }
 
 /// What evaluates the run: the classifier, and the real images of the whole `dataset`.
-pub(crate) fn judge(
+pub(super) fn judge(
     config: &GanConfig,
     classifier: Option<Classifier>,
     dataset: &Dataset,
@@ -47,16 +46,11 @@ pub(crate) fn judge(
 }
 
 impl Training<'_> {
-    /// Whether the generator is evaluated when `steps` steps are done.
-    pub(crate) fn evaluates_after(&self, steps: u64) -> bool {
-        self.judge.is_some() && (steps.is_multiple_of(self.run.config.evaluate_every) || steps == self.last_step)
-    }
-
     /// The scores of the averaged generator, or of the only one, as `gan evaluate --seed SEED` finds them; `None` where a
     /// signal came in between. Nothing that training goes on from is changed.
-    pub(crate) fn evaluate(&self, stop: &StopRequest) -> anyhow::Result<Option<Scores>> {
+    pub(super) fn evaluate(&self) -> anyhow::Result<Option<Scores>> {
         let Some(judge) = &self.judge else { return Ok(None) };
-        let (config, generator) = (&self.run.config, self.adversaries.best_generator());
+        let (config, generator) = (&self.config, self.adversaries.best_generator());
         let progress = self.console.items("evaluated", config.evaluate_samples as u64);
         let draw = |first: usize, count: usize| {
             let latents = pretrained::latents(config.seed, first as u64, count, config.latent_dim);
@@ -64,7 +58,7 @@ impl Training<'_> {
         };
         let measured = judge.measure(config.evaluate_samples, config.seed, draw, |done| {
             progress.set(done as u64);
-            stop.signal().is_none()
+            self.session.clock.stop.signal().is_none()
         })?;
         Ok(measured.map(|measured| measured.scores))
     }

@@ -2,7 +2,8 @@
 #![no_main]
 
 use gan::checkpoint::Archive;
-use gan::run::life::{Position, STATE};
+use gan::checkpoint::header::STATE;
+use gan::run::Position;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

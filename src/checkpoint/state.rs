@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use candle_core::{DType, Result, Tensor};
 
-pub use crate::checkpoint::first_non_finite;
 use crate::checkpoint::names::is_finite;
 use crate::error::Failure;
 use crate::params::is_buffer;
@@ -39,26 +38,26 @@ impl Parts {
     /// Refuses what nobody has taken: the checkpoint is of another configuration.
     pub fn finish(self) -> anyhow::Result<()> {
         if let Some(name) = self.0.keys().next() {
-            bail!(anyhow::anyhow!("it holds a tensor {name:?} that this run does not have").context(misfit()));
+            bail!(anyhow::anyhow!("it holds a tensor {name:?} that this run does not have").context(wrong_config()));
         }
         Ok(())
     }
 }
 
 /// A checkpoint that is not of the run it lies in.
-pub fn misfit() -> Failure {
+pub fn wrong_config() -> Failure {
     Failure::Input("the checkpoint does not fit the run's configuration".into())
 }
 
 /// Which tensors are not finite, where a loss is not: once it is NaN, all that are updated by it.
-pub fn suspects(state: &Tensors) -> Result<String> {
-    let mut spoilt = Vec::new();
+pub fn non_finite(state: &Tensors) -> Result<String> {
+    let mut names = Vec::new();
     for (name, tensor) in state {
         if tensor.dtype() == DType::F32 && !is_finite(tensor)? {
-            spoilt.push(name);
+            names.push(name);
         }
     }
-    Ok(match (spoilt.iter().find(|name| is_network(name)).or(spoilt.first()), spoilt.len()) {
+    Ok(match (names.iter().find(|name| is_network(name)).or(names.first()), names.len()) {
         (None, _) => "all weights are finite".into(),
         (Some(name), 1) => format!("{name} holds a NaN or an infinity"),
         (Some(name), count) => format!("{name} and {} more tensors hold a NaN or an infinity", count - 1),

@@ -1,14 +1,14 @@
-//! The images that a run trains on.
+//! The images that a command works on: opened, with a download's progress, and cut to what the flags ask for.
 
 use std::path::Path;
 
 use anyhow::bail;
 
+use crate::commands::Invocation;
 use crate::data::test_part::TestPart;
 use crate::data::{self, Dataset, ImageShape};
 use crate::error::Failure;
 use crate::report::Console;
-use crate::run::life::RunOptions;
 
 /// The training images of `dataset` at the `first` so many places if that is given. Where the run `validates`, the
 /// validation part is not among them. [`Failure::Input`] where there are fewer, or a batch does not fit into them.
@@ -44,14 +44,8 @@ pub fn cut(
 
 /// The data set that `--data` names, in `shape`; a download shows its progress. Runs from before parts were `balanced` go
 /// on with the first images of every set.
-pub fn open(
-    data: &str,
-    shape: ImageShape,
-    balanced: bool,
-    options: &RunOptions,
-    console: &Console,
-) -> anyhow::Result<Dataset> {
-    let dataset = open_from(data, options.data_dir.as_deref(), shape, console)?;
+pub fn open(data: &str, shape: ImageShape, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
+    let dataset = open_from(data, call.options.data_dir.as_deref(), shape, call.console)?;
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
 }
 

@@ -5,14 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-pub const CONFIG: &str = "config.json";
-pub const METRICS: &str = "metrics.jsonl";
+/// The configuration.
+pub const CONFIG_FILE: &str = "config.json";
+/// The log.
+pub const LOG_FILE: &str = "metrics.jsonl";
 /// Set aside: a checkpoint that could not be read when a run went on from the one before it.
 pub const DAMAGED: &str = ".damaged";
 
 /// A run on disk.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct SavedRun {
     pub name: String,
     /// `weights/NAME`
     pub weights: PathBuf,
@@ -21,14 +23,14 @@ pub struct Run {
 }
 
 /// The runs under a weights directory, newest first; those without a checkpoint or a network are not among them.
-pub fn runs(weights_dir: &Path) -> Vec<Run> {
-    let mut runs: Vec<Run> = file_names(weights_dir)
+pub fn saved_runs(weights_dir: &Path) -> Vec<SavedRun> {
+    let mut runs: Vec<SavedRun> = file_names(weights_dir)
         .unwrap_or_default()
         .into_iter()
         .filter_map(|name| {
             let weights = weights_dir.join(&name);
             let modified = newest_weights(&weights)?;
-            Some(Run { name, weights, modified })
+            Some(SavedRun { name, weights, modified })
         })
         .collect();
     runs.sort_by(|left, right| right.modified.cmp(&left.modified).then_with(|| left.name.cmp(&right.name)));
@@ -70,6 +72,11 @@ fn step_of(name: &str) -> Option<u64> {
     (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
+/// `step-00000250.png`
+pub fn grid_name(step: u64) -> String {
+    format!("step-{step:08}.png")
+}
+
 /// The step in `step-00000250.png`.
 pub fn grid_step(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("step-")?.strip_suffix(".png")?;
@@ -84,7 +91,7 @@ fn is_network(name: &str) -> bool {
 /// What a run writes under weights/NAME.
 pub fn is_run_file(name: &str) -> bool {
     const EXPORTS: [&str; 5] =
-        ["discriminator.safetensors", "projection_head.safetensors", "classifier.safetensors", CONFIG, METRICS];
+        ["discriminator.safetensors", "projection_head.safetensors", "classifier.safetensors", CONFIG_FILE, LOG_FILE];
     let checkpoint = name.strip_suffix(DAMAGED).unwrap_or(name);
     let classifier = name.starts_with("classifier-") && name.ends_with(".safetensors");
     step_of(checkpoint).is_some() || is_network(name) || classifier || EXPORTS.contains(&name)

@@ -1,0 +1,70 @@
+//! What is logged of a step, whether the run is well, and the kNN accuracy.
+
+use super::Training;
+use crate::data::Images;
+use crate::metrics::embedding::{alignment, uniformity};
+use crate::pretrained::features::{Labelled, features, knn_top1};
+use crate::report::SimclrRecord;
+use crate::train::collapse::EmbeddingStats;
+use crate::train::contrastive::StepOutcome;
+
+impl Training<'_> {
+    /// Fetches what is logged of the step just done: the only place of the loop where the host waits for the device.
+    pub(super) fn record(&mut self, outcome: &StepOutcome, lr: f64) -> anyhow::Result<SimclrRecord> {
+        let loss = outcome.loss.to_scalar::<f32>()?;
+        let mark = self.session.clock.mark();
+        if !loss.is_finite() {
+            return Err(self.session.loss_diverged("the loss", loss, &self.networks.state()));
+        }
+        let (left, right) = (&outcome.left, &outcome.right);
+        let record = SimclrRecord {
+            step: mark.step,
+            epoch: mark.epoch,
+            seconds: mark.seconds,
+            images_per_second: mark.images_per_second,
+            loss,
+            lr,
+            alignment: alignment(left, right)? as f32,
+            uniformity: ((uniformity(left)? + uniformity(right)?) / 2.0) as f32,
+            knn_top1: None,
+        };
+        if self.session.clock.is_on_interval()
+            && let Some((_, text)) = self.watch.observe(EmbeddingStats { loss, uniformity: record.uniformity })
+        {
+            self.console.warning(&format!("step {}: {text}", mark.step));
+        }
+        Ok(record)
+    }
+
+    /// Says before a measurement what it takes, where that is long.
+    pub(super) fn announce_measurement(&self, images_per_second: f64) {
+        let images = self.images.train.len() + self.images.watched.len();
+        // A step takes two views of an image forward and, for twice as long, backward; here it is one view forward.
+        let seconds = images as f64 / (6.0 * images_per_second);
+        let time = match seconds {
+            120.0.. => format!("{:.0} minutes", seconds / 60.0),
+            10.0.. => format!("{seconds:.0} s"),
+            _ => return,
+        };
+        self.console.note(&format!("kNN: the features of {images} images, about {time}; --knn-every 0 leaves it out"));
+    }
+
+    /// The kNN accuracy of h on the watched images, asked of the training images; `None` where a signal came in between.
+    pub(super) fn measure(&self) -> anyhow::Result<Option<f64>> {
+        let (train, watched) = (&self.images.train, &self.images.watched);
+        let progress = self.console.items("kNN", (train.len() + watched.len()) as u64);
+        let (encoder, stop) = (self.networks.frozen_encoder(), &self.session.clock.stop);
+        let of = |images: &Images, before: usize| {
+            features(encoder, images, &self.device, |done| {
+                progress.set((before + done) as u64);
+                stop.signal().is_none()
+            })
+        };
+        let (Some(bank), Some(queries)) = (of(train, 0)?, of(watched, train.len())?) else {
+            return Ok(None);
+        };
+        let bank = Labelled { features: &bank, labels: &train.labels };
+        let queries = Labelled { features: &queries, labels: &watched.labels };
+        Ok(knn_top1(bank, queries, self.images.classes, || stop.signal().is_none())?)
+    }
+}

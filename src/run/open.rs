@@ -1,0 +1,179 @@
+//! A run about to train: a new one, or one to go on with. How one goes on is in [`crate::run::resume`].
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::checkpoint::Archive;
+use crate::checkpoint::header::{CONFIG, DATA};
+use crate::checkpoint::state::Tensors;
+use crate::data::Dataset;
+use crate::data::identity::Identity;
+use crate::error::Failure;
+use crate::report::{KeptRecords, Notice};
+use crate::run::resume::resume;
+use crate::run::saves;
+use crate::run::{Position, RunDirectory, RunOptions, Timetable};
+
+/// A run about to train. Nothing on the disk is changed before [`crate::run::Session::begin`].
+pub struct Run<C> {
+    pub directory: RunDirectory,
+    pub config: C,
+    /// The checkpoint to go on from.
+    pub(crate) checkpoint: Option<(Position, Archive)>,
+    /// What the user should know about how it begins.
+    pub notices: Vec<Notice>,
+    /// The images that it trains on, once they are known.
+    pub(crate) data: Option<Identity>,
+    /// Whether they are deliberately others than those that it began with.
+    pub has_changed_data: bool,
+}
+
+impl<C: Serialize + DeserializeOwned> Run<C> {
+    /// The run that `--resume` names, else a new one, which has the name of `--run` or `default_name`. `typed` names the
+    /// fields of `config` that the user set, which a resumed run checks against its own.
+    ///
+    /// # Errors
+    /// As [`Run::new`] and [`resume`].
+    pub fn open(config: C, default_name: &str, typed: &[String], options: &RunOptions) -> anyhow::Result<Self> {
+        match &options.resume {
+            Some(target) => resume(target, &config, typed, options),
+            None => Self::new(config, options.run.as_deref().unwrap_or(default_name), options),
+        }
+    }
+}
+
+impl<C> Run<C> {
+    /// A new run.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] where the name is none or in use, or a flag is for runs that go on.
+    pub fn new(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Self> {
+        if options.changed_data {
+            bail!(Failure::Usage(
+                "--changed-data: a new run has no images to compare with; it goes with --resume".into()
+            ));
+        }
+        let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
+        Ok(Self { directory, config, checkpoint: None, notices: Vec::new(), data: None, has_changed_data: false })
+    }
+
+    /// The steps done.
+    pub fn step(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |(position, _)| position.step)
+    }
+
+    pub fn is_resumed(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
+    /// The records of its log that stay: those for which `keep` is true.
+    ///
+    /// # Errors
+    /// As [`KeptRecords::read`].
+    pub fn kept_records<R: DeserializeOwned>(&self, keep: impl Fn(&R) -> bool) -> anyhow::Result<KeptRecords> {
+        self.directory.found_metrics().map_or(Ok(KeptRecords::default()), |path| KeptRecords::read(&path, keep))
+    }
+
+    /// What the header of the checkpoint to go on from says under `key`; `None` where it says nothing.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where that is damaged.
+    pub fn saved<T: DeserializeOwned>(&self, key: &str) -> anyhow::Result<Option<T>> {
+        let Some((position, archive)) = &self.checkpoint else { return Ok(None) };
+        let Some(text) = archive.metadata.get(key) else { return Ok(None) };
+        let path = self.directory.checkpoint_path(position.step);
+        let damaged = |error| Failure::reading(&path, format!("its {key} is damaged: {error}"));
+        Ok(Some(serde_json::from_str(text).map_err(damaged)?))
+    }
+
+    /// Takes note of what the run trains on: all of `dataset`, before anything is cut from it.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where it is not what the run began with, unless `may_differ`.
+    pub fn identify(&mut self, dataset: &Dataset, may_differ: bool) -> anyhow::Result<()> {
+        let (found, name) = (Identity::of(dataset)?, &self.directory.name);
+        match self.saved::<Identity>(DATA)? {
+            Some(then) if then != found => {
+                let difference = then.difference(&found);
+                if !may_differ {
+                    bail!(Failure::Input(format!(
+                        "--data: these are not the images that the run {name} began with\n{difference}\nname the place of \
+                         those by --data, or go on with these by --changed-data"
+                    )));
+                }
+                self.has_changed_data = true;
+                let text = format!("going on with other images than the run began with; {difference}");
+                self.notices.push(Notice::Warning(text));
+            }
+            None if self.is_resumed() => self.notices.push(Notice::Note(format!(
+                "the checkpoint does not say which images the run {name} began with; from now on its checkpoints do"
+            ))),
+            _ => {}
+        }
+        self.data = Some(found);
+        Ok(())
+    }
+
+    /// Refuses a run that has come further than to `last_step`, where that is known.
+    pub fn refuse_past(&self, last_step: Option<u64>) -> anyhow::Result<()> {
+        let step = self.step();
+        if let Some(last_step) = last_step.filter(|last_step| step > *last_step) {
+            bail!(Failure::Usage(format!(
+                "run {} has come to step {step}, past the {last_step} asked for; raise --steps or --epochs",
+                self.directory.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a run that is past its end, or whose files cannot all lie on the disk. `state` is that of a checkpoint.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`], and [`Failure::Storage`] with the numbers.
+    pub fn check(&self, timetable: &Timetable, state: &Tensors) -> anyhow::Result<()> {
+        self.refuse_past(Some(timetable.last_step))?;
+        saves::check(&self.directory, state, self.step(), timetable)
+    }
+
+    /// Refuses a part of a run, of a whole `timetable`, whose files cannot all lie on the disk.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] with the numbers.
+    pub fn check_space(&self, timetable: &Timetable, state: &Tensors) -> anyhow::Result<()> {
+        saves::check(&self.directory, state, 0, timetable)
+    }
+
+    /// Hands the tensors of the checkpoint to go on from, if there is one, to `load`, with the steps done; then drops them.
+    ///
+    /// # Errors
+    /// Those of `load`, with the path.
+    pub fn restore(&mut self, load: impl FnOnce(&Tensors, u64) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let Some((position, archive)) = &mut self.checkpoint else { return Ok(()) };
+        let path = self.directory.checkpoint_path(position.step);
+        let tensors = std::mem::take(&mut archive.tensors); // they may be large
+        load(&tensors, position.step).with_context(|| path.display().to_string())
+    }
+}
+
+impl<C: Serialize> Run<C> {
+    /// Makes the run on the disk what `config` says, and takes it over: when nothing can be refused any more.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::begin`].
+    pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
+        let mut config = serde_json::to_vec_pretty(&self.config)?;
+        config.push(b'\n');
+        self.directory.begin(&config)
+    }
+
+    /// Whether the checkpoint to go on from is the newest of the run's line and says what it would say if it were written
+    /// now.
+    pub(crate) fn is_as_saved(&self) -> anyhow::Result<bool> {
+        let Some((_, archive)) = &self.checkpoint else { return Ok(false) };
+        let has = |key: &str, text: String| archive.metadata.get(key) == Some(&text);
+        let is_same =
+            has(CONFIG, serde_json::to_string(&self.config)?) && has(DATA, serde_json::to_string(&self.data)?);
+        Ok(is_same && self.directory.goes_on_in_place())
+    }
+}

@@ -1,0 +1,69 @@
+//! What a run saves.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::checkpoint::header::{CONFIG, DATA, STATE};
+use crate::checkpoint::state::{Tensors, largest};
+use crate::checkpoint::{self, Archive};
+use crate::error::Failure;
+use crate::run::{Position, Run};
+
+/// The networks of a moment, with all that training goes on from.
+pub struct Snapshot {
+    /// Everything that a step changes, by the names of the checkpoint.
+    pub state: Tensors,
+    /// The networks for use, each under the name of its file.
+    pub networks: Vec<(&'static str, Tensors)>,
+    /// Where each random stream goes on.
+    pub streams: Vec<(&'static str, u64)>,
+    /// Further header entries of the checkpoint.
+    pub entries: Vec<(&'static str, String)>,
+}
+
+impl<C: Serialize> Run<C> {
+    /// Writes the checkpoint of `position`, and the networks for use with the configuration in the header. With the first
+    /// checkpoint, what the run abandons goes. With `only_missing` files that are there stay as they are.
+    pub(crate) fn save(&mut self, position: &Position, snapshot: Snapshot, only_missing: bool) -> anyhow::Result<()> {
+        let config = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.config)?)]);
+        let mut metadata = BTreeMap::from([(STATE.to_string(), serde_json::to_string(position)?)]);
+        metadata.extend(config.clone());
+        metadata.extend(self.directory.line_entry()?);
+        if let Some(data) = &self.data {
+            metadata.insert(DATA.into(), serde_json::to_string(data)?);
+        }
+        metadata.extend(snapshot.entries.into_iter().map(|(key, text)| (key.to_string(), text)));
+        let write =
+            |path: &Path, tensors: Tensors, metadata: BTreeMap<String, String>| match only_missing && path.exists() {
+                true => Ok(()),
+                false => checkpoint::write(path, &Archive { tensors, metadata }),
+            };
+        write(&self.directory.checkpoint_path(position.step), snapshot.state, metadata)?;
+        self.directory.settle()?;
+        for (name, tensors) in snapshot.networks {
+            write(&self.directory.weights.join(format!("{name}.safetensors")), tensors, config.clone())?;
+        }
+        Ok(())
+    }
+
+    /// The error of a run that met a NaN or an infinity at `step`; names the last good checkpoint. Exit code 4.
+    pub(crate) fn diverged(&self, step: u64, what: &str) -> anyhow::Error {
+        let last_good = match self.directory.last_good() {
+            Ok(Some(path)) => {
+                format!("the last good checkpoint is {}{}", path.display(), largest_in(&path).unwrap_or_default())
+            }
+            _ => "no checkpoint had been written yet".into(),
+        };
+        let text = format!("training diverged at step {step}: {what}\n{last_good}\na lower --lr may help");
+        Failure::Diverged(text).into()
+    }
+}
+
+/// What in a checkpoint may be why training went wrong after it.
+fn largest_in(path: &Path) -> Option<String> {
+    let archive = checkpoint::read(path).ok()?;
+    let (size, name) = largest(&archive.tensors).ok()??;
+    Some(format!("; the largest weight in it is {size:.1e}, in {name}"))
+}

@@ -1,0 +1,252 @@
+//! A run in training: what every loop does the same way, so that a loop holds only what is its own.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::checkpoint::header::PENDING;
+use crate::checkpoint::saved_runs::LOG_FILE;
+use crate::checkpoint::state::{Tensors, non_finite};
+use crate::checkpoint::{atomic, first_non_finite};
+use crate::error::Failure;
+use crate::report::{self, Figure, KeptRecords, Monitor, Picture, RunLog, StepRecord};
+use crate::run::{Clock, Position, Run, Snapshot, StopRequest, Timetable};
+
+/// A run in training, with records of type `R` in its log. A loop goes like this:
+/// ```text
+/// loop {
+///     if let Some(record) = session.pending.take() { measure; session.complete(record, ...)?; }
+///     if session.is_save_due() { session.save(snapshot)?; }
+///     let Some(step) = session.next_step()? else { break };
+///     train;
+///     session.clock.advance();
+///     if session.clock.is_logged() { session.log(record, figures)?; }
+/// }
+/// session.save(snapshot)?;
+/// ```
+pub struct Session<C, R> {
+    pub run: Run<C>,
+    pub clock: Clock,
+    /// The record of the last step, which waits for a measurement.
+    pub pending: Option<R>,
+    /// Steps of the parts of the run before the one that the clock counts, and which one that is, for messages.
+    part: (u64, String),
+    log: RunLog<R>,
+    saved_step: Option<u64>,
+    /// Why the loop is to end early, as [`Session::is_save_due`] last saw it.
+    stop: Option<Failure>,
+    is_pipe_closed: bool,
+    /// Whether the run had come to its end before: then nothing is written that is there.
+    is_finished: bool,
+}
+
+impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
+    /// Takes the run over on the disk, when nothing can be refused any more, and goes on with its log.
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where the log is damaged; those of [`crate::run::RunDirectory::begin`].
+    pub fn begin(run: Run<C>, timetable: Timetable, monitor: Monitor) -> anyhow::Result<Self> {
+        // The record that the run was stopped over, if it was.
+        let pending: Option<R> = run.saved(PENDING)?;
+        let (first_step, pending_step) = (run.step(), pending.as_ref().map(R::step));
+        // Records after the checkpoint will be written again; one that is not due was the last of a shorter run.
+        let kept = run.kept_records(|record: &R| {
+            let step = record.step();
+            step < first_step && timetable.is_logged(step) && Some(step) != pending_step
+        })?;
+        let seconds = run.checkpoint.as_ref().map_or(0.0, |(position, _)| position.seconds);
+        let is_finished = first_step == timetable.last_step && pending.is_none() && run.is_as_saved()?;
+        // Only now: before there is nothing to save, and a download ends at the first Ctrl-C.
+        let clock = Clock::start(timetable, (first_step, seconds), monitor, StopRequest::listen()?);
+        Ok(Self { pending, is_finished, ..Self::take_over(run, clock, &kept)? })
+    }
+
+    /// Logs a record that waited for its measurement. Where a signal has cut that short, it waits until the run goes on.
+    pub fn complete(&mut self, record: R, is_measured: bool) -> anyhow::Result<()> {
+        self.clock.monitor.show_again(self.clock.step());
+        match !is_measured && self.clock.stop.signal().is_some() {
+            true => self.pending = Some(record),
+            false => self.append(&record)?,
+        }
+        Ok(())
+    }
+
+    /// Shows the figures of the step just done and logs its record: at once, or with the measurement that is due.
+    pub fn log(&mut self, record: R, figures: Vec<Figure>) -> anyhow::Result<()> {
+        self.clock.show(figures);
+        match self.clock.is_measured() {
+            true => self.pending = Some(record),
+            false => self.append(&record)?,
+        }
+        Ok(())
+    }
+}
+
+impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
+    /// As [`Session::begin`], with what the caller keeps of the log.
+    pub fn take_over(mut run: Run<C>, clock: Clock, kept: &KeptRecords) -> anyhow::Result<Self> {
+        run.checkpoint = None;
+        run.begin()?;
+        let log = RunLog::begin(&run.directory.metrics_path(), kept)?;
+        let (pending, part, saved_step, stop) = (None, (0, String::new()), None, None);
+        Ok(Self { run, clock, pending, part, log, saved_step, stop, is_pipe_closed: false, is_finished: false })
+    }
+
+    /// Begins part `name` of a run that trains several things one after another, before which `steps_before` steps were
+    /// done. It goes on after `first_step` of its own.
+    pub fn begin_part(&mut self, name: String, steps_before: u64, (first_step, seconds): (u64, f64)) {
+        (self.part, self.saved_step) = ((steps_before, name), None);
+        self.clock.restart(first_step, seconds);
+    }
+
+    /// Says what is trained, on what device; then what is to be known about how the run begins.
+    pub fn announce(&self, what: &str, device: &str) {
+        let (clock, monitor) = (&self.clock, &self.clock.monitor);
+        let (directory, step) = (&self.run.directory, clock.step());
+        match self.is_finished {
+            true => monitor.note(&format!(
+                "the run {} is finished, at step {step}; a higher --steps or --epochs goes on with it",
+                directory.name
+            )),
+            false => monitor.note(&format!("{what}, {device}, {} threads", rayon::current_num_threads())),
+        }
+        let steps_per_epoch = clock.timetable().steps_per_epoch;
+        monitor.detail(&format!("{steps_per_epoch} steps an epoch; run {}", directory.weights.display()));
+        self.run.notices.iter().for_each(|notice| monitor.notice(notice));
+    }
+
+    /// Which steps are to be done, in words.
+    pub fn span(&self) -> String {
+        match (self.clock.step(), self.clock.last_step()) {
+            (0, last) => format!("{last} steps"),
+            (first, last) => format!("steps {first} to {last}"),
+        }
+    }
+
+    /// Whether a checkpoint is due: on the interval, or since the run is to stop. Looks whether it is to.
+    pub fn is_save_due(&mut self) -> bool {
+        self.look_for_stop();
+        self.clock.is_checkpoint_due() || self.stop.is_some()
+    }
+
+    fn look_for_stop(&mut self) {
+        self.stop = match self.is_pipe_closed {
+            // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
+            true => Some(Failure::ClosedPipe),
+            false => self.clock.stop.signal().map(Failure::Stopped),
+        };
+    }
+
+    /// The number of the next step; `None` after the last.
+    ///
+    /// # Errors
+    /// [`Failure::Stopped`] or [`Failure::ClosedPipe`] where the run is to stop.
+    pub fn next_step(&mut self) -> anyhow::Result<Option<u64>> {
+        match self.stop.take() {
+            Some(stop) => Err(self.stopped(stop)),
+            None => Ok(self.clock.step_unless_done()),
+        }
+    }
+
+    /// Ends a run that is to stop, between two things that it does and with nothing to save.
+    ///
+    /// # Errors
+    /// As [`Session::next_step`].
+    pub fn stop_if_asked(&mut self) -> anyhow::Result<()> {
+        self.look_for_stop();
+        self.stop.take().map_or(Ok(()), |stop| Err(self.stopped(stop)))
+    }
+
+    fn stopped(&mut self, stop: Failure) -> anyhow::Error {
+        self.clock.monitor.finish();
+        if let Failure::Stopped(_) = stop {
+            let (step, name) = (self.clock.step(), &self.run.directory.name);
+            let text = format!("stopped{} at step {step}; go on with --resume {name}", self.part.1);
+            self.clock.monitor.note(&text);
+        }
+        stop.into()
+    }
+
+    /// Writes the checkpoint of this step and the networks for use, once. Those that are not finite are not written.
+    ///
+    /// # Errors
+    /// [`Failure::Diverged`] for those, [`Failure::Storage`] where a file cannot be written.
+    pub fn save(&mut self, mut snapshot: Snapshot) -> anyhow::Result<()> {
+        let (clock, step) = (&self.clock, self.total_step());
+        if self.saved_step == Some(step) {
+            return Ok(());
+        }
+        if let Some(name) = first_non_finite(&snapshot.state)? {
+            return Err(self.diverged(&format!("{name} holds a NaN or an infinity")));
+        }
+        self.log.sync()?;
+        let position = Position::new(step, clock.timetable().steps_per_epoch, clock.seconds(), &snapshot.streams);
+        if let Some(record) = &self.pending {
+            snapshot.entries.push((PENDING, serde_json::to_string(record)?));
+        }
+        self.run.save(&position, snapshot, self.is_finished)?;
+        self.run.directory.prune(clock.timetable().keep)?;
+        self.saved_step = Some(step);
+        Ok(())
+    }
+
+    /// Adds a record to the log, and streams it where that was asked for.
+    pub fn append(&mut self, record: &R) -> anyhow::Result<()> {
+        let line = self.log.append(record)?;
+        match self.clock.monitor.record(&line) {
+            Err(error) if matches!(error.downcast_ref(), Some(Failure::ClosedPipe)) => self.is_pipe_closed = true,
+            streamed => streamed?,
+        }
+        Ok(())
+    }
+
+    /// All records of the log.
+    pub fn records(&self) -> anyhow::Result<Vec<R>> {
+        RunLog::records(&self.run.directory.weights.join(LOG_FILE))
+    }
+
+    /// Writes the picture of that name. Of a run that was finished before, only what is missing is drawn.
+    pub fn draw(&self, name: &str, picture: impl FnOnce() -> anyhow::Result<Picture>) -> anyhow::Result<()> {
+        self.draw_bytes(name, || {
+            let (picture, mut png) = (picture()?, Vec::new());
+            report::encode_png(&picture, &mut png)?;
+            Ok(png)
+        })
+    }
+
+    /// The same for a file of any format.
+    pub fn draw_bytes(&self, name: &str, bytes: impl FnOnce() -> anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
+        let path = self.run.directory.picture_path(name);
+        if self.is_finished && path.exists() {
+            return Ok(());
+        }
+        let bytes = bytes()?;
+        atomic::write(&path, |out| out.write_all(&bytes))
+    }
+
+    /// Says that all is done; `what` came of it.
+    pub fn finish(&self, what: &str) {
+        let (clock, directory) = (&self.clock, &self.run.directory);
+        let (weights, samples) = (directory.weights.display(), directory.samples.display());
+        match self.is_finished {
+            true => clock.monitor.note(&format!("{weights} and {samples}")),
+            false => clock.monitor.note(&format!("done in {:.0} s{what}: {weights} and {samples}", clock.seconds())),
+        }
+    }
+
+    /// The error of a step whose loss, called `name`, is not finite; `state` is that after it.
+    pub fn loss_diverged(&self, name: &str, loss: f32, state: &Tensors) -> anyhow::Error {
+        match non_finite(state) {
+            Ok(tensors) => self.diverged(&format!("{name} is {loss}; {tensors}")),
+            Err(error) => error.into(),
+        }
+    }
+
+    fn diverged(&self, what: &str) -> anyhow::Error {
+        self.run.diverged(self.total_step(), what)
+    }
+
+    /// Steps done, in all parts.
+    fn total_step(&self) -> u64 {
+        self.part.0 + self.clock.step()
+    }
+}
