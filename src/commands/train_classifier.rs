@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 
 use crate::autograd::{self, Precision};
-use crate::checkpoint::header::MADE;
+use crate::checkpoint::header::{MADE, NETWORK};
 use crate::checkpoint::{self, Archive, atomic};
 use crate::commands::images;
 use crate::data::test_part::TestPart;
@@ -20,7 +20,7 @@ use crate::error::Failure;
 use crate::evaluator::{Classifier, DEFAULT_DATA};
 use crate::losses::classification::cross_entropy;
 use crate::metrics::top_k;
-use crate::models::{CLASSES, DigitClassifier};
+use crate::models::{CLASSES, DigitClassifier, NetworkDescription};
 use crate::optim::Optimizer;
 use crate::params::Parameters;
 use crate::report::{Console, Figure, Monitor};
@@ -189,6 +189,7 @@ fn write(
         test_images: dataset.test.len(),
     };
     archive.metadata.insert(MADE.into(), serde_json::to_string(&made)?);
+    archive.metadata.insert(NETWORK.into(), serde_json::to_string(&NetworkDescription::digit_classifier())?);
     checkpoint::write(output, &archive)?;
     Ok((accuracy, validation_accuracy))
 }

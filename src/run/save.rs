@@ -5,18 +5,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::checkpoint::header::{CONFIG, DATA, STATE};
+use crate::checkpoint::header::{CONFIG, DATA, NETWORK, STATE};
 use crate::checkpoint::state::{Tensors, largest};
 use crate::checkpoint::{self, Archive};
 use crate::error::Failure;
+use crate::models::NetworkDescription;
 use crate::run::{Position, Run};
 
 /// The networks of a moment, with all that training goes on from.
 pub struct Snapshot {
     /// Everything that a step changes, by the names of the checkpoint.
     pub state: Tensors,
-    /// The networks for use, each under the name of its file.
-    pub networks: Vec<(&'static str, Tensors)>,
+    /// The networks for use: the name of the file, what the network is, and its tensors.
+    pub networks: Vec<(&'static str, NetworkDescription, Tensors)>,
     /// Where each random stream goes on.
     pub streams: Vec<(&'static str, u64)>,
     /// Further header entries of the checkpoint.
@@ -24,7 +25,7 @@ pub struct Snapshot {
 }
 
 impl<C: Serialize> Run<C> {
-    /// Writes the checkpoint of `position`, and the networks for use with the configuration in the header. With the first
+    /// Writes the checkpoint of `position`, and the networks for use with the configuration and what they are in the header. With the first
     /// checkpoint, what the run abandons goes. With `only_missing` files that are there stay as they are.
     pub(crate) fn save(&mut self, position: &Position, snapshot: Snapshot, only_missing: bool) -> anyhow::Result<()> {
         let config = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.config)?)]);
@@ -42,8 +43,10 @@ impl<C: Serialize> Run<C> {
             };
         write(&self.directory.checkpoint_path(position.step), snapshot.state, metadata)?;
         self.directory.settle()?;
-        for (name, tensors) in snapshot.networks {
-            write(&self.directory.weights.join(format!("{name}.safetensors")), tensors, config.clone())?;
+        for (name, network, tensors) in snapshot.networks {
+            let mut metadata = config.clone();
+            metadata.insert(NETWORK.into(), serde_json::to_string(&network)?);
+            write(&self.directory.weights.join(format!("{name}.safetensors")), tensors, metadata)?;
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! What fine-tuning leaves of each row: the classifier, its confusion matrix, a map of h; and h itself if asked.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::bail;
@@ -8,12 +7,12 @@ use candle_core::{Device, Tensor};
 
 use super::Tuning;
 use super::rows::Measured;
-use crate::checkpoint::header::CONFIG;
+use crate::checkpoint::header::{CONFIG, NETWORK};
 use crate::checkpoint::{self, Archive};
 use crate::data::Images;
 use crate::error::Failure;
 use crate::metrics;
-use crate::models::Encoder;
+use crate::models::{Encoder, NetworkDescription};
 use crate::pretrained::features::features;
 use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
 use crate::run::StopRequest;
@@ -31,7 +30,14 @@ impl Tuning<'_> {
             ("pretrained", "linear") => String::new(),
             (encoder, mode) => format!("-{encoder}-{mode}"),
         };
-        let metadata = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.config)?)]);
+        let source = &self.subject.source;
+        let network = NetworkDescription::classifier(
+            source.architecture,
+            dataset.classes.len(),
+            source.architecture.image_shape(),
+        );
+        let entries = [(CONFIG, serde_json::to_string(&self.config)?), (NETWORK, serde_json::to_string(&network)?)];
+        let metadata = entries.map(|(key, text)| (key.to_string(), text)).into();
         let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));
         checkpoint::write(&path, &Archive { tensors: probe.tensors(), metadata })?;
 

@@ -3,6 +3,7 @@
 use super::Training;
 use crate::checkpoint::header::HEALTH;
 use crate::data::augment;
+use crate::models::{NetworkDescription, ProjectionHeadConfig};
 use crate::report;
 use crate::run::Snapshot;
 
@@ -13,11 +14,14 @@ impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
     pub(super) fn save(&mut self) -> anyhow::Result<()> {
         let epoch = self.session.clock.epoch();
+        let (architecture, shape) = (self.config.encoder, self.config.encoder.image_shape());
+        let encoder = NetworkDescription::encoder(architecture, shape);
+        let head = NetworkDescription::projection_head(architecture, ProjectionHeadConfig::default(), shape);
         self.session.save(Snapshot {
             state: self.networks.state(),
             networks: vec![
-                ("encoder", self.networks.encoder_parameters().tensors()),
-                ("projection_head", self.networks.head_parameters().tensors()),
+                ("encoder", encoder, self.networks.encoder_parameters().tensors()),
+                ("projection_head", head, self.networks.head_parameters().tensors()),
             ],
             streams: vec![("shuffle", epoch), ("augment", epoch)],
             entries: vec![(HEALTH, serde_json::to_string(self.watch.history())?)],

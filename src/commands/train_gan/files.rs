@@ -4,10 +4,12 @@ use super::Training;
 use crate::checkpoint::header::HEALTH;
 use crate::checkpoint::saved_runs::grid_name;
 use crate::error::{self, Failure};
+use crate::models::NetworkDescription;
 use crate::pretrained;
 use crate::report::{self, Grid};
 use crate::run::Snapshot;
 use crate::train::diffaugment;
+use crate::train::gan_config::GanConfig;
 
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
 const GRID_IMAGES: usize = 64;
@@ -20,11 +22,15 @@ impl Training<'_> {
         if self.config.diffaugment.is_on() {
             streams.push((diffaugment::STREAM, clock.step()));
         }
+        let &GanConfig { model, latent_dim, .. } = &self.config;
+        let discriminator = NetworkDescription::discriminator(model, model.image_shape());
+        let generator = NetworkDescription::generator(model, latent_dim, model.image_shape());
         let mut networks = vec![
-            ("discriminator", adversaries.discriminator_parameters().tensors()),
-            ("generator", adversaries.generator_parameters().tensors()),
+            ("discriminator", discriminator, adversaries.discriminator_parameters().tensors()),
+            ("generator", generator.clone(), adversaries.generator_parameters().tensors()),
         ];
-        networks.extend(adversaries.averaged_parameters().map(|average| ("generator_ema", average.tensors())));
+        let average = adversaries.averaged_parameters();
+        networks.extend(average.map(|average| ("generator_ema", generator, average.tensors())));
         let entries = vec![(HEALTH, serde_json::to_string(self.health.history())?)];
         self.session.save(Snapshot { state: adversaries.state(), networks, streams, entries })
     }
