@@ -211,7 +211,7 @@ fn canonical_sets_are_taken_in_their_own_order() {
     assert_eq!(cut.train, set.train.first(500));
     assert_eq!(cut.validation, digits::validation());
     assert_eq!(set.train.at(20..23, set.is_canonical), [20, 21, 22]);
-    let reference = gan::evaluator::Reference::Validation;
+    let reference = gan::pretrained::reference::Reference::Validation;
     let (real, floor) = reference.choose(&set, 100).unwrap();
     let images = |images: &Images| -> Vec<Vec<u8>> {
         let mut images: Vec<Vec<u8>> = images.pixels.chunks_exact(784).map(<[u8]>::to_vec).collect();

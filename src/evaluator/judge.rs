@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use candle_core::Device;
 
-use super::{Classifier, Judged, Reference};
+use super::{Classifier, Judged};
 use crate::data::catalogue::SETS;
 use crate::data::{Dataset, Images, parts};
 use crate::error::Failure;
@@ -13,6 +13,7 @@ use crate::metrics::{
     neighbourhoods, top_k,
 };
 use crate::models::CLASSES;
+use crate::pretrained::reference::Reference;
 use crate::report::Scores;
 
 /// A classifier that is right of less than this part of the reference images knows little of them.

@@ -15,6 +15,8 @@ mod origin;
 mod prefix;
 mod recognise;
 #[doc(hidden)]
+pub mod reference;
+#[doc(hidden)]
 pub mod search;
 pub mod trained_on;
 

@@ -12,6 +12,7 @@ pub mod embedding_map;
 pub mod gan_curves;
 pub mod grid;
 mod layout;
+#[cfg(feature = "cli")]
 pub mod monitor;
 pub mod npy;
 mod palette;
@@ -33,6 +34,7 @@ pub use curves::{Chart, Curve};
 pub use embedding_map::EmbeddingMap;
 pub use gan_curves::gan_curves;
 pub use grid::{Grid, Picture};
+#[cfg(feature = "cli")]
 pub use monitor::{Monitor, Notice};
 pub use npy::npy_header;
 pub use png::{encode_png, read_png};

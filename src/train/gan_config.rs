@@ -7,13 +7,12 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
-
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
-use crate::evaluator::{MAX_SAMPLES, Reference};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::optim::{AdamConfig, Decay, Schedule};
+use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::diffaugment::DiffAugment;
 use crate::train::recipe::Recipe;
 

@@ -5,8 +5,8 @@ use anyhow::bail;
 use crate::commands::weights::GeneratorChoice;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
-use crate::evaluator::{MAX_SAMPLES, Reference};
 use crate::models::{Architecture, EncoderArchitecture};
+use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::classifier_config::ClassifierConfig;
 use crate::train::labels::Labels;
 

@@ -9,7 +9,8 @@ use crate::commands::evaluate::subject::Samples;
 use crate::commands::images;
 use crate::data::parts;
 use crate::error::Failure;
-use crate::evaluator::{Classifier, DEFAULT_DATA, Judge, Reference};
+use crate::evaluator::{Classifier, DEFAULT_DATA, Judge};
+use crate::pretrained::reference::Reference;
 use crate::report::{Console, GeneratorRow, scores_table, summary};
 
 pub fn evaluate(

@@ -6,10 +6,10 @@ use candle_core::{Device, Tensor};
 
 use crate::checkpoint::atomic;
 use crate::data::{Dataset, Images};
-use crate::evaluator::Reference;
 use crate::evaluator::classifier::pixels;
 use crate::image_shape::ImageShape;
 use crate::metrics::{Points, nearest_rows};
+use crate::pretrained::reference::Reference;
 use crate::report::{self, Grid};
 
 /// Pairs in the picture, and in a row of it.

@@ -1,3 +1,5 @@
+//! Which real images a trained network is judged by.
+
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
@@ -9,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Dataset, Images};
 use crate::error::Failure;
 use crate::pretrained::trained_on::TrainedOn;
+
+/// More samples than this take more memory than their scores are worth.
+pub const MAX_SAMPLES: usize = 100_000;
 
 /// Real images beyond this are left out: figures of different sets stay comparable, and time bounded.
 const MOST: usize = 10_000;
