@@ -191,3 +191,23 @@ impl Clock {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_logged_on_the_interval_before_a_measurement_and_at_the_end() {
+        let (last_step, steps_per_epoch, batch_size, checkpoint_every, keep) = (18, 6, 8, 5, 3);
+        #[rustfmt::skip]
+        let timetable = |log_every, measure_every| {
+            Timetable { last_step, steps_per_epoch, batch_size, log_every, measure_every, checkpoint_every, keep }
+        };
+        let logged = |log_every, measure_every| -> Vec<u64> {
+            (0..last_step).filter(|step| timetable(log_every, measure_every).is_logged(*step)).collect()
+        };
+        assert_eq!(logged(5, 0), [0, 5, 10, 15, 17]);
+        assert_eq!(logged(5, 8), [0, 5, 7, 10, 15, 17]);
+        assert!(timetable(5, 8).is_measured(18) && !timetable(5, 0).is_measured(18), "the last, if any");
+    }
+}
