@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Device;
 use gan::checkpoint::Bundled;
 use gan::data::Dataset;
-use gan::evaluator::{Classifier, Judge};
+use gan::evaluator::{Classifier, GeneratorEvaluator};
 use gan::pretrained::reference::Reference;
 use gan::report::{Scores, npy_header};
 use predicates::prelude::*;
@@ -110,16 +110,16 @@ fn known_cases_get_what_they_deserve() {
     let dataset = Dataset::new("digits", Vec::new(), train.clone(), test.clone());
     let dataset = Dataset { is_canonical: true, ..dataset };
     let classifier = Classifier::find(None, &Device::Cpu).unwrap();
-    let judge = Judge::prepare(classifier, &dataset, &Reference::Test, COUNT, &Device::Cpu).unwrap();
+    let evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &Reference::Test, COUNT, &Device::Cpu).unwrap();
     let scores = |pixels: &[u8]| -> Scores {
         let images: Vec<f32> = pixels.iter().map(|pixel| 2.0 * f32::from(*pixel) / 255.0 - 1.0).collect();
         let draw = |first: usize, count: usize| Ok(images[first * 784..(first + count) * 784].to_vec());
-        judge.measure(COUNT, 0, draw, |_| true).unwrap().unwrap().scores
+        evaluator.measure(COUNT, 0, draw, |_| true).unwrap().unwrap().scores
     };
 
     let (_, in_its_order) = Reference::Test.choose(&dataset, COUNT).unwrap();
     let real = scores(&in_its_order.pixels);
-    assert_eq!(&real, judge.floor(), "the training set itself");
+    assert_eq!(&real, evaluator.floor(), "the training set itself");
     assert!(real.coverage > 0.85 && (real.two_sample_1nn - 0.5).abs() < 0.06, "{real:?}");
 
     let copies = scores(&test.pixels);

@@ -58,6 +58,8 @@ mod order;
 mod pictures;
 // Grids, films, charts, the run log and what goes to which stream.
 mod report;
+// Which networks a file holds: by its header, its configuration, its names and shapes.
+mod recognise;
 // Every refusal before the first step, of every command: no trace of it is left.
 mod refusals;
 // Stopped anywhere and resumed: the same bytes.

@@ -28,9 +28,9 @@ pub struct Classifier {
     pub trained_on: Option<TrainedOn>,
 }
 
-/// What the classifier makes of images, on the CPU.
+/// What the classifier computes for images, on the CPU.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct Activations {
     /// (N, 128)
     pub features: Tensor,
     /// (N, 10)
@@ -80,20 +80,20 @@ impl Classifier {
         Ok(Self { network, image_shape, description, trained_on: TrainedOn::of(metadata) })
     }
 
-    /// Judges `count` images, which `images` gives tile by tile: from the first number on so many, (n, H, W, C) in [-1, 1];
+    /// The activations of `count` images, which `images` gives tile by tile: from the first number on so many, (n, H, W, C) in [-1, 1];
     /// where it gives none, that is the end (`None`).
-    pub fn judge(
+    pub fn activations(
         &self,
         count: usize,
         device: &Device,
         mut images: impl FnMut(usize, usize) -> anyhow::Result<Option<Vec<f32>>>,
-    ) -> anyhow::Result<Option<Judged>> {
+    ) -> anyhow::Result<Option<Activations>> {
         let (mut features, mut scores) = (Vec::new(), Vec::new());
         let ImageShape { height, width, channels } = self.image_shape;
         for first in (0..count).step_by(TILE) {
             let some = TILE.min(count - first);
             let Some(mut pixels) = images(first, some)? else { return Ok(None) };
-            // Other devices than a CPU choose kernels by the size of a batch: an image is judged alike in all of them.
+            // Other devices than a CPU choose kernels by the size of a batch: an image has the same activations in all of them.
             if !device.is_cpu() {
                 pixels.resize(TILE * self.image_shape.stride(), -1.0);
             }
@@ -106,13 +106,14 @@ impl Classifier {
             features.push(of_tile.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
             scores.push(their_scores.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
         }
-        Ok(Some(Judged { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? }))
+        Ok(Some(Activations { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? }))
     }
 
-    /// Judges all of `images`, which must have the shape that it takes.
-    pub fn judge_images(&self, images: &Images, device: &Device) -> anyhow::Result<Judged> {
-        let judged = self.judge(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
-        judged.context("not all images were judged")
+    /// Those of all `images`, which must have the shape that it takes.
+    pub fn judge_images(&self, images: &Images, device: &Device) -> anyhow::Result<Activations> {
+        let activations =
+            self.activations(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
+        activations.context("not all images were classified")
     }
 }
 
@@ -123,17 +124,17 @@ pub fn pixels(images: &Images, first: usize, count: usize) -> Vec<f32> {
     images.pixels[first * stride..(first + count) * stride].iter().map(|pixel| shades[usize::from(*pixel)]).collect()
 }
 
-impl Judged {
+impl Activations {
     /// The first `count` images, or all where there are fewer.
-    pub fn first(&self, count: usize) -> candle_core::Result<Judged> {
+    pub fn first(&self, count: usize) -> candle_core::Result<Activations> {
         let count = count.min(self.features.dim(0)?);
-        Ok(Judged { features: self.features.narrow(0, 0, count)?, scores: self.scores.narrow(0, 0, count)? })
+        Ok(Activations { features: self.features.narrow(0, 0, count)?, scores: self.scores.narrow(0, 0, count)? })
     }
 
     /// The images at `indices`.
-    pub fn at(&self, indices: &[u32]) -> candle_core::Result<Judged> {
+    pub fn at(&self, indices: &[u32]) -> candle_core::Result<Activations> {
         let indices = Tensor::new(indices, &Device::Cpu)?;
-        Ok(Judged {
+        Ok(Activations {
             features: self.features.index_select(&indices, 0)?,
             scores: self.scores.index_select(&indices, 0)?,
         })

@@ -1,10 +1,10 @@
 //! How good a generator is: its samples held against real images.
 
 pub mod classifier;
-mod judge;
+mod generator_evaluator;
 
-pub use classifier::{Classifier, Judged};
-pub use judge::{Judge, Measured};
+pub use classifier::{Activations, Classifier};
+pub use generator_evaluator::{GeneratorEvaluator, GeneratorEvaluator as Judge, Measured};
 
 /// The data set where neither a flag nor the weights name one.
 pub const DEFAULT_DATA: &str = "mnist";

@@ -151,7 +151,7 @@ pub fn scores_table(rows: &[GeneratorRow]) -> String {
 }
 
 fn explanation(row: &GeneratorRow) -> String {
-    let accuracy = row.classifier_accuracy.map(|part| format!(", right of {:.2} % of them", 100.0 * part));
+    let accuracy = row.classifier_accuracy.map(|part| format!(", accuracy {:.2} %", 100.0 * part));
     format!(
         "{} samples and {} training images, each against {} real images of {} ({});\nfeatures and classes by {}{}.\nThese \
          are not Inception figures (no FID, no Inception score): compare them only with those of this classifier.",

@@ -62,7 +62,7 @@ pub fn evaluate(
     let (dataset, asked) = apart(dataset, &config.reference)?;
     for (part, images) in [("training", &dataset.train), (config.reference.part(), &asked)] {
         if images.is_empty() || images.labels.len() != images.len() {
-            bail!(Failure::Input(format!("--data {data}: no labelled {part} images; an encoder is judged by both")));
+            bail!(Failure::Input(format!("--data {data}: no labelled {part} images; an encoder is evaluated by both")));
         }
     }
     let labelled = Arc::new(config.labels.choose(&dataset, config.stratified)?);

@@ -9,7 +9,7 @@ use crate::commands::evaluate::subject::Samples;
 use crate::commands::images;
 use crate::data::parts;
 use crate::error::Failure;
-use crate::evaluator::{Classifier, DEFAULT_DATA, Judge};
+use crate::evaluator::{Classifier, DEFAULT_DATA, GeneratorEvaluator};
 use crate::pretrained::reference::Reference;
 use crate::report::{Console, GeneratorRow, scores_table, summary};
 
@@ -43,9 +43,9 @@ pub fn evaluate(
         false => dataset,
     };
     let held_out = all - dataset.train.len();
-    let mut judge = Judge::prepare(classifier, &dataset, &config.reference, count, device)?;
-    judge.samples_are_sorted = matches!(samples, Samples::Given { .. });
-    for warning in judge.warnings()? {
+    let mut evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &config.reference, count, device)?;
+    evaluator.samples_are_sorted = matches!(samples, Samples::Given { .. });
+    for warning in evaluator.warnings()? {
         console.warning(&warning);
     }
     let seen = trained.map_or(0, |trained| match config.reference {
@@ -53,13 +53,13 @@ pub fn evaluate(
         _ => config.reference.seen_by(trained, &dataset),
     });
     if seen > 0 {
-        let (name, images) = (samples.name(), judge.reference_images());
+        let (name, images) = (samples.name(), evaluator.reference_images());
         let seen = seen.min(images);
         console.warning(&format!(
             "{name} was trained on {seen} of the {images} reference images: a generator that copies them scores well"
         ));
     }
-    let shown = judge.samples_are_sorted.then(|| parts::balanced(&[], count, NearestImages::MOST));
+    let shown = evaluator.samples_are_sorted.then(|| parts::balanced(&[], count, NearestImages::MOST));
 
     let mut rows = Vec::new();
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
@@ -81,7 +81,7 @@ pub fn evaluate(
             }
             Ok(images)
         };
-        let measured = judge.measure(count, seed, draw, |done| {
+        let measured = evaluator.measure(count, seed, draw, |done| {
             progress.set((index * count + done) as u64);
             true
         })?;
@@ -91,21 +91,21 @@ pub fn evaluate(
             weights: samples.name(),
             data: dataset.name.clone(),
             reference: config.reference.words(),
-            classifier: judge.classifier().description.clone(),
-            classifier_accuracy: judge.accuracy,
+            classifier: evaluator.classifier().description.clone(),
+            classifier_accuracy: evaluator.accuracy,
             seed,
             n: count as u64,
-            reference_images: judge.reference_images() as u64,
-            floor_images: judge.floor_images as u64,
-            compared: judge.compared() as u64,
+            reference_images: evaluator.reference_images() as u64,
+            floor_images: evaluator.floor_images as u64,
+            compared: evaluator.compared() as u64,
             frechet_ratio: measured.scores.frechet / measured.scores.frechet_floor,
             scores: measured.scores,
             kid_spread: measured.kid_spread,
             histogram: measured.histogram,
             nearest_train: distances.map(|(of_samples, _)| of_samples),
             nearest_train_reference: distances.map(|(_, of_reference)| of_reference),
-            classifier_score_reference: judge.reference_score()?,
-            training_images: *judge.floor(),
+            classifier_score_reference: evaluator.reference_score()?,
+            training_images: *evaluator.floor(),
         };
         if json {
             console.data_line(&serde_json::to_string(&row)?)?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use candle_core::Device;
 
-use super::{Classifier, Judged};
+use super::{Activations, Classifier};
 use crate::data::catalogue::SETS;
 use crate::data::{Dataset, Images, parts};
 use crate::error::Failure;
@@ -16,14 +16,14 @@ use crate::models::CLASSES;
 use crate::pretrained::reference::Reference;
 use crate::report::Scores;
 
-/// A classifier that is right of less than this part of the reference images knows little of them.
-const KNOWS: f64 = 0.9;
+/// Scores by a classifier of less accuracy on the reference images come with a warning.
+const MIN_ACCURACY: f64 = 0.9;
 
 /// A class holds its own when it has more than this part of the samples.
 const PART_OF_A_CLASS: f64 = 0.03;
 
 /// A classifier, the real images that samples are held against, and what training images get for it.
-pub struct Judge {
+pub struct GeneratorEvaluator {
     classifier: Classifier,
     device: Device,
     real: Real,
@@ -51,9 +51,9 @@ pub struct Measured {
     pub histogram: Vec<u64>,
 }
 
-/// What the classifier makes of the reference images.
+/// The reference images, with all that is computed of them once.
 struct Real {
-    judged: Judged,
+    activations: Activations,
     gaussian: Gaussian,
     histogram: Vec<u64>,
     /// As many of them as are compared with as many samples.
@@ -61,7 +61,7 @@ struct Real {
     nearest: Nearest,
 }
 
-impl Judge {
+impl GeneratorEvaluator {
     /// Looks at the reference images of `dataset` and at as many training images as there will be samples, `count`.
     /// [`Failure::Input`] where there are too few.
     pub fn prepare(
@@ -71,6 +71,11 @@ impl Judge {
         count: usize,
         device: &Device,
     ) -> anyhow::Result<Self> {
+        let (found, expected) = (dataset.train.shape(), classifier.image_shape);
+        if found != expected {
+            let (data, classifier) = (&dataset.name, &classifier.description);
+            bail!(Failure::Input(format!("--data {data}: its images are {found}; {classifier} takes {expected}")));
+        }
         let (real, training) = reference.choose(dataset, count)?;
         let compared = count.min(real.len()).min(training.len());
         if compared <= NEIGHBOURS {
@@ -81,12 +86,12 @@ impl Judge {
                 training.len()
             )));
         }
-        let judged = classifier.judge_images(&real, device)?;
+        let activations = classifier.judge_images(&real, device)?;
         let accuracy = match is_labelled(&real) {
-            true => Some(top_k(&judged.scores, &real.labels, 1)?),
+            true => Some(top_k(&activations.scores, &real.labels, 1)?),
             false => None,
         };
-        let real = Real::new(judged, compared)?;
+        let real = Real::new(activations, compared)?;
         let training_images = classifier.judge_images(&training, device)?;
         let first = training_images.first(compared)?;
         let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
@@ -119,21 +124,22 @@ impl Judge {
     pub fn warnings(&self) -> anyhow::Result<Vec<String>> {
         let (data, classifier, real) = (&self.data, &self.classifier.description, self.real.count());
         let mut warnings = Vec::new();
-        if let Some(accuracy) = self.accuracy.filter(|accuracy| *accuracy < KNOWS) {
+        if let Some(accuracy) = self.accuracy.filter(|accuracy| *accuracy < MIN_ACCURACY) {
             warnings.push(format!(
-                "{classifier} is right about {:.1} % of the reference images of {data}: it hardly knows them\ntrain one that \
-                 does on the same --data with `gan evaluate --train-classifier -o FILE.safetensors`, and name it with \
-                 --classifier (train-gan: --evaluate-classifier)",
-                100.0 * accuracy
+                "{classifier}: accuracy {:.1} % on the reference images of {data}; scores mean little below {:.0} %\ntrain one on \
+                 the same --data with `gan evaluate --train-classifier -o FILE.safetensors`, and name it with --classifier \
+                 (train-gan: --evaluate-classifier)",
+                100.0 * accuracy,
+                100.0 * MIN_ACCURACY
             ));
         }
         if self.seen_by_classifier > 0 {
             warnings.push(format!(
-                "{classifier} was trained on {} of the {real} reference images: it knows them better than others of {data}",
+                "{classifier} was trained on {} of the {real} reference images: its accuracy on them is higher than on others of {data}",
                 self.seen_by_classifier
             ));
         }
-        let features = self.real.judged.features.dim(1)?;
+        let features = self.real.activations.features.dim(1)?;
         let (count, least) = (self.count, 2 * features);
         if count.min(real) < least {
             warnings.push(format!(
@@ -160,12 +166,12 @@ impl Judge {
 
     /// The classifier score of the reference images.
     pub fn reference_score(&self) -> anyhow::Result<f64> {
-        Ok(classifier_score(&self.real.judged.scores)?)
+        Ok(classifier_score(&self.real.activations.scores)?)
     }
 
     /// Measures `count` samples, at least as many as are [`compared`](Self::compared), which `draw` gives tile by tile:
     /// from the first number on so many, (n, H, W, C) in [-1, 1]. `seed` draws KID's subsets. `proceed` is asked now and
-    /// then, with the number of samples judged, and ends the work (`None`) where it says no.
+    /// then, with the number of samples classified, and ends the work (`None`) where it says no.
     pub fn measure(
         &self,
         count: usize,
@@ -173,27 +179,27 @@ impl Judge {
         mut draw: impl FnMut(usize, usize) -> anyhow::Result<Vec<f32>>,
         mut proceed: impl FnMut(usize) -> bool,
     ) -> anyhow::Result<Option<Measured>> {
-        let judged = self.classifier.judge(count, &self.device, |first, some| match proceed(first) {
+        let activations = self.classifier.activations(count, &self.device, |first, some| match proceed(first) {
             true => draw(first, some).map(Some),
             false => Ok(None),
         })?;
-        let Some(judged) = judged else { return Ok(None) };
+        let Some(activations) = activations else { return Ok(None) };
         let compared = match self.samples_are_sorted {
-            true => judged.at(&parts::balanced(&[], count, self.compared()))?,
-            false => judged.first(self.compared())?,
+            true => activations.at(&parts::balanced(&[], count, self.compared()))?,
+            false => activations.first(self.compared())?,
         };
-        self.real.measure(&judged, &compared, seed, Some(self.floor.scores.frechet), &mut || proceed(count))
+        self.real.measure(&activations, &compared, seed, Some(self.floor.scores.frechet), &mut || proceed(count))
     }
 }
 
 impl Real {
-    fn new(judged: Judged, compared: usize) -> anyhow::Result<Self> {
-        let gaussian = Gaussian::of(&judged.features)?;
-        let points = Points::new(&judged.first(compared)?.features, gaussian.mean())?;
+    fn new(activations: Activations, compared: usize) -> anyhow::Result<Self> {
+        let gaussian = Gaussian::of(&activations.features)?;
+        let points = Points::new(&activations.first(compared)?.features, gaussian.mean())?;
         Ok(Self {
-            histogram: metrics::histogram(&judged.scores)?,
+            histogram: metrics::histogram(&activations.scores)?,
             nearest: points.nearest(NEIGHBOURS)?,
-            judged,
+            activations,
             gaussian,
             points,
         })
@@ -207,8 +213,8 @@ impl Real {
     /// `None` where they are what is measured.
     fn measure(
         &self,
-        samples: &Judged,
-        compared: &Judged,
+        samples: &Activations,
+        compared: &Activations,
         seed: u64,
         floor: Option<f64>,
         proceed: &mut dyn FnMut() -> bool,
@@ -218,7 +224,7 @@ impl Real {
         if !proceed() {
             return Ok(None);
         }
-        let kid = kid(&samples.features, &self.judged.features, KidPlan::new(seed, count, self.count()))?;
+        let kid = kid(&samples.features, &self.activations.features, KidPlan::new(seed, count, self.count()))?;
         if !proceed() {
             return Ok(None);
         }
