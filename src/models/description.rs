@@ -59,7 +59,7 @@ impl Normalisation {
         Self { mean: vec![0.5; channels], std: vec![0.5; channels] }
     }
 
-    /// CIFAR-10's mean and standard deviation of red, green and blue; see [`crate::data::augment::normalise`].
+    /// CIFAR-10's mean and standard deviation of red, green and blue.
     fn cifar10() -> Self {
         Self { mean: vec![0.4914, 0.4822, 0.4465], std: vec![0.2023, 0.1994, 0.2010] }
     }

@@ -109,7 +109,7 @@ impl Job<'_> {
         Grid { columns: self.config.columns, scale: self.config.scale(Format::Png), ..Grid::default() }
     }
 
-    /// Draws the samples in order, in constant memory: `take` gets the number of the first and the images, (n, 28, 28).
+    /// Draws the samples in order, in constant memory: `take` gets the number of the first and the images, (n, H, W, C).
     fn for_each_tile(&self, mut take: impl FnMut(u64, &[f32]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let (begin, end) = (self.config.offset(), self.config.offset() + self.count);
         let progress = self.console.items("images", self.count);
