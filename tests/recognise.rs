@@ -13,7 +13,7 @@ use gan::params::Parameters;
 use gan::pretrained::{self, EncoderSource, TrainedEncoder, TrainedGenerator};
 use gan::report::read_png;
 
-use crate::support::Workplace;
+use crate::support::{Workplace, write_pictures};
 
 const COLOUR: ImageShape = ImageShape::new(20, 12, 3);
 const PICTURE: ImageShape = ImageShape::new(32, 32, 3);
@@ -80,6 +80,57 @@ fn a_generator_of_another_shape_is_drawn_from() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     assert!(stderr.contains("its images are 20x12x3") && stderr.contains("takes 28x28x1"), "{stderr}");
+}
+
+#[test]
+fn every_network_of_a_run_describes_itself() {
+    let work = Workplace::new();
+    work.train("lsgan", "2", &["--model", "lsgan"]);
+    let shape = Architecture::Lsgan.image_shape();
+    let generator = NetworkDescription::generator(Architecture::Lsgan, 8, shape);
+    let discriminator = NetworkDescription::discriminator(Architecture::Lsgan, shape);
+    let of = |name: &str| recognised(&work.path("weights/lsgan").join(format!("{name}.safetensors")));
+    for (name, description) in
+        [("generator", &generator), ("generator_ema", &generator), ("discriminator", &discriminator)]
+    {
+        assert_eq!(of(name), [(String::new(), description.clone())], "{name}");
+        let metadata = checkpoint::describe(&work.path("weights/lsgan").join(format!("{name}.safetensors"))).unwrap();
+        assert!(metadata.metadata.contains_key("gan.network"), "{name}");
+    }
+    // A checkpoint has no such entry: its configuration tells.
+    let expected = [("generator.", &generator), ("generator_ema.", &generator), ("discriminator.", &discriminator)];
+    let expected = expected.map(|(prefix, description)| (prefix.to_string(), description.clone()));
+    assert_eq!(of("step-00000002"), expected);
+    let output = work.gan(&["inspect", "weights/lsgan/generator.safetensors"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("# network: an lsgan generator, images of 28x28x1"), "{text}");
+    assert!(text.contains("# gan.network: {\"kind\":\"generator\",\"architecture\":\"lsgan\""), "{text}");
+    let refused = ["sample", "--weights", "weights/lsgan/discriminator.safetensors"];
+    work.gan(&refused).assert().code(3).stderr(predicates::str::contains("not a generator"));
+}
+
+#[test]
+fn every_network_of_simclr_describes_itself() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let flags = ["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--steps", "1", "--knn-every", "0"];
+    work.gan(&flags).assert().success();
+    let flags = ["finetune", "--labels", "1.0", "--batch-size", "8", "--epochs", "1", "--cached"];
+    work.gan(&flags).assert().success();
+    let architecture = EncoderArchitecture::Resnet9;
+    let encoder = || NetworkDescription::encoder(architecture, PICTURE);
+    let head = NetworkDescription::projection_head(architecture, ProjectionHeadConfig::default(), PICTURE);
+    let classifier = NetworkDescription::classifier(architecture, 3, PICTURE);
+    for (file, expected) in [
+        ("resnet9/encoder", vec![("f.", encoder())]),
+        ("resnet9/projection_head", vec![("", head)]),
+        ("resnet9/step-00000001", vec![("f.", encoder())]),
+        ("resnet9-finetune/classifier", vec![("", classifier), ("f.", encoder())]),
+    ] {
+        let found = recognised(&work.path("weights").join(format!("{file}.safetensors")));
+        let found: Vec<_> = found.iter().map(|(prefix, network)| (prefix.as_str(), network.clone())).collect();
+        assert_eq!(found, expected, "{file}");
+    }
 }
 
 /// Files from before say it by their configuration; those that come with the program are such.

@@ -169,7 +169,7 @@ fn write(
     let mut archive = Archive { tensors, metadata: BTreeMap::new() };
     let classifier = Classifier::new(&archive, "the digit classifier", device)?;
     let accuracy_on = |images: &Images| -> anyhow::Result<f64> {
-        Ok(top_k(&classifier.judge_images(images, device)?.scores, &images.labels, 1)?)
+        Ok(top_k(&classifier.activations_of(images, device)?.scores, &images.labels, 1)?)
     };
     let accuracy = accuracy_on(&dataset.test)?;
     let validation_accuracy = match dataset.validation.labels.is_empty() {

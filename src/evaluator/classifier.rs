@@ -110,7 +110,7 @@ impl Classifier {
     }
 
     /// Those of all `images`, which must have the shape that it takes.
-    pub fn judge_images(&self, images: &Images, device: &Device) -> anyhow::Result<Activations> {
+    pub fn activations_of(&self, images: &Images, device: &Device) -> anyhow::Result<Activations> {
         let activations =
             self.activations(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
         activations.context("not all images were classified")

@@ -86,13 +86,13 @@ impl GeneratorEvaluator {
                 training.len()
             )));
         }
-        let activations = classifier.judge_images(&real, device)?;
+        let activations = classifier.activations_of(&real, device)?;
         let accuracy = match is_labelled(&real) {
             true => Some(top_k(&activations.scores, &real.labels, 1)?),
             false => None,
         };
         let real = Real::new(activations, compared)?;
-        let training_images = classifier.judge_images(&training, device)?;
+        let training_images = classifier.activations_of(&training, device)?;
         let first = training_images.first(compared)?;
         let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
         // A folder that is called like a named set is not it.

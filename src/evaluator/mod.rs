@@ -4,7 +4,7 @@ pub mod classifier;
 mod generator_evaluator;
 
 pub use classifier::{Activations, Classifier};
-pub use generator_evaluator::{GeneratorEvaluator, GeneratorEvaluator as Judge, Measured};
+pub use generator_evaluator::{GeneratorEvaluator, Measured};
 
 /// The data set where neither a flag nor the weights name one.
 pub const DEFAULT_DATA: &str = "mnist";

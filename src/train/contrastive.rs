@@ -19,6 +19,7 @@ pub struct Contrastive {
     /// The encoder with its weights cut off from the graph: what looks at features between steps.
     frozen_encoder: Encoder,
     projection_head: ProjectionHead,
+    head_config: ProjectionHeadConfig,
     encoder_parameters: Parameters,
     head_parameters: Parameters,
     optimizer: Optimizer,
@@ -45,13 +46,15 @@ impl Contrastive {
         let head_parameters = Parameters::new(config.seed, "projection_head", device);
         let encoder = Encoder::new(config.encoder, encoder_parameters.builder().pp("f"))?;
         let frozen_encoder = Encoder::new(config.encoder, encoder_parameters.frozen().pp("f"))?;
-        let head = ProjectionHeadConfig::default();
-        let projection_head = ProjectionHead::new(config.encoder.features(), head, head_parameters.builder().pp("g"))?;
+        let head_config = ProjectionHeadConfig::default();
+        let projection_head =
+            ProjectionHead::new(config.encoder.features(), head_config, head_parameters.builder().pp("g"))?;
         let trained = [encoder_parameters.trainable(), head_parameters.trainable()].concat();
         Ok(Self {
             encoder,
             frozen_encoder,
             projection_head,
+            head_config,
             encoder_parameters,
             head_parameters,
             optimizer: config.optimizer(trained)?,
@@ -112,6 +115,11 @@ impl Contrastive {
 
     pub fn encoder_parameters(&self) -> &Parameters {
         &self.encoder_parameters
+    }
+
+    /// The sizes of the projection head.
+    pub fn head_config(&self) -> ProjectionHeadConfig {
+        self.head_config
     }
 
     pub fn head_parameters(&self) -> &Parameters {

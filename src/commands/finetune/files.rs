@@ -31,11 +31,7 @@ impl Tuning<'_> {
             (encoder, mode) => format!("-{encoder}-{mode}"),
         };
         let source = &self.subject.source;
-        let network = NetworkDescription::classifier(
-            source.architecture,
-            dataset.classes.len(),
-            source.architecture.image_shape(),
-        );
+        let network = NetworkDescription::classifier(source.architecture, dataset.classes.len(), source.image_shape);
         let entries = [(CONFIG, serde_json::to_string(&self.config)?), (NETWORK, serde_json::to_string(&network)?)];
         let metadata = entries.map(|(key, text)| (key.to_string(), text)).into();
         let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));

@@ -3,7 +3,7 @@
 use super::Training;
 use crate::checkpoint::header::HEALTH;
 use crate::data::augment;
-use crate::models::{NetworkDescription, ProjectionHeadConfig};
+use crate::models::NetworkDescription;
 use crate::report;
 use crate::run::Snapshot;
 
@@ -16,7 +16,7 @@ impl Training<'_> {
         let epoch = self.session.clock.epoch();
         let (architecture, shape) = (self.config.encoder, self.config.encoder.image_shape());
         let encoder = NetworkDescription::encoder(architecture, shape);
-        let head = NetworkDescription::projection_head(architecture, ProjectionHeadConfig::default(), shape);
+        let head = NetworkDescription::projection_head(architecture, self.networks.head_config(), shape);
         self.session.save(Snapshot {
             state: self.networks.state(),
             networks: vec![

@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 use crate::commands::{Invocation, images};
 use crate::data::{self, Images, Prefetcher, StepPlan, steps_per_epoch};
 use crate::device::check_precision;
-use crate::evaluator::Judge;
+use crate::evaluator::GeneratorEvaluator;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
 use crate::run::{Run, Session, Timetable};
@@ -38,7 +38,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
         None => dataset,
     };
-    let judge = scores::judge(&config, classifier, &dataset, device, console)?;
+    let evaluator = scores::evaluator(&config, classifier, &dataset, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
 
     let timetable = timetable(&config, &dataset.train);
@@ -58,7 +58,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         session,
         adversaries,
         inputs,
-        judge,
+        evaluator,
         health,
         schedule: config.schedule(timetable.last_step),
         data_name: dataset.name,
@@ -108,7 +108,7 @@ struct Training<'a> {
     adversaries: Adversaries,
     inputs: Inputs,
     /// What evaluates the generator, if anything does.
-    judge: Option<Judge>,
+    evaluator: Option<GeneratorEvaluator>,
     health: HealthWatch,
     schedule: Schedule,
     data_name: String,

@@ -7,7 +7,7 @@ use candle_core::Device;
 use super::Training;
 use crate::checkpoint::header::CONFIG;
 use crate::data::Dataset;
-use crate::evaluator::{Classifier, Judge};
+use crate::evaluator::{Classifier, GeneratorEvaluator};
 use crate::pretrained;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::report::{Console, Scores};
@@ -20,43 +20,44 @@ pub(super) fn classifier(config: &GanConfig, device: &Device) -> anyhow::Result<
 }
 
 /// What evaluates the run: the classifier, and the real images of the whole `dataset`.
-pub(super) fn judge(
+pub(super) fn evaluator(
     config: &GanConfig,
     classifier: Option<Classifier>,
     dataset: &Dataset,
     device: &Device,
     console: &Console,
-) -> anyhow::Result<Option<Judge>> {
+) -> anyhow::Result<Option<GeneratorEvaluator>> {
     let Some(classifier) = classifier else { return Ok(None) };
-    let judge = Judge::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
-    for warning in judge.warnings()? {
+    let evaluator =
+        GeneratorEvaluator::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
+    for warning in evaluator.warnings()? {
         console.warning(&warning);
     }
     let header = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(config)?)]);
     if let Some(run) = TrainedOn::of(&header)
         && let seen @ 1.. = config.evaluate_reference.seen_by(&run, dataset)
     {
-        let (reference, images) = (&config.evaluate_reference, judge.reference_images());
+        let (reference, images) = (&config.evaluate_reference, evaluator.reference_images());
         console.warning(&format!(
             "--evaluate-reference {reference}: the run trains on {seen} of these {images} images; --train-images or \
              --evaluate-reference validation keeps them apart"
         ));
     }
-    Ok(Some(judge))
+    Ok(Some(evaluator))
 }
 
 impl Training<'_> {
     /// The scores of the averaged generator, or of the only one, as `gan evaluate --seed SEED` finds them; `None` where a
     /// signal came in between. Nothing that training goes on from is changed.
     pub(super) fn evaluate(&self) -> anyhow::Result<Option<Scores>> {
-        let Some(judge) = &self.judge else { return Ok(None) };
+        let Some(evaluator) = &self.evaluator else { return Ok(None) };
         let (config, generator) = (&self.config, self.adversaries.best_generator());
         let progress = self.console.items("evaluated", config.evaluate_samples as u64);
         let draw = |first: usize, count: usize| {
             let latents = pretrained::latents(config.seed, first as u64, count, config.latent_dim);
             Ok(pretrained::draw(generator, &latents, config.latent_dim, &self.device)?)
         };
-        let measured = judge.measure(config.evaluate_samples, config.seed, draw, |done| {
+        let measured = evaluator.measure(config.evaluate_samples, config.seed, draw, |done| {
             progress.set(done as u64);
             self.session.clock.stop.signal().is_none()
         })?;
