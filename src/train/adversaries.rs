@@ -86,7 +86,7 @@ impl Adversaries {
     pub fn new(config: &GanConfig, device: &Device) -> Result<Self> {
         let discriminator_parameters = Parameters::new(config.seed, "discriminator", device);
         let generator_parameters = Parameters::new(config.seed, "generator", device);
-        let (model, latent_dim, shape) = (config.model, config.latent_dim, config.model.image_shape());
+        let (model, latent_dim, shape) = (config.model, config.latent_dim, config.image_shape());
         let discriminator = Discriminator::new(model, shape, discriminator_parameters.builder())?;
         let generator = Generator::new(model, latent_dim, shape, generator_parameters.builder())?;
         let detached_discriminator = Discriminator::new(model, shape, discriminator_parameters.frozen())?;

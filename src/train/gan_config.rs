@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
+use crate::image_shape::ImageShape;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::optim::{AdamConfig, Decay, Schedule};
@@ -239,6 +240,11 @@ impl GanConfig {
             bail!(Failure::Usage(format!("--label-smoothing {found}: expected a number from 0 to below 1")));
         }
         Ok(())
+    }
+
+    /// The images that the networks draw and take.
+    pub fn image_shape(&self) -> ImageShape {
+        self.model.image_shape()
     }
 
     /// `--loss`, or the loss that the model is paired with.

@@ -9,6 +9,7 @@ use crate::autograd::Precision;
 use crate::data::augment::Augmentation;
 use crate::data::test_part::TestPart;
 use crate::error::Failure;
+use crate::image_shape::ImageShape;
 use crate::models::EncoderArchitecture;
 use crate::optim::{AdamConfig, Decay, Optimizer, Schedule, SgdConfig};
 
@@ -275,6 +276,11 @@ impl SimclrConfig {
     /// `--steps`, or the steps of `--epochs`.
     pub fn last_step(&self, steps_per_epoch: u64) -> u64 {
         self.steps.unwrap_or_else(|| self.epochs.unwrap_or(EPOCHS).saturating_mul(steps_per_epoch))
+    }
+
+    /// The views that the networks take: square, since a crop is resized to one size.
+    pub fn image_shape(&self) -> ImageShape {
+        self.encoder.image_shape()
     }
 
     /// `--lr`, or the optimizer's usual one: for LARS that of the SimCLR paper, for SGD what is customary on CIFAR-10.

@@ -126,7 +126,7 @@ impl Tuning<'_> {
         let batch_size = self.session.clock.timetable().batch_size;
         let plan = StepPlan::new(labelled.len(), batch_size, true, self.config.seed)?;
         if !self.config.cached || full {
-            let size = source.architecture.image_shape().height;
+            let size = source.image_shape.height;
             return Ok(Some(ProbeBatches::views(labelled.clone(), &plan, size, step, device)?));
         }
         let Some(features) = self.features(probe, labelled)? else { return Ok(None) };

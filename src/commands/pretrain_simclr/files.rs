@@ -14,7 +14,7 @@ impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
     pub(super) fn save(&mut self) -> anyhow::Result<()> {
         let epoch = self.session.clock.epoch();
-        let (architecture, shape) = (self.config.encoder, self.config.encoder.image_shape());
+        let (architecture, shape) = (self.config.encoder, self.config.image_shape());
         let encoder = NetworkDescription::encoder(architecture, shape);
         let head = NetworkDescription::projection_head(architecture, self.networks.head_config(), shape);
         self.session.save(Snapshot {

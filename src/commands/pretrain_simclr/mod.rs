@@ -28,7 +28,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     check_precision(config.precision, device)?;
     // The images may have to be downloaded: what needs none is refused before.
     run.refuse_past(config.steps)?;
-    let dataset = images::open(&config.data, config.encoder.image_shape(), config.balanced_parts, call)?;
+    let dataset = images::open(&config.data, config.image_shape(), config.balanced_parts, call)?;
     run.identify(&dataset, options.changed_data)?;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.
@@ -77,7 +77,7 @@ fn views(
     device: &Device,
 ) -> anyhow::Result<Prefetcher<ViewBatch>> {
     let plan = StepPlan::new(images.len(), config.batch_size, true, config.seed)?;
-    let size = config.encoder.image_shape().height;
+    let size = config.image_shape().height;
     let views = ViewPlan { views_per_image: 2, size, augmentation: config.augmentation() };
     data::views(images, &plan, views, first_step, device)
 }

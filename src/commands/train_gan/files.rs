@@ -9,7 +9,6 @@ use crate::pretrained;
 use crate::report::{self, Grid};
 use crate::run::Snapshot;
 use crate::train::diffaugment;
-use crate::train::gan_config::GanConfig;
 
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
 const GRID_IMAGES: usize = 64;
@@ -22,9 +21,9 @@ impl Training<'_> {
         if self.config.diffaugment.is_on() {
             streams.push((diffaugment::STREAM, clock.step()));
         }
-        let &GanConfig { model, latent_dim, .. } = &self.config;
-        let discriminator = NetworkDescription::discriminator(model, model.image_shape());
-        let generator = NetworkDescription::generator(model, latent_dim, model.image_shape());
+        let (model, shape) = (self.config.model, self.config.image_shape());
+        let discriminator = NetworkDescription::discriminator(model, shape);
+        let generator = NetworkDescription::generator(model, self.config.latent_dim, shape);
         let mut networks = vec![
             ("discriminator", discriminator, adversaries.discriminator_parameters().tensors()),
             ("generator", generator.clone(), adversaries.generator_parameters().tensors()),
@@ -42,7 +41,7 @@ impl Training<'_> {
             let latents = pretrained::latents(config.seed, 0, GRID_IMAGES, config.latent_dim);
             let generator = self.adversaries.best_generator();
             let images = pretrained::draw(generator, &latents, config.latent_dim, &self.device)?;
-            Ok(Grid::default().draw(&images, GRID_IMAGES, config.model.image_shape()))
+            Ok(Grid::default().draw(&images, GRID_IMAGES, config.image_shape()))
         })
     }
 

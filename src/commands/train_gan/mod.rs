@@ -32,7 +32,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
     let classifier = scores::classifier(&config, device)?;
-    let dataset = images::open(&config.data, config.model.image_shape(), config.balanced_parts, call)?;
+    let dataset = images::open(&config.data, config.image_shape(), config.balanced_parts, call)?;
     run.identify(&dataset, options.changed_data)?;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
