@@ -40,6 +40,8 @@ mod eval;
 mod known;
 // The sources of the CUDA kernels.
 mod kernels;
+// The library as another program uses it.
+mod library;
 // Networks: sizes, names, initial weights, batch norm in training and evaluation.
 mod models;
 // The one way of gradients to weights: a transform before the update.
