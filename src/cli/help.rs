@@ -51,7 +51,7 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
     Some(match (command, flag) {
         ("evaluate", "encoder" | "labels" | "stratified") => "Encoders",
         ("evaluate", "classifier" | "raw" | "seeds") => "Generators",
-        ("evaluate", "train_classifier") => "Training a classifier",
+        ("evaluate", "train_classifier") => "With --train-classifier",
         ("sample", "offset" | "latents") => "Latents",
         ("sample", "walk" | "walks" | "frames") => "Interpolations (.gif)",
         ("sample", "weights_dir" | "raw") => "Generator",
@@ -97,8 +97,8 @@ fn under_heading(command: &str, flag: Arg) -> Arg {
     if flag.is_global_set() {
         return flag;
     }
-    let heading = heading(command, flag.get_id().as_str());
-    match heading.or(flag.get_help_heading()).map(str::to_string) {
+    let heading = flag.get_help_heading().map(str::to_string);
+    match heading.or_else(|| Some(self::heading(command, flag.get_id().as_str())?.to_string())) {
         Some(heading) => flag.help_heading(heading).hide_short_help(true),
         None => flag,
     }

@@ -10,20 +10,19 @@ use crate::optim::{AdamConfig, Decay, Schedule};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[command(next_help_heading = "With --train-classifier")]
 pub struct ClassifierConfig {
-    /// Steps of training
+    /// Train for N steps
     #[arg(long, value_name = "N", default_value_t = 7000, requires = "train_classifier")]
     pub steps: u64,
 
-    /// Images a step
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 128, requires = "train_classifier")]
     pub batch_size: usize,
 
-    /// Train on the first N training images [default: on all but the validation part, which are the first 50000 of
-    /// MNIST's]
+    /// Train on the first N training images [default: all but the validation images; of MNIST the first 50000]
     #[arg(long, value_name = "N", requires = "train_classifier")]
     pub train_images: Option<usize>,
 
-    /// Learning rate of Adam, which falls to 0 along half a cosine
+    /// Learning rate of Adam, with cosine decay to 0
     #[arg(long, value_name = "RATE", default_value_t = 2e-3, requires = "train_classifier")]
     pub lr: f64,
 }
