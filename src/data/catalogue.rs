@@ -46,10 +46,13 @@ const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 /// A set that lies on the disk or is downloaded.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedSet {
+    /// The name of the set.
     pub name: &'static str,
+    /// Class names, in the order of the label values.
     pub classes: &'static [&'static str],
     /// Tried in this order; each ends in a slash, and a file's name follows.
     pub mirrors: &'static [&'static str],
+    /// Its files.
     pub files: Files,
     /// Of the images.
     pub shape: ImageShape,

@@ -11,8 +11,11 @@ use crate::error::Failure;
 /// A set of images of one size, row after row, channels last, with a class for each where it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
+    /// Rows of pixels.
     pub height: usize,
+    /// Pixels per row.
     pub width: usize,
+    /// Values per pixel.
     pub channels: usize,
     /// (N, height, width, channels)
     pub pixels: Vec<u8>,
@@ -27,6 +30,7 @@ impl Images {
         Self { height, width, channels, pixels: Vec::new(), labels: Vec::new() }
     }
 
+    /// The shape of each image.
     pub fn shape(&self) -> ImageShape {
         ImageShape { height: self.height, width: self.width, channels: self.channels }
     }
@@ -41,6 +45,7 @@ impl Images {
         self.pixels.len() / self.stride().max(1)
     }
 
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.pixels.is_empty()
     }

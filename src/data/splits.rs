@@ -10,8 +10,11 @@ use crate::error::Failure;
 /// What the images in a folder of that name are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
+    /// To train on.
     Train,
+    /// To choose by.
     Validation,
+    /// To test on.
     Test,
 }
 
@@ -37,8 +40,11 @@ impl Split {
 /// The folders of a directory that are for a split, and what lies beside them.
 #[derive(Debug, Default)]
 pub struct Folders {
+    /// The folder of the training images.
     pub train: Option<PathBuf>,
+    /// The folder of the validation images.
     pub validation: Option<PathBuf>,
+    /// The folder of the test images.
     pub test: Option<PathBuf>,
     /// Other folders and files, sorted.
     pub beside: Vec<PathBuf>,

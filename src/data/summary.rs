@@ -8,8 +8,11 @@ use super::{ImageShape, Images};
 /// What a picture was before it was made to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Original {
+    /// Pixels per row.
     pub width: u32,
+    /// Rows of pixels.
     pub height: u32,
+    /// Whether it has colours.
     pub is_colour: bool,
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Flags that say where a run lies and how it begins, not what it computes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunOptions {
-    /// Name of the run [default: the model's name]
+    /// Name of the run [default: the name of the model or encoder]
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub run: Option<String>,
 

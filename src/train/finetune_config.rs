@@ -88,7 +88,7 @@ pub struct FinetuneConfig {
     pub lr: f64,
 
     /// L2 penalty, added to the gradient
-    #[arg(long, value_name = "W", default_value_t = 1e-6)]
+    #[arg(long, value_name = "W", default_value = "1e-6")]
     pub weight_decay: f64,
 
     /// Precision of matrix products and convolutions. Weights, optimizer state and sums are always f32

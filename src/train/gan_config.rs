@@ -97,7 +97,7 @@ pub struct GanConfig {
     pub beta2: f64,
 
     /// Adam's epsilon
-    #[arg(long, value_name = "E", default_value_t = 1e-8)]
+    #[arg(long, value_name = "E", default_value = "1e-8")]
     pub eps: f64,
 
     /// Decay of the generator's moving average; it ramps up over the first steps

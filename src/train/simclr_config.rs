@@ -110,7 +110,7 @@ pub struct SimclrConfig {
     pub warmup_steps: u64,
 
     /// L2 penalty, added to the gradient; lars leaves out biases and batch norm parameters
-    #[arg(long, value_name = "W", default_value_t = 1e-6)]
+    #[arg(long, value_name = "W", default_value = "1e-6")]
     pub weight_decay: f64,
 
     /// Adam's beta1, the decay of the first moment
@@ -122,7 +122,7 @@ pub struct SimclrConfig {
     pub beta2: f64,
 
     /// Adam's epsilon
-    #[arg(long, value_name = "E", default_value_t = 1e-8)]
+    #[arg(long, value_name = "E", default_value = "1e-8")]
     pub eps: f64,
 
     /// Momentum of sgd and lars

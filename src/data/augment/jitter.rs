@@ -8,9 +8,13 @@ use crate::rng::Generator;
 /// A change of colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourChange {
+    /// Towards black.
     Brightness,
+    /// Towards the mean grey of the image.
     Contrast,
+    /// Towards the grey of each pixel.
     Saturation,
+    /// Along the colour circle.
     Hue,
 }
 
@@ -23,10 +27,13 @@ impl ColourChange {
 /// torchvision's `ColorJitter`, drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter {
+    /// The order of the four changes.
     pub order: [ColourChange; 4],
     /// At least 0, as the next two; 1 changes nothing.
     pub brightness: f32,
+    /// Factor of the contrast.
     pub contrast: f32,
+    /// Factor of the saturation.
     pub saturation: f32,
     /// In [-0.5, 0.5], of the circle; 0 changes nothing.
     pub hue: f32,

@@ -9,9 +9,13 @@ use crate::kernels::cpu::{scratch, vectorised};
 /// All that is random in a view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ViewParameters {
+    /// The part that is resized to the view.
     pub crop: Crop,
+    /// Whether it is mirrored left to right.
     pub flip: bool,
+    /// How the colours change; `None` leaves them.
     pub jitter: Option<Jitter>,
+    /// Whether it becomes grey.
     pub grey: bool,
 }
 
