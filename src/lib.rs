@@ -69,7 +69,6 @@
 
 pub use candle_core;
 
-#[allow(missing_docs)]
 pub mod data;
 pub mod device;
 pub mod error;

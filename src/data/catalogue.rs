@@ -46,10 +46,13 @@ const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 /// A set that lies on the disk or is downloaded.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedSet {
+    /// What `--data` calls it.
     pub name: &'static str,
+    /// In the order of the labels.
     pub classes: &'static [&'static str],
     /// Tried in this order; each ends in a slash, and a file's name follows.
     pub mirrors: &'static [&'static str],
+    /// What it is published as.
     pub files: Files,
     /// Of the images.
     pub shape: ImageShape,

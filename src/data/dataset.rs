@@ -9,9 +9,11 @@ use super::{ImageShape, Images};
 /// A data set: its name, its classes, what to train on and what to test on.
 #[derive(Clone, Debug)]
 pub struct Dataset {
+    /// As a user calls it: a name of the catalogue, or that of the directory.
     pub name: String,
     /// Class names in the order of the label values; empty where the source has no labels.
     pub classes: Vec<String>,
+    /// What to train on.
     pub train: Images,
     /// The part that the set itself keeps apart for choices made during training; empty where it has none, and one is
     /// split off the training images.

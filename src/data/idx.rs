@@ -28,6 +28,7 @@ const MOST_EXPANSION: u64 = 150;
 /// The content of an IDX file of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idx {
+    /// From the outermost on.
     pub dims: Vec<usize>,
     /// Row-major, the product of `dims` long.
     pub data: Vec<u8>,
@@ -184,7 +185,9 @@ pub fn images(path: &Path) -> Result<Images> {
 /// One half of a set in IDX files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdxPart {
+    /// What to train on.
     Train,
+    /// What to test on.
     Test,
 }
 

@@ -11,8 +11,11 @@ use crate::error::Failure;
 /// A set of images of one size, row after row, channels last, with a class for each where it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
+    /// Rows of an image.
     pub height: usize,
+    /// Pixels of a row.
     pub width: usize,
+    /// 1 (grey) or 3 (red, green, blue).
     pub channels: usize,
     /// (N, height, width, channels)
     pub pixels: Vec<u8>,
@@ -27,6 +30,7 @@ impl Images {
         Self { height, width, channels, pixels: Vec::new(), labels: Vec::new() }
     }
 
+    /// The shape that all of them have.
     pub fn shape(&self) -> ImageShape {
         ImageShape { height: self.height, width: self.width, channels: self.channels }
     }
@@ -41,6 +45,7 @@ impl Images {
         self.pixels.len() / self.stride().max(1)
     }
 
+    /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.pixels.is_empty()
     }

@@ -29,6 +29,7 @@ struct Header {
 /// What is read: the numbers, row after row.
 #[derive(Debug, PartialEq)]
 pub enum Values {
+    /// Bytes.
     U8(Vec<u8>),
     /// Of f16, f32 or f64.
     Floats(Vec<f32>),

@@ -10,8 +10,11 @@ use crate::error::Failure;
 /// What the images in a folder of that name are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
+    /// What to train on.
     Train,
+    /// What choices during training are made by.
     Validation,
+    /// What to test on.
     Test,
 }
 
@@ -37,8 +40,11 @@ impl Split {
 /// The folders of a directory that are for a split, and what lies beside them.
 #[derive(Debug, Default)]
 pub struct Folders {
+    /// What to train on.
     pub train: Option<PathBuf>,
+    /// What choices during training are made by.
     pub validation: Option<PathBuf>,
+    /// What to test on.
     pub test: Option<PathBuf>,
     /// Other folders and files, sorted.
     pub beside: Vec<PathBuf>,

@@ -8,8 +8,11 @@ use super::{ImageShape, Images};
 /// What a picture was before it was made to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Original {
+    /// Pixels of a row.
     pub width: u32,
+    /// Rows.
     pub height: u32,
+    /// Whether it has colours, not only shades of grey.
     pub is_colour: bool,
 }
 

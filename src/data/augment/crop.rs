@@ -9,10 +9,13 @@ const TRIES: usize = 10;
 /// A rectangle of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crop {
+    /// The first row.
     pub top: usize,
+    /// The first column.
     pub left: usize,
     /// At least 1, as is the width.
     pub height: usize,
+    /// At least 1.
     pub width: usize,
 }
 

@@ -8,9 +8,13 @@ use crate::rng::Generator;
 /// A change of colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourChange {
+    /// All values multiplied.
     Brightness,
+    /// The distance from the mean grey multiplied.
     Contrast,
+    /// The distance from each pixel's grey multiplied.
     Saturation,
+    /// The hue turned.
     Hue,
 }
 
@@ -23,10 +27,13 @@ impl ColourChange {
 /// torchvision's `ColorJitter`, drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter {
+    /// In which the changes are made.
     pub order: [ColourChange; 4],
     /// At least 0, as the next two; 1 changes nothing.
     pub brightness: f32,
+    /// As `brightness`, of the distance from the mean grey.
     pub contrast: f32,
+    /// As `brightness`, of the distance from each pixel's grey.
     pub saturation: f32,
     /// In [-0.5, 0.5], of the circle; 0 changes nothing.
     pub hue: f32,

@@ -9,9 +9,13 @@ use crate::kernels::cpu::{scratch, vectorised};
 /// All that is random in a view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ViewParameters {
+    /// Where the view lies in its image.
     pub crop: Crop,
+    /// Whether it is mirrored.
     pub flip: bool,
+    /// How its colours change, if they do.
     pub jitter: Option<Jitter>,
+    /// Whether it is without colour.
     pub grey: bool,
 }
 
