@@ -45,7 +45,7 @@ pub fn generator(choice: &GeneratorChoice, device: &Device) -> anyhow::Result<Tr
     };
     let weights = match path {
         Some(path) => Weights::open(&path)?,
-        None => Weights::bundled(TrainedGenerator::bundled_file(model.unwrap_or(Architecture::Dcgan)))?,
+        None => TrainedGenerator::bundled_weights(model.unwrap_or(Architecture::Dcgan))?,
     };
     TrainedGenerator::load(&weights, model, raw, device)
 }

@@ -20,7 +20,7 @@ pub trait ImageSource: Send + Sync {
         self.len() == 0
     }
 
-    /// The shape of an image. Sources may hold images of different shapes.
+    /// The shape of an image, known without decoding it. Sources may hold images of different shapes.
     fn shape_of(&self, index: usize) -> ImageShape;
 
     /// The class of an image; `None` where the source has no labels. All images have one, or none.

@@ -39,18 +39,25 @@ impl TrainedGenerator {
     /// The generator of `architecture` that comes with the program, trained on MNIST.
     ///
     /// # Errors
-    /// Where the device does not take it.
+    /// [`Failure::Input`] where there is none. Where the device does not take it.
     pub fn bundled(architecture: Architecture, device: &Device) -> anyhow::Result<Self> {
-        Self::load(&Weights::bundled(Self::bundled_file(architecture))?, Some(architecture), false, device)
+        Self::load(&Self::bundled_weights(architecture)?, Some(architecture), false, device)
     }
 
-    /// What holds [`bundled`](Self::bundled).
-    pub fn bundled_file(architecture: Architecture) -> Bundled {
-        match architecture {
-            Architecture::Vanilla => Bundled::VanillaGenerator,
-            Architecture::Lsgan => Bundled::LsganGenerator,
-            Architecture::Dcgan => Bundled::DcganGenerator,
-        }
+    /// The file of [`bundled`](Self::bundled).
+    ///
+    /// # Errors
+    /// [`Failure::Input`] where none of `architecture` comes with the program.
+    pub fn bundled_weights(architecture: Architecture) -> anyhow::Result<Weights> {
+        let bundled = match architecture {
+            Architecture::Vanilla => Some(Bundled::VanillaGenerator),
+            Architecture::Lsgan => Some(Bundled::LsganGenerator),
+            Architecture::Dcgan => Some(Bundled::DcganGenerator),
+        };
+        let Some(bundled) = bundled else {
+            bail!(Failure::Input(format!("no trained {} generator comes with the program", architecture.name())))
+        };
+        Weights::bundled(bundled)
     }
 
     /// The file of the best generator in the directory of a run, or with `raw` of the one that is no average.

@@ -14,7 +14,7 @@ use super::prefix;
 use crate::checkpoint::elements;
 use crate::checkpoint::names::Misfits;
 use crate::checkpoint::{Signature, Weights, conform, first_non_finite};
-use crate::error::{Failure, legible};
+use crate::error::{self, Failure, legible};
 use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
 use crate::pretrained::recognise::{Candidate, family, recognise};
 
@@ -144,7 +144,8 @@ fn fit(weights: &Weights, wanted: &Wanted, candidate: Candidate) -> anyhow::Resu
     if let Some(refusal) = wanted.refusal(kind).or_else(|| candidate.refusal.clone()) {
         return Ok(Err((0, format!("{path}: {refusal}"))));
     }
-    let expected = candidate.description.signature().map_err(|error| Failure::reading(&weights.path, error))?;
+    let unfit = |error: candle_core::Error| Failure::reading(&weights.path, error::text(&error.into()));
+    let expected = candidate.description.signature().map_err(unfit)?;
     let (mut found, mut names) = (Signature::new(), BTreeMap::new());
     for (name, (shape, dtype)) in below() {
         let inner = &name[prefix.len()..];
