@@ -11,25 +11,14 @@ fn main() {
     println!("cargo::rerun-if-changed=Cargo.lock");
     // Where a test is built is not always where it runs; then it is asked for by --include-ignored.
     let runs_here = std::env::var_os("HOST") == std::env::var_os("TARGET");
-    for (name, is_here) in [
-        ("has_bf16", has_bf16()),
-        ("has_cxx20", has_cxx20()),
-        ("has_metadata", has_metadata()),
-        ("has_shared_data", has_shared_data()),
-    ] {
+    for (name, is_here) in
+        [("has_cxx20", has_cxx20()), ("has_metadata", has_metadata()), ("has_shared_data", has_shared_data())]
+    {
         println!("cargo::rustc-check-cfg=cfg({name})");
         if runs_here && is_here {
             println!("cargo::rustc-cfg={name}");
         }
     }
-}
-
-/// Products in bf16 on the CPU.
-fn has_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 /// A compiler of C++20, which the CUDA kernels are run by on a CPU.

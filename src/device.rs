@@ -107,9 +107,10 @@ pub fn check_precision(precision: Precision, device: &Device) -> anyhow::Result<
     match precision.missing(device) {
         None => Ok(()),
         Some(what) => anyhow::bail!(Failure::Usage(format!(
-            "--precision {}: not on {}: {what}\nleave the flag out, or give --precision f32",
-            precision.name(),
+            "--precision {precision}: not on {}: {what}\n\
+             leave the flag out, or give --precision f32; a run begun in {precision} goes on on a CUDA device",
             name(device),
+            precision = precision.name(),
         ))),
     }
 }

@@ -15,7 +15,10 @@ fn every_kernel_computes_what_loops_compute() {
     for values in ["float", "bfloat16"] {
         let program = directory.path().join(values);
         let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
-        compiler.args(FLAGS).arg(format!("-DV={values}")).arg(format!("-I{repository}/src/ops"));
+        compiler
+            .args(FLAGS)
+            .arg(format!("-DV={values}"))
+            .args(["ops", "kernels"].map(|folder| format!("-I{repository}/src/{folder}")));
         compiler.arg("-o").arg(&program).arg(format!("{repository}/tests/emulated/main.cpp"));
         let output = compiler.output().expect("a C++ compiler");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

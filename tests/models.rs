@@ -2,7 +2,7 @@
 
 use candle_core::{Device, ModuleT, Tensor};
 use gan::image_shape::ImageShape;
-use gan::models::{Architecture, DigitClassifier, Discriminator, Generator};
+use gan::models::{Architecture, DigitClassifier, Discriminator, Encoder, EncoderArchitecture, Generator};
 use gan::params::Parameters;
 use gan::rng::Stream;
 
@@ -187,4 +187,63 @@ fn a_frozen_network_sees_updates_and_gets_no_gradient() {
     let gradients = scores.sum_all().unwrap().backward().unwrap();
     assert!(gradients.get(&images).is_some());
     assert!(parameters.trainable().iter().all(|(_, variable)| gradients.get(variable).is_none()));
+}
+
+/// Random statistics, and norms that turn signs.
+fn filled(parameters: &Parameters) {
+    for (name, variable) in parameters.all() {
+        let mut generator = Stream::new(7, &name).at(0);
+        let mut random = |lo: f32, hi: f32| -> Tensor {
+            let values: Vec<f32> = (0..variable.elem_count()).map(|_| generator.between(lo, hi)).collect();
+            Tensor::from_vec(values, variable.shape(), &Device::Cpu).unwrap()
+        };
+        match name.rsplit('.').next().unwrap() {
+            "running_var" => variable.set(&random(0.2, 3.0)).unwrap(),
+            "running_mean" => variable.set(&random(-1.0, 1.0)).unwrap(),
+            "weight" if variable.rank() == 1 => variable.set(&random(-1.5, 1.5)).unwrap(),
+            "bias" => variable.set(&random(-0.5, 0.5)).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+fn assert_near(what: &str, found: &Tensor, expected: &Tensor, tolerance: f32) {
+    assert_eq!(found.dims(), expected.dims(), "{what}");
+    let (found, expected) = (values(found), values(expected));
+    let scale = expected.iter().fold(0f32, |scale, value| scale.max(value.abs()));
+    let off = found.iter().zip(&expected).fold(0f32, |off, (found, expected)| off.max((found - expected).abs()));
+    assert!(scale > 0.01 && off <= tolerance * scale, "{what}: off by {off:e} of {scale:e}");
+}
+
+#[test]
+fn folded_networks_are_those_they_were_made_of() {
+    let (network, parameters) = generator(Architecture::Dcgan, 0);
+    filled(&parameters);
+    let folded = network.folded().unwrap();
+    let latents = latents(5);
+    let images = network.forward_t(&latents, false).unwrap();
+    assert_near("dcgan", &folded.forward_t(&latents, false).unwrap(), &images, 1e-5);
+    assert!(folded.forward_t(&latents, true).is_err(), "there is no norm to train");
+    assert_near("folded twice", &folded.folded().unwrap().forward_t(&latents, false).unwrap(), &images, 1e-5);
+
+    let parameters = Parameters::new(0, "digit_classifier", &Device::Cpu);
+    let network = DigitClassifier::new(DigitClassifier::IMAGE_SHAPE, parameters.builder()).unwrap();
+    filled(&parameters);
+    let folded = network.folded().unwrap();
+    let features = network.features(&images, false).unwrap();
+    assert_near("classifier", &folded.features(&images, false).unwrap(), &features, 1e-5);
+    assert_near("scores", &folded.scores(&features).unwrap(), &network.scores(&features).unwrap(), 1e-5);
+    assert!(folded.features(&images, true).is_err(), "there is no norm to train");
+
+    let pictures = images.reshape((5, 14, 56, 1)).unwrap();
+    let pictures = Tensor::cat(&[&pictures, &pictures, &pictures], 3).unwrap();
+    for architecture in EncoderArchitecture::ALL {
+        let parameters = Parameters::new(0, "encoder", &Device::Cpu);
+        let network = Encoder::new(architecture, parameters.builder()).unwrap();
+        filled(&parameters);
+        let folded = network.folded().unwrap();
+        let features = network.forward_t(&pictures, false).unwrap();
+        assert_near(architecture.name(), &folded.forward_t(&pictures, false).unwrap(), &features, 1e-4);
+        assert!(folded.forward_t(&pictures, true).is_err(), "there is no norm to train");
+    }
 }

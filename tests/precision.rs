@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, ModuleT, Tensor, Var};
+use candle_core::{ModuleT, Tensor, Var};
 use gan::autograd::{self, Precision};
 use gan::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use gan::models::{Architecture, Discriminator};
 use gan::params::Parameters;
 
 use crate::accelerator::{adversaries_with, random, values};
+use crate::device::device;
 use crate::support::{TINY, Workplace, bytes_of, write_pictures};
-
-/// Whether this machine computes in bf16; where it does not, that it says so is all there is to test.
-fn has_bf16() -> bool {
-    Precision::Bf16.missing(&Device::Cpu).is_none()
-}
 
 /// Runs what must be refused as wrong usage; returns what it says.
 fn refused(work: &Workplace, arguments: &[&str]) -> String {
@@ -33,11 +29,11 @@ fn a_precision_that_the_device_does_not_have_is_refused_by_every_command() {
     let commands: [&[&str]; 3] =
         [&["train-gan", "--data", "data"], &["pretrain-simclr", "--data", "pictures"], &finetune];
     for command in commands {
-        let stderr = refused(&work, &[command, &["--precision", "tf32"]].concat());
-        assert!(stderr.contains("--precision tf32: not on cpu") && stderr.contains("CUDA"), "{stderr}");
-        if !has_bf16() {
-            let stderr = refused(&work, &[command, &["--precision", "bf16"]].concat());
-            assert!(stderr.contains("--precision bf16: not on cpu") && stderr.contains("avx512_bf16"), "{stderr}");
+        for precision in ["tf32", "bf16"] {
+            let flags = ["--precision", precision, "--device", "cpu"];
+            let stderr = refused(&work, &[command, &flags].concat());
+            let says = format!("--precision {precision}: not on cpu");
+            assert!(stderr.contains(&says) && stderr.contains("CUDA"), "{stderr}");
         }
         refused(&work, &[command, &["--precision", "f16"]].concat());
     }
@@ -69,8 +65,27 @@ fn a_run_keeps_its_precision() {
     assert!(state("run") == state("whole"));
 }
 
+/// As older versions could begin it.
 #[test]
-#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
+fn a_run_begun_in_bf16_is_refused_on_a_cpu_and_stays_as_it_is() {
+    let work = Workplace::new();
+    work.train("run", "3", &["--device", "cpu"]);
+    let path = "weights/run/config.json";
+    let mut config: serde_json::Value = serde_json::from_slice(&work.read(path)).unwrap();
+    config["precision"] = "bf16".into();
+    std::fs::write(work.path(path), config.to_string()).unwrap();
+    let before = work.read(path);
+    let stderr = refused(&work, &["train-gan", "--resume", "run", "--steps", "5", "--device", "cpu"]);
+    for says in ["--precision bf16: not on cpu", "slower", "9 to 17 %", "begun in bf16"] {
+        assert!(stderr.contains(says), "{stderr}");
+    }
+    assert_eq!(stderr.lines().count(), 2, "{stderr}");
+    assert!(work.read(path) == before);
+    assert!(!work.path("weights/run/step-00000005.safetensors").exists());
+}
+
+#[test]
+#[cfg_attr(not(feature = "cuda"), ignore = "bf16 is of CUDA devices")]
 fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
     let work = Workplace::new();
     write_pictures(&work.path("pictures"), 8, 4);
@@ -101,7 +116,7 @@ fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
 
 /// The gradient of R1 with weight `gamma` in D's parameters, all of it in `precision`.
 fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64, precision: Precision) -> Vec<Vec<f64>> {
-    let parameters = Parameters::new(0, "discriminator", &Device::Cpu);
+    let parameters = Parameters::new(0, "discriminator", images.device());
     let discriminator = Discriminator::new(model, model.image_shape(), parameters.builder()).unwrap();
     let gradients = autograd::training_step(precision, || {
         let images = Var::from_tensor(images).unwrap();
@@ -119,8 +134,8 @@ fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64, precision:
 fn penalty_gradient_of_a_step(model: Architecture, images: &Tensor, gamma: &str, precision: &str) -> Vec<Vec<f64>> {
     let moments = |gamma: &str| -> BTreeMap<String, Tensor> {
         let mut adversaries =
-            adversaries_with(model, &["--lr", "0", "--precision", precision, "--r1", gamma], &Device::Cpu);
-        let latents = |of| random(of, &[images.dim(0).unwrap(), 96], &Device::Cpu);
+            adversaries_with(model, &["--lr", "0", "--precision", precision, "--r1", gamma], images.device());
+        let latents = |of| random(of, &[images.dim(0).unwrap(), 96], images.device());
         adversaries.step(images, &latents("discriminator"), &latents("generator")).unwrap();
         let mut state = adversaries.state();
         state.retain(|name, _| name.starts_with("adam.discriminator.") && name.ends_with(".exp_avg"));
@@ -142,9 +157,9 @@ fn error_of(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
 
 /// R1 is a difference of scores at images that are close: smaller than what rounding to bf16 does to the scores.
 #[test]
-#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
+#[cfg_attr(not(feature = "cuda"), ignore = "bf16 is of CUDA devices")]
 fn the_penalty_r1_is_in_f32_in_every_precision() {
-    let images = random("real", &[32, 28, 28, 1], &Device::Cpu);
+    let images = random("real", &[32, 28, 28, 1], &device());
     for model in [Architecture::Vanilla, Architecture::Dcgan] {
         let expected = penalty_gradient(model, &images, 1000.0, Precision::F32);
         let rounded = error_of(&penalty_gradient(model, &images, 1000.0, Precision::Bf16), &expected);

@@ -3,14 +3,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
 
 use crate::checkpoint::{self, Archive, Bundled, Weights};
 use crate::data::{self, Images};
 use crate::error::Failure;
 use crate::image_shape::ImageShape;
 use crate::models::{DigitClassifier, NetworkDescription};
-use crate::params::Parameters;
 use crate::pretrained::search::{self, Wanted};
 use crate::pretrained::trained_on::TrainedOn;
 
@@ -72,11 +72,10 @@ impl Classifier {
         description: String,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let parameters = Parameters::undrawn("digit_classifier", device);
         let image_shape = network.image_shape;
-        DigitClassifier::new(image_shape, parameters.builder())?;
-        parameters.load(tensors).with_context(|| description.clone())?;
-        let network = DigitClassifier::new(image_shape, parameters.frozen())?;
+        let tensors = VarBuilder::from_tensors(tensors.clone().into_iter().collect(), DType::F32, device);
+        let network = DigitClassifier::new(image_shape, tensors).and_then(|network| network.folded());
+        let network = network.with_context(|| description.clone())?;
         Ok(Self { network, image_shape, description, trained_on: TrainedOn::of(metadata) })
     }
 

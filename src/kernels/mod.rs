@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod activation;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;

@@ -1,19 +1,11 @@
-use crate::autograd;
-use candle_core::{DType, Module, ModuleT, Result, Tensor, Var, bail};
+use candle_core::{DType, ModuleT, Result, Tensor, Var, bail};
 use candle_nn::{Init, VarBuilder};
 
-use super::Linear;
-use crate::ops::{self, Activation, RunningNorm, Shifted};
+use crate::ops::{self, Activation, ScaleShift};
 
 /// PyTorch's defaults, which are the papers' too.
 const EPS: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
-
-/// A layer that can take a batch norm in evaluation into the pass over its output.
-pub trait Normalisable: Module {
-    /// `norm` of [`forward`](Module::forward).
-    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor>;
-}
 
 /// Batch normalisation over all but the last dimension: PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`, channels
 /// last (Ioffe and Szegedy, 1502.03167).
@@ -43,57 +35,15 @@ impl BatchNorm {
         })
     }
 
-    /// The norm of what `layer` makes of x: in evaluation in the layer's own pass over its output.
-    pub fn after(&self, layer: &impl Normalisable, x: &Tensor, train: bool) -> Result<Tensor> {
-        if train {
-            return self.forward_t(&layer.forward(x)?, train);
-        }
-        self.running(|norm| layer.forward_normalised(x, norm))
+    /// What it does in evaluation, before its activation.
+    pub(super) fn scale_shift(&self) -> Result<ScaleShift> {
+        let scale = (&self.weight / (&self.running_var + EPS)?.sqrt()?)?.detach();
+        let shift = (&self.bias - (&self.running_mean * &scale)?)?.detach();
+        Ok(ScaleShift { scale, shift })
     }
 
-    /// The same with the norm's shift apart, for a linear layer behind it.
-    pub fn shifted_after(&self, layer: &Linear, x: &Tensor, train: bool) -> Result<Shifted> {
-        if self.activation != Activation::Identity {
-            return self.after(layer, x, train).map(Shifted::from);
-        }
-        if !train {
-            return self.running(|norm| layer.shifted_normalised(x, norm));
-        }
-        let x = layer.forward(x)?;
-        self.check_batch(&x)?;
-        let normalised = ops::batch_norm_train_shifted(&x, &self.weight, &self.bias, EPS)?;
-        self.track(&x, &normalised.mean, &normalised.variance)?;
-        Ok(normalised.output)
-    }
-
-    /// The norm of what `layer` makes of x, as images (N, H, W, C) where its outputs are those of (C, H, W).
-    pub fn images_after(&self, layer: &Linear, x: &Shifted, dims: [usize; 3], train: bool) -> Result<Tensor> {
-        if train {
-            let [channels, height, width] = dims;
-            let x = self.forward_t(&layer.forward_shifted(x)?, train)?; // (N, C H W)
-            return ops::channels_last(&autograd::reshape(&x, (x.dim(0)?, channels, height, width))?);
-        }
-        self.running(|norm| layer.images_normalised(x, norm, dims))
-    }
-
-    /// Lends the norm with its running statistics, through which no gradient goes.
-    fn running<X>(&self, work: impl FnOnce(&RunningNorm) -> Result<X>) -> Result<X> {
-        let (mean, variance) = (self.running_mean.detach(), self.running_var.detach());
-        work(&RunningNorm {
-            mean: &mean,
-            variance: &variance,
-            weight: &self.weight,
-            bias: &self.bias,
-            eps: EPS,
-            activation: self.activation,
-        })
-    }
-
-    fn check_batch(&self, x: &Tensor) -> Result<()> {
-        if x.elem_count() <= self.weight.elem_count() {
-            bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());
-        }
-        Ok(())
+    pub(super) fn activation(&self) -> Activation {
+        self.activation
     }
 
     fn track(&self, x: &Tensor, mean: &Tensor, variance: &Tensor) -> Result<()> {
@@ -112,11 +62,14 @@ impl BatchNorm {
 
 impl ModuleT for BatchNorm {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let Self { weight, bias, running_mean, running_var, activation, .. } = self;
         if !train {
-            return self.running(|norm| norm.apply(x));
+            return ops::batch_norm_eval(x, running_mean, running_var, weight, bias, EPS, *activation);
         }
-        self.check_batch(x)?;
-        let normalised = ops::batch_norm_train(x, &self.weight, &self.bias, EPS, self.activation)?;
+        if x.elem_count() <= weight.elem_count() {
+            bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());
+        }
+        let normalised = ops::batch_norm_train(x, weight, bias, EPS, *activation)?;
         self.track(x, &normalised.mean, &normalised.variance)?;
         Ok(normalised.output)
     }

@@ -1,8 +1,8 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Initialisation, Normalisable};
-use crate::ops::{self, Activation, RunningNorm};
+use super::Initialisation;
+use crate::ops::{self, Activation};
 
 /// Options of a [`Conv2d`] or [`super::ConvTranspose2d`] layer.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +30,9 @@ impl Default for Conv2dConfig {
 /// (N, H, W, inputs) to (N, H', W', outputs). PyTorch's `nn.Conv2d` with a square kernel.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    weight: Tensor,       // (outputs, inputs, kernel, kernel)
-    bias: Option<Tensor>, // (outputs)
-    config: Conv2dConfig,
+    pub(super) weight: Tensor,       // (outputs, inputs, kernel, kernel)
+    pub(super) bias: Option<Tensor>, // (outputs)
+    pub(super) config: Conv2dConfig,
 }
 
 impl Conv2d {
@@ -52,12 +52,5 @@ impl Module for Conv2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, activation, .. } = self.config;
         ops::conv2d(x, &self.weight, self.bias.as_ref(), stride, padding, activation)
-    }
-}
-
-impl Normalisable for Conv2d {
-    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor> {
-        let Conv2dConfig { stride, padding, activation, .. } = self.config;
-        ops::conv2d_normalised(x, &self.weight, self.bias.as_ref(), (stride, padding), activation, norm)
     }
 }

@@ -1,16 +1,18 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Conv2dConfig, Initialisation, Normalisable};
-use crate::ops::{self, RunningNorm};
+use super::{Conv2dConfig, Initialisation};
+use crate::ops::{self, ScaleShift};
 
 /// (N, H, W, inputs) to (N, (H - 1) stride - 2 padding + kernel, …, outputs). PyTorch's `nn.ConvTranspose2d` with a
 /// square kernel.
 #[derive(Clone, Debug)]
 pub struct ConvTranspose2d {
-    weight: Tensor,       // (inputs, outputs, kernel, kernel)
-    bias: Option<Tensor>, // (outputs)
-    config: Conv2dConfig,
+    pub(super) weight: Tensor,       // (inputs, outputs, kernel, kernel)
+    pub(super) bias: Option<Tensor>, // (outputs)
+    pub(super) config: Conv2dConfig,
+    /// Of a batch norm behind the activation; see [`fold`](super::fold).
+    pub(super) scale: Option<ScaleShift>,
 }
 
 impl ConvTranspose2d {
@@ -23,20 +25,17 @@ impl ConvTranspose2d {
             true => Some(vb.get_with_hints(outputs, "bias", Initialisation::bias(outputs * taps))?),
             false => None,
         };
-        Ok(Self { weight, bias, config })
+        Ok(Self { weight, bias, config, scale: None })
     }
 }
 
 impl Module for ConvTranspose2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let Conv2dConfig { stride, padding, activation, .. } = self.config;
-        ops::conv_transpose2d(x, &self.weight, self.bias.as_ref(), stride, padding, activation)
-    }
-}
-
-impl Normalisable for ConvTranspose2d {
-    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor> {
-        let Conv2dConfig { stride, padding, activation, .. } = self.config;
-        ops::conv_transpose2d_normalised(x, &self.weight, self.bias.as_ref(), (stride, padding), activation, norm)
+        let (weight, bias) = (&self.weight, self.bias.as_ref());
+        match &self.scale {
+            Some(scale) => ops::conv_transpose2d_scaled(x, weight, bias, (stride, padding), activation, scale),
+            None => ops::conv_transpose2d(x, weight, bias, stride, padding, activation),
+        }
     }
 }

@@ -1,8 +1,8 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Initialisation, Normalisable};
-use crate::ops::{self, Activation, RunningNorm, Shifted};
+use super::Initialisation;
+use crate::ops::{self, Activation, ScaleShift};
 
 /// Options of a [`Linear`] layer.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +22,11 @@ impl Default for LinearConfig {
 /// y = activation(x Wᵀ + b): (N, inputs) to (N, outputs). PyTorch's `nn.Linear`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Tensor,       // (outputs, inputs)
-    bias: Option<Tensor>, // (outputs)
-    activation: Activation,
+    pub(super) weight: Tensor,       // (outputs, inputs)
+    pub(super) bias: Option<Tensor>, // (outputs)
+    pub(super) activation: Activation,
+    /// Of a batch norm behind the activation; see [`fold`](super::fold).
+    pub(super) scale: Option<ScaleShift>,
 }
 
 impl Linear {
@@ -35,35 +37,16 @@ impl Linear {
             true => Some(vb.get_with_hints(outputs, "bias", Initialisation::bias(inputs))?),
             false => None,
         };
-        Ok(Self { weight, bias, activation: config.activation })
-    }
-}
-
-impl Linear {
-    /// [`forward`](Module::forward) of an input whose shift is apart.
-    pub fn forward_shifted(&self, x: &Shifted) -> Result<Tensor> {
-        ops::linear_of_shifted(x, &self.weight, self.bias.as_ref(), self.activation)
-    }
-
-    /// `norm` of [`forward`](Module::forward), its shift apart.
-    pub fn shifted_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Shifted> {
-        ops::linear_normalised_shifted(x, &self.weight, self.bias.as_ref(), self.activation, norm)
-    }
-
-    /// `norm` of [`forward_shifted`](Self::forward_shifted), whose outputs are images (C, H, W) of these `dims`: (N, H, W, C).
-    pub fn images_normalised(&self, x: &Shifted, norm: &RunningNorm, dims: [usize; 3]) -> Result<Tensor> {
-        ops::linear_normalised_images(x, &self.weight, self.bias.as_ref(), self.activation, norm, dims)
+        Ok(Self { weight, bias, activation: config.activation, scale: None })
     }
 }
 
 impl Module for Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.weight, self.bias.as_ref(), self.activation)
-    }
-}
-
-impl Normalisable for Linear {
-    fn forward_normalised(&self, x: &Tensor, norm: &RunningNorm) -> Result<Tensor> {
-        ops::linear_normalised(x, &self.weight, self.bias.as_ref(), self.activation, norm)
+        let Self { weight, bias, activation, scale } = self;
+        match scale {
+            Some(scale) => ops::linear_scaled(x, weight, bias.as_ref(), *activation, scale),
+            None => ops::linear(x, weight, bias.as_ref(), *activation),
+        }
     }
 }

@@ -4,11 +4,15 @@
 mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
+mod fold;
 mod init;
 mod linear;
+mod normalised;
 
-pub use batch_norm::{BatchNorm, Normalisable};
+pub use batch_norm::BatchNorm;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
+pub use fold::FoldNorm;
 pub use init::Initialisation;
 pub use linear::{Linear, LinearConfig};
+pub use normalised::Normalised;

@@ -15,7 +15,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::ops::{half_mean_square, to_length};
+use crate::ops::{half_mean_square, rescale_to_norm};
 
 /// h: how far from an image the slope is measured, as an L2 norm; images of MNIST are some 10 apart. The nearer, the more a
 /// jump within it weighs in the gradient, and the more the rounding of scores.
@@ -24,7 +24,7 @@ pub const DISTANCE: f64 = 0.1;
 /// The steps hu from images towards higher scores, from the gradient of each image's score in its pixels, (N, H, W, C)
 /// both. Where there is no slope there is no step.
 pub fn r1_perturbations(gradient: &Tensor) -> Result<Tensor> {
-    to_length(gradient, DISTANCE)
+    rescale_to_norm(gradient, DISTANCE)
 }
 
 /// `weight` / 2 times the mean squared slope, from D's scores, (N, 1) each, at images moved by [`r1_perturbations`] and at

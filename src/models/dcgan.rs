@@ -2,11 +2,13 @@
 //! (Chen et al., 1606.03657, appendix C.1).
 
 use crate::autograd;
-use candle_core::{Module, ModuleT, Result, Tensor};
+use candle_core::{Module, ModuleT, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use crate::image_shape::ImageShape;
-use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig};
+use crate::layers::{
+    BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig, Normalised,
+};
 use crate::models::mlp::LEAKY;
 use crate::models::require;
 use crate::ops::{self, Activation};
@@ -64,11 +66,10 @@ impl Module for DcganDiscriminator {
 #[derive(Clone, Debug)]
 pub struct DcganGenerator {
     fc1: Linear,
-    norm1: BatchNorm,
-    fc2: Linear,
-    norm2: BatchNorm,
-    up1: ConvTranspose2d,
-    norm3: BatchNorm,
+    /// None where it is folded into `fc2`.
+    norm1: Option<BatchNorm>,
+    fc2: Normalised<Linear>,
+    up1: Normalised<ConvTranspose2d>,
     up2: ConvTranspose2d,
 }
 
@@ -83,23 +84,38 @@ impl DcganGenerator {
             activation,
             ..Default::default()
         };
+        let fc2 = fully_connected(1024, 128 * 7 * 7, Activation::Relu, vb.pp(3))?;
+        let up1 = ConvTranspose2d::new(128, 64, 4, up(Activation::Relu), vb.pp(7))?;
         Ok(Self {
             fc1: fully_connected(latent_dim, 1024, Activation::Relu, vb.pp(0))?,
-            norm1: BatchNorm::new(1024, Activation::Identity, vb.pp(2))?,
-            fc2: fully_connected(1024, 128 * 7 * 7, Activation::Relu, vb.pp(3))?,
-            norm2: BatchNorm::new(128 * 7 * 7, Activation::Identity, vb.pp(5))?,
-            up1: ConvTranspose2d::new(128, 64, 4, up(Activation::Relu), vb.pp(7))?,
-            norm3: BatchNorm::new(64, Activation::Identity, vb.pp(9))?,
+            norm1: Some(BatchNorm::new(1024, Activation::Identity, vb.pp(2))?),
+            fc2: Normalised::new(fc2, BatchNorm::new(128 * 7 * 7, Activation::Identity, vb.pp(5))?),
+            up1: Normalised::new(up1, BatchNorm::new(64, Activation::Identity, vb.pp(9))?),
             up2: ConvTranspose2d::new(64, 1, 4, up(Activation::Tanh), vb.pp(10))?,
         })
+    }
+
+    /// The same for evaluation, with the batch norms as they are now folded into the layers.
+    pub fn folded(&self) -> Result<Self> {
+        let fc2 = match &self.norm1 {
+            Some(norm) => self.fc2.folded()?.preceded_by(norm)?,
+            None => self.fc2.folded()?,
+        };
+        Ok(Self { fc1: self.fc1.clone(), norm1: None, fc2, up1: self.up1.folded()?, up2: self.up2.clone() })
     }
 }
 
 impl ModuleT for DcganGenerator {
     fn forward_t(&self, latents: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.norm1.shifted_after(&self.fc1, latents, train)?; // (N, 1024)
-        let x = self.norm2.images_after(&self.fc2, &x, [128, 7, 7], train)?; // (N, 7, 7, 128)
-        let x = self.norm3.after(&self.up1, &x, train)?; // (N, 14, 14, 64)
+        let x = self.fc1.forward(latents)?; // (N, 1024)
+        let x = match &self.norm1 {
+            Some(norm) => norm.forward_t(&x, train)?, // (N, 1024)
+            None if train => bail!("a batch norm that is folded into a weight cannot be trained"),
+            None => x,
+        };
+        let x = self.fc2.forward_t(&x, train)?; // (N, 6272)
+        let x = ops::channels_last(&autograd::reshape(&x, (x.dim(0)?, 128, 7, 7))?)?; // (N, 7, 7, 128)
+        let x = self.up1.forward_t(&x, train)?; // (N, 14, 14, 64)
         self.up2.forward(&x) // (N, 28, 28, 1)
     }
 }

@@ -2,11 +2,11 @@
 //! classes.
 
 use crate::autograd;
-use candle_core::{Module, Result, Tensor};
+use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::image_shape::ImageShape;
-use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Linear, LinearConfig};
+use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Linear, LinearConfig, Normalised};
 use crate::models::require;
 use crate::ops::{self, Activation};
 
@@ -19,12 +19,9 @@ pub const CLASSES: usize = 10;
 /// Linear 1024-128, BatchNorm, ReLU, Linear 128-10)`, no biases before a batch norm: 184,266 parameters.
 #[derive(Clone, Debug)]
 pub struct DigitClassifier {
-    conv1: Conv2d,
-    norm1: BatchNorm,
-    conv2: Conv2d,
-    norm2: BatchNorm,
-    fc1: Linear,
-    norm3: BatchNorm,
+    conv1: Normalised<Conv2d>,
+    conv2: Normalised<Conv2d>,
+    fc1: Normalised<Linear>,
     fc2: Linear,
 }
 
@@ -36,26 +33,32 @@ impl DigitClassifier {
     pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         require("the digit classifier", Self::IMAGE_SHAPE, shape)?;
         let unbiased = Conv2dConfig { bias: false, ..Default::default() };
+        let conv1 = Conv2d::new(1, 32, 5, unbiased, vb.pp(0))?;
+        let conv2 = Conv2d::new(32, 64, 5, unbiased, vb.pp(4))?;
+        let fc1 = Linear::new(1024, FEATURES, LinearConfig { bias: false, ..Default::default() }, vb.pp(9))?;
         Ok(Self {
-            conv1: Conv2d::new(1, 32, 5, unbiased, vb.pp(0))?,
-            norm1: BatchNorm::new(32, Activation::Relu, vb.pp(1))?,
-            conv2: Conv2d::new(32, 64, 5, unbiased, vb.pp(4))?,
-            norm2: BatchNorm::new(64, Activation::Relu, vb.pp(5))?,
-            fc1: Linear::new(1024, FEATURES, LinearConfig { bias: false, ..Default::default() }, vb.pp(9))?,
-            norm3: BatchNorm::new(FEATURES, Activation::Relu, vb.pp(10))?,
+            conv1: Normalised::new(conv1, BatchNorm::new(32, Activation::Relu, vb.pp(1))?),
+            conv2: Normalised::new(conv2, BatchNorm::new(64, Activation::Relu, vb.pp(5))?),
+            fc1: Normalised::new(fc1, BatchNorm::new(FEATURES, Activation::Relu, vb.pp(10))?),
             fc2: Linear::new(FEATURES, CLASSES, LinearConfig::default(), vb.pp(12))?,
         })
     }
 
+    /// The same for evaluation, with the batch norms as they are now in the weights.
+    pub fn folded(&self) -> Result<Self> {
+        let (conv1, conv2, fc1) = (self.conv1.folded()?, self.conv2.folded()?, self.fc1.folded()?);
+        Ok(Self { conv1, conv2, fc1, fc2: self.fc2.clone() })
+    }
+
     /// Images (N, 28, 28, 1) in [-1, 1] to features (N, 128), none below 0.
     pub fn features(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.norm1.after(&self.conv1, images, train)?; // (N, 24, 24, 32)
+        let x = self.conv1.forward_t(images, train)?; // (N, 24, 24, 32)
         let x = ops::max_pool2d(&x, 2, Activation::Identity)?; // (N, 12, 12, 32)
-        let x = self.norm2.after(&self.conv2, &x, train)?; // (N, 8, 8, 64)
+        let x = self.conv2.forward_t(&x, train)?; // (N, 8, 8, 64)
         let x = ops::max_pool2d(&x, 2, Activation::Identity)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first.
         let x = autograd::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
-        self.norm3.after(&self.fc1, &x, train) // (N, 128)
+        self.fc1.forward_t(&x, train) // (N, 128)
     }
 
     /// Features (N, 128) to scores of the classes (N, 10), without a softmax.

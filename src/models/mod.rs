@@ -109,6 +109,14 @@ impl Generator {
             Architecture::Dcgan => Self::Dcgan(Box::new(DcganGenerator::new(latent_dim, shape, vb)?)),
         })
     }
+
+    /// The same for evaluation, with the batch norms as they are now in the weights, as far as they can be.
+    pub fn folded(&self) -> Result<Self> {
+        match self {
+            Self::Mlp(network) => Ok(Self::Mlp(network.clone())),
+            Self::Dcgan(network) => Ok(Self::Dcgan(Box::new(network.folded()?))),
+        }
+    }
 }
 
 impl ModuleT for Generator {

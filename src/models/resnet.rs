@@ -11,7 +11,7 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::image_shape::ImageShape;
-use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Initialisation};
+use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Initialisation, Normalised};
 use crate::ops::{self, Activation};
 
 /// The encoders that can be trained.
@@ -94,25 +94,12 @@ fn convolution(inputs: usize, outputs: usize, kernel: usize, stride: usize, vb: 
     Conv2d::new(inputs, outputs, kernel, config, vb)
 }
 
-/// A convolution and its batch norm.
-#[derive(Clone, Debug)]
-struct Normalised {
-    conv: Conv2d,
-    norm: BatchNorm,
-}
-
-impl ModuleT for Normalised {
-    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        self.norm.after(&self.conv, x, train)
-    }
-}
-
 /// torchvision's `BasicBlock` or `Bottleneck`: convolutions beside a shortcut, added, then ReLU.
 #[derive(Clone, Debug)]
 struct Block {
-    layers: Vec<Normalised>,
+    layers: Vec<Normalised<Conv2d>>,
     /// A strided 1x1 convolution where the shape changes.
-    downsample: Option<Normalised>,
+    downsample: Option<Normalised<Conv2d>>,
 }
 
 impl Block {
@@ -127,19 +114,25 @@ impl Block {
         for (index, &(inputs, outputs, kernel, stride)) in plan.iter().enumerate() {
             // The last one's ReLU comes after the shortcut is added.
             let activation = if index + 1 == plan.len() { Activation::Identity } else { Activation::Relu };
-            layers.push(Normalised {
-                conv: convolution(inputs, outputs, kernel, stride, vb.pp(format!("conv{}", index + 1)))?,
-                norm: BatchNorm::new(outputs, activation, vb.pp(format!("bn{}", index + 1)))?,
-            });
+            let conv = convolution(inputs, outputs, kernel, stride, vb.pp(format!("conv{}", index + 1)))?;
+            let norm = BatchNorm::new(outputs, activation, vb.pp(format!("bn{}", index + 1)))?;
+            layers.push(Normalised::new(conv, norm));
         }
         let downsample = match stride != 1 || inputs != outputs {
-            true => Some(Normalised {
-                conv: convolution(inputs, outputs, 1, stride, vb.pp("downsample.0"))?,
-                norm: BatchNorm::new(outputs, Activation::Identity, vb.pp("downsample.1"))?,
-            }),
+            true => Some(Normalised::new(
+                convolution(inputs, outputs, 1, stride, vb.pp("downsample.0"))?,
+                BatchNorm::new(outputs, Activation::Identity, vb.pp("downsample.1"))?,
+            )),
             false => None,
         };
         Ok(Self { layers, downsample })
+    }
+
+    fn folded(&self) -> Result<Self> {
+        Ok(Self {
+            layers: self.layers.iter().map(Normalised::folded).collect::<Result<_>>()?,
+            downsample: self.downsample.as_ref().map(Normalised::folded).transpose()?,
+        })
     }
 }
 
@@ -159,7 +152,7 @@ impl ModuleT for Block {
 /// SimCLR's f: pictures (N, H, W, 3) to features (N, D).
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    stem: Normalised,
+    stem: Normalised<Conv2d>,
     blocks: Vec<Block>,
 }
 
@@ -169,10 +162,10 @@ impl Encoder {
         let (kind, counts, stem_width) = architecture.plan();
         // The stem is put in place of torchvision's after that has been initialised, so it has PyTorch's default.
         let config = Conv2dConfig { padding: 1, bias: false, ..Default::default() };
-        let stem = Normalised {
-            conv: Conv2d::new(CHANNELS, stem_width, 3, config, vb.pp(0))?,
-            norm: BatchNorm::new(stem_width, Activation::Relu, vb.pp(1))?,
-        };
+        let stem = Normalised::new(
+            Conv2d::new(CHANNELS, stem_width, 3, config, vb.pp(0))?,
+            BatchNorm::new(stem_width, Activation::Relu, vb.pp(1))?,
+        );
         let mut blocks = Vec::new();
         let mut inputs = stem_width;
         for (stage, count) in counts.into_iter().enumerate() {
@@ -184,6 +177,12 @@ impl Encoder {
             }
         }
         Ok(Self { stem, blocks })
+    }
+
+    /// The same for evaluation, with the batch norms as they are now in the weights.
+    pub fn folded(&self) -> Result<Self> {
+        let blocks = self.blocks.iter().map(Block::folded).collect::<Result<_>>()?;
+        Ok(Self { stem: self.stem.folded()?, blocks })
     }
 }
 

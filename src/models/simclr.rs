@@ -3,7 +3,7 @@
 use candle_core::{Module, ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use crate::layers::{BatchNorm, Linear, LinearConfig};
+use crate::layers::{BatchNorm, Linear, LinearConfig, Normalised};
 use crate::ops::Activation;
 
 /// Sizes of a projection head.
@@ -26,8 +26,7 @@ impl Default for ProjectionHeadConfig {
 /// `Sequential(Linear D-hidden without bias, BatchNorm, ReLU, Linear hidden-E)`.
 #[derive(Clone, Debug)]
 pub struct ProjectionHead {
-    fc1: Linear,
-    norm: BatchNorm,
+    fc1: Normalised<Linear>,
     fc2: Linear,
 }
 
@@ -35,9 +34,9 @@ impl ProjectionHead {
     /// A projection head of `features` inputs with the tensors of `vb`.
     pub fn new(features: usize, config: ProjectionHeadConfig, vb: VarBuilder) -> Result<Self> {
         let ProjectionHeadConfig { hidden, embedding } = config;
+        let fc1 = Linear::new(features, hidden, LinearConfig { bias: false, ..Default::default() }, vb.pp(0))?;
         Ok(Self {
-            fc1: Linear::new(features, hidden, LinearConfig { bias: false, ..Default::default() }, vb.pp(0))?,
-            norm: BatchNorm::new(hidden, Activation::Relu, vb.pp(1))?,
+            fc1: Normalised::new(fc1, BatchNorm::new(hidden, Activation::Relu, vb.pp(1))?),
             fc2: Linear::new(hidden, embedding, LinearConfig::default(), vb.pp(3))?,
         })
     }
@@ -45,7 +44,7 @@ impl ProjectionHead {
 
 impl ModuleT for ProjectionHead {
     fn forward_t(&self, features: &Tensor, train: bool) -> Result<Tensor> {
-        let x = self.norm.after(&self.fc1, features, train)?; // (N, hidden)
+        let x = self.fc1.forward_t(features, train)?; // (N, hidden)
         self.fc2.forward(&x) // (N, E)
     }
 }

@@ -13,11 +13,10 @@
 
 #![allow(unsafe_code)]
 
-pub(crate) mod activation;
+mod activation;
 mod adam;
 mod add_relu;
-mod affine;
-pub(crate) mod batch_norm;
+mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
 mod cross_entropy;
@@ -29,37 +28,36 @@ mod max_pool2d;
 mod mean_pool2d;
 mod nt_xent;
 mod optimizer;
+mod product;
+mod rescale_to_norm;
 mod score_loss;
 mod sgd;
-mod shifted;
-mod to_length;
 
-pub use activation::{Activation, activate};
+pub use crate::kernels::activation::Activation;
+pub use activation::activate;
 pub use adam::{AdamStep, AdamUpdate, adam_step};
 pub use add_relu::add_relu;
-pub use batch_norm::{
-    BatchNormOutput, RunningNorm, batch_norm_eval, batch_norm_train, batch_norm_train_shifted, track_statistics,
-};
-pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_normalised};
-pub use conv2d::{conv2d, conv2d_normalised};
+pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, track_statistics};
+pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_scaled};
+pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
 pub use diffaugment::{DRAWN, Draw, diffaugment};
 pub use layout::{channels_first, channels_last};
 pub use lerp::lerp_in_place;
-pub use linear::{linear, linear_normalised, linear_normalised_images, linear_normalised_shifted, linear_of_shifted};
+pub use linear::{linear, linear_scaled};
 pub use max_pool2d::max_pool2d;
 pub use mean_pool2d::mean_pool2d;
 pub use nt_xent::nt_xent;
 pub use optimizer::{AdamSlot, SgdSlot, StepNumbers, adam_steps, lerp_all, sgd_steps};
+pub use product::ScaleShift;
+pub use rescale_to_norm::rescale_to_norm;
 pub use score_loss::{bce_with_logits, half_mean_square};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
-pub use shifted::Shifted;
-pub use to_length::to_length;
 
 /// Opens a CUDA device as the ops need it.
 #[cfg(feature = "cuda")]
 pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
-    cuda::Gpu::open(ordinal)
+    crate::kernels::cuda::Gpu::open(ordinal)
 }
 
 /// An error: this binary was built without CUDA.
@@ -82,7 +80,7 @@ pub mod naive {
     pub use super::max_pool2d::naive as max_pool2d;
     pub use super::mean_pool2d::naive as mean_pool2d;
     pub use super::nt_xent::{naive as nt_xent, normalised};
+    pub use super::rescale_to_norm::naive as rescale_to_norm;
     pub use super::score_loss::{naive_bce_with_logits as bce_with_logits, naive_half_mean_square as half_mean_square};
     pub use super::sgd::naive as sgd_step;
-    pub use super::to_length::naive as to_length;
 }

@@ -157,7 +157,7 @@ impl TrainedEncoder {
     /// Where the device does not take it.
     pub fn new(source: EncoderSource, device: &Device) -> anyhow::Result<Self> {
         let parameters = source.parameters(device)?;
-        let network = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
+        let network = Encoder::new(source.architecture, parameters.frozen().pp("f"))?.folded()?;
         Ok(Self { source, network, device: device.clone() })
     }
 

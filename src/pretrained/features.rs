@@ -22,6 +22,7 @@ pub fn features(
     device: &Device,
     mut proceed: impl FnMut(usize) -> bool,
 ) -> Result<Option<Tensor>> {
+    let encoder = encoder.folded()?;
     let mut parts = Vec::with_capacity(images.len().div_ceil(TILE));
     for start in (0..images.len()).step_by(TILE) {
         let end = (start + TILE).min(images.len());

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
 
 use super::search::{self, Wanted};
 use super::{draw, latents};
@@ -11,7 +12,6 @@ use crate::checkpoint::{Bundled, Weights};
 use crate::error::Failure;
 use crate::image_shape::ImageShape;
 use crate::models::{Architecture, Generator, NetworkDescription, NetworkKind};
-use crate::params::Parameters;
 use crate::pretrained::origin::Origin;
 
 /// A generator with its weights, on a device, and where it came from.
@@ -93,11 +93,10 @@ impl TrainedGenerator {
             bail!("{} is no generator", found.words)
         };
         let image_shape = found.description.image_shape;
-        let parameters = Parameters::undrawn("generator", device);
-        Generator::new(architecture, latent_dim, image_shape, parameters.builder())?;
-        parameters.load(&found.tensors).with_context(|| found.words.clone())?;
-        // Frozen, so that drawing keeps no graph.
-        let network = Generator::new(architecture, latent_dim, image_shape, parameters.frozen())?;
+        let tensors = VarBuilder::from_tensors(found.tensors.into_iter().collect(), DType::F32, device);
+        let network =
+            Generator::new(architecture, latent_dim, image_shape, tensors).and_then(|network| network.folded());
+        let network = network.with_context(|| found.words.clone())?;
         let (origin, device) = (Origin::new(weights, found.words), device.clone());
         Ok(Self { network, latent_dim, description: found.description, device, origin })
     }

@@ -45,9 +45,11 @@ impl Probe {
         if trains_encoder {
             trained.extend(encoder_parameters.trainable());
         }
+        let frozen_encoder = Encoder::new(architecture, encoder_parameters.frozen().pp("f"))?;
         Ok(Self {
             encoder: Encoder::new(architecture, encoder_parameters.builder().pp("f"))?,
-            frozen_encoder: Encoder::new(architecture, encoder_parameters.frozen().pp("f"))?,
+            // Nothing of it changes where it is not trained.
+            frozen_encoder: if trains_encoder { frozen_encoder } else { frozen_encoder.folded()? },
             classifier,
             encoder_parameters,
             classifier_parameters,

@@ -1,4 +1,4 @@
-//! How an op is timed: forward and backward, in the precisions that the CPU has, as work of a kind a second.
+//! How an op is timed: forward and backward, as work of a kind a second.
 
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::measurement::WallTime;
@@ -11,36 +11,8 @@ pub type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 pub type Op<'a> = &'a (dyn Fn(&[Tensor]) -> Result<Tensor> + Sync);
 
-/// [`measure`] in every precision that this CPU has; those beside f32 stand in the name.
-pub fn measure_product(
-    group: &mut Group,
-    name: &str,
-    op: Op,
-    dims: &[&[usize]],
-    untracked: usize,
-    work: [Throughput; 2],
-) -> Result<()> {
-    measure(group, name, op, dims, untracked, work.clone())?;
-    match Precision::Bf16.missing(&Device::Cpu) {
-        Some(_) => Ok(()),
-        None => measure_in(Precision::Bf16, group, &format!("{name}, bf16"), op, dims, untracked, work),
-    }
-}
-
 /// Forward and backward of `op` on arguments of these dimensions, all but the first `untracked` of them variables.
 pub fn measure(
-    group: &mut Group,
-    name: &str,
-    op: Op,
-    dims: &[&[usize]],
-    untracked: usize,
-    work: [Throughput; 2],
-) -> Result<()> {
-    measure_in(Precision::F32, group, name, op, dims, untracked, work)
-}
-
-fn measure_in(
-    precision: Precision,
     group: &mut Group,
     name: &str,
     op: Op,
@@ -59,7 +31,7 @@ fn measure_in(
     fallible(group, &format!("forward/{name}"), |bencher| {
         let arguments = arguments()?;
         op(&arguments)?;
-        bencher.iter(|| autograd::training_step(precision, || op(&arguments)));
+        bencher.iter(|| autograd::training_step(Precision::F32, || op(&arguments)));
         Ok(())
     })?;
     if untracked == dims.len() {
@@ -69,7 +41,7 @@ fn measure_in(
     fallible(group, &format!("backward/{name}"), |bencher| {
         let arguments = arguments()?;
         let backward = || -> Result<Duration> {
-            autograd::training_step(precision, || {
+            autograd::training_step(Precision::F32, || {
                 let output = op(&arguments)?;
                 let began = Instant::now();
                 autograd::backward(&output)?;

@@ -4,7 +4,6 @@
 //! are floating-point operations a second ("elem/s") where an op is arithmetic: of the plain sum, whatever way the
 //! kernel takes, with `linear/forward/2048 -> 2048` as what the machine can do. Where an op is traffic they are
 //! bytes of the arrays it must read and write. Backward is from a gradient of ones, with what a step's tape adds.
-//! Products are timed in f32 and, on a CPU that has it, in bf16.
 
 // How an op is timed.
 mod measure;
@@ -16,8 +15,8 @@ use gan::data::shapes::{self, Part};
 use gan::device::DeviceChoice;
 use gan::losses::adversarial::AdversarialLoss;
 use gan::losses::nt_xent::nt_xent;
-use gan::ops::{self, Activation, AdamStep, RunningNorm, SgdRule, SgdStep};
-use measure::{Group, fallible, measure, measure_product, passes, products, random};
+use gan::ops::{self, Activation, AdamStep, SgdRule, SgdStep};
+use measure::{Group, fallible, measure, passes, products, random};
 use std::time::Duration;
 
 #[global_allocator]
@@ -38,7 +37,6 @@ fn main() -> Result<()> {
     conv2d(&mut criterion.benchmark_group("conv2d"))?;
     conv_transpose2d(&mut criterion.benchmark_group("conv_transpose2d"))?;
     batch_norm(&mut criterion.benchmark_group("batch_norm"))?;
-    normalised(&mut criterion.benchmark_group("normalised"))?;
     elementwise(&mut criterion.benchmark_group("elementwise"))?;
     pooling(&mut criterion.benchmark_group("pool"))?;
     layout(&mut criterion.benchmark_group("layout"))?;
@@ -62,25 +60,13 @@ fn linear(group: &mut Group) -> Result<()> {
         let op = |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), activation);
         let dims: [&[usize]; 3] = [&[rows, inputs], &[outputs, inputs], &[outputs]];
         let both = products(rows * inputs * outputs, 2);
-        measure_product(group, &format!("{inputs} -> {outputs}"), &op, &dims, 0, both)?;
+        measure(group, &format!("{inputs} -> {outputs}"), &op, &dims, 0, both)?;
     }
     // As within a generator: a quarter of the inputs and half of the outputs are not zero. What is counted is all of it.
     let inputs = Var::from_tensor(&(random(&[BATCH, 1024], "zeros")? - 0.5)?.relu()?)?.into_inner();
     let op = |x: &[Tensor]| ops::linear(&inputs, &x[0], Some(&x[1]), Activation::Relu);
     let both = products(BATCH * 1024 * 1024, 2);
-    measure(group, "1024 -> 1024, most inputs zero", &op, &[&[1024, 1024], &[1024]], 0, both)?;
-    // With a batch norm between, as in the DCGAN's: its shift apart, and not.
-    let apart = |x: &[Tensor]| {
-        let norm = ops::batch_norm_train_shifted(&inputs, &x[2], &x[3], 1e-5)?;
-        ops::linear_of_shifted(&norm.output, &x[0], Some(&x[1]), Activation::Relu)
-    };
-    let whole = |x: &[Tensor]| {
-        let norm = ops::batch_norm_train(&inputs, &x[2], &x[3], 1e-5, Activation::Identity)?;
-        ops::linear(&norm.output, &x[0], Some(&x[1]), Activation::Relu)
-    };
-    let (dims, both) = ([&[6272, 1024][..], &[6272], &[1024], &[1024]], products(BATCH * 1024 * 6272, 2));
-    measure(group, "1024 -> 6272 of a norm, its shift apart", &apart, &dims, 0, both.clone())?;
-    measure(group, "1024 -> 6272 of a norm", &whole, &dims, 0, both)
+    measure(group, "1024 -> 1024, most inputs zero", &op, &[&[1024, 1024], &[1024]], 0, both)
 }
 
 fn conv2d(group: &mut Group) -> Result<()> {
@@ -118,13 +104,13 @@ fn conv2d(group: &mut Group) -> Result<()> {
         let work = BATCH * outputs * outputs * channels * features * size * size;
         let name = format!("{channels} -> {features}, {size}x{size} on {side}x{side}, stride {stride}");
         if channels > 3 {
-            measure_product(group, &name, &op, dims, 0, products(work, 2))?;
+            measure(group, &name, &op, dims, 0, products(work, 2))?;
         } else {
-            measure_product(group, &format!("{name}, of data"), &op, dims, 1, products(work, 1))?;
+            measure(group, &format!("{name}, of data"), &op, dims, 1, products(work, 1))?;
         }
         // The generator learns from the gradient of the images that it made.
         if channels == 1 {
-            measure_product(group, &format!("{name}, of fakes"), &op, dims, 0, products(work, 2))?;
+            measure(group, &format!("{name}, of fakes"), &op, dims, 0, products(work, 2))?;
         }
     }
     Ok(())
@@ -135,7 +121,7 @@ fn conv_transpose2d(group: &mut Group) -> Result<()> {
         let op = |x: &[Tensor]| ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation);
         let dims: [&[usize]; 3] = [&[BATCH, side, side, channels], &[channels, features, 4, 4], &[features]];
         let both = products(BATCH * side * side * channels * features * 16, 2);
-        measure_product(group, &format!("{channels} -> {features}, 4x4 on {side}x{side}"), &op, &dims, 0, both)?;
+        measure(group, &format!("{channels} -> {features}, 4x4 on {side}x{side}"), &op, &dims, 0, both)?;
     }
     Ok(())
 }
@@ -156,51 +142,6 @@ fn batch_norm(group: &mut Group) -> Result<()> {
     Ok(())
 }
 
-/// Layers of the DCGAN's generator and of an encoder with their batch norms in evaluation: in one pass, and apart.
-fn normalised(group: &mut Group) -> Result<()> {
-    fn norm<'a>(values: &'a Tensor, variance: &'a Tensor) -> RunningNorm<'a> {
-        let activation = Activation::Identity;
-        RunningNorm { mean: values, variance, weight: values, bias: values, eps: 1e-5, activation }
-    }
-    let variance = |channels: usize| Tensor::ones(channels, candle_core::DType::F32, &Device::Cpu);
-    let relu = Activation::Relu;
-
-    let (of_images, work) = (variance(6272)?, products(BATCH * 1024 * 6272, 1));
-    let dims: [&[usize]; 3] = [&[BATCH, 1024], &[6272, 1024], &[6272]];
-    let one = |x: &[Tensor]| {
-        let norm = norm(&x[2], &of_images);
-        ops::linear_normalised_images(&x[0].clone().into(), &x[1], Some(&x[2]), relu, &norm, [128, 7, 7])
-    };
-    let apart = |x: &[Tensor]| {
-        let y = norm(&x[2], &of_images).apply(&ops::linear(&x[0], &x[1], Some(&x[2]), relu)?)?;
-        ops::channels_last(&y.reshape((BATCH, 128, 7, 7))?)
-    };
-    measure(group, "1024 -> 6272, to images, in one", &one, &dims, 3, work.clone())?;
-    measure(group, "1024 -> 6272, to images, apart", &apart, &dims, 3, work)?;
-
-    let (of_channels, work) = (variance(64)?, products(BATCH * 49 * 128 * 64 * 16, 1));
-    let dims: [&[usize]; 3] = [&[BATCH, 7, 7, 128], &[128, 64, 4, 4], &[64]];
-    let one = |x: &[Tensor]| {
-        let norm = norm(&x[2], &of_channels);
-        ops::conv_transpose2d_normalised(&x[0], &x[1], Some(&x[2]), (2, 1), relu, &norm)
-    };
-    let apart =
-        |x: &[Tensor]| norm(&x[2], &of_channels).apply(&ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, relu)?);
-    measure(group, "128 -> 64, 4x4 on 7x7, in one", &one, &dims, 3, work.clone())?;
-    measure(group, "128 -> 64, 4x4 on 7x7, apart", &apart, &dims, 3, work)?;
-
-    let work = products(BATCH * 1024 * 64 * 64 * 9, 1);
-    let dims: [&[usize]; 3] = [&[BATCH, 32, 32, 64], &[64, 64, 3, 3], &[64]];
-    let one = |x: &[Tensor]| {
-        let norm = norm(&x[2], &of_channels);
-        ops::conv2d_normalised(&x[0], &x[1], None, (1, 1), Activation::Identity, &norm)
-    };
-    let apart =
-        |x: &[Tensor]| norm(&x[2], &of_channels).apply(&ops::conv2d(&x[0], &x[1], None, 1, 1, Activation::Identity)?);
-    measure(group, "64 -> 64, 3x3 on 32x32, in one", &one, &dims, 3, work.clone())?;
-    measure(group, "64 -> 64, 3x3 on 32x32, apart", &apart, &dims, 3, work)
-}
-
 fn elementwise(group: &mut Group) -> Result<()> {
     for dims in [[BATCH, 32, 32, 64], [BATCH, 32, 32, 256]] {
         let op = |x: &[Tensor]| ops::add_relu(&x[0], &x[1]);
@@ -209,7 +150,14 @@ fn elementwise(group: &mut Group) -> Result<()> {
     let dims = [BATCH, 784];
     let op = |x: &[Tensor]| ops::activate(&x[0], Activation::Tanh);
     measure(group, &format!("tanh {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 3))?;
-    measure(group, &format!("to_length {dims:?}"), &|x| ops::to_length(&x[0], 0.1), &[&dims], 1, passes(&dims, 2, 2))?;
+    measure(
+        group,
+        &format!("rescale_to_norm {dims:?}"),
+        &|x| ops::rescale_to_norm(&x[0], 0.1),
+        &[&dims],
+        1,
+        passes(&dims, 2, 2),
+    )?;
     let dims = [BATCH, 28, 28, 1];
     let draws: Vec<i64> = (0..BATCH as i64 * 4).map(|place| place % 9 - 4).collect();
     let draws = Tensor::from_vec(draws, (BATCH, 4), &Device::Cpu)?;

@@ -1,11 +1,9 @@
-//! Times bare training steps and draws, on data that lies ready: `cargo bench --bench steps -- dcgan`, in f32 and, on a
-//! CPU that has it, in bf16. What a run adds (loading, logging, grids, checkpoints) is the difference from
+//! Times bare training steps and draws, on data that lies ready: `cargo bench --bench steps -- dcgan`. What a run adds (loading, logging, grids, checkpoints) is the difference from
 //! `images_per_second` of `gan train-gan --json`.
 
 use candle_core::{Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use criterion::{Criterion, Throughput};
-use gan::autograd::Precision;
 use gan::data::digits::{self, Part};
 use gan::models::{Architecture, EncoderArchitecture, Generator};
 use gan::params::Parameters;
@@ -30,12 +28,11 @@ fn main() -> anyhow::Result<()> {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(5))
         .configure_from_args();
-    let precisions = Precision::ALL.into_iter().filter(|precision| precision.missing(&DEVICE).is_none());
     for model in Architecture::ALL {
-        precisions.clone().try_for_each(|precision| adversaries(&mut criterion, model, precision))?;
+        adversaries(&mut criterion, model)?;
     }
     for encoder in EncoderArchitecture::ALL {
-        precisions.clone().try_for_each(|precision| contrastive(&mut criterion, encoder, precision))?;
+        contrastive(&mut criterion, encoder)?;
     }
     for count in [64, 1024] {
         draws(&mut criterion, count)?;
@@ -46,10 +43,10 @@ fn main() -> anyhow::Result<()> {
 
 /// A step of both networks on a batch of 128: "elem/s" are training images a second. On the data of a run, some batches
 /// in turn: what the hidden layers leave zero, and with it the time of a product, depends on what they see.
-fn adversaries(criterion: &mut Criterion, model: Architecture, precision: Precision) -> anyhow::Result<()> {
-    timed(criterion, "step", &named(model.name(), precision), 128, || {
+fn adversaries(criterion: &mut Criterion, model: Architecture) -> anyhow::Result<()> {
+    timed(criterion, "step", model.name(), 128, || {
         const BATCHES: usize = 64;
-        let config: GanConfig = defaults(&["--model", model.name(), "--precision", precision.name()])?;
+        let config: GanConfig = defaults(&["--model", model.name()])?;
         let (size, shape) = (config.batch_size, model.image_shape());
         let pixels = digits::first(Part::Train, BATCHES * size).pixels;
         let real = pixels.into_iter().map(|pixel| 2.0 * f32::from(pixel) / 255.0 - 1.0).collect::<Vec<_>>();
@@ -66,22 +63,14 @@ fn adversaries(criterion: &mut Criterion, model: Architecture, precision: Precis
 }
 
 /// A step on two views of 64 images: "elem/s" are training images a second.
-fn contrastive(criterion: &mut Criterion, encoder: EncoderArchitecture, precision: Precision) -> anyhow::Result<()> {
-    timed(criterion, "step", &named(encoder.name(), precision), 64, || {
-        let config: SimclrConfig = defaults(&["--encoder", encoder.name(), "--precision", precision.name()])?;
+fn contrastive(criterion: &mut Criterion, encoder: EncoderArchitecture) -> anyhow::Result<()> {
+    timed(criterion, "step", encoder.name(), 64, || {
+        let config: SimclrConfig = defaults(&["--encoder", encoder.name()])?;
         let shape = encoder.image_shape();
         let views = random(&[2 * config.batch_size, shape.height, shape.width, shape.channels], "views")?;
         let mut networks = Contrastive::new(&config, &DEVICE)?;
         Ok(move || networks.step(&views, 1e-3).map(drop))
     })
-}
-
-/// f32 is not said.
-fn named(name: &str, precision: Precision) -> String {
-    match precision {
-        Precision::F32 => name.into(),
-        _ => format!("{name}, {}", precision.name()),
-    }
 }
 
 /// Images of a DCGAN as `gan sample` draws them.
@@ -91,7 +80,7 @@ fn draws(criterion: &mut Criterion, count: usize) -> anyhow::Result<()> {
         let parameters = Parameters::new(0, "generator", &DEVICE);
         let (model, shape) = (Architecture::Dcgan, Architecture::Dcgan.image_shape());
         Generator::new(model, LATENT_DIM, shape, parameters.builder())?;
-        let generator = Generator::new(model, LATENT_DIM, shape, parameters.frozen())?;
+        let generator = Generator::new(model, LATENT_DIM, shape, parameters.frozen())?.folded()?;
         let latents = pretrained::latents(0, 0, count, LATENT_DIM);
         Ok(move || pretrained::draw(&generator, &latents, LATENT_DIM, &DEVICE).map(drop))
     })

@@ -1,5 +1,6 @@
 namespace elementwise {
 #include "activation/kernel.cu"
+#include "cuda/epilogue/kernel.cu"
 #include "add_relu/kernel.cu"
 
 static void check_shape(size_t rows, int channels, int activation) {

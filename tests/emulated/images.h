@@ -3,7 +3,7 @@ namespace images {
 #include "layout/kernel.cu"
 #include "max_pool2d/kernel.cu"
 #include "mean_pool2d/kernel.cu"
-#include "window/kernel.cu"
+#include "cuda/window/kernel.cu"
 
 static const Index BLOCKS = {5, 1}, THREADS = {256, 1};
 

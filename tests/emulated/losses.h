@@ -2,7 +2,7 @@ namespace losses {
 #include "cross_entropy/kernel.cu"
 #include "nt_xent/kernel.cu"
 #include "score_loss/kernel.cu"
-#include "to_length/kernel.cu"
+#include "rescale_to_norm/kernel.cu"
 
 static void check_scores(int rule, double target) {
     int count = 1500;
@@ -119,8 +119,8 @@ static void check_lengths(unsigned rows, int columns) {
         for (int at = 0; at < columns; at++) expected[row * columns + at] = x[row * columns + at] * 0.3 / std::sqrt(sum);
     }
     Values of_x = to_values(x), found = to_values(unwritten(rows * columns));
-    launch({rows, 1}, {128, 1}, [&] { to_length(found.data(), of_x.data(), columns, 0.3); });
-    check("to_length", to_floats(found), expected);
+    launch({rows, 1}, {128, 1}, [&] { rescale_to_norm(found.data(), of_x.data(), columns, 0.3); });
+    check("rescale_to_norm", to_floats(found), expected);
 }
 
 static void check_all() {

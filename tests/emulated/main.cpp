@@ -1,4 +1,4 @@
-// Every kernel of src/ops, run on a CPU as tests/emulated/device.h says, against loops in double. V is the type of a
+// Every kernel of src/ops and src/kernels, run on a CPU as tests/emulated/device.h says, against loops in double. V is the type of a
 // layer's values. Prints what differs; the exit code is 1 if anything does.
 #include "device.h"
 

@@ -1,12 +1,14 @@
 //! Batch normalisation, in training and in evaluation.
 
 use candle_core::{DType, Tensor, Var};
-use gan::ops::{self, Activation, RunningNorm};
+use gan::ops::{self, Activation, ScaleShift};
 use gan::rng::Generator;
 
-use super::convolutions::{convolution_inputs, transposed_inputs};
+use super::convolutions::transposed_inputs;
 use super::linear::linear_inputs;
-use super::{ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, bits, generator, in_dtype, random, values};
+use super::{
+    ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, assert_same, generator, in_dtype, random, values,
+};
 
 pub fn batch_norm_inputs(generator: &mut Generator, dims: &[usize]) -> Vec<Tensor> {
     let channels = [*dims.last().unwrap()];
@@ -70,93 +72,50 @@ fn batch_norm_gradient_agrees_with_finite_differences() {
     }
 }
 
-/// A product that takes the norm into its pass has the bytes of the two ops, by each way to compute it.
+/// A product whose output is scaled and shifted in its own pass has the bytes of the ops one after another, by each way to
+/// compute it.
 #[test]
-fn batch_norm_in_a_products_pass_has_the_same_bytes() {
-    let mut generator = generator("normalised products");
+fn a_scale_in_a_products_pass_has_the_same_bytes() {
+    let mut generator = generator("scaled products");
     for activation in ACTIVATIONS {
-        let mut check = |tensors: &[Tensor], channels: usize, op: Normalised| {
-            let [mean, weight, bias] = [(); 3].map(|()| random(&mut generator, &[channels]));
-            let variance = random(&mut generator, &[channels]).sqr().unwrap();
-            let after = Activation::Relu;
-            let norm = RunningNorm {
-                mean: &mean,
-                variance: &variance,
-                weight: &weight,
-                bias: &bias,
-                eps: 1e-3,
-                activation: after,
-            };
-            let found = op(tensors, activation, Some(&norm));
-            let apart = op(tensors, activation, None);
-            let expected = ops::batch_norm_eval(&apart, &mean, &variance, &weight, &bias, 1e-3, after).unwrap();
-            assert_eq!(bits(&found), bits(&expected));
-            // Where a gradient is asked for it is the two ops.
+        let mut check = |tensors: &[Tensor], channels: usize, op: Scaled| {
+            let [scale, shift] = [(); 2].map(|()| random(&mut generator, &[channels]));
+            let scale = ScaleShift { scale, shift };
+            let found = op(tensors, activation, Some(&scale));
+            let plain = op(tensors, activation, None);
+            let expected = plain.broadcast_mul(&scale.scale).unwrap().broadcast_add(&scale.shift).unwrap();
+            assert_same(&found, &expected, "scaled");
+            // Where a gradient is asked for it is the ops one after another.
             let tracked = [&[Var::from_tensor(&tensors[0]).unwrap().as_tensor().clone()], &tensors[1..]].concat();
-            let found = op(&tracked, activation, Some(&norm));
+            let found = op(&tracked, activation, Some(&scale));
             assert!(found.track_op());
-            assert_eq!(bits(&found), bits(&expected));
+            assert_same(&found, &expected, "tracked");
         };
-        check(&linear_inputs(&mut self::generator("linear"), 130, 70, 290), 290, |x, activation, norm| match norm {
-            Some(norm) => ops::linear_normalised(&x[0], &x[1], Some(&x[2]), activation, norm).unwrap(),
+        check(&linear_inputs(&mut self::generator("linear"), 130, 70, 290), 290, &|x, activation, scale| match scale {
+            Some(scale) => ops::linear_scaled(&x[0], &x[1], Some(&x[2]), activation, scale).unwrap(),
             None => ops::linear(&x[0], &x[1], Some(&x[2]), activation).unwrap(),
         });
-        // As images of 5 x 2 pixels: of as many channels as a task has outputs, and of another number.
-        for channels in [64, 29] {
-            let tensors = linear_inputs(&mut self::generator("images"), 13, 70, channels * 10);
-            check(&tensors, channels * 10, |x, activation, norm| {
-                let channels = x[1].dims()[0] / 10;
-                match norm {
-                    Some(norm) => {
-                        let (dims, images) = ([channels, 5, 2], x[0].clone().into());
-                        let y = ops::linear_normalised_images(&images, &x[1], Some(&x[2]), activation, norm, dims);
-                        let y = y.unwrap();
-                        assert_eq!(y.dims(), [13, 5, 2, channels]);
-                        y.permute((0, 3, 1, 2)).unwrap().reshape((13, channels * 10)).unwrap()
-                    }
-                    None => ops::linear(&x[0], &x[1], Some(&x[2]), activation).unwrap(),
-                }
-            });
-        }
-        // Patches, and Winograd's planes.
-        for dims in [[5, 9, 11, 6, 20, 3, 1, 1], [5, 9, 11, 80, 144, 3, 1, 1]] {
-            check(
-                &convolution_inputs(&mut self::generator("conv2d"), dims),
-                dims[4],
-                |x, activation, norm| match norm {
-                    Some(norm) => ops::conv2d_normalised(&x[0], &x[1], None, (1, 1), activation, norm).unwrap(),
-                    None => ops::conv2d(&x[0], &x[1], None, 1, 1, activation).unwrap(),
-                },
-            );
-        }
-        for dims in [[5, 7, 8, 24, 12, 4, 2, 1], [5, 7, 8, 160, 96, 4, 2, 1]] {
-            check(&transposed_inputs(&mut self::generator("transposed"), dims), dims[4], |x, activation, norm| {
-                match norm {
-                    Some(norm) => {
-                        ops::conv_transpose2d_normalised(&x[0], &x[1], Some(&x[2]), (2, 1), activation, norm).unwrap()
-                    }
-                    None => ops::conv_transpose2d(&x[0], &x[1], Some(&x[2]), 2, 1, activation).unwrap(),
+        // Patches, pixels, and Winograd's planes.
+        for dims in [[5, 7, 8, 24, 12, 4, 2, 1], [5, 7, 8, 24, 12, 1, 1, 0], [5, 7, 8, 160, 96, 4, 2, 1]] {
+            let stride = (dims[6], dims[7]);
+            check(&transposed_inputs(&mut self::generator("transposed"), dims), dims[4], &|x, activation, scale| {
+                let (x, weight, bias) = (&x[0], &x[1], Some(&x[2]));
+                match scale {
+                    Some(scale) => ops::conv_transpose2d_scaled(x, weight, bias, stride, activation, scale).unwrap(),
+                    None => ops::conv_transpose2d(x, weight, bias, stride.0, stride.1, activation).unwrap(),
                 }
             });
         }
     }
 }
 
-type Normalised = fn(&[Tensor], Activation, Option<&RunningNorm>) -> Tensor;
+type Scaled<'a> = &'a dyn Fn(&[Tensor], Activation, Option<&ScaleShift>) -> Tensor;
 
 #[test]
-fn a_norm_that_does_not_fit_the_product_is_an_error() {
+fn a_scale_that_does_not_fit_the_product_is_an_error() {
     let mut generator = generator("misfit");
     let [x, weight] = [&[3, 4][..], &[5, 4]].map(|dims| random(&mut generator, dims));
-    let channels = random(&mut generator, &[6]);
-    let norm = RunningNorm {
-        mean: &channels,
-        variance: &channels,
-        weight: &channels,
-        bias: &channels,
-        eps: 1e-5,
-        activation: Activation::Identity,
-    };
-    let error = ops::linear_normalised(&x, &weight, None, Activation::Identity, &norm).unwrap_err().to_string();
-    assert!(error.contains("batch_norm") && error.contains('6'), "{error}");
+    let [scale, shift] = [6, 5].map(|channels| random(&mut generator, &[channels]));
+    let error = ops::linear_scaled(&x, &weight, None, Activation::Identity, &ScaleShift { scale, shift });
+    assert!(error.unwrap_err().to_string().contains('6'));
 }

@@ -54,18 +54,18 @@ fn a_move_and_a_cut_are_as_drawn() {
 
 #[test]
 fn rows_come_to_one_length() {
-    let x = random(&mut generator("to_length"), &[300, 7, 5, 3]);
-    let found = ops::to_length(&x, 0.1).unwrap();
+    let x = random(&mut generator("rescale_to_norm"), &[300, 7, 5, 3]);
+    let found = ops::rescale_to_norm(&x, 0.1).unwrap();
     let expected =
-        ops::naive::to_length(&x.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap(), 0.1).unwrap();
-    assert_close(&found, &expected, 1e-7, "to_length");
+        ops::naive::rescale_to_norm(&x.to_device(&Device::Cpu).unwrap().to_dtype(DType::F64).unwrap(), 0.1).unwrap();
+    assert_close(&found, &expected, 1e-7, "rescale_to_norm");
     for row in found.flatten_from(1).unwrap().to_vec2::<f32>().unwrap() {
         let norm = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         assert!((norm - 0.1).abs() < 1e-7, "{norm}");
     }
     let zero = Tensor::zeros((2, 3), DType::F32, &device()).unwrap();
-    assert_eq!(values(&ops::to_length(&zero, 2.0).unwrap()), [0.0; 6]);
+    assert_eq!(values(&ops::rescale_to_norm(&zero, 2.0).unwrap()), [0.0; 6]);
     let nan = Tensor::new(&[[f32::NAN, 1.0], [3.0, 4.0]], &device()).unwrap();
-    let found = values(&ops::to_length(&nan, 1.0).unwrap());
+    let found = values(&ops::rescale_to_norm(&nan, 1.0).unwrap());
     assert!(found[1].is_nan() && (found[3] - 0.8).abs() < 1e-6, "{found:?}");
 }

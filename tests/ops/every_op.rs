@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Result, Tensor, Var};
 use gan::autograd::{self, Precision};
-use gan::ops::{self, Activation, Shifted};
+use gan::ops::{self, Activation};
 
 use super::batch_norm::batch_norm_inputs;
 use super::convolutions::{convolution_inputs, transposed_inputs};
@@ -27,15 +27,6 @@ fn every_op() -> Vec<NamedOp> {
         (
             "linear",
             Box::new(move |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), tanh)),
-            linear_inputs(generator, 530, 70, 290),
-        ),
-        (
-            "linear_of_shifted",
-            Box::new(move |x: &[Tensor]| {
-                let shift = Tensor::arange(0u32, 70, x[0].device())?.to_dtype(x[0].dtype())?.affine(0.03, -1.0)?;
-                let shifted = Shifted { values: x[0].clone(), shift: Some(shift) };
-                ops::linear_of_shifted(&shifted, &x[1], Some(&x[2]), tanh)
-            }),
             linear_inputs(generator, 530, 70, 290),
         ),
         (
@@ -155,17 +146,20 @@ fn further_ops() -> Vec<NamedOp> {
             Box::new(|x: &[Tensor]| ops::nt_xent(&x[0], &x[1], 0.5)),
             [rows(), vec![other.flatten_from(1).unwrap()]].concat(),
         ),
-        (
-            "batch_norm_train_shifted",
-            Box::new(|x: &[Tensor]| ops::batch_norm_train_shifted(&x[0], &x[1], &x[2], 1e-5)?.output.sum()),
-            batch_norm_inputs(generator, &[40, 6, 5, 8]),
-        ),
     ]
 }
 
 /// What changes variables in place, or gives what no gradient is asked of.
-const WITHOUT_GRADIENT: [&str; 8] =
-    ["adam_step", "adam_steps", "lerp_all", "lerp_in_place", "sgd_step", "sgd_steps", "to_length", "track_statistics"];
+const WITHOUT_GRADIENT: [&str; 8] = [
+    "adam_step",
+    "adam_steps",
+    "lerp_all",
+    "lerp_in_place",
+    "rescale_to_norm",
+    "sgd_step",
+    "sgd_steps",
+    "track_statistics",
+];
 
 /// The functions that a module exports, by its `pub use` lines of modules that `is_asked` for.
 fn exported(source: &str, is_asked: impl Fn(&str) -> bool) -> Vec<String> {
@@ -186,8 +180,8 @@ fn every_op_with_a_gradient_has_a_row_in_the_tables() {
     assert!(ops.len() > 20 && basic_ops.len() == 3, "{ops:?} {basic_ops:?}");
     for op in ops.iter().chain(&basic_ops) {
         let is_row = rows.iter().any(|row| row.split(' ').next() == Some(op));
-        // Norms that are folded into a product are of frozen networks.
-        let is_exempt = WITHOUT_GRADIENT.contains(&op.as_str()) || op.contains("normalised");
+        // A scale in a product's own pass is of frozen networks.
+        let is_exempt = WITHOUT_GRADIENT.contains(&op.as_str()) || op.ends_with("_scaled");
         assert!(is_row != is_exempt, "{op}: give it a row in every_op or further_ops, or say that it has no gradient");
     }
 }

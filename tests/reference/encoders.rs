@@ -87,6 +87,8 @@ fn check(architecture: EncoderArchitecture) {
         assert_all(&what("buffers"), &want.buffers, &buffers);
         let features = contrastive.frozen_encoder().forward_t(&views, false).unwrap();
         want.features_in_evaluation.hold(&what("features in evaluation"), &features);
+        let features = contrastive.frozen_encoder().folded().unwrap().forward_t(&views, false).unwrap();
+        want.features_in_evaluation.hold(&what("features of the folded encoder"), &features);
     }
 }
 

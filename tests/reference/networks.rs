@@ -26,7 +26,13 @@ struct Record {
     evaluated: Option<Output>,
 }
 
-fn check(name: &str, inputs: &[usize], build: impl Fn(&Parameters) -> Box<dyn ModuleT>) {
+/// `folded` is the network with its batch norms folded into its weights as they are, if it has some.
+fn check(
+    name: &str,
+    inputs: &[usize],
+    build: impl Fn(&Parameters) -> Box<dyn ModuleT>,
+    folded: impl Fn(&Parameters) -> Option<Box<dyn ModuleT>>,
+) {
     let record = read::<BTreeMap<String, Record>>("networks").remove(name).unwrap();
     let parameters = Parameters::new(0, "reference", &device());
     let network = build(&parameters);
@@ -57,6 +63,8 @@ fn check(name: &str, inputs: &[usize], build: impl Fn(&Parameters) -> Box<dyn Mo
     if let Some(evaluated) = record.evaluated {
         let before = buffers;
         evaluated.assert(&format!("{name}: in evaluation"), &network.forward_t(&first, false).unwrap());
+        let folded = folded(&parameters).unwrap();
+        evaluated.assert(&format!("{name}: folded"), &folded.forward_t(&first, false).unwrap());
         for (name, buffer) in parameters.tensors().iter().filter(|(name, _)| before.contains_key(*name)) {
             let change = (buffer - &before[name]).unwrap().abs().unwrap().max_all().unwrap();
             assert_eq!(change.to_scalar::<f32>().unwrap(), 0.0, "{name} changed in evaluation");
@@ -64,46 +72,42 @@ fn check(name: &str, inputs: &[usize], build: impl Fn(&Parameters) -> Box<dyn Mo
     }
 }
 
+fn discriminator(model: Architecture, parameters: &Parameters) -> Discriminator {
+    Discriminator::new(model, model.image_shape(), parameters.builder()).unwrap()
+}
+
+fn generator(model: Architecture, parameters: &Parameters) -> Generator {
+    Generator::new(model, LATENTS[1], model.image_shape(), parameters.builder()).unwrap()
+}
+
 #[test]
 fn the_mlp_discriminator_is_pytorchs() {
-    check("mlp_discriminator", &IMAGES, |parameters| {
-        Box::new(
-            Discriminator::new(Architecture::Vanilla, Architecture::Vanilla.image_shape(), parameters.builder())
-                .unwrap(),
-        )
-    });
+    let build =
+        |parameters: &Parameters| -> Box<dyn ModuleT> { Box::new(discriminator(Architecture::Vanilla, parameters)) };
+    check("mlp_discriminator", &IMAGES, build, |_| None);
 }
 
 #[test]
 fn the_mlp_generator_is_pytorchs() {
-    check("mlp_generator", &LATENTS, |parameters| {
-        Box::new(
-            Generator::new(
-                Architecture::Vanilla,
-                LATENTS[1],
-                Architecture::Vanilla.image_shape(),
-                parameters.builder(),
-            )
-            .unwrap(),
-        )
-    });
+    let build =
+        |parameters: &Parameters| -> Box<dyn ModuleT> { Box::new(generator(Architecture::Vanilla, parameters)) };
+    check("mlp_generator", &LATENTS, build, |_| None);
 }
 
 #[test]
 fn the_dcgan_discriminator_is_pytorchs() {
-    check("dcgan_discriminator", &IMAGES, |parameters| {
-        Box::new(
-            Discriminator::new(Architecture::Dcgan, Architecture::Dcgan.image_shape(), parameters.builder()).unwrap(),
-        )
-    });
+    let build =
+        |parameters: &Parameters| -> Box<dyn ModuleT> { Box::new(discriminator(Architecture::Dcgan, parameters)) };
+    check("dcgan_discriminator", &IMAGES, build, |_| None);
 }
 
 #[test]
 fn the_dcgan_generator_is_pytorchs() {
-    check("dcgan_generator", &LATENTS, |parameters| {
-        Box::new(
-            Generator::new(Architecture::Dcgan, LATENTS[1], Architecture::Dcgan.image_shape(), parameters.builder())
-                .unwrap(),
-        )
-    });
+    let build = |parameters: &Parameters| generator(Architecture::Dcgan, parameters);
+    check(
+        "dcgan_generator",
+        &LATENTS,
+        |parameters| Box::new(build(parameters)),
+        |parameters| Some(Box::new(build(parameters).folded().unwrap())),
+    );
 }

@@ -197,7 +197,7 @@ const BF16_TOLERANCE: f64 = 0.02;
 /// At the rates of the first and the last case ten steps stay near; at lsgan's, 1e-3, what rounding changes grows, and
 /// after ten steps its loss is 24 % off.
 #[test]
-#[cfg_attr(not(has_bf16), ignore = "needs a CPU with avx512_bf16")]
+#[cfg_attr(not(feature = "cuda"), ignore = "bf16 is of CUDA devices")]
 fn steps_in_bf16_stay_near_pytorchs_f64() {
     type Case = (&'static str, &'static str, fn(&str, &str) -> f64, usize);
     let cases: [Case; 3] =

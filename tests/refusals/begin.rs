@@ -1,7 +1,5 @@
 //! Runs that do not begin.
 
-use gan::autograd::Precision;
-
 use super::places::State::{Data, Encoder, Gan};
 use super::places::{copy, put, remove, rewrite};
 use super::{Row, row};
@@ -140,21 +138,9 @@ fn offline() -> Vec<Row> {
 fn networks() -> Vec<Row> {
     let mut rows = Vec::new();
     for (command, state) in [(GAN, Data), (SIMCLR, Data), (FINETUNE, Encoder)] {
-        rows.push(row(
-            "not on a CPU",
-            state,
-            &format!("{command} --precision tf32 --device cpu"),
-            2,
-            "--precision tf32",
-        ));
-        if Precision::Bf16.missing(&candle_core::Device::Cpu).is_some() {
-            rows.push(row(
-                "not on this CPU",
-                state,
-                &format!("{command} --precision bf16 --device cpu"),
-                2,
-                "--precision bf16",
-            ));
+        for precision in ["tf32", "bf16"] {
+            let flag = format!("--precision {precision}");
+            rows.push(row("not on a CPU", state, &format!("{command} {flag} --device cpu"), 2, &flag));
         }
         if cfg!(not(feature = "cuda")) {
             rows.push(row("another device", state, &format!("{command} --device cuda"), 1, "--device cuda"));

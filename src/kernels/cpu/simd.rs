@@ -43,6 +43,11 @@ pub fn store_end<S: pulp::Simd>(simd: S, values: &mut [f32], start: usize, vecto
     simd.partial_store_f32s(values.get_mut(start..end).unwrap_or_default(), vector);
 }
 
+/// Short rows are taken together, so that loops over columns have the length of a few vectors at least.
+pub fn rows_in_a_pattern(columns: usize) -> usize {
+    (256 / columns.max(1)).max(1)
+}
+
 /// `x`, or zero where it is too small for a normal number (1.2e-38). For what decays towards zero and is kept: the
 /// moments of weights behind a unit that is dead would end as subnormal numbers and stay, and an operation on one of
 /// those takes a hundred times as long on many processors. NaN stays NaN.

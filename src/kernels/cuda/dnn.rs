@@ -21,7 +21,7 @@ pub enum Pass {
 
 /// Images (N, H, W, C) correlated with a weight (O, K, K, C): (N, down, across, O). All three of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Convolution {
+pub struct DnnConvolution {
     pub window: Window,
     pub features: usize,
     pub dtype: DType,
@@ -42,7 +42,7 @@ pub struct Library(Mutex<Plans>);
 struct Plans {
     handle: sys::cudnnHandle_t,
     /// None where cuDNN has no algorithm that will do.
-    plans: HashMap<(Convolution, Pass), Option<Plan>>,
+    plans: HashMap<(DnnConvolution, Pass), Option<Plan>>,
 }
 
 // SAFETY: a handle may be used from any thread, by one at a time: it is behind the mutex.
@@ -81,7 +81,7 @@ impl Library {
     }
 }
 
-impl Convolution {
+impl DnnConvolution {
     /// Computes the operand that `pass` names from the others; false, and nothing, if cuDNN has no algorithm for that
     /// whose bits are always the same.
     ///

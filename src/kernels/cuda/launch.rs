@@ -129,6 +129,16 @@ pub fn aligned(arrays: &[Array]) -> bool {
     arrays.iter().all(|array| array.pointer.is_multiple_of(16))
 }
 
+/// How an elementwise kernel takes arrays of one length: `(kernel, grid)` of the two that are given.
+pub fn elementwise(arrays: &[Array], one: &'static str, wide: &'static str) -> (&'static str, Grid) {
+    let len = arrays[0].len();
+    let width = 16 / arrays[0].dtype.size_in_bytes();
+    match aligned(arrays) && len.is_multiple_of(width) {
+        true => (wide, Grid::over(len / width)),
+        false => (one, Grid::over(len)),
+    }
+}
+
 impl Gpu {
     /// Launches `kernel` of a source, compiled for values of `dtype`.
     ///

@@ -10,17 +10,30 @@ mod blas;
 mod convert;
 #[cfg(feature = "cudnn")]
 mod dnn;
+pub mod epilogue;
 mod gpu;
 mod kernel;
 mod launch;
 mod recording;
+mod window;
+
+use crate::kernels::precision::Precision;
 
 pub use array::{Array, Fresh, lend};
 pub use blas::{Operand, multiply};
 pub use convert::{Factor, converted, factors};
 #[cfg(feature = "cudnn")]
-pub use dnn::{Convolution, Operands, Pass};
+use dnn::{DnnConvolution, Operands, Pass};
+pub use epilogue::Epilogue;
 pub use gpu::Gpu;
 pub use kernel::Source;
-pub use launch::{Argument, Columns, Grid, aligned};
+pub use launch::{Argument, Columns, Grid, aligned, elementwise};
 pub use recording::Recorder;
+pub use window::WindowConv;
+
+/// Where, and in which arithmetic, a product is computed.
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    pub gpu: &'a Gpu,
+    pub precision: Precision,
+}

@@ -1,39 +1,18 @@
 //! Activations, alone or fused into the op before them.
 
-pub(crate) mod cpu;
+mod cpu;
 #[cfg(feature = "cuda")]
-pub(crate) mod cuda;
+mod cuda;
 
 use crate::autograd;
+use crate::kernels::activation::Activation;
+use crate::kernels::cpu::epilogue::gradient_before;
 #[cfg(feature = "cuda")]
-use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::cuda::{Array as CudaArray, Gpu, epilogue, lend};
 use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-
-/// What is applied to the output of an op, fused into it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activation {
-    Identity,
-    /// max(x, 0); its gradient at 0 is 0, as PyTorch's.
-    Relu,
-    /// x where x > 0, else the slope times x. The slope must be finite and not negative.
-    LeakyRelu(f32),
-    Tanh,
-}
-
-impl Activation {
-    /// Backward passes know the input's sign from the output's, so the slope must not turn it.
-    pub(crate) fn check(self) -> Result<()> {
-        match self {
-            Activation::LeakyRelu(slope) if !(slope >= 0.0 && slope.is_finite()) => {
-                bail!("LeakyRelu: the slope must be finite and not negative, found {slope}")
-            }
-            _ => Ok(()),
-        }
-    }
-}
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 /// Applies `activation` to every element. NaN stays NaN.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -86,12 +65,12 @@ impl CustomOp1 for Activate {
         #[cfg(feature = "cuda")]
         if gradient.device().is_cuda() {
             let before = lend(&gradient.contiguous()?, |gpu, gradient| {
-                lend(output, |_, output| cuda::gradient(gpu, gradient, output, self.0))
+                lend(output, |_, output| epilogue::gradient(gpu, gradient, output, self.0))
             });
             return Ok(Some(before?.into_tensor()));
         }
         let gradient = read(gradient, |gradient| {
-            read(output, |output| cpu::backward(gradient, output, 1, self.0, false).0.into_owned())
+            read(output, |output| gradient_before(gradient, output, 1, self.0, false).0.into_owned())
         })??;
         Ok(Some(tensor(gradient, x.dims())?))
     }

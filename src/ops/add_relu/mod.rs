@@ -6,10 +6,11 @@ mod cuda;
 
 use super::activation;
 use crate::autograd;
+use crate::kernels::activation::Activation;
+use crate::kernels::cpu::epilogue::gradient_before;
 #[cfg(feature = "cuda")]
-use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
+use crate::kernels::cuda::{Array as CudaArray, Gpu, epilogue, lend};
 use crate::kernels::storage::{Array, is_fused, is_host, read, tensor};
-use crate::ops::activation::Activation;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -81,15 +82,13 @@ impl CustomOp2 for AddRelu {
         #[cfg(feature = "cuda")]
         if gradient.device().is_cuda() {
             let given = lend(&gradient.contiguous()?, |gpu, gradient| {
-                lend(output, |_, output| activation::cuda::gradient(gpu, gradient, output, Activation::Relu))
+                lend(output, |_, output| epilogue::gradient(gpu, gradient, output, Activation::Relu))
             });
             let given = given?.into_tensor();
             return Ok((x.track_op().then(|| given.clone()), y.track_op().then_some(given)));
         }
         let gradient = read(gradient, |gradient| {
-            read(output, |output| {
-                activation::cpu::backward(gradient, output, 1, Activation::Relu, false).0.into_owned()
-            })
+            read(output, |output| gradient_before(gradient, output, 1, Activation::Relu, false).0.into_owned())
         })??;
         // Both branches have the same gradient: one tensor serves them.
         let gradient = tensor(gradient, output.dims())?;

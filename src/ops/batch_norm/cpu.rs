@@ -1,12 +1,14 @@
+//! Batch normalisation on the CPU: the passes over x. The batch's statistics are in `moments.rs`.
+
+use crate::kernels::activation::Activation;
+use crate::kernels::cpu::activation::{activate_in_place, tanh};
 use crate::kernels::cpu::parallel::{self, rows_of_a_tile, tile, write_tiles};
-use crate::kernels::cpu::simd::vectorised;
-use crate::ops::activation::Activation;
-use crate::ops::activation::cpu::{activate_in_place, rows_in_a_pattern, tanh};
+use crate::kernels::cpu::simd::{rows_in_a_pattern, vectorised};
 use std::ops::Range;
 
 /// Each channel's mean and the inverse of its standard deviation.
 #[derive(Clone, Copy)]
-pub struct Statistics<'a> {
+pub struct MeanAndScale<'a> {
     pub mean: &'a [f32],
     pub scale: &'a [f32],
 }
@@ -77,8 +79,8 @@ impl Part {
 ///
 /// The backward pass computes the sign of what went into the activation again: x is read in any case, the output need
 /// not be. Constants are repeated over the channels of several rows where rows are short.
-pub struct Affine<'a> {
-    statistics: Statistics<'a>,
+pub struct CpuNorm<'a> {
+    statistics: MeanAndScale<'a>,
     /// scale * weight
     factor: Vec<f32>,
     bias: &'a [f32],
@@ -90,14 +92,8 @@ trait Through: Fn(f32, f32) -> f32 + Copy + Sync {}
 impl<F: Fn(f32, f32) -> f32 + Copy + Sync> Through for F {}
 
 #[inline(always)]
-pub fn normal(x: f32, mean: f32, factor: f32, bias: f32) -> f32 {
+fn normal(x: f32, mean: f32, factor: f32, bias: f32) -> f32 {
     (x - mean) * factor + bias
-}
-
-/// [`normal`] of zero, for each channel.
-pub fn of_zero(mean: &[f32], factor: &[f32], bias: &[f32]) -> Vec<f32> {
-    let constants = mean.iter().zip(factor).zip(bias);
-    constants.map(|((mean, factor), bias)| normal(0.0, *mean, *factor, *bias)).collect()
 }
 
 #[inline(always)]
@@ -105,19 +101,19 @@ fn relu(g: f32, x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { g } // NaN in x lets the gradient pass, as PyTorch's
 }
 
-impl<'a> Affine<'a> {
-    pub fn new(statistics: Statistics<'a>, weight: &[f32], bias: &'a [f32], activation: Activation) -> Self {
+impl<'a> CpuNorm<'a> {
+    pub fn new(statistics: MeanAndScale<'a>, weight: &[f32], bias: &'a [f32], activation: Activation) -> Self {
         let factor = statistics.scale.iter().zip(weight).map(|(scale, weight)| scale * weight).collect();
         Self { statistics, factor, bias, activation }
     }
 
     pub fn forward(&self, x: &[f32]) -> Vec<f32> {
-        let repeated = self.repeated(x.len());
-        let columns = repeated.bias.len();
+        let constants = self.constants(x.len());
+        let columns = constants.bias.len();
         let size = rows_of_a_tile(columns) * columns;
         write_tiles(x.len(), size, |index, output| {
             let rows = x[tile(index, size, x.len())].chunks_exact(columns);
-            let (mean, factor, bias) = repeated.columns(0..columns);
+            let (mean, factor, bias) = constants.columns(0..columns);
             vectorised(
                 #[inline(always)]
                 || {
@@ -131,19 +127,6 @@ impl<'a> Affine<'a> {
             activate_in_place(output, self.activation);
         })
         .0
-    }
-
-    /// What becomes of zero in each channel, without the activation.
-    pub fn shift(&self) -> Vec<f32> {
-        of_zero(self.statistics.mean, &self.factor, self.bias)
-    }
-
-    /// x * factor: [`forward`](Self::forward) less its [`shift`](Self::shift), without the activation.
-    pub fn without_shift(&self, x: &[f32]) -> Vec<f32> {
-        let zeros = vec![0.0; self.bias.len()];
-        let statistics = Statistics { mean: &zeros, ..self.statistics };
-        let factor = self.factor.clone();
-        Affine { statistics, factor, bias: &zeros, activation: Activation::Identity }.forward(x)
     }
 
     /// The gradients of the weight and of the bias.
@@ -171,13 +154,13 @@ impl<'a> Affine<'a> {
 
     fn sums(&self, x: &[f32], gradient: &[f32], through: impl Through) -> (Vec<f32>, Vec<f32>) {
         let channels = self.bias.len();
-        let repeated = self.repeated(x.len());
-        let columns = repeated.bias.len();
+        let constants = self.constants(x.len());
+        let columns = constants.bias.len();
         let parts = Part::all(x.len(), columns);
         let found = parallel::map(parts.len(), |index| {
             let part = &parts[index];
             let width = part.width();
-            let (mean, factor, bias) = repeated.columns(part.of_columns.clone());
+            let (mean, factor, bias) = constants.columns(part.of_columns.clone());
             let (mut products, mut sums) = (vec![0f32; width], vec![0f32; width]);
             let (mut all_products, mut all_sums) = (vec![0f64; width], vec![0f64; width]);
             vectorised(
@@ -222,8 +205,8 @@ impl<'a> Affine<'a> {
         through: impl Through,
     ) -> Vec<f32> {
         let channels = self.bias.len();
-        let repeated = self.repeated(x.len());
-        let columns = repeated.bias.len();
+        let constants = self.constants(x.len());
+        let columns = constants.bias.len();
         let count = (x.len() / channels) as f32;
         let (of_variance, of_mean): (Vec<f32>, Vec<f32>) = match parameters {
             Some((for_weight, for_bias)) => (0..columns)
@@ -239,7 +222,7 @@ impl<'a> Affine<'a> {
         write_tiles(x.len(), size, |index, output| {
             let range = tile(index, size, x.len());
             let rows = x[range.clone()].chunks_exact(columns).zip(gradient[range].chunks_exact(columns));
-            let (mean, factor, bias) = repeated.columns(0..columns);
+            let (mean, factor, bias) = constants.columns(0..columns);
             let (of_variance, of_mean) = (&of_variance[..columns], &of_mean[..columns]);
             vectorised(
                 #[inline(always)]
@@ -259,9 +242,9 @@ impl<'a> Affine<'a> {
     }
 
     /// The constants for so many values, taken several rows at a time.
-    fn repeated(&self, len: usize) -> Repeated {
+    fn constants(&self, len: usize) -> Constants {
         let times = folded(len, self.bias.len());
-        Repeated {
+        Constants {
             mean: self.statistics.mean.repeat(times),
             factor: self.factor.repeat(times),
             bias: self.bias.repeat(times),
@@ -269,13 +252,13 @@ impl<'a> Affine<'a> {
     }
 }
 
-struct Repeated {
+struct Constants {
     mean: Vec<f32>,
     factor: Vec<f32>,
     bias: Vec<f32>,
 }
 
-impl Repeated {
+impl Constants {
     /// Mean, factor and bias of these columns.
     fn columns(&self, range: Range<usize>) -> (&[f32], &[f32], &[f32]) {
         (&self.mean[range.clone()], &self.factor[range.clone()], &self.bias[range])

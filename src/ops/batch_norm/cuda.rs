@@ -1,7 +1,7 @@
 //! Batch normalisation on CUDA.
 
+use crate::kernels::activation::Activation;
 use crate::kernels::cuda::{Argument, Array, Columns, Fresh, Gpu, Grid, Source, aligned};
-use crate::ops::activation::Activation;
 use candle_core::{DType, Result};
 
 const SOURCE: Source = Source { name: "batch_norm", text: include_str!("kernel.cu") };
@@ -78,7 +78,7 @@ pub fn track(
 
 /// What the passes over x share.
 #[derive(Clone, Copy)]
-pub struct Normalisation<'a> {
+pub struct CudaNorm<'a> {
     pub x: Array<'a>,
     pub coefficients: Array<'a>,
     pub weight: Array<'a>,
@@ -86,7 +86,7 @@ pub struct Normalisation<'a> {
     pub activation: Activation,
 }
 
-impl Normalisation<'_> {
+impl CudaNorm<'_> {
     fn channels(&self) -> [Argument<'static>; 3] {
         [self.coefficients.into(), self.weight.into(), self.bias.into()]
     }

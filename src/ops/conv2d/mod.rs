@@ -1,21 +1,14 @@
 //! Convolution over images with the channels last.
 
 use super::activation;
-use super::affine;
-use crate::autograd::Precision;
+use super::product::{self, Product};
+use crate::kernels::activation::Activation;
+use crate::kernels::cpu::convolution;
 use crate::kernels::cpu::epilogue::Epilogue;
-use crate::kernels::cpu::winograd;
 #[cfg(feature = "cuda")]
-use crate::kernels::cuda::{Array as CudaArray, Fresh};
+use crate::kernels::cuda::{Array as CudaArray, Epilogue as CudaEpilogue, Fresh, On, WindowConv};
 use crate::kernels::storage::{Array, is_fused};
-#[cfg(feature = "cuda")]
-use crate::kernels::window::cuda::{Finish, Products};
 use crate::kernels::window::{Window, places};
-use crate::ops::activation::Activation;
-#[cfg(feature = "cuda")]
-use crate::ops::affine::On;
-use crate::ops::affine::Product;
-use crate::ops::batch_norm::RunningNorm;
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 use candle_core::{Result, Tensor, bail};
@@ -31,27 +24,12 @@ pub fn conv2d(
     activation: Activation,
 ) -> Result<Tensor> {
     let product = Convolution { stride, padding };
-    affine::check(&product, x, weight, bias, activation)?;
+    product::check(&product, x, weight, bias, activation)?;
     if is_fused(&[x, weight, bias.unwrap_or(x)]) {
-        affine::apply(product, x, weight, bias, activation)
+        product::apply(product, x, weight, bias, activation)
     } else {
         naive(x, weight, bias, stride, padding, activation)
     }
-}
-
-/// [`conv2d`], then a batch norm with running statistics: in one pass where nothing asks for a gradient.
-pub fn conv2d_normalised(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    (stride, padding): (usize, usize),
-    activation: Activation,
-    norm: &RunningNorm,
-) -> Result<Tensor> {
-    let product = Convolution { stride, padding };
-    affine::apply_normalised(product, (x, weight, bias), activation, norm, || {
-        conv2d(x, weight, bias, stride, padding, activation)
-    })
 }
 
 /// [`conv2d`] in candle's ops: a product of matrices for each of the window's K x K positions. candle's own conv2d has
@@ -121,49 +99,25 @@ impl Product for Convolution {
         Ok(vec![window.images, window.down, window.across, weight[0]])
     }
 
-    fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
+    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
-        let features = weight.dims[0];
-        Ok(match winograd::of(&window, features) {
-            Some(products) => products.correlate(x.values, weight.values, epilogue),
-            None => window.correlate(x.values, weight.values, features, precision, epilogue),
-        })
+        Ok(convolution::conv(&window, x.values, weight.values, weight.dims[0], epilogue))
     }
 
-    fn input_gradient(
-        &self,
-        x_dims: &[usize],
-        weight: Array,
-        gradient: Array,
-        precision: Precision,
-    ) -> Result<Vec<f32>> {
+    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
-        let features = weight.dims[0];
-        Ok(match winograd::of(&window, features) {
-            Some(products) => products.spread(gradient.values, weight.values, Epilogue::NONE),
-            None => window.spread(gradient.values, weight.values, features, precision, Epilogue::NONE),
-        })
+        Ok(convolution::conv_transpose(&window, gradient.values, weight.values, weight.dims[0], Epilogue::NONE))
     }
 
-    fn weight_gradient(
-        &self,
-        x: Array,
-        weight_dims: &[usize],
-        gradient: Array,
-        precision: Precision,
-    ) -> Result<Vec<f32>> {
+    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
-        let features = weight_dims[0];
-        Ok(match winograd::of(&window, features) {
-            Some(products) => products.weight_gradient(x.values, gradient.values),
-            None => window.weight_gradient(x.values, gradient.values, features, precision),
-        })
+        Ok(convolution::weight_gradient(&window, x.values, gradient.values, weight_dims[0]))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_forward(&self, on: On, x: CudaArray, weight: CudaArray, finish: Finish) -> Result<Fresh> {
-        let products = Products::new(on, self.window(x.dims, weight.dims)?, weight.dims[0]);
-        products.correlate(x, weight, finish)
+    fn cuda_forward(&self, on: On, x: CudaArray, weight: CudaArray, epilogue: CudaEpilogue) -> Result<Fresh> {
+        let products = WindowConv::new(on, self.window(x.dims, weight.dims)?, weight.dims[0]);
+        products.conv(x, weight, epilogue)
     }
 
     #[cfg(feature = "cuda")]
@@ -174,13 +128,13 @@ impl Product for Convolution {
         weight: CudaArray,
         gradient: CudaArray,
     ) -> Result<Fresh> {
-        let products = Products::new(on, self.window(dims, weight.dims)?, weight.dims[0]);
-        products.spread(gradient, weight, Finish::NONE)
+        let products = WindowConv::new(on, self.window(dims, weight.dims)?, weight.dims[0]);
+        products.conv_transpose(gradient, weight, CudaEpilogue::NONE)
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_weight_gradient(&self, on: On, x: CudaArray, weight_dims: &[usize], gradient: CudaArray) -> Result<Fresh> {
-        let products = Products::new(on, self.window(x.dims, weight_dims)?, weight_dims[0]);
+        let products = WindowConv::new(on, self.window(x.dims, weight_dims)?, weight_dims[0]);
         products.weight_gradient(x, gradient)
     }
 }

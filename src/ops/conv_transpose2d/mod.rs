@@ -1,21 +1,14 @@
 //! Transposed convolution over images with the channels last: the adjoint of a convolution.
 
-use super::affine;
 use super::conv2d;
-use crate::autograd::Precision;
+use super::product::{self, Product, ScaleShift};
+use crate::kernels::activation::Activation;
+use crate::kernels::cpu::convolution;
 use crate::kernels::cpu::epilogue::Epilogue;
-use crate::kernels::cpu::winograd;
 #[cfg(feature = "cuda")]
-use crate::kernels::cuda::{Array as CudaArray, Fresh};
+use crate::kernels::cuda::{Array as CudaArray, Epilogue as CudaEpilogue, Fresh, On, WindowConv};
 use crate::kernels::storage::{Array, is_fused};
 use crate::kernels::window::Window;
-#[cfg(feature = "cuda")]
-use crate::kernels::window::cuda::{Finish, Products};
-use crate::ops::activation::Activation;
-#[cfg(feature = "cuda")]
-use crate::ops::affine::On;
-use crate::ops::affine::Product;
-use crate::ops::batch_norm::RunningNorm;
 #[cfg(feature = "cuda")]
 use candle_core::DType;
 use candle_core::{Result, Tensor, bail};
@@ -31,27 +24,25 @@ pub fn conv_transpose2d(
     activation: Activation,
 ) -> Result<Tensor> {
     let product = Transposed { stride, padding };
-    affine::check(&product, x, weight, bias, activation)?;
+    product::check(&product, x, weight, bias, activation)?;
     if is_fused(&[x, weight, bias.unwrap_or(x)]) {
-        affine::apply(product, x, weight, bias, activation)
+        product::apply(product, x, weight, bias, activation)
     } else {
         naive(x, weight, bias, stride, padding, activation)
     }
 }
 
-/// [`conv_transpose2d`], then a batch norm with running statistics: in one pass where nothing asks for a gradient.
-pub fn conv_transpose2d_normalised(
+/// [`conv_transpose2d`], then each channel scaled and shifted.
+pub fn conv_transpose2d_scaled(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
     (stride, padding): (usize, usize),
     activation: Activation,
-    norm: &RunningNorm,
+    scale: &ScaleShift,
 ) -> Result<Tensor> {
-    let product = Transposed { stride, padding };
-    affine::apply_normalised(product, (x, weight, bias), activation, norm, || {
-        conv_transpose2d(x, weight, bias, stride, padding, activation)
-    })
+    let plain = || conv_transpose2d(x, weight, bias, stride, padding, activation);
+    product::apply_scaled(Transposed { stride, padding }, (x, weight, bias), activation, scale, plain)
 }
 
 /// [`conv_transpose2d`] in candle's ops: the convolution, with the weight turned by half a circle, of the input with
@@ -122,49 +113,25 @@ impl Product for Transposed {
         Ok(vec![window.images, window.height, window.width, window.channels])
     }
 
-    fn forward(&self, x: Array, weight: Array, precision: Precision, epilogue: Epilogue) -> Result<Vec<f32>> {
+    fn forward(&self, x: Array, weight: Array, epilogue: Epilogue) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight.dims)?;
-        let features = weight.dims[0];
-        Ok(match winograd::of(&window, features) {
-            Some(products) => products.spread(x.values, weight.values, epilogue),
-            None => window.spread(x.values, weight.values, features, precision, epilogue),
-        })
+        Ok(convolution::conv_transpose(&window, x.values, weight.values, weight.dims[0], epilogue))
     }
 
-    fn input_gradient(
-        &self,
-        x_dims: &[usize],
-        weight: Array,
-        gradient: Array,
-        precision: Precision,
-    ) -> Result<Vec<f32>> {
+    fn input_gradient(&self, x_dims: &[usize], weight: Array, gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x_dims, weight.dims)?;
-        let features = weight.dims[0];
-        Ok(match winograd::of(&window, features) {
-            Some(products) => products.correlate(gradient.values, weight.values, Epilogue::NONE),
-            None => window.correlate(gradient.values, weight.values, features, precision, Epilogue::NONE),
-        })
+        Ok(convolution::conv(&window, gradient.values, weight.values, weight.dims[0], Epilogue::NONE))
     }
 
-    fn weight_gradient(
-        &self,
-        x: Array,
-        weight_dims: &[usize],
-        gradient: Array,
-        precision: Precision,
-    ) -> Result<Vec<f32>> {
+    fn weight_gradient(&self, x: Array, weight_dims: &[usize], gradient: Array) -> Result<Vec<f32>> {
         let window = self.window(x.dims, weight_dims)?;
-        let features = weight_dims[0];
-        Ok(match winograd::of(&window, features) {
-            Some(products) => products.weight_gradient(gradient.values, x.values),
-            None => window.weight_gradient(gradient.values, x.values, features, precision),
-        })
+        Ok(convolution::weight_gradient(&window, gradient.values, x.values, weight_dims[0]))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_forward(&self, on: On, x: CudaArray, weight: CudaArray, finish: Finish) -> Result<Fresh> {
-        let products = Products::new(on, self.window(x.dims, weight.dims)?, weight.dims[0]);
-        products.spread(x, weight, finish)
+    fn cuda_forward(&self, on: On, x: CudaArray, weight: CudaArray, epilogue: CudaEpilogue) -> Result<Fresh> {
+        let products = WindowConv::new(on, self.window(x.dims, weight.dims)?, weight.dims[0]);
+        products.conv_transpose(x, weight, epilogue)
     }
 
     #[cfg(feature = "cuda")]
@@ -175,13 +142,13 @@ impl Product for Transposed {
         weight: CudaArray,
         gradient: CudaArray,
     ) -> Result<Fresh> {
-        let products = Products::new(on, self.window(dims, weight.dims)?, weight.dims[0]);
-        products.correlate(gradient, weight, Finish::NONE)
+        let products = WindowConv::new(on, self.window(dims, weight.dims)?, weight.dims[0]);
+        products.conv(gradient, weight, CudaEpilogue::NONE)
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_weight_gradient(&self, on: On, x: CudaArray, weight_dims: &[usize], gradient: CudaArray) -> Result<Fresh> {
-        let products = Products::new(on, self.window(x.dims, weight_dims)?, weight_dims[0]);
+        let products = WindowConv::new(on, self.window(x.dims, weight_dims)?, weight_dims[0]);
         products.weight_gradient(gradient, x)
     }
 }

@@ -1,7 +1,7 @@
+use crate::kernels::activation::Activation;
+use crate::kernels::cpu::activation::{activate_in_place, through_activation};
 use crate::kernels::cpu::parallel::{fill_tiles, scratch, tile, write_tiles};
 use crate::kernels::cpu::simd::vectorised;
-use crate::ops::activation::Activation;
-use crate::ops::activation::cpu::{activate_in_place, through_activation};
 
 type Dims = (usize, usize, usize, usize);
 

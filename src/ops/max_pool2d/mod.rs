@@ -6,10 +6,10 @@ mod cuda;
 
 use super::activation;
 use crate::autograd;
+use crate::kernels::activation::Activation;
 #[cfg(feature = "cuda")]
-use crate::kernels::cuda::{Array as CudaArray, Fresh, Gpu, lend};
+use crate::kernels::cuda::{Array as CudaArray, Epilogue, Fresh, Gpu, epilogue, lend};
 use crate::kernels::storage::{is_fused, read, tensor, values};
-use crate::ops::activation::Activation;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
@@ -100,7 +100,7 @@ impl CustomOp1 for MaxPool {
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(&x.device)?;
         let (output, winners) = cuda::forward(&gpu, CudaArray::new(x, layout)?, layout.shape().dims4()?, self.size)?;
-        activation::cuda::finish(&gpu, output.array(), None, self.activation)?;
+        Epilogue { bias: None, activation: self.activation }.finish(&gpu, output.array())?;
         self.winners_on_cuda.get_or_init(|| winners);
         Ok(output.into_storage())
     }
@@ -112,9 +112,7 @@ impl CustomOp1 for MaxPool {
             let given = lend(&gradient.contiguous()?, |gpu, gradient| {
                 let before = match self.activation {
                     Activation::Identity => None, // whose output is not kept
-                    _ => Some(lend(output, |_, output| {
-                        activation::cuda::gradient(gpu, gradient, output, self.activation)
-                    })?),
+                    _ => Some(lend(output, |_, output| epilogue::gradient(gpu, gradient, output, self.activation))?),
                 };
                 let gradient = before.as_ref().map_or(gradient, Fresh::array);
                 cuda::backward(gpu, gradient, winners.array(), dims, self.size)

@@ -3,7 +3,6 @@
 //! (Q + Qᵀ) Z / t. An embedding then moves its direction only across it.
 
 use super::EPS;
-use crate::autograd::Precision;
 use crate::kernels::cpu::matrix::{Matrix, PackedMatrix, multiply};
 use crate::kernels::cpu::parallel::{rows_of_a_tile, scratch, tile, write_tiles};
 use crate::kernels::cpu::simd::vectorised;
@@ -28,7 +27,7 @@ pub struct Views {
 pub fn forward(embeddings: Vec<f32>, dim: usize, temperature: f64) -> (f32, Views) {
     let (directions, lengths) = directions(&embeddings, dim);
     let count = lengths.len();
-    let all = PackedMatrix::new(Matrix::new(&directions, count, dim).transposed(), Precision::F32);
+    let all = PackedMatrix::new(Matrix::new(&directions, count, dim).transposed());
     let scale = (1.0 / temperature).min(f64::MAX);
     let (slopes, losses) = write_tiles(count * count, ROWS * count, |index, block| {
         let rows = tile(index, ROWS, count);
@@ -76,7 +75,7 @@ impl Views {
         let Self { directions, lengths, slopes } = self;
         let count = lengths.len();
         let dim = directions.len() / count;
-        let all = PackedMatrix::new(Matrix::new(directions, count, dim), Precision::F32);
+        let all = PackedMatrix::new(Matrix::new(directions, count, dim));
         let gradient = |index: usize, output: &mut [f32]| {
             let views = tile(index, ROWS, rows.len());
             let views = rows.start + views.start..rows.start + views.end;

@@ -23,17 +23,13 @@ fuzz_target!(|bytes: [u8; 8]| {
     let (channels, features) = (CHANNELS[channels % 8], CHANNELS[features % 8]);
     let (size, stride, padding) = (1 + window % 5, 1 + window / 5 % 2, window / 10 % 3);
     let activation = ACTIVATIONS[how % 4];
-    let precision = match Precision::Bf16.missing(&Device::Cpu) {
-        None if how / 4 % 4 == 0 => Precision::Bf16,
-        _ => Precision::F32,
-    };
     let image = [count, height, width, channels];
     let fits = height.min(width) + 2 * padding >= size;
     match kind % 11 {
-        0 => check(precision, [&[count * height, channels], &[features, channels], &[features]], |[x, w, b]| {
+        0 => check([&[count * height, channels], &[features, channels], &[features]], |[x, w, b]| {
             Ok([ops::linear(x, w, Some(b), activation)?, naive::linear(x, w, Some(b), activation)?])
         }),
-        1 if fits => check(precision, [&image, &[features, channels, size, size], &[features]], |[x, w, b]| {
+        1 if fits => check([&image, &[features, channels, size, size], &[features]], |[x, w, b]| {
             let (b, activation) = (Some(b), activation);
             Ok([
                 ops::conv2d(x, w, b, stride, padding, activation)?,
@@ -41,7 +37,7 @@ fuzz_target!(|bytes: [u8; 8]| {
             ])
         }),
         2 if (height.min(width) - 1) * stride + size > 2 * padding && size > padding => {
-            check(precision, [&image, &[channels, features, size, size], &[features]], |[x, w, b]| {
+            check([&image, &[channels, features, size, size], &[features]], |[x, w, b]| {
                 let b = Some(b);
                 Ok([
                     ops::conv_transpose2d(x, w, b, stride, padding, activation)?,
@@ -49,29 +45,29 @@ fuzz_target!(|bytes: [u8; 8]| {
                 ])
             });
         }
-        3 if count * height * width > 1 => check(precision, [&image, &[channels], &[channels]], |[x, w, b]| {
+        3 if count * height * width > 1 => check([&image, &[channels], &[channels]], |[x, w, b]| {
             let [ours, twin] = [ops::batch_norm_train, naive::batch_norm_train];
             Ok([ours(x, w, b, 1e-5, activation)?.output, twin(x, w, b, 1e-5, activation)?.output])
         }),
-        4 => check(precision, [&image, &[channels], &[channels]], |[x, w, b]| {
+        4 => check([&image, &[channels], &[channels]], |[x, w, b]| {
             let (mean, variance) = (b.detach(), (w.detach().sqr()? + 0.1)?);
             let [ours, twin] = [ops::batch_norm_eval, naive::batch_norm_eval];
             Ok([ours(x, &mean, &variance, w, b, 1e-5, activation)?, twin(x, &mean, &variance, w, b, 1e-5, activation)?])
         }),
         5 if size <= height.min(width) => {
             let [ours, twin] = [ops::max_pool2d, naive::max_pool2d];
-            check(precision, [&image], |[x]| Ok([ours(x, size, activation)?, twin(x, size, activation)?]))
+            check([&image], |[x]| Ok([ours(x, size, activation)?, twin(x, size, activation)?]))
         }
-        6 => check(precision, [&image], |[x]| Ok([ops::mean_pool2d(x)?, naive::mean_pool2d(x)?])),
-        7 => check(precision, [&image, &image], |[x, y]| Ok([ops::add_relu(x, y)?, naive::add_relu(x, y)?])),
-        8 => check(precision, [&[count + 1, channels], &[count + 1, channels]], |[x, y]| {
+        6 => check([&image], |[x]| Ok([ops::mean_pool2d(x)?, naive::mean_pool2d(x)?])),
+        7 => check([&image, &image], |[x, y]| Ok([ops::add_relu(x, y)?, naive::add_relu(x, y)?])),
+        8 => check([&[count + 1, channels], &[count + 1, channels]], |[x, y]| {
             Ok([ops::nt_xent(x, y, 0.5)?, naive::nt_xent(x, y, 0.5)?])
         }),
-        9 => check(precision, [&image], |[x]| {
+        9 => check([&image], |[x]| {
             let turned = ops::channels_last(&ops::channels_first(x)?)?;
             Ok([ops::activate(&turned, activation)?, naive::activate(x, activation)?])
         }),
-        10 => check(precision, [&image], |[x]| {
+        10 => check([&image], |[x]| {
             let draws = (0..4 * count as i64).map(|index| index * 7 % 41 - 20).collect::<Vec<_>>();
             let draws = Tensor::from_vec(draws, (count, 4), &Device::Cpu)?;
             Ok([ops::diffaugment(x, &draws, size, -1.0)?, naive::diffaugment(x, &draws, size, -1.0)?])
@@ -82,7 +78,6 @@ fuzz_target!(|bytes: [u8; 8]| {
 
 /// The two outputs of `op` on arguments of these shapes must be near each other; then our gradients and a step of Adam.
 fn check<const N: usize>(
-    precision: Precision,
     shapes: [&[usize]; N],
     op: impl Fn([&Tensor; N]) -> Result<[Tensor; 2]> + Sync,
 ) {
@@ -104,7 +99,7 @@ fn check<const N: usize>(
         let [ours, _] = op(variables.each_ref().map(Var::as_tensor))?;
         optimizer.minimise(&ours.to_dtype(DType::F32)?.sqr()?.sum_all()?, None)
     };
-    autograd::training_step(precision, step).unwrap();
+    autograd::training_step(Precision::F32, step).unwrap();
     for variable in &variables {
         assert!(largest(variable).is_finite());
     }

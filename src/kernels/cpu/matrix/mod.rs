@@ -1,11 +1,9 @@
 //! Products of matrices: a checked view, the right factor in panels, and the loop over blocks.
 //!
-//! A product is in f32, or in bf16 if its panels are. All of it runs on the calling thread, so that the order of sums does
-//! not depend on the pool. The left factor is read where it lies, unless its rows' values lie far apart; the right one is
-//! packed, once for all tasks that share it. What is small or shared by many tasks should therefore stand on the right, and
-//! the large factor on the left.
+//! All of a product runs on the calling thread, so that the order of sums does not depend on the pool. The left factor is
+//! read where it lies, unless its rows' values lie far apart; the right one is packed, once for all tasks that share it.
+//! What is small or shared by many tasks should therefore stand on the right, and the large factor on the left.
 
-pub mod bf16;
 mod blocks;
 pub mod kernel;
 mod panels;
@@ -15,7 +13,6 @@ pub use panels::{PackedMatrix, Panels};
 
 use crate::kernels::cpu::parallel::scratch;
 use crate::kernels::cpu::simd::with_vectors;
-use crate::kernels::precision::Precision;
 use blocks::{Block, Left, with_left};
 use kernel::{PANEL, PanelProduct};
 use std::ops::Range;
@@ -84,34 +81,33 @@ pub fn multiply(left: Matrix, right: &Panels, product: &mut [f32], accumulate: b
         }
         return;
     }
-    if right.precision == Precision::Bf16 {
-        return bf16::multiply(left, (right.values, right.columns), product, accumulate);
-    }
     for start in (0..left.columns).step_by(DEPTH) {
         let terms = start..left.columns.min(start + DEPTH);
         let columns = right.columns;
-        let product = Columns { product: &mut *product, columns, stride: columns, accumulate: accumulate || start > 0 };
+        let product =
+            ProductColumns { product: &mut *product, columns, stride: columns, accumulate: accumulate || start > 0 };
         with_left(left.part(0..left.rows, terms.clone()), |left| product.multiply(left, right, terms));
     }
 }
 
 /// The same with the right factor as it lies, packed part by part into memory of the thread where it does not lie so.
-pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accumulate: bool, precision: Precision) {
-    if let Some(panels) = Panels::lying(right, precision) {
+pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accumulate: bool) {
+    if let Some(panels) = Panels::lying(right) {
         return multiply(left, &panels, product, accumulate);
     }
     if left.columns > DEPTH {
         for start in (0..left.columns).step_by(DEPTH) {
             let terms = start..left.columns.min(start + DEPTH);
             let (left, right) = (left.part(0..left.rows, terms.clone()), right.part(terms, 0..right.columns));
-            multiply_unpacked(left, right, product, accumulate || start > 0, precision);
+            multiply_unpacked(left, right, product, accumulate || start > 0);
         }
         return;
     }
-    if precision == Precision::Bf16 || left.columns == 0 {
-        return scratch(Panels::len(right.rows, right.columns, precision), |memory| {
-            multiply(left, &Panels::pack(right, memory, precision), product, accumulate);
-        });
+    if left.columns == 0 {
+        if !accumulate {
+            product.fill(0.0);
+        }
+        return;
     }
     assert_eq!(left.columns, right.rows);
     assert_eq!(product.len(), left.rows * right.columns);
@@ -119,10 +115,10 @@ pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accum
     with_left(left, |left| {
         for column in (0..stride).step_by(COLUMNS) {
             let right = right.part(0..right.rows, column..stride.min(column + COLUMNS));
-            scratch(Panels::len(right.rows, right.columns, precision), |memory| {
-                let panels = Panels::pack(right, memory, precision);
+            scratch(Panels::len(right.rows, right.columns), |memory| {
+                let panels = Panels::pack(right, memory);
                 let product = product.get_mut(column..).unwrap_or_default();
-                let product = Columns { product, columns: right.columns, stride, accumulate };
+                let product = ProductColumns { product, columns: right.columns, stride, accumulate };
                 product.multiply(left, &panels, 0..right.rows);
             });
         }
@@ -130,14 +126,14 @@ pub fn multiply_unpacked(left: Matrix, right: Matrix, product: &mut [f32], accum
 }
 
 /// Some columns of a product: rows of `columns`, `stride` values from the start of one to the next.
-struct Columns<'a> {
+struct ProductColumns<'a> {
     product: &'a mut [f32],
     columns: usize,
     stride: usize,
     accumulate: bool,
 }
 
-impl Columns<'_> {
+impl ProductColumns<'_> {
     /// Writes or adds what some terms of the sums give, the rows `terms` of the right factor.
     fn multiply(mut self, left: Left, right: &Panels, terms: Range<usize>) {
         let panels = right.values.chunks_exact(right.rows * PANEL);
@@ -218,9 +214,9 @@ mod tests {
                     false => Matrix::new(&right, depth, columns),
                 };
                 let mut product = before.clone();
-                multiply_unpacked(of_left, of_right, &mut product, accumulate, Precision::F32);
+                multiply_unpacked(of_left, of_right, &mut product, accumulate);
                 let mut shared = before.clone();
-                multiply(of_left, &PackedMatrix::new(of_right, Precision::F32).panels(), &mut shared, accumulate);
+                multiply(of_left, &PackedMatrix::new(of_right).panels(), &mut shared, accumulate);
                 assert_eq!(product, shared);
                 for (index, found) in product.iter().enumerate() {
                     let (i, j) = (index / columns, index % columns);

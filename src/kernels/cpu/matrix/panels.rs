@@ -1,50 +1,39 @@
 //! The right factor of a product, packed into panels of columns.
 
-use super::{Matrix, bf16};
+use super::Matrix;
 use crate::kernels::cpu::matrix::kernel::PANEL;
 use crate::kernels::cpu::parallel::{LINE, tile, write_tiles};
 use crate::kernels::cpu::transpose::transpose_strided;
-use crate::kernels::precision::Precision;
 use std::ops::Range;
 
 /// A matrix (K, N) in panels of [`PANEL`] columns, each K x PANEL, the last filled up with zeros: the order in which
-/// [`multiply`](crate::kernels::cpu::matrix::multiply) reads its right factor. In bf16 a row of a panel is a pair of rows.
+/// [`multiply`](crate::kernels::cpu::matrix::multiply) reads its right factor.
 pub struct Panels<'a> {
     pub(crate) values: &'a [f32],
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    pub(crate) precision: Precision,
-}
-
-/// Values of a panel of a matrix of so many rows.
-fn panel_len(rows: usize, precision: Precision) -> usize {
-    PANEL
-        * match precision {
-            Precision::Bf16 => bf16::pairs(rows),
-            Precision::F32 | Precision::Tf32 => rows,
-        }
 }
 
 impl<'a> Panels<'a> {
     /// Values that a matrix takes as panels.
-    pub fn len(rows: usize, columns: usize, precision: Precision) -> usize {
-        panel_len(rows, precision) * columns.div_ceil(PANEL)
+    pub fn len(rows: usize, columns: usize) -> usize {
+        rows * columns.next_multiple_of(PANEL)
     }
 
     /// Packs `matrix` into `memory`, which has [`Panels::len`] values, on the calling thread.
-    pub fn pack(matrix: Matrix, memory: &'a mut [f32], precision: Precision) -> Self {
-        assert_eq!(memory.len(), Self::len(matrix.rows, matrix.columns, precision));
-        for (index, panel) in memory.chunks_exact_mut(panel_len(matrix.rows, precision).max(1)).enumerate() {
-            pack_panel(matrix, index, panel, precision);
+    pub fn pack(matrix: Matrix, memory: &'a mut [f32]) -> Self {
+        assert_eq!(memory.len(), Self::len(matrix.rows, matrix.columns));
+        for (index, panel) in memory.chunks_exact_mut((matrix.rows * PANEL).max(1)).enumerate() {
+            pack_panel(matrix, index, panel);
         }
-        Self { values: memory, rows: matrix.rows, columns: matrix.columns, precision }
+        Self { values: memory, rows: matrix.rows, columns: matrix.columns }
     }
 
     /// A matrix whose rows are those of a panel, as it lies.
-    pub fn lying(matrix: Matrix<'a>, precision: Precision) -> Option<Self> {
+    pub fn lying(matrix: Matrix<'a>) -> Option<Self> {
         let Matrix { values, rows, columns, row_stride, column_stride } = matrix;
-        let lies = (columns, row_stride, column_stride) == (PANEL, PANEL, 1) && precision != Precision::Bf16;
-        lies.then(|| Self { values: &values[..rows * PANEL], rows, columns, precision })
+        let lies = (columns, row_stride, column_stride) == (PANEL, PANEL, 1);
+        lies.then(|| Self { values: &values[..rows * PANEL], rows, columns })
     }
 
     pub fn columns(&self) -> usize {
@@ -59,7 +48,7 @@ impl<'a> Panels<'a> {
     /// These columns, from the start of a panel on.
     pub fn some_columns(self, columns: Range<usize>) -> Self {
         assert!(columns.start.is_multiple_of(PANEL) && columns.end <= self.columns);
-        let start = columns.start / PANEL * panel_len(self.rows, self.precision);
+        let start = columns.start / PANEL * self.rows * PANEL;
         Self { values: &self.values[start..], columns: columns.len(), ..self }
     }
 }
@@ -69,27 +58,23 @@ pub struct PackedMatrix {
     values: Vec<f32>,
     rows: usize,
     columns: usize,
-    precision: Precision,
 }
 
 impl PackedMatrix {
-    pub fn new(matrix: Matrix, precision: Precision) -> Self {
-        let panel = panel_len(matrix.rows, precision).max(1);
-        let len = Panels::len(matrix.rows, matrix.columns, precision);
-        let (values, _) = write_tiles(len, panel, |index, panel| pack_panel(matrix, index, panel, precision));
-        Self { values, rows: matrix.rows, columns: matrix.columns, precision }
+    pub fn new(matrix: Matrix) -> Self {
+        let panel = (matrix.rows * PANEL).max(1);
+        let len = Panels::len(matrix.rows, matrix.columns);
+        let (values, _) = write_tiles(len, panel, |index, panel| pack_panel(matrix, index, panel));
+        Self { values, rows: matrix.rows, columns: matrix.columns }
     }
 
     pub fn panels(&self) -> Panels<'_> {
-        Panels { values: &self.values, rows: self.rows, columns: self.columns, precision: self.precision }
+        Panels { values: &self.values, rows: self.rows, columns: self.columns }
     }
 }
 
 /// Columns of a matrix into one panel.
-fn pack_panel(matrix: Matrix, index: usize, panel: &mut [f32], precision: Precision) {
-    if precision == Precision::Bf16 {
-        return bf16::pack_panel(matrix, index, panel);
-    }
+fn pack_panel(matrix: Matrix, index: usize, panel: &mut [f32]) {
     let Matrix { values, rows, columns, row_stride, column_stride } = matrix;
     let of_columns = tile(index, PANEL, columns);
     let width = of_columns.len();

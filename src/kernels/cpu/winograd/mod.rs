@@ -7,11 +7,11 @@
 //!
 //! With a stride of 2 every second row and column of the window meets every second one of the image: a window of 4 x 4
 //! is the sum of four phases of 2 x 2, each a convolution with stride 1 of its own pixels, and has 100 products for 256.
-//! To the correlation the phases are further channels, to its adjoint (a transposed convolution) further features.
+//! To the convolution the phases are further channels, to the transposed convolution, its adjoint, further features.
 
-mod correlate;
+mod conv;
+mod conv_transpose;
 mod planes;
-mod spread;
 mod tiles;
 mod transforms;
 mod weight_gradient;
@@ -24,17 +24,16 @@ use crate::kernels::window::Window;
 use tiles::Tiles;
 use transforms::Transforms;
 
-/// Places of a tile along each axis.
-const SIDE: usize = 4;
+/// Places of a tile along each axis, m in Lavin and Gray's F(m x m, r x r).
+const M: usize = 4;
 
 /// The products of images with a weight (O, C, K, K), as the products of patches that a [`Window`] computes.
-pub trait Products {
-    /// The images (N, H, W, C) correlated with the weight at each place: (N, down, across, O), each block of it
-    /// finished by `epilogue`.
-    fn correlate(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32>;
+pub trait WinogradConv {
+    /// The convolution of images (N, H, W, C): (N, down, across, O), each block of it finished by `epilogue`.
+    fn conv(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32>;
 
-    /// Its adjoint in the images: `values` (N, down, across, O) spread over the images (N, H, W, C).
-    fn spread(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32>;
+    /// Its adjoint in the images, the transposed convolution of `values` (N, down, across, O): (N, H, W, C).
+    fn conv_transpose(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32>;
 
     /// The gradient of the weight, from the images and from that of the output (N, down, across, O).
     fn weight_gradient(&self, images: &[f32], gradient: &[f32]) -> Vec<f32>;
@@ -47,7 +46,7 @@ pub trait Products {
 /// whole vectors or panels; and tiles that are not mostly padding. A tile costs a product of channels and features in
 /// each plane, what is saved must be a third at least. The number of images has no say, so that an image has the same
 /// output, to the bit, in every batch; with very few of them deep layers would be as fast without.
-pub fn of(window: &Window, features: usize) -> Option<Box<dyn Products>> {
+pub fn of(window: &Window, features: usize) -> Option<Box<dyn WinogradConv>> {
     let in_whole = |count: usize| [window.channels, features].iter().all(|of| *of > 0 && of.is_multiple_of(count));
     match (window.size, window.stride, window.padding) {
         (3, 1, 1) if in_whole(16) => Winograd::<3, 6>::new(*window, features).if_it_saves(),
@@ -57,27 +56,27 @@ pub fn of(window: &Window, features: usize) -> Option<Box<dyn Products>> {
     }
 }
 
-/// F(4 x 4, TAPS x TAPS), with SEEN = TAPS + 3 points along each axis: as many as the pixels that a tile sees.
-struct Winograd<const TAPS: usize, const SEEN: usize> {
+/// F(M x M, R x R), with ALPHA = M + R - 1 points along each axis: as many as the pixels that a tile sees.
+struct Winograd<const R: usize, const ALPHA: usize> {
     tiles: Tiles,
     features: usize,
 }
 
-impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> Winograd<R, ALPHA>
 where
-    Self: Transforms<TAPS, SEEN>,
+    Self: Transforms<R, ALPHA>,
 {
     /// Planes: one for each pair of points.
-    const PLANES: usize = SEEN * SEEN;
+    const PLANES: usize = ALPHA * ALPHA;
 
     /// Values of a kernel.
-    const AREA: usize = TAPS * TAPS;
+    const AREA: usize = R * R;
 
     fn new(window: Window, features: usize) -> Self {
         Self { tiles: Tiles { window }, features }
     }
 
-    fn if_it_saves(self) -> Option<Box<dyn Products>>
+    fn if_it_saves(self) -> Option<Box<dyn WinogradConv>>
     where
         Self: 'static,
     {
@@ -85,7 +84,7 @@ where
         let plain = size * size * down * across;
         let tiles = self.tiles.phases() * self.tiles.down() * self.tiles.across();
         let saves = 2 * plain >= 3 * Self::PLANES * tiles;
-        saves.then(|| Box::new(self) as Box<dyn Products>)
+        saves.then(|| Box::new(self) as Box<dyn WinogradConv>)
     }
 
     /// A product of matrices in each plane: `left` (PLANES, rows, depth), `right` (PLANES, depth, PANEL) and `products`
@@ -108,16 +107,16 @@ where
     }
 }
 
-impl<const TAPS: usize, const SEEN: usize> Products for Winograd<TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> WinogradConv for Winograd<R, ALPHA>
 where
-    Self: Transforms<TAPS, SEEN>,
+    Self: Transforms<R, ALPHA>,
 {
-    fn correlate(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
-        self.correlated(images, weight, epilogue)
+    fn conv(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
+        self.conv_by_tiles(images, weight, epilogue)
     }
 
-    fn spread(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
-        self.spread_out(values, weight, epilogue)
+    fn conv_transpose(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
+        self.conv_transpose_by_tiles(values, weight, epilogue)
     }
 
     fn weight_gradient(&self, images: &[f32], gradient: &[f32]) -> Vec<f32> {

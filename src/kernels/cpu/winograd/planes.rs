@@ -1,6 +1,6 @@
 //! From images to planes and back.
 
-use super::{SIDE, Winograd, pitch};
+use super::{M, Winograd, pitch};
 use crate::kernels::cpu::matrix::kernel::PANEL;
 use crate::kernels::cpu::simd::{load, load_end, store, store_end};
 use crate::kernels::cpu::winograd::tiles::Grid;
@@ -24,20 +24,20 @@ pub struct Squares<'a> {
 }
 
 /// Transforms the pixels that a tile sees.
-pub struct FromPixels<'a, const TAPS: usize, const SEEN: usize>(pub Squares<'a>);
+pub struct FromPixels<'a, const R: usize, const ALPHA: usize>(pub Squares<'a>);
 
 /// Transforms the gradient of a tile's places.
-pub struct FromPlaces<'a, const TAPS: usize, const SEEN: usize>(pub Squares<'a>);
+pub struct FromPlaces<'a, const R: usize, const ALPHA: usize>(pub Squares<'a>);
 
-impl<const TAPS: usize, const SEEN: usize> WithSimd for FromPixels<'_, TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> WithSimd for FromPixels<'_, R, ALPHA>
 where
-    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+    Winograd<R, ALPHA>: Transforms<R, ALPHA>,
 {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.0.transform::<S, SEEN, SEEN>(
+        self.0.transform::<S, ALPHA, ALPHA>(
             simd,
             #[inline(always)]
             |line| Winograd::pixels(simd, line),
@@ -45,15 +45,15 @@ where
     }
 }
 
-impl<const TAPS: usize, const SEEN: usize> WithSimd for FromPlaces<'_, TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> WithSimd for FromPlaces<'_, R, ALPHA>
 where
-    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+    Winograd<R, ALPHA>: Transforms<R, ALPHA>,
 {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.0.transform::<S, SIDE, SEEN>(
+        self.0.transform::<S, M, ALPHA>(
             simd,
             #[inline(always)]
             |line| Winograd::of_places(simd, line),
@@ -63,16 +63,16 @@ where
 
 impl Squares<'_> {
     #[inline(always)]
-    fn transform<S: Simd, const FROM: usize, const SEEN: usize>(
+    fn transform<S: Simd, const FROM: usize, const ALPHA: usize>(
         self,
         simd: S,
-        along: impl Fn([S::f32s; FROM]) -> [S::f32s; SEEN] + Copy,
+        along: impl Fn([S::f32s; FROM]) -> [S::f32s; ALPHA] + Copy,
     ) {
         let Self { grid, images, channels, of_channels, group, row: pitch_of_row, planes, .. } = self;
         let plane = pitch(self.of_tiles.len(), pitch_of_row);
         let (len, end) = (of_channels.len(), of_channels.len().div_ceil(group) * group);
         let off_image = vec![0.0; len];
-        let mut down = [[simd.splat_f32s(0.0); FROM]; SEEN];
+        let mut down = [[simd.splat_f32s(0.0); FROM]; ALPHA];
         for (index, tile) in self.of_tiles.enumerate() {
             let mut pixels = [[&off_image[..]; FROM]; FROM];
             let square = grid.square(tile, FROM);
@@ -84,7 +84,7 @@ impl Squares<'_> {
                 }
             }
             for channel in (0..end).step_by(S::F32_LANES) {
-                let start = channel / group * SEEN * SEEN * plane + index * pitch_of_row;
+                let start = channel / group * ALPHA * ALPHA * plane + index * pitch_of_row;
                 if channel + S::F32_LANES <= len {
                     both_axes(
                         simd,
@@ -94,7 +94,7 @@ impl Squares<'_> {
                         |row, column| load::<S>(pixels[row][column], channel),
                         #[inline(always)]
                         |row, column, value| {
-                            store::<S>(planes, start + (row * SEEN + column) * plane + channel % group, value);
+                            store::<S>(planes, start + (row * ALPHA + column) * plane + channel % group, value);
                         },
                     );
                 } else {
@@ -106,7 +106,7 @@ impl Squares<'_> {
                         |row, column| load_end(simd, pixels[row][column], channel),
                         #[inline(always)]
                         |row, column, value| {
-                            let row = &mut planes[start + (row * SEEN + column) * plane..][..group];
+                            let row = &mut planes[start + (row * ALPHA + column) * plane..][..group];
                             store_end(simd, row, channel % group, value);
                         },
                     );
@@ -129,20 +129,20 @@ pub struct Planes<'a> {
 }
 
 /// Writes the places of a tile.
-pub struct ToPlaces<'a, const TAPS: usize, const SEEN: usize>(pub Planes<'a>);
+pub struct ToPlaces<'a, const R: usize, const ALPHA: usize>(pub Planes<'a>);
 
 /// Adds the gradient of the pixels that a tile sees: those of neighbours overlap.
-pub struct AddToPixels<'a, const TAPS: usize, const SEEN: usize>(pub Planes<'a>);
+pub struct AddToPixels<'a, const R: usize, const ALPHA: usize>(pub Planes<'a>);
 
-impl<const TAPS: usize, const SEEN: usize> WithSimd for ToPlaces<'_, TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> WithSimd for ToPlaces<'_, R, ALPHA>
 where
-    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+    Winograd<R, ALPHA>: Transforms<R, ALPHA>,
 {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.0.transform::<S, SEEN, SIDE>(
+        self.0.transform::<S, ALPHA, M>(
             simd,
             #[inline(always)]
             |line| Winograd::places(simd, line),
@@ -158,15 +158,15 @@ where
     }
 }
 
-impl<const TAPS: usize, const SEEN: usize> WithSimd for AddToPixels<'_, TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> WithSimd for AddToPixels<'_, R, ALPHA>
 where
-    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+    Winograd<R, ALPHA>: Transforms<R, ALPHA>,
 {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.0.transform::<S, SEEN, SEEN>(
+        self.0.transform::<S, ALPHA, ALPHA>(
             simd,
             #[inline(always)]
             |line| Winograd::of_pixels(simd, line),
@@ -186,15 +186,15 @@ where
 
 impl Planes<'_> {
     #[inline(always)]
-    fn transform<S: Simd, const SEEN: usize, const TO: usize>(
+    fn transform<S: Simd, const ALPHA: usize, const TO: usize>(
         self,
         simd: S,
-        along: impl Fn([S::f32s; SEEN]) -> [S::f32s; TO] + Copy,
+        along: impl Fn([S::f32s; ALPHA]) -> [S::f32s; TO] + Copy,
         put: impl Fn(&mut [f32], usize, S::f32s),
     ) {
         let Self { grid, planes, images, first, channels, of_channels, .. } = self;
         let plane = pitch(self.of_tiles.len(), PANEL);
-        let mut down = [[simd.splat_f32s(0.0); SEEN]; TO];
+        let mut down = [[simd.splat_f32s(0.0); ALPHA]; TO];
         for (index, tile) in self.of_tiles.enumerate() {
             let square = grid.square(tile, TO);
             for channel in (0..of_channels.len()).step_by(S::F32_LANES) {
@@ -203,7 +203,7 @@ impl Planes<'_> {
                     &mut down,
                     along,
                     #[inline(always)]
-                    |row, column| load::<S>(planes, (row * SEEN + column) * plane + index * PANEL + channel),
+                    |row, column| load::<S>(planes, (row * ALPHA + column) * plane + index * PANEL + channel),
                     #[inline(always)]
                     |row, column, value| {
                         if let Some(pixel) = square.pixel(row, column) {

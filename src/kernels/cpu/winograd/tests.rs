@@ -1,5 +1,4 @@
 use super::*;
-use crate::kernels::precision::Precision;
 use crate::kernels::window::places;
 use crate::rng::Stream;
 
@@ -22,7 +21,7 @@ fn window(([images, height, width, channels, _], [size, stride, padding]): Case)
 }
 
 /// The products of any window that has an algorithm, even where it does not pay.
-fn products(case: Case) -> Box<dyn Products> {
+fn products(case: Case) -> Box<dyn WinogradConv> {
     let ([.., features], [size, ..]) = case;
     match size {
         4 => Box::new(Winograd::<2, 5>::new(window(case), features)),
@@ -77,11 +76,11 @@ fn errors(case: Case) -> [[f64; 2]; 3] {
     });
     let none = Epilogue::NONE;
     [
-        [products.correlate(&x, &weight, none), window.correlate(&x, &weight, features, Precision::F32, none)]
+        [products.conv(&x, &weight, none), window.conv(&x, &weight, features, none)]
             .map(|found| error(&found, &output)),
-        [products.spread(&gradient, &weight, none), window.spread(&gradient, &weight, features, Precision::F32, none)]
+        [products.conv_transpose(&gradient, &weight, none), window.conv_transpose(&gradient, &weight, features, none)]
             .map(|found| error(&found, &for_x)),
-        [products.weight_gradient(&x, &gradient), window.weight_gradient(&x, &gradient, features, Precision::F32)]
+        [products.weight_gradient(&x, &gradient), window.weight_gradient(&x, &gradient, features)]
             .map(|found| error(&found, &for_weight)),
     ]
 }
@@ -145,14 +144,14 @@ fn an_image_has_the_same_output_in_every_batch() {
         let image = height * width * channels;
         let (x, weight) = (random("x", 23 * image), random("weight", features * channels * window[0] * window[0]));
         let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-        let output = products(case(23)).correlate(&x, &weight, Epilogue::NONE);
+        let output = products(case(23)).conv(&x, &weight, Epilogue::NONE);
         let of_image = output.len() / 23;
-        let gradient = products(case(23)).spread(&output, &weight, Epilogue::NONE);
+        let gradient = products(case(23)).conv_transpose(&output, &weight, Epilogue::NONE);
         let alone: Vec<_> =
-            x.chunks_exact(image).flat_map(|x| bits(products(case(1)).correlate(x, &weight, Epilogue::NONE))).collect();
+            x.chunks_exact(image).flat_map(|x| bits(products(case(1)).conv(x, &weight, Epilogue::NONE))).collect();
         let gradient_alone: Vec<_> = output
             .chunks_exact(of_image)
-            .flat_map(|output| bits(products(case(1)).spread(output, &weight, Epilogue::NONE)))
+            .flat_map(|output| bits(products(case(1)).conv_transpose(output, &weight, Epilogue::NONE)))
             .collect();
         assert!(bits(output) == alone && bits(gradient) == gradient_alone, "{window:?}");
     }
@@ -169,17 +168,17 @@ fn what_is_not_finite_stays_in_the_tiles_that_see_it() {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut x = random("x", images * height * width * channels);
             x[((height + 1) * width + 1) * channels + 3] = value; // image 1, row 1, column 1
-            let output = products.correlate(&x, &weight, Epilogue::NONE);
+            let output = products.conv(&x, &weight, Epilogue::NONE);
             for (place, features) in output.chunks_exact(features).enumerate() {
                 let (image, row, column) = (place / (down * across), place / across % down, place % across);
                 let what = format!("{value} at {image}, {row}, {column} of {shape:?}");
                 if image == 1 && row * stride <= 1 + padding && column * stride <= 1 + padding {
                     assert!(features.iter().all(|value| !value.is_finite()), "{what}");
-                } else if image == 0 || row >= SIDE || column >= SIDE {
+                } else if image == 0 || row >= M || column >= M {
                     assert!(features.iter().all(|value| value.is_finite()), "{what}");
                 }
             }
-            let spread = products.spread(&output, &weight, Epilogue::NONE);
+            let spread = products.conv_transpose(&output, &weight, Epilogue::NONE);
             let (before, after) = spread.split_at(height * width * channels);
             assert!(before.iter().all(|value| value.is_finite()));
             assert!(after[..channels].iter().all(|value| !value.is_finite()));

@@ -1,10 +1,10 @@
 //! How the places of a window are cut into tiles, and which pixels they see.
 
-use super::SIDE;
+use super::M;
 use crate::kernels::window::Window;
 use std::ops::Range;
 
-/// The places of a window cut into tiles of SIDE x SIDE. Tiles are counted over all images, row after row.
+/// The places of a window cut into tiles of M x M. Tiles are counted over all images, row after row.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiles {
     pub window: Window,
@@ -13,12 +13,12 @@ pub struct Tiles {
 impl Tiles {
     /// Tiles across an image.
     pub fn across(&self) -> usize {
-        self.window.across.div_ceil(SIDE)
+        self.window.across.div_ceil(M)
     }
 
     /// Tiles down an image.
     pub fn down(&self) -> usize {
-        self.window.down.div_ceil(SIDE)
+        self.window.down.div_ceil(M)
     }
 
     /// Rows of tiles in all images.
@@ -28,7 +28,7 @@ impl Tiles {
 
     /// The first place of a strip, counted over all images; that of the strip after the last is the end.
     pub fn first_place(&self, strip: usize) -> usize {
-        (strip / self.down() * self.window.down + strip % self.down() * SIDE) * self.window.across
+        (strip / self.down() * self.window.down + strip % self.down() * M) * self.window.across
     }
 
     /// Strips taken together, so many that they have about `tiles` tiles.
@@ -44,7 +44,7 @@ impl Tiles {
     /// Image, and first row and column of a tile's places.
     fn corner(&self, tile: usize) -> (usize, usize, usize) {
         let (strip, column) = (tile / self.across(), tile % self.across());
-        (strip / self.down(), strip % self.down() * SIDE, column * SIDE)
+        (strip / self.down(), strip % self.down() * M, column * M)
     }
 
     /// Parts of the images and of the window that meet: a stride of 2 makes 2 x 2 of them.

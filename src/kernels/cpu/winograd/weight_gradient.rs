@@ -32,11 +32,11 @@ struct Square {
     of_features: Range<usize>,
 }
 
-impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> Winograd<R, ALPHA>
 where
-    Self: Transforms<TAPS, SEEN>,
+    Self: Transforms<R, ALPHA>,
 {
-    /// [`Products::weight_gradient`](crate::kernels::cpu::winograd::Products::weight_gradient)
+    /// [`WinogradConv::weight_gradient`](crate::kernels::cpu::winograd::WinogradConv::weight_gradient)
     pub(crate) fn gradient_of_weight(&self, images: &[f32], gradient: &[f32]) -> Vec<f32> {
         let (tiles, channels, features) = (&self.tiles, self.tiles.window.channels, self.features);
         let strips = tiles.strips_of_a_block(TILES);
@@ -79,7 +79,7 @@ where
         weight
     }
 
-    /// Puts the kernels of some channels (channels, TAPS, TAPS) into their phase of a feature's weight (C, K, K).
+    /// Puts the kernels of some channels (channels, R, R) into their phase of a feature's weight (C, K, K).
     fn put_kernels(&self, kernels: &[f32], phase: usize, of_channels: &Range<usize>, weight: &mut [f32]) {
         let (size, stride) = (self.tiles.window.size, self.tiles.window.stride);
         let weight = &mut weight[of_channels.start * size * size..];
@@ -90,7 +90,7 @@ where
         let (first_row, first_column) = self.tiles.of_phase(phase);
         for (kernel, weight) in kernels.chunks_exact(Self::AREA).zip(weight.chunks_exact_mut(size * size)) {
             let rows = weight.chunks_exact_mut(size).skip(first_row).step_by(stride);
-            for (kernel, weight) in kernel.chunks_exact(TAPS).zip(rows) {
+            for (kernel, weight) in kernel.chunks_exact(R).zip(rows) {
                 let weight = weight.iter_mut().skip(first_column).step_by(stride);
                 kernel.iter().zip(weight).for_each(|(value, weight)| *weight = *value);
             }
@@ -116,7 +116,7 @@ where
                 let sizes = [pitch(count, channels), pitch(count, PANEL), pitch(channels, PANEL)];
                 scratch(Self::PLANES * (sizes[0] + panels * sizes[1]), |memory| {
                     let (seen, given) = memory.split_at_mut(Self::PLANES * sizes[0]);
-                    with_vectors(FromPlaces::<TAPS, SEEN>(Squares {
+                    with_vectors(FromPlaces::<R, ALPHA>(Squares {
                         grid: tiles.places(),
                         of_tiles: of_tiles.clone(),
                         images: gradient,
@@ -127,7 +127,7 @@ where
                         planes: given,
                     }));
                     for phase in 0..phases {
-                        with_vectors(FromPixels::<TAPS, SEEN>(Squares {
+                        with_vectors(FromPixels::<R, ALPHA>(Squares {
                             grid: tiles.pixels(phase),
                             of_tiles: of_tiles.clone(),
                             images,
@@ -160,7 +160,7 @@ where
             }
             let sums = sums.chunks_exact(Self::PLANES * pitch(channels, PANEL));
             for (planes, weights) in sums.zip(part.chunks_exact_mut(Self::AREA * channels * PANEL)) {
-                with_vectors(ToWeights::<TAPS, SEEN> { planes, weights, channels });
+                with_vectors(ToWeights::<R, ALPHA> { planes, weights, channels });
             }
         });
         part
@@ -168,21 +168,21 @@ where
 }
 
 /// Transforms the planes (PLANES, channels, PANEL) back to the values of kernels: (channels, AREA, PANEL).
-struct ToWeights<'a, const TAPS: usize, const SEEN: usize> {
+struct ToWeights<'a, const R: usize, const ALPHA: usize> {
     planes: &'a [f32],
     weights: &'a mut [f32],
     channels: usize,
 }
 
-impl<const TAPS: usize, const SEEN: usize> WithSimd for ToWeights<'_, TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> WithSimd for ToWeights<'_, R, ALPHA>
 where
-    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+    Winograd<R, ALPHA>: Transforms<R, ALPHA>,
 {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut down = [[simd.splat_f32s(0.0); SEEN]; TAPS];
+        let mut down = [[simd.splat_f32s(0.0); ALPHA]; R];
         for channel in 0..self.channels {
             for start in (0..PANEL).step_by(S::F32_LANES) {
                 both_axes(
@@ -192,12 +192,12 @@ where
                     |line| Winograd::of_weights(simd, line),
                     #[inline(always)]
                     |row, column| {
-                        let plane = (row * SEEN + column) * pitch(self.channels, PANEL);
+                        let plane = (row * ALPHA + column) * pitch(self.channels, PANEL);
                         load::<S>(self.planes, plane + channel * PANEL + start)
                     },
                     #[inline(always)]
                     |row, column, value| {
-                        let kernel = channel * TAPS * TAPS + row * TAPS + column;
+                        let kernel = channel * R * R + row * R + column;
                         store::<S>(self.weights, kernel * PANEL + start, value);
                     },
                 );

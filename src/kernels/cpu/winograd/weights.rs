@@ -8,11 +8,11 @@ use crate::kernels::cpu::transpose::transpose;
 use crate::kernels::cpu::winograd::transforms::{Transforms, both_axes};
 use pulp::{Simd, WithSimd};
 
-impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> Winograd<R, ALPHA>
 where
-    Self: Transforms<TAPS, SEEN>,
+    Self: Transforms<R, ALPHA>,
 {
-    /// The weight (O, C, K, K) for [`Products::correlate`](crate::kernels::cpu::winograd::Products::correlate): for each panel of features
+    /// The weight (O, C, K, K) for [`WinogradConv::conv`](crate::kernels::cpu::winograd::WinogradConv::conv): for each panel of features
     /// PLANES x depth x PANEL, the depth being phases by channels.
     pub(crate) fn features_in_planes(&self, weight: &[f32]) -> Vec<f32> {
         let (channels, phases) = (self.tiles.window.channels, self.tiles.phases());
@@ -23,7 +23,7 @@ where
             scratch(features.len() * row, |kernels| {
                 transpose(&weight[features.start * row..features.end * row], features.len(), row, kernels);
                 for phase in 0..phases {
-                    with_vectors(ToPlanes::<TAPS, SEEN> {
+                    with_vectors(ToPlanes::<R, ALPHA> {
                         kernels,
                         columns: features.len(),
                         size: self.tiles.window.size,
@@ -38,7 +38,7 @@ where
         planes
     }
 
-    /// The weight for [`Products::spread`](crate::kernels::cpu::winograd::Products::spread): for each panel of channels and phase PLANES x
+    /// The weight for [`WinogradConv::conv_transpose`](crate::kernels::cpu::winograd::WinogradConv::conv_transpose): for each panel of channels and phase PLANES x
     /// features x PANEL.
     pub(crate) fn channels_in_planes(&self, weight: &[f32]) -> Vec<f32> {
         let (channels, size) = (self.tiles.window.channels, self.tiles.window.size);
@@ -58,7 +58,7 @@ where
                     }
                 }
                 for (phase, planes) in planes.chunks_exact_mut(panel).enumerate() {
-                    with_vectors(ToPlanes::<TAPS, SEEN> {
+                    with_vectors(ToPlanes::<R, ALPHA> {
                         kernels,
                         columns: columns.len(),
                         size,
@@ -75,7 +75,7 @@ where
 }
 
 /// Transforms a phase of kernels (depth, K, K, columns) to planes (PLANES, depth, PANEL).
-struct ToPlanes<'a, const TAPS: usize, const SEEN: usize> {
+struct ToPlanes<'a, const R: usize, const ALPHA: usize> {
     kernels: &'a [f32],
     columns: usize,
     /// K
@@ -87,16 +87,16 @@ struct ToPlanes<'a, const TAPS: usize, const SEEN: usize> {
     planes: &'a mut [f32],
 }
 
-impl<const TAPS: usize, const SEEN: usize> WithSimd for ToPlanes<'_, TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> WithSimd for ToPlanes<'_, R, ALPHA>
 where
-    Winograd<TAPS, SEEN>: Transforms<TAPS, SEEN>,
+    Winograd<R, ALPHA>: Transforms<R, ALPHA>,
 {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { columns, size, stride, first, .. } = self;
-        let mut down = [[simd.splat_f32s(0.0); TAPS]; SEEN];
+        let mut down = [[simd.splat_f32s(0.0); R]; ALPHA];
         for (index, kernel) in self.kernels.chunks_exact(size * size * columns).enumerate() {
             for column in (0..PANEL).step_by(S::F32_LANES) {
                 both_axes(
@@ -116,7 +116,7 @@ where
                     },
                     #[inline(always)]
                     |row, place, value| {
-                        let start = (row * SEEN + place) * self.plane + index * PANEL;
+                        let start = (row * ALPHA + place) * self.plane + index * PANEL;
                         store::<S>(self.planes, start + column, value);
                     },
                 );

@@ -11,7 +11,6 @@ use super::{DEPTH, Matrix};
 use crate::kernels::cpu::parallel::{map, scratch, tile};
 use crate::kernels::cpu::simd::with_vectors;
 use crate::kernels::cpu::transpose::transpose_strided;
-use crate::kernels::precision::Precision;
 use kernel::{ListProduct, WIDTHS};
 use list::{List, count};
 use std::ops::Range;
@@ -49,9 +48,9 @@ pub struct SparseRows<'a> {
 
 impl Sparse {
     /// The lists of a matrix, made by all threads, if a product with so many columns is faster by them.
-    pub fn of(matrix: Matrix, product_columns: usize, precision: Precision) -> Option<Self> {
+    pub fn of(matrix: Matrix, product_columns: usize) -> Option<Self> {
         let is_large = matrix.rows > 0 && matrix.columns > 0 && product_columns >= WORTH_COLUMNS;
-        let is_worth_it = is_large && precision != Precision::Bf16 && has_zeros(matrix);
+        let is_worth_it = is_large && has_zeros(matrix);
         is_worth_it.then(|| Self::new(matrix))
     }
 
@@ -203,7 +202,7 @@ mod tests {
                         _ => Matrix::new(&right, columns, depth).transposed(),
                     };
                     let mut expected = vec![f32::NAN; rows * columns];
-                    let panels = PackedMatrix::new(of_right, Precision::F32);
+                    let panels = PackedMatrix::new(of_right);
                     multiply(of_left, &panels.panels(), &mut expected, false);
                     let mut found = vec![f32::NAN; rows * columns];
                     let lists = Sparse::new(of_left);
@@ -264,8 +263,8 @@ mod tests {
         let worth = |share, columns| {
             let values = random(128 * 96, share, 5);
             let matrix = Matrix::new(&values, 128, 96);
-            let found = Sparse::of(matrix, columns, Precision::F32).is_some();
-            assert_eq!(Sparse::of(matrix.transposed(), columns, Precision::F32).is_some(), found);
+            let found = Sparse::of(matrix, columns).is_some();
+            assert_eq!(Sparse::of(matrix.transposed(), columns).is_some(), found);
             found
         };
         assert!(worth(0.4, 256) && !worth(0.7, 256) && !worth(0.4, 10));

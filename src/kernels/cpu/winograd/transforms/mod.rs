@@ -7,29 +7,29 @@ mod five;
 mod three;
 mod two;
 
-use super::SIDE;
+use super::M;
 use pulp::Simd;
 
-/// The transforms of F(4 x 4, TAPS x TAPS) along one axis, with SEEN = TAPS + 3 points. Those that begin with `of_` are
+/// The transforms of F(4 x 4, R x R) along one axis, with ALPHA = R + 3 points. Those that begin with `of_` are
 /// the adjoints of the others: they take gradients back.
-pub trait Transforms<const TAPS: usize, const SEEN: usize> {
+pub trait Transforms<const R: usize, const ALPHA: usize> {
     /// Bᵀ: the pixels that a tile sees to their values at the points.
-    fn pixels<S: Simd>(simd: S, pixels: [S::f32s; SEEN]) -> [S::f32s; SEEN];
+    fn pixels<S: Simd>(simd: S, pixels: [S::f32s; ALPHA]) -> [S::f32s; ALPHA];
 
     /// G: a row of the kernel to its values at the points.
-    fn weights<S: Simd>(simd: S, weights: [S::f32s; TAPS]) -> [S::f32s; SEEN];
+    fn weights<S: Simd>(simd: S, weights: [S::f32s; R]) -> [S::f32s; ALPHA];
 
     /// Aᵀ: products at the points to the places of the output.
-    fn places<S: Simd>(simd: S, values: [S::f32s; SEEN]) -> [S::f32s; SIDE];
+    fn places<S: Simd>(simd: S, values: [S::f32s; ALPHA]) -> [S::f32s; M];
 
     /// B
-    fn of_pixels<S: Simd>(simd: S, values: [S::f32s; SEEN]) -> [S::f32s; SEEN];
+    fn of_pixels<S: Simd>(simd: S, values: [S::f32s; ALPHA]) -> [S::f32s; ALPHA];
 
     /// Gᵀ
-    fn of_weights<S: Simd>(simd: S, values: [S::f32s; SEEN]) -> [S::f32s; TAPS];
+    fn of_weights<S: Simd>(simd: S, values: [S::f32s; ALPHA]) -> [S::f32s; R];
 
     /// A
-    fn of_places<S: Simd>(simd: S, places: [S::f32s; SIDE]) -> [S::f32s; SEEN];
+    fn of_places<S: Simd>(simd: S, places: [S::f32s; M]) -> [S::f32s; ALPHA];
 }
 
 /// Both axes: down, then across. `along` transforms a line, `load` gives the value at (row, column), `store` takes those
@@ -81,7 +81,7 @@ fn times<S: Simd>(simd: S, factor: f32, x: S::f32s) -> S::f32s {
 
 /// The polynomial with these coefficients at ±`point`.
 #[inline(always)]
-fn places_at<S: Simd>(simd: S, y: [S::f32s; SIDE], point: f32) -> (S::f32s, S::f32s) {
+fn places_at<S: Simd>(simd: S, y: [S::f32s; M], point: f32) -> (S::f32s, S::f32s) {
     let odd = times(simd, point, scaled(simd, point * point, y[3], y[1]));
     pair(simd, scaled(simd, point * point, y[2], y[0]), odd)
 }

@@ -4,9 +4,9 @@
 //! the image and is copied as one run. With few channels those runs would be a handful of values long; then it has a
 //! row for each value of the patch, and a run is the line of places across the image.
 
-use super::Window;
 use crate::kernels::cpu::matrix::Matrix;
 use crate::kernels::cpu::simd::{vectorised, with_vectors};
+use crate::kernels::window::Window;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 

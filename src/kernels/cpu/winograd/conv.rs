@@ -12,12 +12,12 @@ use crate::kernels::cpu::winograd::transforms::Transforms;
 /// more channels they are read from the third, at a rate that the products hide.
 const TILES: usize = 36;
 
-impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> Winograd<R, ALPHA>
 where
-    Self: Transforms<TAPS, SEEN>,
+    Self: Transforms<R, ALPHA>,
 {
-    /// [`Products::correlate`](crate::kernels::cpu::winograd::Products::correlate)
-    pub(crate) fn correlated(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
+    /// [`WinogradConv::conv`](crate::kernels::cpu::winograd::WinogradConv::conv)
+    pub(crate) fn conv_by_tiles(&self, images: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
         let (tiles, features, channels) = (&self.tiles, self.features, self.tiles.window.channels);
         let depth = tiles.phases() * channels;
         let weight = self.features_in_planes(weight);
@@ -32,7 +32,7 @@ where
             scratch(Self::PLANES * (sizes[0] + sizes[1]), |memory| {
                 let (seen, products) = memory.split_at_mut(Self::PLANES * sizes[0]);
                 for phase in 0..tiles.phases() {
-                    with_vectors(FromPixels::<TAPS, SEEN>(Squares {
+                    with_vectors(FromPixels::<R, ALPHA>(Squares {
                         grid: tiles.pixels(phase),
                         of_tiles: of_tiles.clone(),
                         images,
@@ -45,7 +45,7 @@ where
                 }
                 for (index, panel) in weight.chunks_exact(Self::PLANES * pitch(depth, PANEL)).enumerate() {
                     Self::multiply(seen, panel, products, count, depth);
-                    with_vectors(ToPlaces::<TAPS, SEEN>(Planes {
+                    with_vectors(ToPlaces::<R, ALPHA>(Planes {
                         grid: tiles.places(),
                         of_tiles: of_tiles.clone(),
                         planes: products,

@@ -15,12 +15,12 @@ use crate::kernels::cpu::winograd::transforms::Transforms;
 /// Tiles of a block, as in the forward pass.
 const TILES: usize = 36;
 
-impl<const TAPS: usize, const SEEN: usize> Winograd<TAPS, SEEN>
+impl<const R: usize, const ALPHA: usize> Winograd<R, ALPHA>
 where
-    Self: Transforms<TAPS, SEEN>,
+    Self: Transforms<R, ALPHA>,
 {
-    /// [`Products::spread`](crate::kernels::cpu::winograd::Products::spread). A task has whole images, because tiles overlap.
-    pub(crate) fn spread_out(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
+    /// [`WinogradConv::conv_transpose`](crate::kernels::cpu::winograd::WinogradConv::conv_transpose). A task has whole images, because tiles overlap.
+    pub(crate) fn conv_transpose_by_tiles(&self, values: &[f32], weight: &[f32], epilogue: Epilogue) -> Vec<f32> {
         let (tiles, window, features) = (&self.tiles, self.tiles.window, self.features);
         let weight = self.channels_in_planes(weight);
         let pixels = window.height * window.width;
@@ -37,7 +37,7 @@ where
                 let sizes = [pitch(count, features), pitch(count, PANEL)];
                 scratch(Self::PLANES * (sizes[0] + sizes[1]), |memory| {
                     let (given, products) = memory.split_at_mut(Self::PLANES * sizes[0]);
-                    with_vectors(FromPlaces::<TAPS, SEEN>(Squares {
+                    with_vectors(FromPlaces::<R, ALPHA>(Squares {
                         grid: tiles.places(),
                         of_tiles: of_tiles.clone(),
                         images: values,
@@ -49,7 +49,7 @@ where
                     }));
                     for (index, panel) in weight.chunks_exact(Self::PLANES * pitch(features, PANEL)).enumerate() {
                         Self::multiply(given, panel, products, count, features);
-                        with_vectors(AddToPixels::<TAPS, SEEN>(Planes {
+                        with_vectors(AddToPixels::<R, ALPHA>(Planes {
                             grid: tiles.pixels(index % tiles.phases()),
                             of_tiles: of_tiles.clone(),
                             planes: products,

@@ -1,15 +1,13 @@
 //! The products of images with weights on CUDA: by cuDNN where the binary has it and it serves the shape, else from
 //! patches and one product of matrices for as many images as fit into [`PATCHES`].
 
-use super::Window;
 use crate::kernels::cuda::{
-    Argument, Array, Factor, Fresh, Gpu, Grid, Operand, Source, aligned, converted, factors, multiply,
+    Argument, Array, Epilogue, Factor, Fresh, Gpu, Grid, On, Operand, Source, aligned, converted, factors, multiply,
 };
 #[cfg(feature = "cudnn")]
-use crate::kernels::cuda::{Convolution, Operands, Pass};
+use crate::kernels::cuda::{DnnConvolution, Operands, Pass};
 use crate::kernels::precision::Precision;
-use crate::ops::activation::{self, Activation};
-use crate::ops::affine::On;
+use crate::kernels::window::Window;
 use candle_core::{DType, Result};
 use std::ops::Range;
 
@@ -37,33 +35,22 @@ struct KernelWindow {
     stride_of_patch: i32,
 }
 
-/// What is done to an output: a bias for each channel is added, then the activation is applied.
-#[derive(Clone, Copy)]
-pub struct Finish<'a> {
-    pub bias: Option<Array<'a>>,
-    pub activation: Activation,
-}
-
-impl Finish<'_> {
-    pub const NONE: Finish<'static> = Finish { bias: None, activation: Activation::Identity };
-}
-
 /// The products of a window's images with weights of so many features.
-pub struct Products<'a> {
+pub struct WindowConv<'a> {
     gpu: &'a Gpu,
     window: Window,
     features: usize,
     precision: Precision,
 }
 
-impl<'a> Products<'a> {
+impl<'a> WindowConv<'a> {
     pub fn new(on: On<'a>, window: Window, features: usize) -> Self {
         Self { gpu: on.gpu, window, features, precision: on.precision }
     }
 
     /// The images (N, H, W, C) correlated with `weight` (O, C, K, K) at each place: (N, down, across, O), of the
     /// images' type.
-    pub fn correlate(&self, images: Array, weight: Array, finish: Finish) -> Result<Fresh> {
+    pub fn conv(&self, images: Array, weight: Array, epilogue: Epilogue) -> Result<Fresh> {
         let Self { gpu, window, features, precision } = self;
         let dims = [window.images, window.down, window.across, *features];
         let output = Fresh::new(gpu, &dims, images.dtype)?;
@@ -74,7 +61,7 @@ impl<'a> Products<'a> {
             let operands = Operands { images, weight, output: output.array().pointer };
             // SAFETY: the arrays have the convolution's shapes and type.
             if unsafe { convolution.run(gpu, Pass::Output, operands)? } {
-                activation::cuda::finish(gpu, output.array(), finish.bias, finish.activation)?;
+                epilogue.finish(gpu, output.array())?;
                 return Ok(output);
             }
         }
@@ -90,13 +77,13 @@ impl<'a> Products<'a> {
                 multiply(gpu, (places.len(), row, *features), patches.operand(row), right, into, false, *precision)?
             };
         }
-        activation::cuda::finish(gpu, output.array(), finish.bias, finish.activation)?;
+        epilogue.finish(gpu, output.array())?;
         Ok(output)
     }
 
-    /// The adjoint of [`correlate`](Self::correlate) in the images: `values` (N, down, across, O) spread by `weight`
+    /// The adjoint of [`conv`](Self::conv) in the images: `values` (N, down, across, O) spread by `weight`
     /// over the images (N, H, W, C), of the values' type.
-    pub fn spread(&self, values: Array, weight: Array, finish: Finish) -> Result<Fresh> {
+    pub fn conv_transpose(&self, values: Array, weight: Array, epilogue: Epilogue) -> Result<Fresh> {
         let Self { gpu, window, features, precision } = self;
         let dims = [window.images, window.height, window.width, window.channels];
         let images = Fresh::new(gpu, &dims, values.dtype)?;
@@ -107,7 +94,7 @@ impl<'a> Products<'a> {
             let operands = Operands { images: images.array().pointer, weight, output };
             // SAFETY: the arrays have the convolution's shapes and type.
             if unsafe { convolution.run(gpu, Pass::Images, operands)? } {
-                activation::cuda::finish(gpu, images.array(), finish.bias, finish.activation)?;
+                epilogue.finish(gpu, images.array())?;
                 return Ok(images);
             }
         }
@@ -120,14 +107,14 @@ impl<'a> Products<'a> {
             let into = Operand::new(images.array(), row);
             // SAFETY: the images are the patches.
             unsafe { multiply(gpu, (window.places(), *features, row), left, right, into, false, *precision)? };
-            activation::cuda::finish(gpu, images.array(), finish.bias, finish.activation)?;
+            epilogue.finish(gpu, images.array())?;
             return Ok(images);
         }
         let kernel = match images.array().dtype {
             DType::BF16 => "scatter_bfloat16",
             _ => "scatter_float",
         };
-        let [number, slope] = finish.activation.code();
+        let [number, slope] = epilogue.activation.code();
         let description = self.description(row);
         for of_part in self.parts() {
             let places = self.places(&of_part);
@@ -141,7 +128,7 @@ impl<'a> Products<'a> {
                 patches.array().into(),
                 len.into(),
                 Argument::structure(&description),
-                finish.bias.into(),
+                epilogue.bias.into(),
                 number,
                 slope,
             ];
@@ -155,7 +142,7 @@ impl<'a> Products<'a> {
         Ok(images)
     }
 
-    /// The gradient of the weight (O, C, K, K), f32, from that of [`correlate`](Self::correlate)'s output.
+    /// The gradient of the weight (O, C, K, K), f32, from that of [`conv`](Self::conv)'s output.
     pub fn weight_gradient(&self, images: Array, gradient: Array) -> Result<Fresh> {
         let Self { gpu, features, precision, .. } = self;
         #[cfg(feature = "cudnn")]
@@ -189,11 +176,11 @@ impl<'a> Products<'a> {
     }
 
     #[cfg(feature = "cudnn")]
-    fn by_library(&self, dtype: DType) -> Option<Convolution> {
+    fn by_library(&self, dtype: DType) -> Option<DnnConvolution> {
         let Window { images, channels, size, .. } = self.window;
         // Elsewhere a product of matrices is the better kernel, or the only one with tensor cores.
         let fits = size > 1 && images > 0 && channels.is_multiple_of(8) && self.features.is_multiple_of(8);
-        (fits && dtype == factors(self.precision)).then_some(Convolution {
+        (fits && dtype == factors(self.precision)).then_some(DnnConvolution {
             window: self.window,
             features: self.features,
             dtype,

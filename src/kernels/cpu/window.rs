@@ -1,11 +1,10 @@
 //! The products of images with weights, a tile of patches and one product of matrices at a time.
 
-use super::Window;
 use crate::kernels::cpu::epilogue::Epilogue;
 use crate::kernels::cpu::matrix::{DEPTH, Matrix, PackedMatrix, multiply, multiply_unpacked};
 use crate::kernels::cpu::parallel::{STREAMED_PIECE, fill_tiles, rows_of_a_tile, scratch, tile, write_tiles};
 use crate::kernels::cpu::transpose::{transpose, transpose_strided};
-use crate::kernels::precision::Precision;
+use crate::kernels::window::Window;
 
 /// Values of a tile of patches: 512 KiB, so that a tile stays in a core's second-level cache.
 const PATCHES: usize = 128 * 1024;
@@ -33,17 +32,9 @@ impl Window {
     }
 
     /// The images (N, H, W, C) correlated with `weight` (O, C, K, K) at each place: (N, down, across, O).
-    pub fn correlate(
-        &self,
-        images: &[f32],
-        weight: &[f32],
-        features: usize,
-        precision: Precision,
-        epilogue: Epilogue,
-    ) -> Vec<f32> {
+    pub fn conv(&self, images: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
         let (patch, size) = (self.patch(), self.tile(self.patch(), features));
-        let packed =
-            PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch).transposed(), precision);
+        let packed = PackedMatrix::new(Matrix::new(&self.channels_last(weight), features, patch).transposed());
         write_tiles(self.places() * features, size * features, |index, output| {
             let places = tile(index, size, self.places());
             scratch(places.len() * patch, |memory| {
@@ -54,19 +45,12 @@ impl Window {
         .0
     }
 
-    /// The adjoint of [`Window::correlate`] in the images: `values` (N, down, across, O) spread by `weight`
+    /// The adjoint of [`Window::conv`] in the images: `values` (N, down, across, O) spread by `weight`
     /// (O, C, K, K) over the images (N, H, W, C).
-    pub fn spread(
-        &self,
-        values: &[f32],
-        weight: &[f32],
-        features: usize,
-        precision: Precision,
-        epilogue: Epilogue,
-    ) -> Vec<f32> {
+    pub fn conv_transpose(&self, values: &[f32], weight: &[f32], features: usize, epilogue: Epilogue) -> Vec<f32> {
         let (patch, places, image) = (self.patch(), self.places_of_an_image(), self.image());
         let weight = self.channels_last(weight);
-        let packed = PackedMatrix::new(Matrix::new(&weight, features, patch), precision);
+        let packed = PackedMatrix::new(Matrix::new(&weight, features, patch));
         if self.is_pixels() {
             let size = self.tile(features, patch);
             return write_tiles(self.images * image, size * patch, |index, output| {
@@ -111,8 +95,8 @@ impl Window {
         .0
     }
 
-    /// The gradient of the weight (O, C, K, K), from that of [`Window::correlate`]'s output (N, down, across, O).
-    pub fn weight_gradient(&self, images: &[f32], gradient: &[f32], features: usize, precision: Precision) -> Vec<f32> {
+    /// The gradient of the weight (O, C, K, K), from that of [`Window::conv`]'s output (N, down, across, O).
+    pub fn weight_gradient(&self, images: &[f32], gradient: &[f32], features: usize) -> Vec<f32> {
         let (patch, places) = (self.patch(), self.places());
         let len = features * patch;
         // A number of partial sums that depends on the shapes alone, added in order.
@@ -131,7 +115,7 @@ impl Window {
                 scratch(places.len() * patch, |memory| {
                     let patches = self.gather(images, places, memory);
                     let (left, right) = if is_turned { (patches, of_gradient) } else { (of_gradient, patches) };
-                    multiply_unpacked(left.transposed(), right, sum, index > first, precision);
+                    multiply_unpacked(left.transposed(), right, sum, index > first);
                 });
             }
         });
@@ -208,13 +192,13 @@ mod tests {
             let weight = random(features * one.patch());
             let (images, values) = (random(many.images * many.image()), random(many.places() * features));
             let none = Epilogue::NONE;
-            let seen = many.correlate(&images, &weight, features, Precision::F32, none);
-            let spread = many.spread(&values, &weight, features, Precision::F32, none);
+            let seen = many.conv(&images, &weight, features, none);
+            let spread = many.conv_transpose(&values, &weight, features, none);
             for image in 0..many.images {
                 let of_image =
                     |values: &[f32]| values[image * values.len() / 11..(image + 1) * values.len() / 11].to_vec();
-                assert_eq!(one.correlate(&of_image(&images), &weight, features, Precision::F32, none), of_image(&seen));
-                assert_eq!(one.spread(&of_image(&values), &weight, features, Precision::F32, none), of_image(&spread));
+                assert_eq!(one.conv(&of_image(&images), &weight, features, none), of_image(&seen));
+                assert_eq!(one.conv_transpose(&of_image(&values), &weight, features, none), of_image(&spread));
             }
         }
     }
@@ -238,7 +222,7 @@ mod tests {
         let mut generator = Stream::new(10, "windows").at(0);
         let mut random = |len: usize| (0..len).map(|_| generator.symmetric()).collect::<Vec<f32>>();
         let (x, gradient) = (random(window.places() * channels), random(window.places() * features));
-        let found = window.weight_gradient(&x, &gradient, features, Precision::F32);
+        let found = window.weight_gradient(&x, &gradient, features);
         let mut expected = vec![0f64; features * channels];
         for (x, gradient) in x.chunks_exact(channels).zip(gradient.chunks_exact(features)) {
             for (sums, gradient) in expected.chunks_exact_mut(channels).zip(gradient) {

@@ -3,11 +3,6 @@
 //! Images are (N, H, W, C), channels last. A place of the window is where it lies on an image; its patch is what it
 //! sees there, (K, K, C) flattened, with zeros outside of the image.
 
-mod cpu;
-#[cfg(feature = "cuda")]
-pub mod cuda;
-mod patches;
-
 /// Where a window of `size` comes to lie on images, `padding` zeros around them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -31,25 +26,25 @@ pub fn places(length: usize, size: usize, stride: usize, padding: usize) -> Opti
 
 impl Window {
     /// Values of a patch.
-    fn patch(&self) -> usize {
+    pub fn patch(&self) -> usize {
         self.size * self.size * self.channels
     }
 
     /// Values of an image.
-    fn image(&self) -> usize {
+    pub fn image(&self) -> usize {
         self.height * self.width * self.channels
     }
 
     /// Whether the patches are the pixels, in their order.
-    fn is_pixels(&self) -> bool {
+    pub fn is_pixels(&self) -> bool {
         (self.size, self.stride, self.padding) == (1, 1, 0)
     }
 
-    fn places_of_an_image(&self) -> usize {
+    pub fn places_of_an_image(&self) -> usize {
         self.down * self.across
     }
 
-    fn places(&self) -> usize {
+    pub fn places(&self) -> usize {
         self.images * self.places_of_an_image()
     }
 }
