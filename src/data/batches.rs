@@ -30,9 +30,9 @@ pub fn batches(
     // Made on the host, and uploaded.
     let (shape, shades, mut order) = (common_shape(&*images)?, normalised(), Order::new(*plan));
     let make = move |step| {
-        let fetched = fetch(&*images, order.indices(step))?;
-        let mut pixels = Vec::with_capacity(fetched.len() * shape.stride());
-        for image in fetched {
+        let indices = order.indices(step);
+        let mut pixels = Vec::with_capacity(indices.len() * shape.stride());
+        for image in fetch(&*images, indices)? {
             pixels.extend(image.iter().map(|pixel| shades[usize::from(*pixel)]));
         }
         Ok(pixels)
