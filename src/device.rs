@@ -101,7 +101,7 @@ pub fn name(device: &Device) -> String {
     }
 }
 
-/// Refuses a precision that the device has no arithmetic for: there is no silent change to another. Exit code 2.
+/// Refuses a precision that the device has no arithmetic for: there is no silent change to another.
 #[doc(hidden)]
 pub fn check_precision(precision: Precision, device: &Device) -> anyhow::Result<()> {
     match precision.missing(device) {

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::Device;
+use gan::data::Images;
+use gan::image_shape::ImageShape;
 use gan::models::Architecture;
-use gan::pretrained::TrainedGenerator;
+use gan::pretrained::{TrainedEncoder, TrainedGenerator};
 
 use crate::support::{Workplace, repository};
 
@@ -21,6 +23,22 @@ fn a_generator_draws_what_the_program_draws() {
     let values = images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     assert!(npy.ends_with(&bytes) && npy.len() < bytes.len() + 256);
+}
+
+#[test]
+fn features_do_not_depend_on_the_batch() {
+    let encoder = TrainedEncoder::bundled(&Device::Cpu).unwrap();
+    let shape = ImageShape::new(32, 32, 3);
+    let pixels = (0..8 * shape.stride()).map(|i| (i * 31 % 251) as u8).collect();
+    let batch = Images { pixels, ..Images::empty(shape) };
+    let all = encoder.embed(&batch).unwrap();
+    assert_eq!(all.dims(), [8, 256]);
+    let some = encoder.embed(&batch.first(3)).unwrap();
+    let difference = (some - all.narrow(0, 0, 3).unwrap()).unwrap().abs().unwrap().max_all().unwrap();
+    assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{difference}");
+    let grey = Images { pixels: vec![0; 64], ..Images::empty(ImageShape::new(8, 8, 1)) };
+    let error = encoder.embed(&grey).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(gan::error::Failure::Input(_))), "{error}");
 }
 
 /// Signal handlers, panic hooks, thread pools and the environment belong to the program: only these files touch them.

@@ -3,7 +3,7 @@
 //! candle adds each gradient that an op gives for an argument into a tensor of zeros. For activations and weights that
 //! is two passes of writing and two of reading a gradient more than it takes, and on a GPU three launches. Within
 //! [`training_step`] the ops hand their gradients to each other instead: each op is a node on the tape, with a slot for
-//! the gradient of its output, and [`backward`] goes through the nodes from the last to the first.
+//! the gradient of its output, and `backward` goes through the nodes from the last to the first.
 //!
 //! candle's own ops may stand between: an output is also in candle's graph, as a leaf of it that gives what candle's
 //! backward pass brings to the slot; and where an argument was made by candle, its gradient starts a backward pass of
@@ -33,7 +33,7 @@
 //!
 //! `bwd` is called at most once a step, after every op that uses the output has passed its gradient on, with the whole
 //! gradient of the output; never, if the output has no effect on the loss. The op is dropped after the call with all that
-//! it saved, so memory is held as long as it will be read. [`precision`] is that of the step, for both passes.
+//! it saved, so memory is held as long as it will be read. `precision` is that of the step, for both passes.
 //!
 //! # What is an error
 //!

@@ -1,6 +1,6 @@
 //! Replaces a file in one step: a reader sees the old bytes or the new, whatever crashes in between.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -166,14 +166,4 @@ pub fn sweep(directory: &Path) -> anyhow::Result<()> {
 fn is_temporary(name: &str) -> bool {
     let process = name.strip_prefix('.').and_then(|rest| rest.rsplit_once(".tmp-")).map(|(_, process)| process);
     process.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Takes `file`'s lock. `Ok(false)`: another process holds it. A file system without locks counts as free.
-pub(crate) fn lock(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }

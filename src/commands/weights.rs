@@ -21,7 +21,7 @@ const BUNDLED: &str = "bundled";
 pub struct GeneratorChoice<'a> {
     /// Of whichever model, if none is named.
     pub model: Option<Architecture>,
-    /// A file, the directory of a run, or [`BUNDLED`].
+    /// A file, the directory of a run, or `bundled`.
     pub weights: Option<&'a Path>,
     /// Where runs are looked for.
     pub weights_dir: &'a Path,
@@ -50,7 +50,7 @@ pub fn generator(choice: &GeneratorChoice, device: &Device) -> anyhow::Result<Tr
     TrainedGenerator::load(&weights, model, raw, device)
 }
 
-/// The encoder: `weights` (a file, the directory of a run, or [`BUNDLED`]), else the newest run under `weights_dir` that
+/// The encoder: `weights` (a file, the directory of a run, or `bundled`), else the newest run under `weights_dir` that
 /// has one, of `wanted` where that is given, else the pretrained one that comes with the program. [`Failure::Input`] where
 /// there is none or it is something else.
 pub fn encoder(

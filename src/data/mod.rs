@@ -7,6 +7,7 @@ pub mod augment;
 mod batches;
 pub mod catalogue;
 pub mod cifar;
+#[cfg(feature = "download")]
 mod claim;
 mod dataset;
 pub mod digits;

@@ -1,6 +1,6 @@
 //! Axes: which values a chart shows, and where its ticks stand.
 
-use crate::report::layout::grouped;
+use crate::report::numbers::grouped;
 
 /// The values from `low` to `high`, with `low < high`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::report::canvas::{Align, Canvas, Ink};
 use crate::report::grid::Picture;
-use crate::report::layout::{grouped, percent};
+use crate::report::numbers::{grouped, percent};
 use crate::report::palette::{AXIS, BLACK, GREY, PALE_GRID, intensity, opaque};
 
 /// Counts of images by their true and their predicted class.

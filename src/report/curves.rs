@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::report::axis::Range;
 use crate::report::canvas::{Align, Canvas};
 use crate::report::grid::Picture;
-use crate::report::layout::grouped;
+use crate::report::numbers::grouped;
 use crate::report::palette::{AXIS, BLACK, CURVES, GREY, PALE_GRID, opaque};
 
 /// One quantity over the run. Points that are not finite are not drawn.

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::report::axis::Range;
 use crate::report::canvas::{Align, Canvas};
 use crate::report::grid::Picture;
-use crate::report::layout::grouped;
+use crate::report::numbers::grouped;
 use crate::report::palette::{AXIS, BLACK, GREY, class_colour, opaque};
 use crate::rng::Stream;
 

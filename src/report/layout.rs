@@ -1,19 +1,8 @@
-//! Numbers as people read them, and progress lines that fit their terminal.
+//! Progress lines that fit their terminal, and the figures in them.
 
 use std::time::Duration;
 
-/// A whole number with its thousands set apart: `7,214`.
-pub(super) fn grouped(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::from(if value < 0.0 && digits != "0" { "-" } else { "" });
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) && value.is_finite() {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use crate::report::numbers::grouped;
 
 /// A loss in about five columns: `1.271`, `31.42`, `1.2e4`, `NaN`.
 pub(super) fn loss(value: f64) -> String {
@@ -24,11 +13,6 @@ pub(super) fn loss(value: f64) -> String {
         size if size.is_finite() => format!("{value:.1e}"),
         _ => value.to_string(),
     }
-}
-
-/// A fraction of 1 in per cent: `45.3 %`.
-pub(super) fn percent(fraction: f64) -> String {
-    format!("{:.1} %", 100.0 * fraction)
 }
 
 /// A count a second: `7,214`, and with a decimal where few are made.
@@ -110,12 +94,10 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([0.0, 999.0, 1000.0, 1234567.0, -4321.4].map(grouped), ["0", "999", "1,000", "1,234,567", "-4,321"]);
         assert_eq!(
             [1.2714, -0.5, 31.4159, 314.159, 12345.0, f64::NAN, f64::INFINITY].map(loss),
             ["1.271", "-0.500", "31.42", "314.2", "1.2e4", "NaN", "inf"]
         );
-        assert_eq!([0.0, 0.4531, 1.0, f64::NAN].map(percent), ["0.0 %", "45.3 %", "100.0 %", "NaN %"]);
         assert_eq!([9.96, 7213.8].map(rate), ["10.0", "7,214"]);
         assert_eq!([0, 32, 3727].map(|seconds| duration(Duration::from_secs(seconds))), ["0:00", "0:32", "1:02:07"]);
         assert_eq!(bytes(4_200_000, Some(9_912_422)), "4.2/9.9 MB");

@@ -11,10 +11,12 @@ pub mod curves;
 pub mod embedding_map;
 pub mod gan_curves;
 pub mod grid;
+#[cfg(feature = "cli")]
 mod layout;
 #[cfg(feature = "cli")]
 pub mod monitor;
 pub mod npy;
+mod numbers;
 mod palette;
 pub mod png;
 #[cfg(feature = "cli")]

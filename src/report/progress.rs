@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::report::console::{Console, ProgressMode, locked};
-use crate::report::layout::{Part, bytes, duration, joined, loss, part, percent, progress_line, rate};
+use crate::report::layout::{Part, bytes, duration, joined, loss, part, progress_line, rate};
+use crate::report::numbers::percent;
 
 /// Draws a second: enough to look alive.
 const DRAWS_A_SECOND: u8 = 12;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::header::number_or_null;
-use crate::report::layout::grouped;
+use crate::report::numbers::grouped;
 use crate::report::table::aligned;
 
 /// What samples are held against real images by, all on the features and classes of a digit classifier; none is an

@@ -1,6 +1,6 @@
 //! Tables in plain text, for people.
 
-use crate::report::layout::{grouped, percent};
+use crate::report::numbers::{grouped, percent};
 use crate::report::records::ProbeRow;
 
 /// The rows under their names, aligned: words to the left, numbers to the right. No line break at the end.

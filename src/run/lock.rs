@@ -1,12 +1,11 @@
 //! One process a run. The system drops a lock when its process ends, however it ends, so the file may stay.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::checkpoint::atomic;
 use crate::error::Failure;
 
 const LOCK: &str = ".lock";
@@ -31,7 +30,7 @@ impl Lock {
             Ok(file) => Ok(Self { file: Some(locked(file, &path, name)?), _directory: None }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let Ok(handle) = File::open(directory) else { return Ok(Self::default()) };
-                if let Ok(false) = atomic::lock(&handle) {
+                if let Ok(false) = try_lock(&handle) {
                     bail!(in_use(name, "another process"));
                 }
                 Ok(Self { file: None, _directory: Some(handle) })
@@ -76,7 +75,7 @@ pub fn path(directory: &Path) -> PathBuf {
 }
 
 fn locked(mut file: File, path: &Path, name: &str) -> anyhow::Result<File> {
-    if !atomic::lock(&file).map_err(|error| Failure::writing(path, error))? {
+    if !try_lock(&file).map_err(|error| Failure::writing(path, error))? {
         let mut holder = String::new();
         let _ = (&mut file).take(20).read_to_string(&mut holder);
         // A process that has not begun yet has not signed either: what is there may be of one that is long gone.
@@ -85,6 +84,16 @@ fn locked(mut file: File, path: &Path, name: &str) -> anyhow::Result<File> {
         bail!(in_use(name, &id.map_or("another process".into(), |id| format!("process {id}"))));
     }
     Ok(file)
+}
+
+/// Takes `file`'s lock. `Ok(false)`: another process holds it. A file system without locks counts as free.
+fn try_lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 fn in_use(name: &str, holder: &str) -> Failure {

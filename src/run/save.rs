@@ -51,7 +51,7 @@ impl<C: Serialize> Run<C> {
         Ok(())
     }
 
-    /// The error of a run that met a NaN or an infinity at `step`; names the last good checkpoint. Exit code 4.
+    /// The error of a run that met a NaN or an infinity at `step`; names the last good checkpoint.
     pub(crate) fn diverged(&self, step: u64, what: &str) -> anyhow::Error {
         let last_good = match self.directory.last_good() {
             Ok(Some(path)) => {

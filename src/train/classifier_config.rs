@@ -28,7 +28,7 @@ pub struct ClassifierConfig {
 }
 
 impl ClassifierConfig {
-    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
+    /// [`Failure::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         let train_images = self.train_images.map_or(1, |images| images as u64);
         let least = [

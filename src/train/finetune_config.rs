@@ -114,7 +114,7 @@ pub struct FinetuneConfig {
 }
 
 impl FinetuneConfig {
-    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
+    /// [`Failure::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         let positive = [
             ("--epochs", self.epochs),

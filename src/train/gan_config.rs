@@ -192,7 +192,7 @@ fn one() -> u64 {
 }
 
 impl GanConfig {
-    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
+    /// [`Failure::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         let positive = [
             ("--batch-size", self.batch_size as u64),

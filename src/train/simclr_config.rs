@@ -203,7 +203,7 @@ fn nothing() -> Option<TestPart> {
 }
 
 impl SimclrConfig {
-    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
+    /// [`Failure::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         if let Some(parts) = self.accumulate.filter(|parts| *parts != 1) {
             bail!(Failure::Usage(format!(

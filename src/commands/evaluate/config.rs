@@ -102,7 +102,7 @@ pub struct EvaluateConfig {
 }
 
 impl EvaluateConfig {
-    /// Refuses values that cannot be meant, naming the flag. Exit code 2.
+    /// [`Failure::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         if !(10..=MAX_SAMPLES).contains(&self.n) {
             bail!(Failure::Usage(format!("--n {}: expected 10 to {MAX_SAMPLES} samples", self.n)));
