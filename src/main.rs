@@ -12,7 +12,7 @@ use gan::error::{self, Failure};
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
 /// of a small network, which otherwise goes into page faults.
 #[global_allocator]
-static ALLOCATOR: gan::startup::Heap = gan::startup::Heap::new();
+static ALLOCATOR: gan::startup::Allocator = gan::startup::Allocator;
 
 fn main() -> ExitCode {
     gan::startup::prepare();

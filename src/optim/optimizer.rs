@@ -181,14 +181,11 @@ mod tests {
         }
     }
 
+    type MakeTransform = fn(&Parameters) -> Arc<dyn GradientTransform>;
     type Begin = fn(Vec<(String, Var)>) -> Result<Optimizer>;
 
     /// Weights, moments and average after three steps, each a training step or not.
-    fn trained(
-        in_steps: bool,
-        begin: Begin,
-        transform: Option<fn(&Parameters) -> Arc<dyn GradientTransform>>,
-    ) -> Vec<Vec<f32>> {
+    fn trained(in_steps: bool, begin: Begin, transform: Option<MakeTransform>) -> Vec<Vec<f32>> {
         let [network, average] = ["network", "network"].map(|scope| Parameters::new(3, scope, &Device::Cpu));
         let (layers, _) = (layers(&network.builder()), layers(&average.builder()));
         let mut optimizer = begin(network.trainable()).unwrap();

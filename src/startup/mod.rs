@@ -2,36 +2,26 @@
 
 #![allow(unsafe_code)]
 
-mod heap;
+mod allocator;
 
-pub use heap::Heap;
+pub use allocator::Allocator;
 #[cfg(unix)]
 use std::ffi::CString;
-use std::ffi::{c_int, c_long};
+#[cfg(target_os = "macos")]
+use std::ffi::c_int;
 use std::path::Path;
-
-unsafe extern "C" {
-    /// mimalloc's; its Rust binding has no name for the option.
-    fn mi_option_set(option: c_int, value: c_long);
-}
-
-/// `mi_option_purge_delay` of mimalloc.h.
-const PURGE_DELAY: c_int = 15;
 
 /// candle's own threads: a few large elementwise ops would share them, waiting for each other in a busy loop, which
 /// costs more than it gives beside the threads that our ops run on: three times the whole step on a busy machine.
 const CANDLE_THREADS: &str = "CANDLE_NUM_THREADS";
 
-/// Call it first in `main`, where the allocator is [`Heap`]. Once there are other threads, and where the system does not
+/// Call it first in `main`, where the allocator is [`Allocator`]. Once there are other threads, and where the system does not
 /// say whether there are, it does nothing: they may be reading what it sets.
 pub fn prepare() {
     if !is_only_thread() {
         return;
     }
-    // SAFETY: the signature is that of mimalloc.h, the option is one that it has, and no other thread reads it. -1 keeps
-    // freed memory: the next step needs the same again, and pages fresh from the system are cleared first, which took a
-    // tenth of a step.
-    unsafe { mi_option_set(PURGE_DELAY, -1) };
+    allocator::keep_freed_memory();
     if std::env::var_os(CANDLE_THREADS).is_none() {
         // SAFETY: no other thread runs that could read the environment, and this one starts none meanwhile.
         unsafe { std::env::set_var(CANDLE_THREADS, "1") };

@@ -20,7 +20,7 @@ use measure::{Group, fallible, measure, passes, products, random};
 use std::time::Duration;
 
 #[global_allocator]
-static ALLOCATOR: gan::startup::Heap = gan::startup::Heap::new();
+static ALLOCATOR: gan::startup::Allocator = gan::startup::Allocator;
 
 const BATCH: usize = 128;
 const LEAKY: Activation = Activation::LeakyRelu(0.01);

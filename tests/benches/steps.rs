@@ -16,7 +16,7 @@ use gan::train::simclr_config::SimclrConfig;
 use std::time::Duration;
 
 #[global_allocator]
-static ALLOCATOR: gan::startup::Heap = gan::startup::Heap::new();
+static ALLOCATOR: gan::startup::Allocator = gan::startup::Allocator;
 
 const DEVICE: Device = Device::Cpu;
 
