@@ -58,7 +58,7 @@ mod tests {
             assert!(clipped.iter().zip(gradients()).all(|(after, before)| after.dims() == before.dims()));
             let scale = (max_norm / (norm + 1e-6)).min(1.0);
             for (found, before) in values(&clipped).into_iter().zip(&before) {
-                assert!((found - before * scale).abs() <= 1e-6 * before.abs(), "{found} for {before} * {scale}");
+                assert!((found - before * scale).abs() <= 1e-5 * before.abs(), "{found} for {before} * {scale}");
             }
         }
         let mut untouched = gradients();
