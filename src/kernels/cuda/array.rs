@@ -43,6 +43,10 @@ impl<'a> Array<'a> {
         self.dims.iter().product()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The last dimension, and the product of the others.
     pub fn rows(&self) -> (usize, usize) {
         let channels = self.dims.last().copied().unwrap_or(1);

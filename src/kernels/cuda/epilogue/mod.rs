@@ -35,7 +35,7 @@ impl Epilogue<'_> {
 
     /// Finishes the rows of `y`, in place.
     pub fn finish(&self, gpu: &Gpu, y: Array) -> Result<()> {
-        if (self.bias.is_none() && self.activation == Activation::Identity) || y.len() == 0 {
+        if (self.bias.is_none() && self.activation == Activation::Identity) || y.is_empty() {
             return Ok(());
         }
         let (rows, channels) = y.rows();
