@@ -147,7 +147,9 @@ fn a_raised_limit_goes_on_as_if_it_had_always_been_there() {
     let work = Workplace::new();
     work.train("whole", STEPS, &["--log-every", "5"]);
     work.train("raised", "8", &["--log-every", "5"]);
-    work.gan(&["train-gan", "--resume", "raised", "--steps", STEPS]).assert().success();
+    let resumed = work.gan(&["train-gan", "--resume", "raised", "--steps", STEPS]).assert().success();
+    // The model is the run's, not the default of the flag.
+    assert!(String::from_utf8_lossy(&resumed.get_output().stderr).contains("training vanilla on data"));
     let steps = |run: &str| work.metrics(run).iter().map(|record| record["step"].as_u64().unwrap()).collect::<Vec<_>>();
     assert_eq!(steps("whole"), [0, 5, 10, 15, 16]);
     assert_eq!(steps("raised"), steps("whole"));

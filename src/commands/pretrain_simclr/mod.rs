@@ -21,8 +21,8 @@ use crate::train::simclr_config::{KnnReference, SimclrConfig};
 /// Trains, saves, draws; returns the directory of the weights.
 pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let &Invocation { options, device, console, .. } = call;
-    let name = config.encoder.name();
-    let mut run = Run::open(config, name, call.typed, options)?;
+    let default_name = config.encoder.name();
+    let mut run = Run::open(config, default_name, call.typed, options)?;
     let config = run.config.clone();
     config.validate()?;
     check_precision(config.precision, device)?;
@@ -49,6 +49,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
         record.lr = config.schedule(timetable.last_step).rate(record.step);
     }
     let (count, batch) = (images.train.len(), config.batch_size);
+    let name = config.encoder.name();
     let what = format!("pretraining {name} on {}: {count} images, batch {batch}, {}", images.name, session.span());
     session.announce(&what, &crate::device::name(device));
     let mut training =

@@ -24,8 +24,8 @@ use crate::train::health::HealthWatch;
 pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let &Invocation { typed, options, device, console, .. } = call;
     let config = config.recipe.resolve(config.clone(), typed);
-    let name = config.model.name();
-    let mut run = Run::open(config, name, typed, options)?;
+    let default_name = config.model.name();
+    let mut run = Run::open(config, default_name, typed, options)?;
     let config = run.config.clone();
     config.validate()?;
     check_precision(config.precision, device)?;
@@ -51,6 +51,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let session = Session::begin(run, timetable, call.monitor())?;
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
+    let name = config.model.name();
     let what = format!("training {name} on {on}: {images} images, batch {batch}, loss {loss}, {span}");
     session.announce(&what, &crate::device::name(device));
     console.detail(&format!("recipe {}", config.recipe_text()));
