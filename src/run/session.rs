@@ -191,8 +191,18 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
 
     /// Adds a record to the log, and streams it where that was asked for.
     pub fn append(&mut self, record: &R) -> anyhow::Result<()> {
-        let line = self.log.append(record)?;
-        match self.clock.monitor.record(&line) {
+        let line = self.write(record)?;
+        self.stream(&line)
+    }
+
+    /// Adds a record to the log; returns its line, for [`Session::stream`].
+    pub fn write(&mut self, record: &R) -> anyhow::Result<String> {
+        self.log.append(record)
+    }
+
+    /// Streams a line of the log where that was asked for.
+    pub fn stream(&mut self, line: &str) -> anyhow::Result<()> {
+        match self.clock.monitor.record(line) {
             Err(error) if matches!(error.downcast_ref(), Some(Failure::ClosedPipe)) => self.is_pipe_closed = true,
             streamed => streamed?,
         }

@@ -50,11 +50,12 @@ impl Tuning<'_> {
         for (encoder, full) in self.config.rows().into_iter().skip(self.done.rows.len()) {
             self.session.stop_if_asked()?; // nothing of the row is to be saved yet
             let row = self.run_row(encoder, full)?;
-            self.session.append(&row)?;
+            let line = self.session.write(&row)?;
             let first_step = Some(self.first_step() + self.session.clock.last_step());
             self.done = RowsDone { rows: [self.done.rows.clone(), vec![row]].concat(), seconds: 0.0, first_step };
             self.begin_row(0);
             self.save(Tensors::new())?; // what was trained is in the files of the row
+            self.session.stream(&line)?; // only now: a row that was seen is not trained again
         }
         Ok(())
     }
