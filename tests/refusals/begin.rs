@@ -165,7 +165,7 @@ fn networks() -> Vec<Row> {
         encoder("weights/encoder/projection_head.safetensors", "not an encoder"),
         encoder("weights/encoder --encoder resnet18", "--encoder resnet18"),
         row("no such encoder", Data, "finetune --data pictures --encoder resnet50", 3, "no pretrained resnet50"),
-        encoder("weights/encoder", "not an encoder").after(|place| {
+        encoder("weights/encoder", "does not fit: missing: f.0.weight").after(|place| {
             rewrite(place, "weights/encoder/encoder.safetensors", |archive| {
                 archive.tensors.remove("f.0.weight");
             })
