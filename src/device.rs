@@ -108,7 +108,7 @@ pub fn check_precision(precision: Precision, device: &Device) -> anyhow::Result<
         None => Ok(()),
         Some(what) => anyhow::bail!(Failure::Usage(format!(
             "--precision {precision}: not on {}: {what}\n\
-             leave the flag out, or give --precision f32; a run begun in {precision} goes on on a CUDA device",
+             a new run takes --precision f32; one begun in {precision} goes on only where a CUDA device is",
             name(device),
             precision = precision.name(),
         ))),

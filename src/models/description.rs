@@ -159,6 +159,10 @@ impl NetworkDescription {
         if ![1, 3].contains(&channels) || self.kind.is_of_pictures() && channels != 3 {
             return Some(format!("images of {channels} channels"));
         }
+        // No tensor of an encoder depends on the size of its pictures: nothing else would notice a wrong one.
+        if let Some(expected) = self.kind.picture_shape().filter(|expected| *expected != self.image_shape) {
+            return Some(format!("images of {}; expected {expected}", self.image_shape));
+        }
         (self.normalisation != self.kind.normalisation(channels)).then(|| "another normalisation of pixels".into())
     }
 }
@@ -166,7 +170,17 @@ impl NetworkDescription {
 impl NetworkKind {
     /// Whether it is SimCLR's, of pictures in red, green and blue.
     fn is_of_pictures(&self) -> bool {
-        matches!(self, Self::Encoder { .. } | Self::ProjectionHead { .. } | Self::Classifier { .. })
+        self.picture_shape().is_some()
+    }
+
+    /// The shape of the pictures that SimCLR's networks see.
+    fn picture_shape(&self) -> Option<ImageShape> {
+        match self {
+            Self::Encoder { architecture }
+            | Self::ProjectionHead { architecture, .. }
+            | Self::Classifier { architecture, .. } => Some(architecture.image_shape()),
+            _ => None,
+        }
     }
 
     fn normalisation(&self, channels: usize) -> Normalisation {
@@ -253,6 +267,10 @@ mod tests {
             ),
             (NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(28, 28, 2)), "2 channels"),
             (NetworkDescription::encoder(EncoderArchitecture::Resnet9, grey), "1 channels"),
+            (
+                NetworkDescription::encoder(EncoderArchitecture::Resnet9, ImageShape::new(600, 600, 3)),
+                "600x600x3; expected 32x32x3",
+            ),
             (
                 NetworkDescription {
                     normalisation: Normalisation::cifar10(),

@@ -142,6 +142,8 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// [`Failure::Stopped`] or [`Failure::ClosedPipe`] where the run is to stop.
     pub fn next_step(&mut self) -> anyhow::Result<Option<u64>> {
         match self.stop.take() {
+            // All that was asked for is trained: what is left is to draw.
+            Some(Failure::ClosedPipe) if self.clock.is_done() => Ok(self.clock.step_unless_done()),
             Some(stop) => Err(self.stopped(stop)),
             None => Ok(self.clock.step_unless_done()),
         }
