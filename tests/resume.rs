@@ -223,7 +223,8 @@ fn resuming_a_finished_run_changes_nothing() {
     assert_eq!(work.read("weights/run/generator.safetensors"), generator);
 }
 
-/// It says so, writes no file that is there, and draws what is missing.
+/// It says so, writes no file that is there and right, and makes what is missing or, as after a kill between a checkpoint
+/// and its networks, of an earlier step.
 #[test]
 fn a_finished_run_says_so_and_draws_what_is_missing() {
     let work = Workplace::new();
@@ -235,10 +236,14 @@ fn a_finished_run_says_so_and_draws_what_is_missing() {
     let discriminator = work.read("weights/run/discriminator.safetensors");
     std::fs::remove_file(work.path("samples/run/progress.gif")).unwrap();
     std::fs::remove_file(work.path("weights/run/discriminator.safetensors")).unwrap();
+    let average = work.read("weights/run/generator_ema.safetensors");
+    std::fs::copy(work.path("weights/run/generator.safetensors"), work.path("weights/run/generator_ema.safetensors"))
+        .unwrap();
     let again = work.gan(&["train-gan", "--resume", "run"]).assert().success();
     let stderr = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
     assert!(stderr.contains("the run run is finished, at step 8") && !stderr.contains("steps 8 to 8"), "{stderr}");
     assert_eq!(modified(), before);
     assert_eq!(work.read("samples/run/progress.gif"), film);
     assert_eq!(work.read("weights/run/discriminator.safetensors"), discriminator);
+    assert_eq!(work.read("weights/run/generator_ema.safetensors"), average);
 }

@@ -1,6 +1,7 @@
 //! What a run saves.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -25,9 +26,10 @@ pub struct Snapshot {
 }
 
 impl<C: Serialize> Run<C> {
-    /// Writes the checkpoint of `position`, and the networks for use with the configuration and what they are in the header. With the first
-    /// checkpoint, what the run abandons goes. With `only_missing` files that are there stay as they are.
-    pub(crate) fn save(&mut self, position: &Position, snapshot: Snapshot, only_missing: bool) -> anyhow::Result<()> {
+    /// Writes the checkpoint of `position`, and the networks for use with the configuration and what they are in the
+    /// header. With the first checkpoint, what the run abandons goes. Where the checkpoint `is_there` already, only those
+    /// networks are written that are not its own: the process may have ended between the two.
+    pub(crate) fn save(&mut self, position: &Position, snapshot: Snapshot, is_there: bool) -> anyhow::Result<()> {
         let config = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(&self.config)?)]);
         let mut metadata = BTreeMap::from([(STATE.to_string(), serde_json::to_string(position)?)]);
         metadata.extend(config.clone());
@@ -36,17 +38,19 @@ impl<C: Serialize> Run<C> {
             metadata.insert(DATA.into(), serde_json::to_string(data)?);
         }
         metadata.extend(snapshot.entries.into_iter().map(|(key, text)| (key.to_string(), text)));
-        let write =
-            |path: &Path, tensors: Tensors, metadata: BTreeMap<String, String>| match only_missing && path.exists() {
-                true => Ok(()),
-                false => checkpoint::write(path, &Archive { tensors, metadata }),
-            };
-        write(&self.directory.checkpoint_path(position.step), snapshot.state, metadata)?;
+        let path = self.directory.checkpoint_path(position.step);
+        if !is_there || !path.exists() {
+            checkpoint::write(&path, &Archive { tensors: snapshot.state, metadata })?;
+        }
         self.directory.settle()?;
         for (name, network, tensors) in snapshot.networks {
             let mut metadata = config.clone();
             metadata.insert(NETWORK.into(), serde_json::to_string(&network)?);
-            write(&self.directory.weights.join(format!("{name}.safetensors")), tensors, metadata)?;
+            let path = self.directory.weights.join(format!("{name}.safetensors"));
+            let archive = Archive { tensors, metadata };
+            if !is_there || fs::read(&path).ok() != Some(checkpoint::to_bytes(&archive)?) {
+                checkpoint::write(&path, &archive)?;
+            }
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ pub struct Session<C, R> {
     /// Why the loop is to end early, as [`Session::is_save_due`] last saw it.
     stop: Option<Failure>,
     is_pipe_closed: bool,
-    /// Whether the run had come to its end before: then nothing is written that is there.
+    /// Whether the run had come to its end before: then nothing is written that is there and right.
     is_finished: bool,
 }
 
@@ -216,7 +216,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
         RunLog::records(&self.run.directory.weights.join(LOG_FILE))
     }
 
-    /// Writes the picture of that name. Of a run that was finished before, only what is missing is drawn.
+    /// Writes the picture of that name. Of a run that was finished before, only what is missing or another is written.
     pub fn draw(&self, name: &str, picture: impl FnOnce() -> anyhow::Result<Picture>) -> anyhow::Result<()> {
         self.draw_bytes(name, || {
             let (picture, mut png) = (picture()?, Vec::new());
@@ -228,10 +228,10 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// The same for a file of any format.
     pub fn draw_bytes(&self, name: &str, bytes: impl FnOnce() -> anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
         let path = self.run.directory.picture_path(name);
-        if self.is_finished && path.exists() {
+        let bytes = bytes()?;
+        if self.is_finished && std::fs::read(&path).is_ok_and(|found| found == bytes) {
             return Ok(());
         }
-        let bytes = bytes()?;
         atomic::write(&path, |out| out.write_all(&bytes))
     }
 
