@@ -6,8 +6,10 @@
 mod cifar;
 mod directories;
 mod downloads;
+mod folders;
 pub(crate) mod parquet_files;
 mod pictures;
+mod server;
 mod sources;
 
 use std::fs;

@@ -11,7 +11,8 @@ use gan::data::{Dataset, ImageShape, cifar, named, open};
 use image::{ImageFormat, RgbImage};
 use sha2::{Digest, Sha256};
 
-use super::downloads::{Server, quick, rest, status, whole};
+use super::downloads::quick;
+use super::server::{Server, rest, status, whole};
 use super::{gzip, open_directory, parquet_files, refused};
 
 const COLOUR: ImageShape = cifar::SHAPE;

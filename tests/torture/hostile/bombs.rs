@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use flate2::Compression;
 
-use super::kinds::{claiming, gzip, packed};
+use super::containers::{gzip, packed};
+use super::kinds::claiming;
 use crate::process::{Spent, spent};
 use crate::runs::{Kind, Place, listing};
 

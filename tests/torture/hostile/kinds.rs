@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, Read, Write};
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use candle_core::Device;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use gan::checkpoint::header::{CONFIG, STATE};
 use gan::checkpoint::{self, Archive};
 use gan::data::{self, ImageShape};
@@ -28,6 +26,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
+use super::containers::{gzip, repacked_gzip, repacked_pth, repacked_tar, tarball};
 use super::mutations::{mutate, poke};
 use crate::process::Dice;
 
@@ -240,82 +239,6 @@ fn idx(dims: &[u32], data: &[u8]) -> Bytes {
     dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
     bytes.extend(data);
     bytes
-}
-
-pub fn gzip(bytes: &[u8]) -> Bytes {
-    packed(bytes, Compression::fast())
-}
-
-pub fn packed(bytes: &[u8], level: Compression) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), level);
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn unpacked(bytes: &[u8]) -> Bytes {
-    let mut content = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut content).unwrap();
-    content
-}
-
-fn repacked_gzip(bytes: &[u8], dice: &mut Dice) -> Bytes {
-    match dice.roll() & 1 {
-        0 => mutate(bytes, dice),
-        _ => gzip(&mutate(&unpacked(bytes), dice)),
-    }
-}
-
-fn tarball(batch: &[u8]) -> Bytes {
-    let mut archive = tar::Builder::new(Vec::new());
-    for name in data::cifar::BATCHES {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(batch.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, format!("{}/{name}", data::cifar::FOLDER), batch).unwrap();
-    }
-    archive.into_inner().unwrap()
-}
-
-/// Damage within a tar has its header's checksum mended in half the trials.
-fn repacked_tar(bytes: &[u8], dice: &mut Dice) -> Bytes {
-    if dice.roll() & 3 == 0 {
-        return mutate(bytes, dice);
-    }
-    let mut content = unpacked(bytes);
-    if dice.roll() & 1 == 0 {
-        return gzip(&mutate(&content, dice));
-    }
-    let entries = content.len() / (512 * 14); // a header and 6,146 bytes in 13 blocks
-    let header = dice.below(entries.max(1)) * 512 * 14;
-    for _ in 0..1 + dice.below(3) {
-        poke(&mut content[header..header + 512], dice);
-    }
-    content[header + 148..header + 156].fill(b' ');
-    let sum: u32 = content[header..header + 512].iter().map(|byte| u32::from(*byte)).sum();
-    content[header + 148..header + 156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    gzip(&content)
-}
-
-/// Damage to a pickle or another entry, with right checksums around it, in two of three trials.
-fn repacked_pth(bytes: &[u8], dice: &mut Dice) -> Bytes {
-    let is_zip = bytes.starts_with(b"PK");
-    if !is_zip || dice.below(3) == 0 {
-        return mutate(bytes, dice);
-    }
-    let mut source = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
-    let mut target = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for index in 0..source.len() {
-        let mut entry = source.by_index(index).unwrap();
-        let (name, mut content) = (entry.name().unwrap().into_owned(), Vec::new());
-        entry.read_to_end(&mut content).unwrap();
-        if name.ends_with("data.pkl") || dice.below(8) == 0 {
-            content = mutate(&content, dice);
-        }
-        target.start_file(name, stored).unwrap();
-        target.write_all(&content).unwrap();
-    }
-    target.finish().unwrap().into_inner()
 }
 
 fn encoded(image: DynamicImage, format: ImageFormat) -> Bytes {

@@ -4,6 +4,8 @@
 
 // What bursts when it is opened.
 mod bombs;
+// Archives and compressed files, packed again around damaged contents.
+mod containers;
 // Files of each kind, and who reads them.
 mod kinds;
 // What happens to bytes.
