@@ -2,7 +2,6 @@
 
 use crate::autograd::precision::{in_precision, precision};
 use crate::autograd::tape::{Tape, with_tape};
-use crate::kernels::cpu::spinning::keep_pool_spinning;
 use crate::kernels::exclusion::{exclusive, shared};
 use crate::kernels::precision::Precision;
 
@@ -14,7 +13,7 @@ use crate::kernels::precision::Precision;
 /// The step must not wait for anything that needs the pool, and from the pool's own threads none must begin beside work on
 /// the same tensors. There a thread that waits within an op may begin another step in the meantime; each has its own tape.
 pub fn training_step<R: Send>(precision: Precision, step: impl FnOnce() -> R + Send) -> R {
-    exclusive(|| keep_pool_spinning(|| with_tape(Some(Tape::default()), || in_precision(precision, step))))
+    exclusive(|| rayon::scope(|_| with_tape(Some(Tape::default()), || in_precision(precision, step))))
 }
 
 /// Runs what needs no gradient, on one of the pool's own threads: outputs keep nothing alive that candle would not.
@@ -22,5 +21,5 @@ pub fn training_step<R: Send>(precision: Precision, step: impl FnOnce() -> R + S
 /// in a [`training_step`]: `work` must not change tensors that they have.
 pub fn inference<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let precision = precision();
-    shared(|| keep_pool_spinning(|| with_tape(None, || in_precision(precision, work))))
+    shared(|| rayon::scope(|_| with_tape(None, || in_precision(precision, work))))
 }

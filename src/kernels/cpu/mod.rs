@@ -7,7 +7,6 @@ pub mod matrix;
 pub mod parallel;
 mod patches;
 pub mod simd;
-pub mod spinning;
 pub mod stream;
 pub mod transpose;
 mod turn;
