@@ -18,7 +18,7 @@ use gan::commands::train_classifier::{self, Task};
 use gan::commands::weights_dir::refuse_missing_weights_dir;
 use gan::commands::{Invocation, finetune, pretrain_simclr, train_gan};
 use gan::device::DeviceChoice;
-use gan::error::Failure;
+use gan::error::Error;
 use gan::report::{Console, ConsoleOptions};
 use gan::run::RunOptions;
 use gan::train::finetune_config::FinetuneConfig;
@@ -194,7 +194,7 @@ fn print_unless(written: bool, line: &str, console: &Console) -> anyhow::Result<
 fn train_a_classifier(config: &EvaluateConfig, device: &Device, json: bool, console: &Console) -> anyhow::Result<()> {
     config.validate()?;
     let Some(output) = &config.output else {
-        bail!(Failure::Usage("--train-classifier needs -o FILE.safetensors to write to".into()));
+        bail!(Error::Usage("--train-classifier needs -o FILE.safetensors to write to".into()));
     };
     let (data, data_dir) = (config.data.as_deref(), config.data_dir.as_deref());
     let task = Task { data, data_dir, test_part: config.test_part, seed: config.seed, output };

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use candle_core::{Device, utils};
 
 use crate::autograd::Precision;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::ops;
 
 /// What `--device` asks for.
@@ -106,7 +106,7 @@ pub fn name(device: &Device) -> String {
 pub fn check_precision(precision: Precision, device: &Device) -> anyhow::Result<()> {
     match precision.missing(device) {
         None => Ok(()),
-        Some(what) => anyhow::bail!(Failure::Usage(format!(
+        Some(what) => anyhow::bail!(Error::Usage(format!(
             "--precision {precision}: not on {}: {what}\n\
              a new run takes --precision f32; one begun in {precision} goes on only where a CUDA device is",
             name(device),

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 /// The kinds of error. The functions of this crate return [`anyhow::Error`]; where one of these is its cause or its
-/// context, `error.downcast_ref::<Failure>()` finds it. Every other error is one of candle or of the system.
+/// context, `error.downcast_ref::<Error>()` finds it. Every other error is one of candle or of the system.
 ///
 /// The text says what was found, what was expected and what to do, in one to three lines.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum Error {
     /// Arguments that are out of range, contradict each other, or contradict the run they are used on.
     #[error("{0}")]
     Usage(String),
@@ -28,15 +28,15 @@ pub enum Failure {
     Stopped(i32),
 }
 
-impl Failure {
+impl Error {
     /// An error of reading `path`.
     pub fn reading(path: &Path, error: impl std::fmt::Display) -> Self {
-        Failure::Input(format!("{}: {error}", path.display()))
+        Error::Input(format!("{}: {error}", path.display()))
     }
 
     /// An error of writing `path`.
     pub fn writing(path: &Path, error: impl std::fmt::Display) -> Self {
-        Failure::Storage(format!("{}: cannot write: {error}", path.display()))
+        Error::Storage(format!("{}: cannot write: {error}", path.display()))
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
         let inner = candle_core::Error::Msg("three is not four".into());
         let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
         let candle = candle_core::Error::WithBacktrace { inner: Box::new(inner), backtrace };
-        let error = anyhow::Error::from(candle).context(Failure::Input("it does not fit".into())).context("file");
+        let error = anyhow::Error::from(candle).context(Error::Input("it does not fit".into())).context("file");
         assert_eq!(text(&error), "file: it does not fit: three is not four");
     }
 }

@@ -44,7 +44,7 @@
 //! # Errors
 //!
 //! Functions of tensors return [`candle_core::Result`], all others [`anyhow::Result`]. Where callers may want to tell kinds
-//! apart, `error.downcast_ref::<gan::error::Failure>()` gives one.
+//! apart, `error.downcast_ref::<gan::error::Error>()` gives one.
 //!
 //! # What the library leaves alone
 //!

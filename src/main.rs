@@ -7,7 +7,7 @@ mod cli;
 use std::process::ExitCode;
 
 use gan::commands::exit_code::exit_code;
-use gan::error::{self, Failure};
+use gan::error::{self, Error};
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
 /// of a small network, which otherwise goes into page faults.
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match arguments.run(&matches, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !matches!(error.downcast_ref(), Some(Failure::ClosedPipe | Failure::Stopped(_))) {
+            if !matches!(error.downcast_ref(), Some(Error::ClosedPipe | Error::Stopped(_))) {
                 console.error(&error::text(&error));
             }
             ExitCode::from(exit_code(&error))

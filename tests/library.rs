@@ -38,7 +38,7 @@ fn features_do_not_depend_on_the_batch() {
     assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{difference}");
     let grey = Images { pixels: vec![0; 64], ..Images::empty(ImageShape::new(8, 8, 1)) };
     let error = encoder.embed(&grey).unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(gan::error::Failure::Input(_))), "{error}");
+    assert!(matches!(error.downcast_ref(), Some(gan::error::Error::Input(_))), "{error}");
 }
 
 /// Signal handlers, panic hooks, thread pools and the environment belong to the program: only these files touch them.

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::error::Failure;
+use crate::error::Error;
 
 /// Writes `path` in one step: a temporary file in the same directory (`.NAME.tmp-PID`) takes what `body` writes, is
 /// flushed, fsynced and renamed over `path`, and the directory is fsynced. The mode is 0666 less the umask.
@@ -13,16 +13,16 @@ use crate::error::Failure;
 /// to directly, since a rename would put a plain file in its place.
 ///
 /// # Errors
-/// [`Failure::Storage`] on any error, of `body` too: then the old file is intact and no temporary file is left.
-/// [`Failure::ClosedPipe`] where `path` is a pipe whose reader has gone.
+/// [`Error::Storage`] on any error, of `body` too: then the old file is intact and no temporary file is left.
+/// [`Error::ClosedPipe`] where `path` is a pipe whose reader has gone.
 pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(Failure::writing(path, "it is a directory").into()),
+        Ok(found) if found.is_dir() => Err(Error::writing(path, "it is a directory").into()),
         Ok(found) if !found.is_file() => write_through(path, body).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::ClosedPipe.into(),
-            _ => Failure::writing(path, error).into(),
+            io::ErrorKind::BrokenPipe => Error::ClosedPipe.into(),
+            _ => Error::writing(path, error).into(),
         }),
-        _ => replace(path, Durable::Yes, body).map_err(|error| Failure::writing(path, error).into()),
+        _ => replace(path, Durable::Yes, body).map_err(|error| Error::writing(path, error).into()),
     }
 }
 
@@ -30,14 +30,14 @@ pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
 /// there.
 ///
 /// # Errors
-/// [`Failure::Storage`].
+/// [`Error::Storage`].
 pub fn check(path: &Path) -> anyhow::Result<()> {
     if path.is_dir() {
-        return Err(Failure::writing(path, "it is a directory").into());
+        return Err(Error::writing(path, "it is a directory").into());
     }
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
-            Err(Failure::writing(path, format!("there is no directory {}", parent.display())).into())
+            Err(Error::writing(path, format!("there is no directory {}", parent.display())).into())
         }
         _ => Ok(()),
     }
@@ -49,7 +49,7 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn write_unsynced(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-    Ok(replace(path, Durable::No, body).map_err(|error| Failure::writing(path, error))?)
+    Ok(replace(path, Durable::No, body).map_err(|error| Error::writing(path, error))?)
 }
 
 /// Whether a file must outlive a loss of power.
@@ -151,13 +151,13 @@ pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
 /// Removes the temporary files that killed processes left in `directory`; those of a living one stay.
 ///
 /// # Errors
-/// [`Failure::Storage`] where the directory cannot be read or a file not removed.
+/// [`Error::Storage`] where the directory cannot be read or a file not removed.
 pub fn sweep(directory: &Path) -> anyhow::Result<()> {
-    let failed = |error| Failure::writing(directory, error);
+    let failed = |error| Error::writing(directory, error);
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if is_temporary(&entry.file_name().to_string_lossy()) && abandoned(&entry.path()) {
-            fs::remove_file(entry.path()).map_err(|error| Failure::writing(&entry.path(), error))?;
+            fs::remove_file(entry.path()).map_err(|error| Error::writing(&entry.path(), error))?;
         }
     }
     Ok(())

@@ -44,10 +44,10 @@ impl Bundled {
     #[cfg(not(feature = "bundled"))]
     fn bytes(self) -> anyhow::Result<&'static [u8]> {
         let text = format!("{}: gan was built without trained networks (cargo feature `bundled`)", self.name());
-        Err(crate::error::Failure::Input(text).into())
+        Err(crate::error::Error::Input(text).into())
     }
 
-    /// Its tensors, in f16, and metadata. [`Failure::Input`](crate::error::Failure::Input) where the crate was built without
+    /// Its tensors, in f16, and metadata. [`Error::Input`](crate::error::Error::Input) where the crate was built without
     /// the feature `bundled`.
     pub fn read(self) -> anyhow::Result<Archive> {
         format::from_bytes(self.bytes()?, self.name())

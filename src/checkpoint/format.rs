@@ -11,7 +11,7 @@ use candle_core::{DType, Tensor};
 use super::pytorch;
 use super::{atomic, safetensors, zip};
 use crate::checkpoint::pytorch::TorchFile;
-use crate::error::{Failure, legible};
+use crate::error::{Error, legible};
 
 /// The shape and the dtype of each tensor, in the order of their names.
 pub type Signature = BTreeMap<String, (Vec<usize>, DType)>;
@@ -60,7 +60,7 @@ pub struct Description {
 /// the memory is at most about twice that of the file.
 ///
 /// # Errors
-/// [`Failure::Input`] where the file is missing, is no checkpoint, or is damaged, truncated or hostile.
+/// [`Error::Input`] where the file is missing, is no checkpoint, or is damaged, truncated or hostile.
 pub fn read(path: &Path) -> anyhow::Result<Archive> {
     read_some(path, &|_| true)
 }
@@ -85,7 +85,7 @@ pub fn read_some(path: &Path, wanted: &dyn Fn(&str) -> bool) -> anyhow::Result<A
 /// Reads a safetensors file that is in memory; `what` names it in errors.
 ///
 /// # Errors
-/// [`Failure::Input`] where it is damaged.
+/// [`Error::Input`] where it is damaged.
 pub fn from_bytes(bytes: &[u8], what: &str) -> anyhow::Result<Archive> {
     let read = |mut input: io::Cursor<&[u8]>| {
         let header = safetensors::read_header(&mut input, bytes.len() as u64)?;
@@ -93,7 +93,7 @@ pub fn from_bytes(bytes: &[u8], what: &str) -> anyhow::Result<Archive> {
         Ok(Archive { tensors, metadata: header.metadata })
     };
     read(io::Cursor::new(bytes))
-        .map_err(|error: anyhow::Error| Failure::reading(Path::new(what), format!("{error:#}")).into())
+        .map_err(|error: anyhow::Error| Error::reading(Path::new(what), format!("{error:#}")).into())
 }
 
 /// Names, shapes, dtypes and metadata, without reading the tensors. A file that this takes may still be refused by
@@ -122,7 +122,7 @@ pub fn describe(path: &Path) -> anyhow::Result<Description> {
 /// metadata. The same archive gives the same bytes, which the reference implementation reads.
 ///
 /// # Errors
-/// [`Failure::Storage`] where the disk is full or the place not writable.
+/// [`Error::Storage`] where the disk is full or the place not writable.
 pub fn write(path: &Path, archive: &Archive) -> anyhow::Result<()> {
     let (header, tensors) = safetensors::header(&archive.tensors, &archive.metadata)?;
     atomic::write(path, |out| safetensors::write(&header, &tensors, out))
@@ -156,7 +156,7 @@ impl Opened {
 }
 
 fn in_file<T>(path: &Path, read: impl FnOnce(Opened) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let named = |error: anyhow::Error| Failure::reading(path, legible(&format!("{error:#}"))).into();
+    let named = |error: anyhow::Error| Error::reading(path, legible(&format!("{error:#}"))).into();
     open(path).and_then(read).map_err(named)
 }
 

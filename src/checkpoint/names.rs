@@ -6,7 +6,7 @@ use std::fmt;
 use candle_core::{CpuStorage, DType, Result, Storage, Tensor};
 
 use crate::checkpoint::format::Signature;
-use crate::error::{Failure, legible};
+use crate::error::{Error, legible};
 
 /// Names that an error lists of each kind; it counts the rest.
 const LISTED: usize = 3;
@@ -16,13 +16,13 @@ const LISTED: usize = 3;
 /// the network: "weights/x.safetensors: the dcgan generator".
 ///
 /// # Errors
-/// [`Failure::Input`] with up to three names each of what is missing, is not expected, or is of another shape or dtype.
+/// [`Error::Input`] with up to three names each of what is missing, is not expected, or is of another shape or dtype.
 pub fn check_names(found: &Signature, expected: &Signature, what: &str) -> anyhow::Result<()> {
     let misfits = Misfits::between(found, expected);
     if misfits.count() == 0 {
         return Ok(());
     }
-    Err(Failure::Input(format!("{what} does not fit: {misfits}")).into())
+    Err(Error::Input(format!("{what} does not fit: {misfits}")).into())
 }
 
 /// What of a file does not fit a model.

@@ -6,7 +6,7 @@ use anyhow::bail;
 use candle_core::{DType, Result, Tensor};
 
 use crate::checkpoint::names::is_finite;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::params::is_buffer;
 
 /// Tensors by name.
@@ -45,8 +45,8 @@ impl Parts {
 }
 
 /// A checkpoint that is not of the run it lies in.
-pub fn wrong_config() -> Failure {
-    Failure::Input("the checkpoint does not fit the run's configuration".into())
+pub fn wrong_config() -> Error {
+    Error::Input("the checkpoint does not fit the run's configuration".into())
 }
 
 /// Which tensors are not finite, where a loss is not: once it is NaN, all that are updated by it.

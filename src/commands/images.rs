@@ -7,11 +7,11 @@ use anyhow::bail;
 use crate::commands::Invocation;
 use crate::data::test_part::TestPart;
 use crate::data::{self, Dataset, ImageShape};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::Console;
 
 /// The training images of `dataset` at the `first` so many places if that is given. Where the run `validates`, the
-/// validation part is not among them. [`Failure::Input`] where there are fewer, or a batch does not fit into them.
+/// validation part is not among them. [`Error::Input`] where there are fewer, or a batch does not fit into them.
 pub fn cut(
     dataset: Dataset,
     first: Option<usize>,
@@ -21,7 +21,7 @@ pub fn cut(
 ) -> anyhow::Result<Dataset> {
     let (name, available) = (dataset.name.clone(), dataset.train.len());
     if let Some(first) = first.filter(|first| *first > available) {
-        bail!(Failure::Input(format!("--train-images {first}: {name} has {available} training images")));
+        bail!(Error::Input(format!("--train-images {first}: {name} has {available} training images")));
     }
     let held_out = if validates { dataset.held_out().len() } else { 0 };
     let dataset = dataset.cut(first, validates)?;
@@ -31,7 +31,7 @@ pub fn cut(
             0 => String::new(),
             _ => format!(", beside {held_out} held out for validation"),
         };
-        bail!(Failure::Input(format!(
+        bail!(Error::Input(format!(
             "--batch-size {batch_size}: {name} has {found} training images{held_out}, and a batch must fit into them\n\
              take --batch-size {found} or less, or more images"
         )));

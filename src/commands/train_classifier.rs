@@ -16,7 +16,7 @@ use crate::commands::images;
 use crate::data::test_part::TestPart;
 use crate::data::warp::warped_batches;
 use crate::data::{Dataset, Images, StepPlan};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::evaluator::{Classifier, DEFAULT_DATA};
 use crate::losses::classification::cross_entropy;
 use crate::metrics::top_k;
@@ -143,7 +143,7 @@ fn run_steps(
             let loss = loss.to_scalar::<f32>()?;
             clock.mark();
             if !loss.is_finite() {
-                bail!(Failure::Diverged(format!("training diverged at step {step}: the loss is {loss}; lower --lr")));
+                bail!(Error::Diverged(format!("training diverged at step {step}: the loss is {loss}; lower --lr")));
             }
             clock.show(vec![Figure::Plain("loss", loss.into())]);
         }
@@ -194,13 +194,13 @@ fn write(
     Ok((accuracy, validation_accuracy))
 }
 
-/// [`Failure::Input`] where a part is missing or not labelled with the ten classes.
+/// [`Error::Input`] where a part is missing or not labelled with the ten classes.
 fn check(dataset: &Dataset) -> anyhow::Result<()> {
     let is_labelled = |images: &Images| !images.is_empty() && images.labels.len() == images.len();
     let in_range = |images: &Images| images.labels.iter().all(|label| (*label as usize) < CLASSES);
     for images in [&dataset.train, &dataset.test] {
         if !is_labelled(images) || !in_range(images) {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "--data {}: a classifier needs training and test images with labels of at most {CLASSES} classes; found \
                  {} and {} images, {} classes",
                 dataset.name,

@@ -9,7 +9,7 @@ use candle_core::Device;
 use crate::checkpoint::header::saved_text;
 use crate::checkpoint::saved_runs::{CONFIG_FILE, saved_runs};
 use crate::checkpoint::{Bundled, Weights};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::models::{Architecture, EncoderArchitecture};
 use crate::pretrained::{EncoderSource, TrainedGenerator};
 
@@ -30,7 +30,7 @@ pub struct GeneratorChoice<'a> {
 }
 
 /// The generator: the named weights, else the newest run of the model under the weights directory, else the pretrained
-/// weights that come with the program. [`Failure::Input`] where it is something else.
+/// weights that come with the program. [`Error::Input`] where it is something else.
 pub fn generator(choice: &GeneratorChoice, device: &Device) -> anyhow::Result<TrainedGenerator> {
     let GeneratorChoice { model, weights, weights_dir, raw } = *choice;
     let path = match weights {
@@ -51,7 +51,7 @@ pub fn generator(choice: &GeneratorChoice, device: &Device) -> anyhow::Result<Tr
 }
 
 /// The encoder: `weights` (a file, the directory of a run, or `bundled`), else the newest run under `weights_dir` that
-/// has one, of `wanted` where that is given, else the pretrained one that comes with the program. [`Failure::Input`] where
+/// has one, of `wanted` where that is given, else the pretrained one that comes with the program. [`Error::Input`] where
 /// there is none or it is something else.
 pub fn encoder(
     weights: Option<&Path>,
@@ -75,7 +75,7 @@ pub fn encoder(
         return EncoderSource::load(&Weights::bundled(Bundled::Encoder)?, wanted);
     }
     let flag = wanted.map(|wanted| format!(" --encoder {}", wanted.name())).unwrap_or_default();
-    bail!(Failure::Input(format!(
+    bail!(Error::Input(format!(
         "no pretrained {}encoder under {}\npretrain one with `gan pretrain-simclr{flag}`, or name a file with --weights",
         wanted.map(|wanted| format!("{} ", wanted.name())).unwrap_or_default(),
         weights_dir.display(),

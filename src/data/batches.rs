@@ -9,7 +9,7 @@ use super::plan::{Order, StepPlan};
 use super::source::fetch;
 use super::{ImageShape, ImageSource, Prefetcher};
 use crate::device;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// 2 * pixel / 255 - 1 for every value of a pixel.
 pub fn normalised() -> [f32; 256] {
@@ -17,7 +17,7 @@ pub fn normalised() -> [f32; 256] {
 }
 
 /// The batches of a plan from `first_step` on, (N, height, width, channels) in [-1, 1] on `device`. On every device they
-/// are the same bits. [`Failure::Input`] where the images are of different shapes.
+/// are the same bits. [`Error::Input`] where the images are of different shapes.
 pub fn batches(
     images: Arc<dyn ImageSource>,
     plan: &StepPlan,
@@ -71,7 +71,7 @@ fn common_shape(images: &dyn ImageSource) -> Result<ImageShape> {
     let shape = images.shape_of(0);
     match (1..images.len()).find(|index| images.shape_of(*index) != shape) {
         None => Ok(shape),
-        Some(index) => bail!(Failure::Input(format!(
+        Some(index) => bail!(Error::Input(format!(
             "--data: a batch is of images of one shape, found {:?} and {shape:?}",
             images.shape_of(index)
         ))),

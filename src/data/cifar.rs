@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Dataset, ImageShape, Images, MAX_PIXELS, entries};
 use crate::data::idx::{hex, unpacked};
-use crate::error::Failure;
+use crate::error::Error;
 
 /// The classes in the order of their labels.
 pub const CLASSES: [&str; 10] =
@@ -82,7 +82,7 @@ pub fn python_hint(path: &Path) -> Option<String> {
 /// The set in `path`, a folder of batches or an archive, as [`find`] gives them: five batches to train on, one to test on, (N, 32, 32, 3).
 ///
 /// Batches of any size are taken, if those to train on are alike; with 10,000 images a batch, as in CIFAR-10 itself,
-/// the test batch must have as many. [`Failure::Input`] where a batch is missing, is not a whole number of records, has a label
+/// the test batch must have as many. [`Error::Input`] where a batch is missing, is not a whole number of records, has a label
 /// above 9, or cannot be read to its end.
 pub fn open(path: &Path) -> Result<Dataset> {
     let batches: Vec<(String, Images)> = match path.is_dir() {
@@ -136,11 +136,11 @@ pub fn check_archive(archive: &Path, sha256: &[&str; 6]) -> Result<(), String> {
     }
 }
 
-fn damaged(name: &str, text: &str) -> Failure {
-    Failure::Input(format!("{name}: {text}; copy or download it again"))
+fn damaged(name: &str, text: &str) -> Error {
+    Error::Input(format!("{name}: {text}; copy or download it again"))
 }
 
-fn unreadable(name: &str, error: io::Error) -> Failure {
+fn unreadable(name: &str, error: io::Error) -> Error {
     damaged(name, &format!("cannot be read: {error}"))
 }
 
@@ -149,7 +149,7 @@ fn open_file(path: &Path) -> Result<(String, Images)> {
     if !path.is_file() {
         bail!(damaged(&name, "no such file, where the other batches of CIFAR-10 are"));
     }
-    let mut content = unpacked(path).map_err(|error| Failure::reading(path, error))?;
+    let mut content = unpacked(path).map_err(|error| Error::reading(path, error))?;
     let batch = read_batch(&name, &mut content)?;
     Ok((name, batch))
 }
@@ -191,7 +191,7 @@ fn read_batch(name: &str, content: &mut dyn Read) -> Result<Images> {
 /// known by the last part of their paths. Reads on to the end, where gzip's own checksum stands.
 fn members(archive: &Path, mut take: impl FnMut(usize, &str, &mut dyn Read) -> Result<()>) -> Result<()> {
     let unreadable = |error| unreadable(&archive.display().to_string(), error);
-    let reader = unpacked(archive).map_err(|error| Failure::reading(archive, error))?;
+    let reader = unpacked(archive).map_err(|error| Error::reading(archive, error))?;
     let mut tape = tar::Archive::new(reader.take(MAX_PIXELS));
     let mut found = [false; BATCHES.len()];
     // Raw: extensions for long names and the like would be read into memory, however long they claim to be.
@@ -217,7 +217,7 @@ fn members(archive: &Path, mut take: impl FnMut(usize, &str, &mut dyn Read) -> R
     }
     io::copy(&mut tape.into_inner(), &mut io::sink()).map_err(unreadable)?;
     match found.iter().position(|found| !found) {
-        Some(at) => bail!(Failure::Input(format!(
+        Some(at) => bail!(Error::Input(format!(
             "{}: an archive without {}; expected is {ARCHIVE}, the binary version of CIFAR-10",
             archive.display(),
             BATCHES[at]

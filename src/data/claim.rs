@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::error::Failure;
+use crate::error::Error;
 
 /// How often another process may take the lock file away before this one has it.
 const MAX_TRIES: usize = 100;
@@ -26,18 +26,18 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Makes `folder` where it is not there, and waits until no other process has it. [`Failure::Storage`] where it
+    /// Makes `folder` where it is not there, and waits until no other process has it. [`Error::Storage`] where it
     /// cannot be written.
     pub fn take(folder: &Path) -> Result<Self> {
         let mut claim = Self { lock_path: folder.join(".lock"), lock: None, is_own: false, made: Vec::new() };
         for _ in 0..MAX_TRIES {
             claim.made.extend(missing(folder));
-            fs::create_dir_all(folder).map_err(|error| Failure::writing(folder, error))?;
+            fs::create_dir_all(folder).map_err(|error| Error::writing(folder, error))?;
             claim.is_own |= File::create_new(&claim.lock_path).is_ok();
             let lock = match File::create(&claim.lock_path) {
                 // Whoever had the folder has just taken it away.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                lock => lock.map_err(|error| Failure::writing(&claim.lock_path, error))?,
+                lock => lock.map_err(|error| Error::writing(&claim.lock_path, error))?,
             };
             let _ = lock.lock();
             // Whoever had the lock has taken its file away, and the next process makes a file of its own.
@@ -46,7 +46,7 @@ impl Claim {
                 return Ok(claim);
             }
         }
-        Err(Failure::writing(&claim.lock_path, "other processes keep taking it away").into())
+        Err(Error::writing(&claim.lock_path, "other processes keep taking it away").into())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::error::Failure;
+use crate::error::Error;
 
 /// Names that systems and archives leave among people's files, in lower case.
 const LITTER: [&str; 8] = [
@@ -24,7 +24,7 @@ const LITTER: [&str; 8] = [
 pub fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = std::fs::read_dir(directory)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>())
-        .map_err(|error| Failure::reading(directory, error))?;
+        .map_err(|error| Error::reading(directory, error))?;
     let is_meant = |name: &OsStr| {
         !name.as_encoded_bytes().starts_with(b".") && !LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
     };

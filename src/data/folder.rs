@@ -14,7 +14,7 @@ use super::{Dataset, ImageShape, Images, MAX_CLASSES, cifar, entries, idx, parqu
 use crate::data::splits::Folders;
 use crate::data::summary::{Original, refitted};
 use crate::data::walk::PassedOver;
-use crate::error::{Failure, legible};
+use crate::error::{Error, legible};
 
 /// Pictures with the class of each.
 #[derive(Default)]
@@ -34,7 +34,7 @@ struct Listing {
 /// their names, to which all pictures below it belong. Within a class they are in the order of their paths. Hidden files
 /// are passed over, and those that are not [named](picture::is_named) as pictures.
 ///
-/// [`Failure::Input`] where there is no picture, a class has none, there are more than [`MAX_CLASSES`], or a picture
+/// [`Error::Input`] where there is no picture, a class has none, there are more than [`MAX_CLASSES`], or a picture
 /// cannot be decoded.
 pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     let mut passed = PassedOver::default();
@@ -82,13 +82,13 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
 /// All pictures below `directory`, at any depth, in the order of their paths, in `shape`, without labels; and what the user
 /// should know of them, a line each.
 ///
-/// [`Failure::Input`] where there is no picture, or one cannot be decoded.
+/// [`Error::Input`] where there is no picture, or one cannot be decoded.
 pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<String>)> {
     let mut passed = PassedOver::default();
     let listing = Listing { files: walk::pictures(directory, &mut passed)?, ..Listing::default() };
     if listing.files.is_empty() {
         let what = passed.line().map_or(String::new(), |line| format!("; {line}"));
-        bail!(Failure::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
+        bail!(Error::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
     }
     let (images, sources) = load(&listing, shape)?;
     Ok((images, refitted("pictures", &sources, shape).into_iter().chain(passed.line()).collect()))
@@ -124,7 +124,7 @@ fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
         let only = [&folders.validation, &folders.test].into_iter().flatten().next();
         if let Some(only) = only.filter(|_| !folders.beside.iter().any(|path| path.is_dir() || picture::is_named(path)))
         {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "{}: no folder train/ beside {}/; to train on what is there, name it: --data {}",
                 directory.display(),
                 name(only),
@@ -165,7 +165,7 @@ fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn list(directory: &Path, passed: &mut PassedOver) -> Result<Listing> {
-    let fail = |text: String| Failure::Input(format!("{}: {text}", directory.display()));
+    let fail = |text: String| Error::Input(format!("{}: {text}", directory.display()));
     if !directly_in(directory)?.is_empty() {
         return Ok(Listing { files: walk::pictures(directory, passed)?, ..Listing::default() });
     }
@@ -196,12 +196,12 @@ fn list(directory: &Path, passed: &mut PassedOver) -> Result<Listing> {
 
 /// So are folders of locks and of settings: no class, and not meant as one.
 fn holds_only_hidden(folder: &Path) -> Result<bool> {
-    let mut all = std::fs::read_dir(folder).map_err(|error| Failure::reading(folder, error))?;
+    let mut all = std::fs::read_dir(folder).map_err(|error| Error::reading(folder, error))?;
     Ok(all.next().is_some() && entries(folder)?.is_empty())
 }
 
 /// Of a class without pictures, where something else may be meant.
-fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Failure> {
+fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Error> {
     let path = folder.display();
     let kind = match idx::source(folder)?.is_some() {
         true => Some("IDX files"),
@@ -221,7 +221,7 @@ fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Failure> {
             format!("{path}: a folder without pictures, where each folder is a class; fill it or take it away")
         }
     };
-    Ok(Failure::Input(text))
+    Ok(Error::Input(text))
 }
 
 /// What is probably meant where the one class holds folders and nothing else: an archive that was unpacked into a folder
@@ -252,7 +252,7 @@ fn matched(part: Listing, train: &Listing, directory: &Path) -> Result<Listing> 
                 if train.classes.len() > SHOWN {
                     known.push(format!("... ({} in all)", train.classes.len()));
                 }
-                bail!(Failure::Input(format!(
+                bail!(Error::Input(format!(
                     "{}: a class that the training part does not have; it has: {}",
                     directory.join(name(class)).display(),
                     if known.is_empty() { "none".to_string() } else { known.join(", ") }
@@ -281,12 +281,12 @@ fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<Origina
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(picture::MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| Failure::reading(path, error))?;
+        .map_err(|error| Error::reading(path, error))?;
     if bytes.len() as u64 > picture::MAX_BYTES {
-        bail!(Failure::reading(path, "longer than the 256 MiB that are read for one picture"));
+        bail!(Error::reading(path, "longer than the 256 MiB that are read for one picture"));
     }
     let image = picture::decode(&bytes)
-        .map_err(|error| Failure::reading(path, format!("cannot be decoded: {error}; mend it or take it away")))?;
+        .map_err(|error| Error::reading(path, format!("cannot be decoded: {error}; mend it or take it away")))?;
     let source = picture::original(&image);
     picture::fit_into(image, shape, pixels)?;
     Ok(source)

@@ -7,7 +7,7 @@ use super::folder;
 use super::npy;
 use crate::data::normalised;
 use crate::data::npy::Values;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image_shape::ImageShape;
 
 /// Floats of this much beyond -1 and 1 are rounding.
@@ -27,7 +27,7 @@ pub struct GivenImages {
 /// (N, H, W, C) and (N, C H W) are taken too, and (N, H, W) of grey images.
 ///
 /// # Errors
-/// [`Failure::Input`] for anything else, for a picture that cannot be decoded, and for values that are not finite or lie
+/// [`Error::Input`] for anything else, for a picture that cannot be decoded, and for values that are not finite or lie
 /// outside [-1, 1].
 pub fn read_images(path: &Path, shape: ImageShape) -> anyhow::Result<GivenImages> {
     let (pixels, warnings) = if path.is_dir() { read_pictures(path, shape)? } else { read_npy(path, shape)? };
@@ -85,7 +85,7 @@ fn read_npy(path: &Path, shape: ImageShape) -> anyhow::Result<(Vec<f32>, Vec<Str
             let limit = 1.0 + ROUNDING;
             if let Some(at) = values.iter().position(|value| !(-limit..=limit).contains(value)) {
                 let (image, value) = (at / shape.stride(), values[at]);
-                bail!(Failure::reading(
+                bail!(Error::reading(
                     path,
                     format!(
                         "image {image} holds {value}; expected values from -1 (black) to 1 (white), or uint8 from 0 to 255"

@@ -13,7 +13,7 @@ use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::{Dataset, Images, MAX_PIXELS};
-use crate::error::Failure;
+use crate::error::Error;
 
 /// The element type u8, the only one here.
 const TYPE_U8: u8 = 8;
@@ -115,15 +115,15 @@ impl BufRead for Packed {
 
 /// Reads an IDX file of bytes with one of the numbers of dimensions in `ranks`.
 ///
-/// [`Failure::Input`] where the header is not that, claims more than [`MAX_PIXELS`], or disagrees with the number of
+/// [`Error::Input`] where the header is not that, claims more than [`MAX_PIXELS`], or disagrees with the number of
 /// bytes that follow it. Never holds more than the file really has (and 48 MiB).
 pub fn read(path: &Path, ranks: &[usize]) -> Result<Idx> {
-    let fail = |text: String| Failure::Input(format!("{}: {text}", path.display()));
+    let fail = |text: String| Error::Input(format!("{}: {text}", path.display()));
     let cut_short = |error: std::io::Error, what: &str| match error.kind() {
         ErrorKind::UnexpectedEof => fail(format!("ends inside {what}: cut short; copy or download it again")),
         _ => fail(format!("cannot be read: {error}; copy or download it again")),
     };
-    let mut reader = unpacked(path).map_err(|error| Failure::reading(path, error))?;
+    let mut reader = unpacked(path).map_err(|error| Error::reading(path, error))?;
 
     let mut magic = [0; 4];
     reader.read_exact(&mut magic).map_err(|error| cut_short(error, "the IDX header"))?;
@@ -174,7 +174,7 @@ pub fn images(path: &Path) -> Result<Images> {
             }
             Ok(images(height, width, channels, pixels))
         }
-        _ => bail!(Failure::Input(format!(
+        _ => bail!(Error::Input(format!(
             "{}: images of {:?}, expected 1 or 3 channels first or last",
             path.display(),
             &dims[1..]
@@ -244,12 +244,12 @@ fn is_source(directory: &Path) -> Result<bool> {
     Ok(super::entries(directory)?.iter().any(is_idx))
 }
 
-/// A part from its two files; [`Failure::Input`] where they do not hold one label an image.
+/// A part from its two files; [`Error::Input`] where they do not hold one label an image.
 pub fn part(images_path: &Path, labels_path: &Path) -> Result<Images> {
     let (images, labels) = rayon::join(|| images(images_path), || read(labels_path, &[1]));
     let (images, labels) = (images?, labels?.data);
     if labels.len() != images.len() {
-        bail!(Failure::Input(format!(
+        bail!(Error::Input(format!(
             "{}: {} labels for the {} images of {}; the two files belong to different sets",
             labels_path.display(),
             labels.len(),
@@ -261,12 +261,12 @@ pub fn part(images_path: &Path, labels_path: &Path) -> Result<Images> {
 }
 
 /// The set in `directory`: the four files of MNIST, of any size. Without test files the test part is empty; without
-/// train files, or with only one of the two test files, [`Failure::Input`]. The classes are named by their numbers.
+/// train files, or with only one of the two test files, [`Error::Input`]. The classes are named by their numbers.
 pub fn open(directory: &Path) -> Result<Dataset> {
     let paths = |part: IdxPart| {
         let missing = |what: &str| {
             let names: Vec<_> = names(part, what).into_iter().filter(|name| !name.ends_with(".gz")).collect();
-            Failure::Input(format!(
+            Error::Input(format!(
                 "{}: no {what} to {} on; looked for {} (each also as .gz)",
                 directory.display(),
                 if part == IdxPart::Train { "train" } else { "test" },

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use super::{ImageShape, ImageSource, MAX_PIXELS, picture};
-use crate::error::Failure;
+use crate::error::Error;
 
 /// A set of images of one size, row after row, channels last, with a class for each where it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Images {
     }
 
     /// The images in `shape`: themselves where they have it, else cropped, resized and converted as
-    /// [`picture::fit_into`] says. [`Failure::Input`] where they would take more than [`MAX_PIXELS`].
+    /// [`picture::fit_into`] says. [`Error::Input`] where they would take more than [`MAX_PIXELS`].
     pub fn fit(self, shape: ImageShape) -> Result<Self> {
         if self.shape() == shape {
             return Ok(self);
@@ -120,11 +120,11 @@ impl ImageSource for Images {
     }
 }
 
-/// Zeroed pixels for `count` images of `shape`; [`Failure::Input`] above [`MAX_PIXELS`].
+/// Zeroed pixels for `count` images of `shape`; [`Error::Input`] above [`MAX_PIXELS`].
 pub(super) fn zeroed(count: usize, shape: ImageShape) -> Result<Vec<u8>> {
     match count.checked_mul(shape.stride()) {
         Some(bytes) if bytes as u64 <= MAX_PIXELS => Ok(vec![0; bytes]),
-        _ => bail!(Failure::Input(format!(
+        _ => bail!(Error::Input(format!(
             "--data: {count} images of {}x{}x{} take more than {} GiB of memory; use fewer",
             shape.height,
             shape.width,

@@ -11,14 +11,14 @@ use super::{Dataset, Images, OnBytes, cifar, entries, is_spelling, parquet, part
 use crate::data::catalogue::{Files, NamedFile, NamedSet};
 use crate::data::download::{Download, Downloader};
 use crate::data::idx::IdxPart;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// The variable that replaces the built-in mirrors: `GAN_MIRROR=http://host/path` makes
 /// `http://host/path/mnist/train-images-idx3-ubyte.gz` the one source.
 pub const MIRROR_VARIABLE: &str = "GAN_MIRROR";
 
 /// The folder for downloads where `--data-dir` names none: `gan` in the user's cache directory (`XDG_CACHE_HOME` or
-/// `~/.cache`; on macOS `~/Library/Caches`). [`Failure::Usage`] where there is no home.
+/// `~/.cache`; on macOS `~/Library/Caches`). [`Error::Usage`] where there is no home.
 pub fn cache_dir() -> Result<PathBuf> {
     let under_home = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
     env::var_os("XDG_CACHE_HOME")
@@ -28,7 +28,7 @@ pub fn cache_dir() -> Result<PathBuf> {
         .map(|cache| cache.join("gan"))
         .ok_or_else(|| {
             let text = "--data-dir: no home directory to keep downloads in; name a folder with --data-dir DIR";
-            Failure::Usage(text.to_string()).into()
+            Error::Usage(text.to_string()).into()
         })
 }
 
@@ -46,7 +46,7 @@ pub fn mirrors(set: &NamedSet, prefix: Option<&str>) -> Vec<String> {
 /// finds them; either may lie there as the Hub's parquet files, or where torchvision puts them. IDX files must be the original to the byte. Of CIFAR-10,
 /// which is passed on as JPEG too, a download must; what lies there must have as many images of each class.
 ///
-/// [`Failure::Input`] where a file is not that, or cannot be had; [`Failure::Storage`] where a download cannot be
+/// [`Error::Input`] where a file is not that, or cannot be had; [`Error::Storage`] where a download cannot be
 /// written.
 pub fn open(set: &NamedSet, data_dir: Option<&Path>, on_bytes: OnBytes) -> Result<Dataset> {
     let data_dir = match data_dir {
@@ -135,7 +135,7 @@ impl Downloads<'_> {
             Err(reasons) => {
                 let other = [self.data_dir, self.folder].into_iter().find_map(cifar::python_hint);
                 let other = other.filter(|_| matches!(self.set.files, Files::Cifar { .. }));
-                bail!(Failure::Input(format!(
+                bail!(Error::Input(format!(
                     "--data {}: {name} is not in {} and cannot be downloaded: {}\nPut the set's files there, or name the \
                      folder above theirs with --data-dir, or train on the built-in set: --data {}{}",
                     self.set.name,
@@ -189,7 +189,7 @@ fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: Images, sour
         let NamedFile { name, sha256, .. } = files[at];
         if found != sha256 {
             let path = sources[at].display();
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "{path}: not the {} of {}: SHA-256 of the content is {found}, expected {sha256}\nTake it away to have \
                  it downloaded, or use the files as they are by naming their folder: --data {}",
                 name.trim_end_matches(".gz"),
@@ -218,7 +218,7 @@ fn open_cifar(downloads: &Downloads, bytes: u64, sha256: &[&str; 6], batch: usiz
         part.labels.iter().for_each(|label| counts[*label as usize] += 1);
         if let Some(class) = (0..counts.len()).find(|&class| counts[class] != if class < 10 { each } else { 0 }) {
             let folder = downloads.folder.display();
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "{folder}: not all of {}: {} images to {what}, {} of them with the label {class}; expected {count}, \
                  {each} for each label from 0 to 9\nTake the files away to have it downloaded, or use them as they are \
                  by naming their folder: --data {folder}",

@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
 
-use crate::error::{Failure, legible};
+use crate::error::{Error, legible};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// NumPy itself refuses longer ones by default (10,000).
@@ -36,9 +36,9 @@ pub enum Values {
 }
 
 /// Reads a .npy of uint8, float16, float32 or float64 in any order of bytes and axes. `check` says what is wrong with a
-/// shape; it is asked before anything is read. A file that is damaged or of another kind is [`Failure::Input`].
+/// shape; it is asked before anything is read. A file that is damaged or of another kind is [`Error::Input`].
 pub fn read(path: &Path, check: impl Fn(&[u64]) -> Result<(), String>) -> anyhow::Result<Values> {
-    let damaged = |what: String| Failure::reading(path, what);
+    let damaged = |what: String| Error::reading(path, what);
     let file = File::open(path).map_err(|error| damaged(error.to_string()))?;
     let found = file.metadata().map_err(|error| damaged(error.to_string()))?;
     let mut input = BufReader::new(file);

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::catalogue::{BUILT_IN, BuiltIn, NamedSet, SETS};
 use super::{Dataset, ImageShape, OnBytes, cifar, folder, idx, named, parquet, picture, summary};
-use crate::error::{Failure, legible};
+use crate::error::{Error, legible};
 
 /// What a directory may hold.
 struct Reader {
@@ -42,7 +42,7 @@ static READERS: [Reader; 4] = [
 /// of its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
 /// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
 ///
-/// [`Failure::Input`] where there is nothing of that name, or it is damaged; [`Failure::Storage`] where a download
+/// [`Error::Input`] where there is nothing of that name, or it is damaged; [`Error::Storage`] where a download
 /// cannot be written.
 pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
     let mut dataset = match known(spec) {
@@ -92,7 +92,7 @@ fn open_path(path: &Path, data_dir: Option<&Path>, shape: ImageShape) -> Result<
         };
     }
     if let (Some(hint), None) = (cifar::python_hint(path), cifar::find(path)?) {
-        bail!(Failure::Input(format!("--data {}: {hint}", path.display())));
+        bail!(Error::Input(format!("--data {}: {hint}", path.display())));
     }
     for (place, reader) in READERS.iter().enumerate() {
         if let Some(found) = (reader.find)(path)? {
@@ -125,7 +125,7 @@ pub(super) fn readable() -> String {
     format!("{} ({})", whats.join(", or "), picture::FORMAT_NAMES)
 }
 
-fn not_found(path: &Path, data_dir: Option<&Path>) -> Failure {
+fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
     let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
     let meant = data_dir.map(|data_dir| data_dir.join(path)).filter(|path| path.exists());
     let found = match meant {
@@ -138,7 +138,7 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Failure {
         }
         None => "no data set and no directory; if the data have moved, give their new place".to_string(),
     };
-    Failure::Input(format!(
+    Error::Input(format!(
         "--data {}: {found}\nThe data sets are: {}. A directory holds {}.",
         path.display(),
         names.join(", "),

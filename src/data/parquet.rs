@@ -17,7 +17,7 @@ use super::{Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, entries, pictu
 use crate::data::guard::guarded;
 use crate::data::splits::{Folders, Split};
 use crate::data::summary::{Original, refitted};
-use crate::error::Failure;
+use crate::error::Error;
 
 /// Rows that are held encoded and decoded together.
 const ROWS: usize = 4096;
@@ -68,11 +68,11 @@ fn part(directory: &Path, split: Split) -> Result<Vec<PathBuf>> {
 /// files the test part is empty. Class names come from the Hub's own metadata where the files carry them, else from the
 /// numbers.
 ///
-/// [`Failure::Input`] where there are no train files, or a file is damaged or has other columns.
+/// [`Error::Input`] where there are no train files, or a file is damaged or has other columns.
 pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     let train_paths = part(directory, Split::Train)?;
     if train_paths.is_empty() {
-        bail!(Failure::Input(format!(
+        bail!(Error::Input(format!(
             "{}: parquet files, but none to train on; looked for train*.parquet and train/*.parquet",
             directory.display()
         )));
@@ -82,7 +82,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
         let (mut images, mut sources) = (Images::empty(shape), Vec::new());
         for path in paths {
             guarded(|| read(path, &mut images, &mut sources, &mut class_names))
-                .map_err(|error| Failure::reading(path, error))?;
+                .map_err(|error| Error::reading(path, error))?;
         }
         Ok((images, sources))
     };
@@ -90,7 +90,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     let (validation, _) = load(&part(directory, Split::Validation)?)?;
     let (test, _) = load(&part(directory, Split::Test)?)?;
     if train.is_empty() {
-        bail!(Failure::reading(directory, "its parquet files to train on hold no rows"));
+        bail!(Error::reading(directory, "its parquet files to train on hold no rows"));
     }
     let highest = [&train, &validation, &test].into_iter().flat_map(|part| &part.labels).copied().max().unwrap_or(0);
     if class_names.is_empty() {
@@ -98,7 +98,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     } else if highest as usize >= class_names.len() {
         let text =
             format!("the label {highest}, where its parquet files name {} classes, from 0 on", class_names.len());
-        bail!(Failure::reading(directory, text));
+        bail!(Error::reading(directory, text));
     }
     let notes = refitted("images", &sources, shape).into_iter().collect();
     Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })

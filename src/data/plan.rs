@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::ImageShape;
 use super::augment::{Augmentation, ViewParameters};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::rng::{Generator, Stream};
 
 /// Which of the processes that train together this one is.
@@ -52,26 +52,26 @@ pub struct ViewPlan {
 }
 
 impl StepPlan {
-    /// The plan of a single process. [`Failure::Input`] where a batch is larger than the set, [`Failure::Usage`] where it
+    /// The plan of a single process. [`Error::Input`] where a batch is larger than the set, [`Error::Usage`] where it
     /// is empty.
     pub fn new(len: usize, batch_size: usize, shuffle: bool, seed: u64) -> Result<Self> {
         if batch_size == 0 {
-            bail!(Failure::Usage("--batch-size 0: a batch holds at least one image".to_string()));
+            bail!(Error::Usage("--batch-size 0: a batch holds at least one image".to_string()));
         }
         if batch_size > len {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "--batch-size {batch_size}: the data set has {len} images, fewer than a batch; give a smaller --batch-size or more data"
             )));
         }
         Ok(Self { seed, len, batch_size, shuffle, shard: Shard::WHOLE })
     }
 
-    /// The part of this plan that one of several processes does. [`Failure::Usage`] where there is no such rank, or there
+    /// The part of this plan that one of several processes does. [`Error::Usage`] where there is no such rank, or there
     /// are more processes than images in a batch.
     pub fn part(self, shard: Shard) -> Result<Self> {
         let Shard { rank, world } = shard;
         if rank >= world || world > self.batch_size {
-            bail!(Failure::Usage(format!(
+            bail!(Error::Usage(format!(
                 "rank {rank} of {world} processes: ranks go from 0 to {}, and a batch of {} images has one for each at least",
                 world.saturating_sub(1),
                 self.batch_size

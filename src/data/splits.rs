@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::entries;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// What the images in a folder of that name are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Of `directory`. [`Failure::Input`] where two folders are for the same split.
+    /// Of `directory`. [`Error::Input`] where two folders are for the same split.
     pub fn find(directory: &Path) -> Result<Self> {
         let mut folders = Self::default();
         for path in entries(directory)? {
@@ -65,7 +65,7 @@ impl Folders {
                 }
             };
             if let Some(other) = place {
-                bail!(Failure::Input(format!(
+                bail!(Error::Input(format!(
                     "{} and {}: two folders for the same part of the set; take one away",
                     other.display(),
                     path.display()

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, Images, parts};
-use crate::error::Failure;
+use crate::error::Error;
 
 /// The part of the training images that is held out to test on: 0 (none) to below 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Dataset {
     /// given, so many of the training images do: a fixed choice of every class in proportion ([`parts::balanced`]), so
     /// that commands with the same `part` hold out the same images.
     ///
-    /// [`Failure::Usage`] where `part` is given and the set brings test images, [`Failure::Input`] where it has too few
+    /// [`Error::Usage`] where `part` is given and the set brings test images, [`Error::Input`] where it has too few
     /// images to divide.
     pub fn with_test_part(self, part: Option<TestPart>, labels: bool) -> Result<Self> {
         let serves = |images: &Images| !images.is_empty() && (!labels || !images.labels.is_empty());
@@ -68,7 +68,7 @@ impl Dataset {
             return Ok(self);
         }
         if serves(&self.test) {
-            bail!(Failure::Usage(format!(
+            bail!(Error::Usage(format!(
                 "--test-part: {} has {} test images of its own; leave the flag out",
                 self.name,
                 self.test.len()
@@ -113,7 +113,7 @@ impl Dataset {
         let (name, all) = (self.name.clone(), self.train.len());
         let count = ((all as f64 * part).round() as usize).max(1);
         if count >= all {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "--data {name}: {all} training images and no test part; there are too few to hold {part} of them out"
             )));
         }
@@ -180,7 +180,7 @@ mod tests {
         let own = dataset(images(9, true), images(3, true));
         assert_eq!(own.clone().with_test_part(None, true).unwrap().test, own.test);
         let error = own.with_test_part("0.5".parse().ok(), true).unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(Failure::Usage(_))));
+        assert!(matches!(error.downcast_ref(), Some(Error::Usage(_))));
         let validated = Dataset { validation: images(6, true), ..dataset(images(9, true), images(0, true)) };
         let as_test = validated.clone().with_test_part(None, true).unwrap();
         assert_eq!((as_test.test, as_test.validation.len(), as_test.train.len()), (images(6, true), 0, 9));

@@ -13,7 +13,7 @@ use super::plan::{Order, StepPlan, ViewPlan};
 use super::source::fetch;
 use super::{ImageShape, ImageSource, Prefetcher};
 use crate::device;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// Views that one step trains on.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct ViewBatch {
 }
 
 /// The views of a plan from `first_step` on, on `device`. On every device they are the same bits.
-/// [`Failure::Input`] where an image is grey.
+/// [`Error::Input`] where an image is grey.
 pub fn views(
     images: Arc<dyn ImageSource>,
     plan: &StepPlan,
@@ -80,7 +80,7 @@ fn kept_views(images: Tensor, plan: &StepPlan, views: ViewPlan, first_step: u64)
     Prefetcher::start("views", first_step, draw, place)
 }
 
-/// [`Failure::Input`] where an image is grey.
+/// [`Error::Input`] where an image is grey.
 fn check(images: &dyn ImageSource) -> Result<()> {
     let shape = match images.contiguous() {
         Some((shape, _)) => Some(shape).filter(|shape| shape.channels != 3),
@@ -88,7 +88,7 @@ fn check(images: &dyn ImageSource) -> Result<()> {
     };
     match shape {
         None => Ok(()),
-        Some(ImageShape { channels, .. }) => bail!(Failure::Input(format!(
+        Some(ImageShape { channels, .. }) => bail!(Error::Input(format!(
             "--data: images of {channels} channel(s), where views are taken of red, green and blue; convert them first"
         ))),
     }

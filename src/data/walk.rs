@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::{entries, picture};
-use crate::error::{Failure, legible};
+use crate::error::{Error, legible};
 
 /// Folders within folders that are looked into. Deeper ones are passed over.
 const MAX_DEPTH: usize = 32;
@@ -58,7 +58,7 @@ pub fn pictures(directory: &Path, passed: &mut PassedOver) -> Result<Vec<PathBuf
     let mut read = HashSet::new();
     let mut waiting = VecDeque::from([(directory.to_path_buf(), 0)]);
     while let Some((folder, depth)) = waiting.pop_front() {
-        let real = folder.canonicalize().map_err(|error| Failure::reading(&folder, error))?;
+        let real = folder.canonicalize().map_err(|error| Error::reading(&folder, error))?;
         if !read.insert(real) {
             passed.add("links to folders that were read already".to_string());
             continue;
@@ -77,7 +77,7 @@ pub fn pictures(directory: &Path, passed: &mut PassedOver) -> Result<Vec<PathBuf
         }
         if names > MAX_NAMES {
             let text = format!("more than {MAX_NAMES} files and folders below it; name the folder of the pictures");
-            bail!(Failure::reading(directory, text));
+            bail!(Error::reading(directory, text));
         }
     }
     found.sort();

@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 
 use crate::checkpoint::{self, Archive, Bundled, Weights};
 use crate::data::{self, Images};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::{DigitClassifier, NetworkDescription};
 use crate::pretrained::search::{self, Wanted};
@@ -45,7 +45,7 @@ impl Classifier {
         };
         let weights = Weights::open(path)?;
         let Some(found) = search::find(&weights, &Wanted::DigitClassifier)? else {
-            bail!(Failure::reading(
+            bail!(Error::reading(
                 path,
                 format!(
                     "does not fit, it is not a digit classifier: {}\nexpected what `gan evaluate --train-classifier` \
@@ -58,7 +58,7 @@ impl Classifier {
         Self::of(&found.description, &found.tensors, &weights.metadata, words, device)
     }
 
-    /// The classifier of an archive that `what` names. [`Failure::Input`] where it holds something else.
+    /// The classifier of an archive that `what` names. [`Error::Input`] where it holds something else.
     pub fn new(archive: &Archive, what: &str, device: &Device) -> anyhow::Result<Self> {
         let description = NetworkDescription::digit_classifier();
         let tensors = checkpoint::conform(&archive.tensors, &description.signature()?, what)?;

@@ -6,7 +6,7 @@ use candle_core::Device;
 use super::{Activations, Classifier};
 use crate::data::catalogue::SETS;
 use crate::data::{Dataset, Images, parts};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::metrics::prdc::NEIGHBOURS;
 use crate::metrics::{
     self, Gaussian, KidPlan, Nearest, Points, class_divergence, classes_above, classifier_score, frechet_distance, kid,
@@ -63,7 +63,7 @@ struct Real {
 
 impl GeneratorEvaluator {
     /// Looks at the reference images of `dataset` and at as many training images as there will be samples, `count`.
-    /// [`Failure::Input`] where there are too few.
+    /// [`Error::Input`] where there are too few.
     pub fn prepare(
         classifier: Classifier,
         dataset: &Dataset,
@@ -74,12 +74,12 @@ impl GeneratorEvaluator {
         let (found, expected) = (dataset.train.shape(), classifier.image_shape);
         if found != expected {
             let (data, classifier) = (&dataset.name, &classifier.description);
-            bail!(Failure::Input(format!("--data {data}: its images are {found}; {classifier} takes {expected}")));
+            bail!(Error::Input(format!("--data {data}: its images are {found}; {classifier} takes {expected}")));
         }
         let (real, training) = reference.choose(dataset, count)?;
         let compared = count.min(real.len()).min(training.len());
         if compared <= NEIGHBOURS {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "--data {}: {} reference images and {} training images beside them; expected more than {NEIGHBOURS} of each",
                 dataset.name,
                 real.len(),

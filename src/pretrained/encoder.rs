@@ -9,7 +9,7 @@ use super::search::{self, Wanted};
 use crate::checkpoint::state::Tensors;
 use crate::checkpoint::{Bundled, Weights};
 use crate::data::Images;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::{Encoder, EncoderArchitecture, NetworkDescription, NetworkKind};
 use crate::params::Parameters;
@@ -52,7 +52,7 @@ impl EncoderSource {
     /// ResNet under whatever names. Of a run's directory, its encoder.
     ///
     /// # Errors
-    /// [`Failure::Input`] where there is no such file, or no encoder in it, or a weight is NaN or infinite.
+    /// [`Error::Input`] where there is no such file, or no encoder in it, or a weight is NaN or infinite.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let file = if path.is_dir() { Self::file_of(path)? } else { path.to_path_buf() };
         Self::load(&Weights::open(&file)?, None)
@@ -69,10 +69,10 @@ impl EncoderSource {
     /// The file of the encoder in the directory of a run.
     ///
     /// # Errors
-    /// [`Failure::Input`] where there is none.
+    /// [`Error::Input`] where there is none.
     pub fn file_of(run: &Path) -> anyhow::Result<PathBuf> {
         let file = Some(run.join(ENCODER)).filter(|file| file.is_file());
-        Ok(file.ok_or_else(|| Failure::reading(run, format!("holds no encoder; expected {ENCODER}")))?)
+        Ok(file.ok_or_else(|| Error::reading(run, format!("holds no encoder; expected {ENCODER}")))?)
     }
 
     /// The encoder of `weights`, `wanted` being its architecture where that is given.
@@ -81,7 +81,7 @@ impl EncoderSource {
     /// As [`open`](Self::open).
     pub fn load(weights: &Weights, wanted: Option<EncoderArchitecture>) -> anyhow::Result<Self> {
         let Some(found) = search::find(weights, &Wanted::Encoder { architecture: wanted })? else {
-            bail!(Failure::reading(
+            bail!(Error::reading(
                 &weights.path,
                 format!(
                     "not an encoder: {}\nexpected {ENCODER} of pretrain-simclr, one of its checkpoints, or a PyTorch file of \
@@ -165,7 +165,7 @@ impl TrainedEncoder {
     /// [`EncoderArchitecture::features`]. An image's features do not depend on the others.
     ///
     /// # Errors
-    /// [`Failure::Input`] where the images are grey.
+    /// [`Error::Input`] where the images are grey.
     pub fn embed(&self, images: &Images) -> anyhow::Result<Tensor> {
         let features = self.embed_while(images, |_| true)?;
         features.context("not all images were embedded")
@@ -179,7 +179,7 @@ impl TrainedEncoder {
     pub fn embed_while(&self, images: &Images, proceed: impl FnMut(usize) -> bool) -> anyhow::Result<Option<Tensor>> {
         let expected = self.source.image_shape.channels;
         if images.channels != expected {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "images of {} channels; the encoder takes {expected}: red, green and blue",
                 images.channels
             )));

@@ -9,7 +9,7 @@ use candle_nn::VarBuilder;
 use super::search::{self, Wanted};
 use super::{draw, latents};
 use crate::checkpoint::{Bundled, Weights};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::{Architecture, Generator, NetworkDescription, NetworkKind};
 use crate::pretrained::origin::Origin;
@@ -30,7 +30,7 @@ impl TrainedGenerator {
     /// (`weights/dcgan`), its best.
     ///
     /// # Errors
-    /// [`Failure::Input`] where there is no such file, or no generator in it, or a weight is NaN or infinite.
+    /// [`Error::Input`] where there is no such file, or no generator in it, or a weight is NaN or infinite.
     pub fn open(path: &Path, device: &Device) -> anyhow::Result<Self> {
         let file = if path.is_dir() { Self::file_of(path, false)? } else { path.to_path_buf() };
         Self::load(&Weights::open(&file)?, None, false, device)
@@ -39,7 +39,7 @@ impl TrainedGenerator {
     /// The generator of `architecture` that comes with the program, trained on MNIST.
     ///
     /// # Errors
-    /// [`Failure::Input`] where there is none. Where the device does not take it.
+    /// [`Error::Input`] where there is none. Where the device does not take it.
     pub fn bundled(architecture: Architecture, device: &Device) -> anyhow::Result<Self> {
         Self::load(&Self::bundled_weights(architecture)?, Some(architecture), false, device)
     }
@@ -47,7 +47,7 @@ impl TrainedGenerator {
     /// The file of [`bundled`](Self::bundled).
     ///
     /// # Errors
-    /// [`Failure::Input`] where none of `architecture` comes with the program.
+    /// [`Error::Input`] where none of `architecture` comes with the program.
     pub fn bundled_weights(architecture: Architecture) -> anyhow::Result<Weights> {
         let bundled = match architecture {
             Architecture::Vanilla => Some(Bundled::VanillaGenerator),
@@ -55,7 +55,7 @@ impl TrainedGenerator {
             Architecture::Dcgan => Some(Bundled::DcganGenerator),
         };
         let Some(bundled) = bundled else {
-            bail!(Failure::Input(format!("no trained {} generator comes with the program", architecture.name())))
+            bail!(Error::Input(format!("no trained {} generator comes with the program", architecture.name())))
         };
         Weights::bundled(bundled)
     }
@@ -63,13 +63,13 @@ impl TrainedGenerator {
     /// The file of the best generator in the directory of a run, or with `raw` of the one that is no average.
     ///
     /// # Errors
-    /// [`Failure::Input`] where there is none.
+    /// [`Error::Input`] where there is none.
     pub fn file_of(run: &Path, raw: bool) -> anyhow::Result<PathBuf> {
         let names: &[&str] =
             if raw { &["generator.safetensors"] } else { &["generator_ema.safetensors", "generator.safetensors"] };
         let file = names.iter().map(|name| run.join(name)).find(|path| path.is_file());
         let expected = "holds no generator; expected generator_ema.safetensors or generator.safetensors";
-        Ok(file.ok_or_else(|| Failure::reading(run, expected))?)
+        Ok(file.ok_or_else(|| Error::reading(run, expected))?)
     }
 
     /// The generator of `weights`, `wanted` being its architecture where that is given; with `raw` as it was trained, not
@@ -80,7 +80,7 @@ impl TrainedGenerator {
     pub fn load(weights: &Weights, wanted: Option<Architecture>, raw: bool, device: &Device) -> anyhow::Result<Self> {
         let found = search::find(weights, &Wanted::Generator { architecture: wanted, raw })?;
         let Some(found) = found else {
-            bail!(Failure::reading(
+            bail!(Error::reading(
                 &weights.path,
                 format!(
                     "not a generator: {}\nexpected one of train-gan's generator files or checkpoints, or a PyTorch file of \

@@ -3,7 +3,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use crate::data::npy::{self, Values};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::rng::Stream;
 
 /// Latents of samples `first` to `first + count` under `seed`: (count, `latent_dim`), uniform in (-1, 1). Each sample's
@@ -38,7 +38,7 @@ pub enum Latents {
 }
 
 impl Latents {
-    /// Reads a .npy of shape (N, `latent_dim`), f16, f32 or f64, and finite. Anything else is [`Failure::Input`].
+    /// Reads a .npy of shape (N, `latent_dim`), f16, f32 or f64, and finite. Anything else is [`Error::Input`].
     pub fn read(path: &Path, latent_dim: usize) -> anyhow::Result<Self> {
         let check = |shape: &[u64]| match shape {
             [_, width] if *width == latent_dim as u64 => Ok(()),
@@ -47,12 +47,12 @@ impl Latents {
         let values = match npy::read(path, check)? {
             Values::Floats(values) => values,
             Values::U8(_) => {
-                bail!(Failure::reading(path, "its values are uint8; expected latents of float16, float32 or float64"))
+                bail!(Error::reading(path, "its values are uint8; expected latents of float16, float32 or float64"))
             }
         };
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             let (row, value) = (at / latent_dim, values[at]);
-            bail!(Failure::reading(path, format!("row {row} holds {value}; expected finite numbers")));
+            bail!(Error::reading(path, format!("row {row} holds {value}; expected finite numbers")));
         }
         Ok(Self::Given { values, latent_dim })
     }

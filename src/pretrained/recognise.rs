@@ -13,7 +13,7 @@ use super::guess::{self, Part};
 use super::prefix;
 use crate::checkpoint::header::{CONFIG, NETWORK, saved_text};
 use crate::checkpoint::{Signature, Weights};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
 use crate::pretrained::encoder_names::EncoderNames;
 
@@ -88,7 +88,7 @@ pub(super) fn family(architecture: Architecture) -> &'static str {
 /// The networks that the file seems to hold.
 ///
 /// # Errors
-/// [`Failure::Input`] where the header describes a network that there is none of.
+/// [`Error::Input`] where the header describes a network that there is none of.
 pub fn recognise(weights: &Weights) -> anyhow::Result<Vec<Candidate>> {
     if let Some(text) = weights.metadata.get(NETWORK) {
         return by_header(weights, text);
@@ -101,7 +101,7 @@ pub fn recognise(weights: &Weights) -> anyhow::Result<Vec<Candidate>> {
 }
 
 fn by_header(weights: &Weights, text: &str) -> anyhow::Result<Vec<Candidate>> {
-    let damaged = |what: String| Failure::reading(&weights.path, format!("its {NETWORK} is damaged: {what}"));
+    let damaged = |what: String| Error::reading(&weights.path, format!("its {NETWORK} is damaged: {what}"));
     let description: NetworkDescription = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
     if let Some(fault) = description.fault() {
         bail!(damaged(fault));

@@ -14,7 +14,7 @@ use super::prefix;
 use crate::checkpoint::elements;
 use crate::checkpoint::names::Misfits;
 use crate::checkpoint::{Signature, Weights, conform, first_non_finite};
-use crate::error::{self, Failure, legible};
+use crate::error::{self, Error, legible};
 use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
 use crate::pretrained::recognise::{Candidate, family, recognise};
 
@@ -103,13 +103,13 @@ struct Fit {
 /// Finds the network of a file. Where several fit, the one of the most usual name; `None` where nothing looks like one.
 ///
 /// # Errors
-/// [`Failure::Input`] where what looks like one does not fit, where several fit equally well, or where a weight is NaN or
+/// [`Error::Input`] where what looks like one does not fit, where several fit equally well, or where a weight is NaN or
 /// infinite.
 pub fn find(weights: &Weights, wanted: &Wanted) -> anyhow::Result<Option<FoundNetwork>> {
     let mut candidates = recognise(weights)?;
     candidates.retain(|candidate| wanted.is(&candidate.description.kind));
     if candidates.len() > MOST {
-        bail!(Failure::reading(&weights.path, format!("holds more than {MOST} networks of the kind; save one alone")));
+        bail!(Error::reading(&weights.path, format!("holds more than {MOST} networks of the kind; save one alone")));
     }
     let (mut fits, mut misfits) = (Vec::new(), Vec::new());
     for candidate in candidates {
@@ -122,7 +122,7 @@ pub fn find(weights: &Weights, wanted: &Wanted) -> anyhow::Result<Option<FoundNe
         // What is wrong with the one that is nearest to a fit.
         return match misfits.into_iter().min_by_key(|(count, _)| *count) {
             None => Ok(None),
-            Some((_, text)) => Err(Failure::Input(text).into()),
+            Some((_, text)) => Err(Error::Input(text).into()),
         };
     }
     choose(weights, wanted, fits).map(Some)
@@ -144,7 +144,7 @@ fn fit(weights: &Weights, wanted: &Wanted, candidate: Candidate) -> anyhow::Resu
     if let Some(refusal) = wanted.refusal(kind).or_else(|| candidate.refusal.clone()) {
         return Ok(Err((0, format!("{path}: {refusal}"))));
     }
-    let unfit = |error: candle_core::Error| Failure::reading(&weights.path, error::text(&error.into()));
+    let unfit = |error: candle_core::Error| Error::reading(&weights.path, error::text(&error.into()));
     let expected = candidate.description.signature().map_err(unfit)?;
     let (mut found, mut names) = (Signature::new(), BTreeMap::new());
     for (name, (shape, dtype)) in below() {
@@ -200,7 +200,7 @@ fn choose(weights: &Weights, wanted: &Wanted, mut fits: Vec<Fit>) -> anyhow::Res
             let more = places.len().saturating_sub(6);
             places.truncate(6);
             let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            bail!(Failure::reading(
+            bail!(Error::reading(
                 &weights.path,
                 format!(
                     "several networks in it fit: {}{and_more}\nexpected one; save it alone: torch.save(CHECKPOINT[NAME], FILE)",
@@ -235,7 +235,7 @@ fn read(weights: &Weights, fit: &Fit) -> anyhow::Result<BTreeMap<String, Tensor>
     let tensors = conform(&tensors, &fit.expected, &fit.what)?;
     if let Some(name) = first_non_finite(&tensors)? {
         let theirs = fit.names.get(name).map_or(name, String::as_str);
-        bail!(Failure::reading(
+        bail!(Error::reading(
             &weights.path,
             format!("{} holds a NaN or an infinity; expected finite weights", legible(theirs))
         ));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use gif::{Encoder, EncodingError, Frame, Repeat};
 
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::grid::Picture;
 use crate::report::png::read_png;
 
@@ -111,7 +111,7 @@ pub fn encode_gif(
 /// the first and the last kept, the last one held.
 ///
 /// # Errors
-/// [`Failure::Input`] when a grid cannot be read or differs in size from the first; an [`io::Error`] of `out`.
+/// [`Error::Input`] when a grid cannot be read or differs in size from the first; an [`io::Error`] of `out`.
 pub fn film(pngs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
     let chosen = thinned(pngs.len(), MOST_FRAMES);
     let first = pngs.first().context("a film needs at least one grid")?;
@@ -124,7 +124,7 @@ pub fn film(pngs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
         let frame = read_png(path)?;
         ensure!(
             (frame.width, frame.height) == (start.width, start.height),
-            Failure::reading(
+            Error::reading(
                 path,
                 format!(
                     "a grid of {}x{} pixels, but {} has {}x{}",

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use console::Term;
 use indicatif::ProgressBar;
 
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::progress::{BytesProgress, ItemsProgress, TrainingProgress};
 
 /// How much is said.
@@ -81,10 +81,10 @@ impl Write for DataWriter {
 }
 
 /// What an error of writing to stdout means: a reader that has gone ends the program quietly.
-pub fn stdout_failure(error: io::Error) -> Failure {
+pub fn stdout_failure(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-        _ => Failure::Storage(format!("stdout: cannot write: {error}")),
+        io::ErrorKind::BrokenPipe => Error::ClosedPipe,
+        _ => Error::Storage(format!("stdout: cannot write: {error}")),
     }
 }
 
@@ -150,7 +150,7 @@ impl Console {
     /// Writes a line of data to stdout, at once.
     ///
     /// # Errors
-    /// [`Failure::ClosedPipe`] when nobody reads any more, [`Failure::Storage`] when stdout cannot be written.
+    /// [`Error::ClosedPipe`] when nobody reads any more, [`Error::Storage`] when stdout cannot be written.
     pub fn data_line(&self, line: &str) -> anyhow::Result<()> {
         self.data_bytes(format!("{line}\n").as_bytes())
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use png::{ColorType, Compression, Decoder, Encoder, EncodingError, Filter, Limits, Transformations};
 
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::grid::Picture;
 
 /// Pixels of digits compress best unfiltered, smooth colours by their differences; fixed, so that bytes do not depend
@@ -41,9 +41,9 @@ fn into_io(error: EncodingError) -> io::Error {
 /// Reads a PNG of any kind as 8-bit grey or colour; transparency is dropped.
 ///
 /// # Errors
-/// [`Failure::Input`] when the file cannot be read or is no PNG.
+/// [`Error::Input`] when the file cannot be read or is no PNG.
 pub fn read_png(path: &Path) -> anyhow::Result<Picture> {
-    decode(path).map_err(|error| Failure::reading(path, format!("{error:#}")).into())
+    decode(path).map_err(|error| Error::reading(path, format!("{error:#}")).into())
 }
 
 fn decode(path: &Path) -> anyhow::Result<Picture> {

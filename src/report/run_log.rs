@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::checkpoint::atomic;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// A log open for appending records of type `R`.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl KeptRecords {
     /// those from before the checkpoint's step. A torn last line is none.
     ///
     /// # Errors
-    /// [`Failure::Input`] when a line other than the last is no record.
+    /// [`Error::Input`] when a line other than the last is no record.
     pub fn read<R: DeserializeOwned>(path: &Path, keep: impl Fn(&R) -> bool) -> anyhow::Result<Self> {
         let text = read(path)?.unwrap_or_default();
         let mut kept = String::new();
@@ -47,14 +47,14 @@ impl<R: Serialize + DeserializeOwned> RunLog<R> {
     /// Opens the log at `path` for appending to what was kept; it takes the place of another content in one step.
     ///
     /// # Errors
-    /// [`Failure::Storage`] when the log cannot be written.
+    /// [`Error::Storage`] when the log cannot be written.
     pub fn begin(path: &Path, kept: &KeptRecords) -> anyhow::Result<Self> {
         let kept = kept.0.as_bytes();
         if read(path)?.unwrap_or_default() != kept {
             atomic::write(path, |out| out.write_all(kept))?;
         }
         let opened = OpenOptions::new().create(true).append(true).open(path);
-        let file = opened.map_err(|error| Failure::writing(path, error))?;
+        let file = opened.map_err(|error| Error::writing(path, error))?;
         Ok(Self { path: path.to_owned(), file, records: PhantomData })
     }
 
@@ -70,34 +70,34 @@ impl<R: Serialize + DeserializeOwned> RunLog<R> {
     pub fn append(&mut self, record: &R) -> anyhow::Result<String> {
         let mut line = serde_json::to_string(record)?;
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(|error| Failure::writing(&self.path, error))?;
+        self.file.write_all(line.as_bytes()).map_err(|error| Error::writing(&self.path, error))?;
         line.pop();
         Ok(line)
     }
 
     /// Waits until every line is on the disk: before a checkpoint that counts on them.
     pub fn sync(&self) -> anyhow::Result<()> {
-        Ok(self.file.sync_data().map_err(|error| Failure::writing(&self.path, error))?)
+        Ok(self.file.sync_data().map_err(|error| Error::writing(&self.path, error))?)
     }
 
     /// All records of the log at `path`; a torn last line is none.
     pub fn records(path: &Path) -> anyhow::Result<Vec<R>> {
-        let text = read(path)?.ok_or_else(|| Failure::Input(format!("{}: no such file", path.display())))?;
+        let text = read(path)?.ok_or_else(|| Error::Input(format!("{}: no such file", path.display())))?;
         Ok(parse(path, &text)?.into_iter().map(|(_, record)| record).collect())
     }
 }
 
 /// The bytes of the log, or `None` where there is no file.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::reading(path, error)),
+        Err(error) => Err(Error::reading(path, error)),
     }
 }
 
 /// The lines of a log with what they say, but for a last one that says nothing.
-fn parse<'a, R: DeserializeOwned>(path: &Path, text: &'a [u8]) -> Result<Vec<(&'a str, R)>, Failure> {
+fn parse<'a, R: DeserializeOwned>(path: &Path, text: &'a [u8]) -> Result<Vec<(&'a str, R)>, Error> {
     let mut lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
     while lines.last().is_some_and(|line| line.is_empty()) {
         lines.pop();
@@ -115,7 +115,7 @@ fn parse<'a, R: DeserializeOwned>(path: &Path, text: &'a [u8]) -> Result<Vec<(&'
             Err(error) => {
                 let message =
                     format!("line {} is no record of this run: {error}\nRepair or remove that line.", index + 1);
-                return Err(Failure::reading(path, message));
+                return Err(Error::reading(path, message));
             }
         }
     }

@@ -7,7 +7,7 @@ use super::line;
 use super::lock;
 use crate::checkpoint::atomic;
 use crate::checkpoint::saved_runs::{CONFIG_FILE, DAMAGED, checkpoint_path, file_names, is_run_file, is_sample_file};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::run::directory::{Beginning, RunDirectory, refuse_held};
 
 impl RunDirectory {
@@ -16,7 +16,7 @@ impl RunDirectory {
     /// nothing.
     ///
     /// # Errors
-    /// [`Failure::Usage`] where another process was faster. [`Failure::Storage`] where the directories cannot be made or
+    /// [`Error::Usage`] where another process was faster. [`Error::Storage`] where the directories cannot be made or
     /// written to.
     pub fn begin(&mut self, config: &[u8]) -> anyhow::Result<()> {
         let mut made = Made::default();
@@ -69,7 +69,7 @@ impl RunDirectory {
                     let path = checkpoint_path(&self.weights, step);
                     let mut aside = path.clone().into_os_string();
                     aside.push(DAMAGED);
-                    fs::rename(&path, aside).map_err(|error| Failure::writing(&path, error))?;
+                    fs::rename(&path, aside).map_err(|error| Error::writing(&path, error))?;
                 }
                 line::remove_grids_after(&self.samples, step) // they will be drawn again
             }
@@ -79,7 +79,7 @@ impl RunDirectory {
     /// The first checkpoint of a line is durable: what the line abandons goes, and its files take their places.
     ///
     /// # Errors
-    /// [`Failure::Storage`] where a file cannot be deleted or renamed.
+    /// [`Error::Storage`] where a file cannot be deleted or renamed.
     pub fn settle(&mut self) -> anyhow::Result<()> {
         if self.is_staging {
             self.line.settle(&self.weights, &self.samples)?;
@@ -115,7 +115,7 @@ fn prove_writable(directory: &Path) -> anyhow::Result<()> {
     let path = directory.join(".writable");
     let written = fs::write(&path, vec![0; PICTURE]);
     let _ = fs::remove_file(&path);
-    Ok(written.map_err(|error| Failure::writing(directory, error))?)
+    Ok(written.map_err(|error| Error::writing(directory, error))?)
 }
 
 /// What a run that begins has made; it is removed again where the run cannot begin.
@@ -128,7 +128,7 @@ impl Made {
         let mut missing: Vec<PathBuf> = above.map(Path::to_path_buf).collect();
         missing.reverse();
         self.0.append(&mut missing);
-        Ok(fs::create_dir_all(path).map_err(|error| Failure::writing(path, error))?)
+        Ok(fs::create_dir_all(path).map_err(|error| Error::writing(path, error))?)
     }
 }
 
@@ -142,7 +142,7 @@ impl Drop for Made {
 }
 
 fn remove_where(directory: &Path, condemned: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    let names = file_names(directory).map_err(|error| Failure::writing(directory, error))?;
+    let names = file_names(directory).map_err(|error| Error::writing(directory, error))?;
     names
         .iter()
         .filter(|name| condemned(name))

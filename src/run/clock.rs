@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::{Figure, Monitor, TrainingStatus};
 use crate::run::signals::StopRequest;
 
@@ -92,11 +92,11 @@ impl Clock {
     /// The number of the next step; `None` after the last.
     ///
     /// # Errors
-    /// [`Failure::Stopped`] where a signal has come.
+    /// [`Error::Stopped`] where a signal has come.
     pub fn next_step(&mut self) -> anyhow::Result<Option<u64>> {
         if let Some(signal) = self.stop.signal() {
             self.monitor.finish();
-            return Err(Failure::Stopped(signal).into());
+            return Err(Error::Stopped(signal).into());
         }
         Ok(self.step_unless_done())
     }

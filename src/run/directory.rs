@@ -12,7 +12,7 @@ use crate::checkpoint::header::LINE;
 use crate::checkpoint::saved_runs::{
     CONFIG_FILE, LOG_FILE, checkpoint_path, checkpoint_steps, file_names, grid_name, grid_step, holds_run, saved_runs,
 };
-use crate::error::Failure;
+use crate::error::Error;
 use crate::run::line::Line;
 use crate::run::lock::Lock;
 
@@ -58,7 +58,7 @@ impl RunDirectory {
     /// removed when it begins, and no others.
     ///
     /// # Errors
-    /// [`Failure::Usage`] where the name is none, holds a run and not `force`, or is in use by another process.
+    /// [`Error::Usage`] where the name is none, holds a run and not `force`, or is in use by another process.
     pub fn create(name: &str, weights_dir: &Path, samples_dir: &Path, force: bool) -> anyhow::Result<Self> {
         if !force {
             Self::refuse_taken(name, weights_dir)?;
@@ -79,14 +79,14 @@ impl RunDirectory {
     /// A run that exists, locked.
     ///
     /// # Errors
-    /// [`Failure::Input`] where there is none, with the runs that there are. [`Failure::Usage`] where another process
-    /// has it. [`Failure::Storage`] where its lock is not writable.
+    /// [`Error::Input`] where there is none, with the runs that there are. [`Error::Usage`] where another process
+    /// has it. [`Error::Storage`] where its lock is not writable.
     pub fn open(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
         check_name(name)?;
         if !holds_run(&weights_dir.join(name)) {
             let names: Vec<_> = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
             let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
-            bail!(Failure::Input(format!("{}: no run is there; runs: {known}", weights_dir.join(name).display())));
+            bail!(Error::Input(format!("{}: no run is there; runs: {known}", weights_dir.join(name).display())));
         }
         Self::open_at(name, weights_dir, samples_dir)
     }
@@ -162,13 +162,13 @@ impl RunDirectory {
     /// The saved configuration; `None` where there is none.
     ///
     /// # Errors
-    /// [`Failure::Input`] where it cannot be read.
+    /// [`Error::Input`] where it cannot be read.
     pub fn config(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let path = self.found(CONFIG_FILE);
         match fs::read(&path) {
             Ok(config) => Ok(Some(config)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => bail!(Failure::reading(&path, error)),
+            Err(error) => bail!(Error::reading(&path, error)),
         }
     }
 
@@ -191,9 +191,9 @@ impl RunDirectory {
     /// The steps of the checkpoints that are there, ascending.
     ///
     /// # Errors
-    /// [`Failure::Input`] where the directory cannot be read.
+    /// [`Error::Input`] where the directory cannot be read.
     pub fn checkpoints(&self) -> anyhow::Result<Vec<u64>> {
-        Ok(checkpoint_steps(&self.weights).map_err(|error| Failure::reading(&self.weights, error))?)
+        Ok(checkpoint_steps(&self.weights).map_err(|error| Error::reading(&self.weights, error))?)
     }
 
     /// The newest checkpoint that leads up to what this run does now.
@@ -211,7 +211,7 @@ impl RunDirectory {
     /// Deletes all but the newest `keep` checkpoints (at least one), never the one whose path was asked for last.
     ///
     /// # Errors
-    /// [`Failure::Storage`] where one cannot be deleted.
+    /// [`Error::Storage`] where one cannot be deleted.
     pub fn prune(&self, keep: usize) -> anyhow::Result<()> {
         let steps = self.checkpoints()?;
         let named = self.named.load(Ordering::Relaxed);
@@ -222,9 +222,9 @@ impl RunDirectory {
     /// The grids of the run, `samples/NAME/step-*.png`, oldest first.
     ///
     /// # Errors
-    /// [`Failure::Input`] where the directory cannot be read.
+    /// [`Error::Input`] where the directory cannot be read.
     pub fn grids(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let mut names = file_names(&self.samples).map_err(|error| Failure::reading(&self.samples, error))?;
+        let mut names = file_names(&self.samples).map_err(|error| Error::reading(&self.samples, error))?;
         names.retain(|name| grid_step(name).is_some());
         names.sort_unstable();
         Ok(names.into_iter().map(|name| self.samples.join(name)).collect())
@@ -234,7 +234,7 @@ impl RunDirectory {
 fn check_name(name: &str) -> anyhow::Result<()> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
     if !plain {
-        bail!(Failure::Usage(format!(
+        bail!(Error::Usage(format!(
             "the run name {name:?} is none: expected a name without / and without a leading dot"
         )));
     }
@@ -243,7 +243,7 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 
 pub(crate) fn refuse_held(name: &str, weights: &Path) -> anyhow::Result<()> {
     if holds_run(weights) {
-        bail!(Failure::Usage(format!(
+        bail!(Error::Usage(format!(
             "{}: the run exists: --resume {name} goes on with it, --force starts it anew, --run OTHER names another",
             weights.display()
         )));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::error::Failure;
+use crate::error::Error;
 
 /// What a run will have on the disk at once, beyond what is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +26,11 @@ impl Need {
 /// Where the system does not say how much is free, it is not asked. Quotas are not seen.
 ///
 /// # Errors
-/// [`Failure::Storage`] with the numbers.
+/// [`Error::Storage`] with the numbers.
 pub fn check(directory: &Path, need: &Need, reclaimed: u64) -> anyhow::Result<()> {
     let Some(free) = free_bytes(directory) else { return Ok(()) };
     if need.bytes() > free.saturating_add(reclaimed) {
-        bail!(Failure::Storage(format!(
+        bail!(Error::Storage(format!(
             "{}: {} free, the run needs {}: {} checkpoints of {} and the networks, {}\n\
              free some, keep fewer with --keep, or name another disk with --weights-dir",
             directory.display(),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::header::LINE;
 use crate::checkpoint::saved_runs::{LOG_FILE, checkpoint_path, checkpoint_steps, file_names, grid_step};
 use crate::checkpoint::{atomic, format};
-use crate::error::Failure;
+use crate::error::Error;
 
 /// A line: its number, and the step of the line `parent` after which it begins. The first is number 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,12 +53,12 @@ impl Line {
     /// Puts what this line has staged in the place of what it abandons. Done again after a crash, it ends the same.
     ///
     /// # Errors
-    /// [`Failure::Storage`] where a file cannot be deleted or renamed.
+    /// [`Error::Storage`] where a file cannot be deleted or renamed.
     pub fn settle(&self, weights: &Path, samples: &Path) -> anyhow::Result<()> {
         if ![weights, samples].iter().any(|directory| self.has_staged(directory)) {
             return Ok(());
         }
-        let failed = |path: &Path, error| Failure::writing(path, error);
+        let failed = |path: &Path, error| Error::writing(path, error);
         // Whose renaming ends the first part: a grid that was put in its place in the second must not be deleted.
         let metrics = self.staged(weights, LOG_FILE);
         if metrics.exists() {
@@ -89,7 +89,7 @@ impl Line {
 /// Removes what lines have staged that came to no checkpoint.
 ///
 /// # Errors
-/// [`Failure::Storage`] where a file cannot be deleted.
+/// [`Error::Storage`] where a file cannot be deleted.
 pub fn discard(directory: &Path) -> anyhow::Result<()> {
     for (name, number) in staged_in(directory) {
         remove(&Line { number, ..Line::default() }.staged(directory, &name))?;
@@ -100,9 +100,9 @@ pub fn discard(directory: &Path) -> anyhow::Result<()> {
 /// Removes the grids of later steps than `step`.
 ///
 /// # Errors
-/// [`Failure::Storage`] where one cannot be deleted.
+/// [`Error::Storage`] where one cannot be deleted.
 pub fn remove_grids_after(samples: &Path, step: u64) -> anyhow::Result<()> {
-    let names = file_names(samples).map_err(|error| Failure::writing(samples, error))?;
+    let names = file_names(samples).map_err(|error| Error::writing(samples, error))?;
     let later = names.iter().filter(|name| grid_step(name).is_some_and(|of_grid| of_grid > step));
     later.map(|name| samples.join(name)).try_for_each(|path| remove(&path))
 }
@@ -110,7 +110,7 @@ pub fn remove_grids_after(samples: &Path, step: u64) -> anyhow::Result<()> {
 /// Removes a file, if it is there.
 pub fn remove(path: &Path) -> anyhow::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::writing(path, error).into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::writing(path, error).into()),
         _ => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::error::Failure;
+use crate::error::Error;
 
 const LOCK: &str = ".lock";
 
@@ -23,7 +23,7 @@ impl Lock {
     /// Locks the run in `directory`, if it is there, without changing anything.
     ///
     /// # Errors
-    /// [`Failure::Usage`] where another process has it, [`Failure::Storage`] where its lock cannot be opened.
+    /// [`Error::Usage`] where another process has it, [`Error::Storage`] where its lock cannot be opened.
     pub fn take(directory: &Path, name: &str) -> anyhow::Result<Self> {
         let path = directory.join(LOCK);
         match OpenOptions::new().read(true).write(true).open(&path) {
@@ -35,7 +35,7 @@ impl Lock {
                 }
                 Ok(Self { file: None, _directory: Some(handle) })
             }
-            Err(error) => bail!(Failure::writing(&path, error)),
+            Err(error) => bail!(Error::writing(&path, error)),
         }
     }
 
@@ -53,19 +53,19 @@ impl Lock {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => (open(false), false),
             opened => (opened, true),
         };
-        self.file = Some(locked(opened.map_err(|error| Failure::writing(&path, error))?, &path, name)?);
+        self.file = Some(locked(opened.map_err(|error| Error::writing(&path, error))?, &path, name)?);
         Ok(is_new)
     }
 
     /// Writes the process id into the file, for whoever meets the lock.
     ///
     /// # Errors
-    /// [`Failure::Storage`] where it cannot.
+    /// [`Error::Storage`] where it cannot.
     pub fn sign(&mut self, directory: &Path) -> anyhow::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let written = file.rewind().and_then(|()| file.set_len(0));
         let written = written.and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(written.map_err(|error| Failure::writing(&directory.join(LOCK), error))?)
+        Ok(written.map_err(|error| Error::writing(&directory.join(LOCK), error))?)
     }
 }
 
@@ -75,7 +75,7 @@ pub fn path(directory: &Path) -> PathBuf {
 }
 
 fn locked(mut file: File, path: &Path, name: &str) -> anyhow::Result<File> {
-    if !try_lock(&file).map_err(|error| Failure::writing(path, error))? {
+    if !try_lock(&file).map_err(|error| Error::writing(path, error))? {
         let mut holder = String::new();
         let _ = (&mut file).take(20).read_to_string(&mut holder);
         // A process that has not begun yet has not signed either: what is there may be of one that is long gone.
@@ -96,6 +96,6 @@ fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-fn in_use(name: &str, holder: &str) -> Failure {
-    Failure::Usage(format!("the run {name} is in use by {holder}: wait for it, or --run OTHER names another"))
+fn in_use(name: &str, holder: &str) -> Error {
+    Error::Usage(format!("the run {name} is in use by {holder}: wait for it, or --run OTHER names another"))
 }

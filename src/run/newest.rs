@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::checkpoint::format::{self, Archive};
 use crate::checkpoint::saved_runs::checkpoint_path;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::run::RunDirectory;
 use crate::run::directory::Beginning;
 use crate::run::line::Line;
@@ -26,13 +26,13 @@ impl RunDirectory {
     /// place of good ones.
     ///
     /// # Errors
-    /// [`Failure::Input`] where there is none, or none can be read.
+    /// [`Error::Input`] where there is none, or none can be read.
     pub fn newest_readable(&mut self) -> anyhow::Result<Newest> {
         let mut failures = Vec::new();
         for (line, step) in self.newest_first()? {
             let path = checkpoint_path(&self.weights, step);
             // What may not be opened is not damaged.
-            std::fs::File::open(&path).map_err(|error| Failure::reading(&path, error))?;
+            std::fs::File::open(&path).map_err(|error| Error::reading(&path, error))?;
             match format::read(&path) {
                 Ok(archive) => {
                     self.line = line;
@@ -46,12 +46,10 @@ impl RunDirectory {
         }
         let Some((_, newest)) = failures.first() else {
             let path = self.weights.display();
-            bail!(Failure::Input(format!(
-                "{path}: the run stopped before its first checkpoint; --force starts it anew"
-            )));
+            bail!(Error::Input(format!("{path}: the run stopped before its first checkpoint; --force starts it anew")));
         };
         let (count, name) = (failures.len(), &self.name);
-        bail!(Failure::Input(format!(
+        bail!(Error::Input(format!(
             "none of the {count} checkpoints of the run {name} can be read; of the newest:\n{newest}"
         )))
     }

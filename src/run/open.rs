@@ -9,7 +9,7 @@ use crate::checkpoint::header::{CONFIG, DATA};
 use crate::checkpoint::state::Tensors;
 use crate::data::Dataset;
 use crate::data::identity::Identity;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::{KeptRecords, Notice};
 use crate::run::resume::resume;
 use crate::run::saves;
@@ -47,10 +47,10 @@ impl<C> Run<C> {
     /// A new run.
     ///
     /// # Errors
-    /// [`Failure::Usage`] where the name is none or in use, or a flag is for runs that go on.
+    /// [`Error::Usage`] where the name is none or in use, or a flag is for runs that go on.
     pub fn new(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Self> {
         if options.changed_data {
-            bail!(Failure::Usage(
+            bail!(Error::Usage(
                 "--changed-data: a new run has no images to compare with; it goes with --resume".into()
             ));
         }
@@ -78,26 +78,26 @@ impl<C> Run<C> {
     /// What the header of the checkpoint to go on from says under `key`; `None` where it says nothing.
     ///
     /// # Errors
-    /// [`Failure::Input`] where that is damaged.
+    /// [`Error::Input`] where that is damaged.
     pub fn saved<T: DeserializeOwned>(&self, key: &str) -> anyhow::Result<Option<T>> {
         let Some((position, archive)) = &self.checkpoint else { return Ok(None) };
         let Some(text) = archive.metadata.get(key) else { return Ok(None) };
         let path = self.directory.checkpoint_path(position.step);
-        let damaged = |error| Failure::reading(&path, format!("its {key} is damaged: {error}"));
+        let damaged = |error| Error::reading(&path, format!("its {key} is damaged: {error}"));
         Ok(Some(serde_json::from_str(text).map_err(damaged)?))
     }
 
     /// Takes note of what the run trains on: all of `dataset`, before anything is cut from it.
     ///
     /// # Errors
-    /// [`Failure::Input`] where it is not what the run began with, unless `may_differ`.
+    /// [`Error::Input`] where it is not what the run began with, unless `may_differ`.
     pub fn identify(&mut self, dataset: &Dataset, may_differ: bool) -> anyhow::Result<()> {
         let (found, name) = (Identity::of(dataset)?, &self.directory.name);
         match self.saved::<Identity>(DATA)? {
             Some(then) if then != found => {
                 let difference = then.difference(&found);
                 if !may_differ {
-                    bail!(Failure::Input(format!(
+                    bail!(Error::Input(format!(
                         "--data: these are not the images that the run {name} began with\n{difference}\nname the place of \
                          those by --data, or go on with these by --changed-data"
                     )));
@@ -119,7 +119,7 @@ impl<C> Run<C> {
     pub fn refuse_past(&self, last_step: Option<u64>) -> anyhow::Result<()> {
         let step = self.step();
         if let Some(last_step) = last_step.filter(|last_step| step > *last_step) {
-            bail!(Failure::Usage(format!(
+            bail!(Error::Usage(format!(
                 "run {} has come to step {step}, past the {last_step} asked for; raise --steps or --epochs",
                 self.directory.name
             )));
@@ -130,7 +130,7 @@ impl<C> Run<C> {
     /// Refuses a run that is past its end, or whose files cannot all lie on the disk. `state` is that of a checkpoint.
     ///
     /// # Errors
-    /// [`Failure::Usage`], and [`Failure::Storage`] with the numbers.
+    /// [`Error::Usage`], and [`Error::Storage`] with the numbers.
     pub fn check(&self, timetable: &Timetable, state: &Tensors) -> anyhow::Result<()> {
         self.refuse_past(Some(timetable.last_step))?;
         saves::check(&self.directory, state, self.step(), timetable)
@@ -139,7 +139,7 @@ impl<C> Run<C> {
     /// Refuses a part of a run, of a whole `timetable`, whose files cannot all lie on the disk.
     ///
     /// # Errors
-    /// [`Failure::Storage`] with the numbers.
+    /// [`Error::Storage`] with the numbers.
     pub fn check_space(&self, timetable: &Timetable, state: &Tensors) -> anyhow::Result<()> {
         saves::check(&self.directory, state, 0, timetable)
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Archive;
 use crate::checkpoint::header::STATE;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// Where a run has come to: the header entry [`STATE`] of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,9 +32,8 @@ impl Position {
 
     /// Reads the position out of a checkpoint that came from `path`.
     pub fn of(archive: &Archive, path: &Path) -> anyhow::Result<Self> {
-        let damaged = |what: String| {
-            Failure::reading(path, format!("{what}; expected a checkpoint of a run (step-*.safetensors)"))
-        };
+        let damaged =
+            |what: String| Error::reading(path, format!("{what}; expected a checkpoint of a run (step-*.safetensors)"));
         let text = archive.metadata.get(STATE).ok_or_else(|| damaged("its header has no gan.state".into()))?;
         Ok(serde_json::from_str(text).map_err(|error| damaged(format!("its gan.state is damaged: {error}")))?)
     }

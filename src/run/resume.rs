@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::checkpoint::header::{CONFIG, DATA, ENCODER};
 use crate::checkpoint::{self, Archive, first_non_finite};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::Notice;
 use crate::run::{Position, Run, RunDirectory, RunOptions};
 
@@ -18,7 +18,7 @@ use crate::run::{Position, Run, RunDirectory, RunOptions};
 /// refused.
 ///
 /// # Errors
-/// [`Failure::Input`] where there is no such run or its files are damaged, [`Failure::Usage`] where a flag contradicts it
+/// [`Error::Input`] where there is no such run or its files are damaged, [`Error::Usage`] where a flag contradicts it
 /// or another process has it.
 pub fn resume<C>(target: &str, config: &C, typed: &[String], options: &RunOptions) -> anyhow::Result<Run<C>>
 where
@@ -50,7 +50,7 @@ where
     let (saved, saved_path) = saved_config(&directory, checkpoint.as_ref().map(|(_, archive, path)| (archive, path)))?;
     let config_of = |value: Value| {
         serde_json::from_value::<C>(value)
-            .map_err(|error| Failure::reading(&saved_path, format!("not the configuration of such a run: {error}")))
+            .map_err(|error| Error::reading(&saved_path, format!("not the configuration of such a run: {error}")))
     };
     refuse_another_kind(&saved, &serde_json::to_value(config)?, &name)?;
     // By way of the struct: a field that came after the run has its default, which a flag may contradict too.
@@ -75,7 +75,7 @@ fn refuse_another_kind(saved: &Value, own: &Value, name: &str) -> anyhow::Result
     const KINDS: [(&str, &str); 3] = [("model", "train-gan"), ("temperature", "pretrain-simclr"), ("mode", "finetune")];
     let has = |config: &Value, field: &str| config.get(field).is_some();
     match KINDS.into_iter().find(|(field, _)| has(saved, field) && !has(own, field)) {
-        Some((_, command)) => bail!(Failure::Input(format!(
+        Some((_, command)) => bail!(Error::Input(format!(
             "--resume {name}: a run of {command}; go on with `gan {command} --resume {name}`"
         ))),
         None => Ok(()),
@@ -93,9 +93,9 @@ fn saved_config(
         (None, Some((archive, path))) if archive.metadata.contains_key(CONFIG) => {
             (archive.metadata[CONFIG].clone().into_bytes(), path.clone())
         }
-        (None, _) => bail!(Failure::reading(&directory.weights.join("config.json"), "there is no such file")),
+        (None, _) => bail!(Error::reading(&directory.weights.join("config.json"), "there is no such file")),
     };
-    let config = serde_json::from_slice(&text).map_err(|error| Failure::reading(&path, error))?;
+    let config = serde_json::from_slice(&text).map_err(|error| Error::reading(&path, error))?;
     Ok((config, path))
 }
 
@@ -108,7 +108,7 @@ fn refuse_non_finite(archive: &Archive, path: &Path, directory: &RunDirectory) -
         Some(path) => format!("the checkpoint before it goes on with --resume {}", path.display()),
         None => "there is no checkpoint before it; --force begins anew".into(),
     };
-    bail!(Failure::Diverged(format!("{}: {name} holds a NaN or an infinity\n{advice}", path.display())))
+    bail!(Error::Diverged(format!("{}: {name} holds a NaN or an infinity\n{advice}", path.display())))
 }
 
 /// What `--resume` names.
@@ -127,7 +127,7 @@ impl Target {
         if !is_checkpoint && !is_path {
             return Ok(Self { name: target.into(), weights_dir: options.weights_dir.clone(), checkpoint: None });
         }
-        let failed = |error| Failure::reading(path, error);
+        let failed = |error| Error::reading(path, error);
         let mut run = path.to_path_buf();
         if is_checkpoint {
             // A link to a checkpoint is of the run that the checkpoint lies in; a link to a run has a name of its own.
@@ -140,7 +140,7 @@ impl Target {
             run = here.canonicalize().map_err(failed)?; // of `.` and `..`
         }
         let Some((name, weights_dir)) = run.file_name().and_then(|name| Some((name.to_str()?, run.parent()?))) else {
-            bail!(Failure::Input(format!("{}: not the directory of a run, nor in one", path.display())));
+            bail!(Error::Input(format!("{}: not the directory of a run, nor in one", path.display())));
         };
         let checkpoint = is_checkpoint.then(|| path.to_path_buf());
         Ok(Self { name: name.into(), weights_dir: weights_dir.to_path_buf(), checkpoint })
@@ -164,7 +164,7 @@ fn reconcile(
         } else if may_move(field) && saved.get(field).is_some() {
             saved[field] = given[field].clone();
         } else if saved.get(field).is_some() && saved[field] != given[field] {
-            bail!(Failure::Usage(format!(
+            bail!(Error::Usage(format!(
                 "--{} {}: run {name} was begun with {}\na resumed run keeps its configuration; leave the flag out, or \
                  begin another run with --run",
                 field.replace('_', "-"),

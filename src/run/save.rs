@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::checkpoint::header::{CONFIG, DATA, NETWORK, STATE};
 use crate::checkpoint::state::{Tensors, largest};
 use crate::checkpoint::{self, Archive};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::models::NetworkDescription;
 use crate::run::{Position, Run};
 
@@ -64,7 +64,7 @@ impl<C: Serialize> Run<C> {
             _ => "no checkpoint had been written yet".into(),
         };
         let text = format!("training diverged at step {step}: {what}\n{last_good}\na lower --lr may help");
-        Failure::Diverged(text).into()
+        Error::Diverged(text).into()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::checkpoint::header::PENDING;
 use crate::checkpoint::saved_runs::LOG_FILE;
 use crate::checkpoint::state::{Tensors, non_finite};
 use crate::checkpoint::{atomic, first_non_finite};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::{self, Figure, KeptRecords, Monitor, Picture, RunLog, StepRecord};
 use crate::run::{Clock, Position, Run, Snapshot, StopRequest, Timetable};
 
@@ -33,7 +33,7 @@ pub struct Session<C, R> {
     log: RunLog<R>,
     saved_step: Option<u64>,
     /// Why the loop is to end early, as [`Session::is_save_due`] last saw it.
-    stop: Option<Failure>,
+    stop: Option<Error>,
     is_pipe_closed: bool,
     /// Whether the run had come to its end before: then nothing is written that is there and right.
     is_finished: bool,
@@ -43,7 +43,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
     /// Takes the run over on the disk, when nothing can be refused any more, and goes on with its log.
     ///
     /// # Errors
-    /// [`Failure::Input`] where the log is damaged; those of [`crate::run::RunDirectory::begin`].
+    /// [`Error::Input`] where the log is damaged; those of [`crate::run::RunDirectory::begin`].
     pub fn begin(run: Run<C>, timetable: Timetable, monitor: Monitor) -> anyhow::Result<Self> {
         // The record that the run was stopped over, if it was.
         let pending: Option<R> = run.saved(PENDING)?;
@@ -131,19 +131,19 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     fn look_for_stop(&mut self) {
         self.stop = match self.is_pipe_closed {
             // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
-            true => Some(Failure::ClosedPipe),
-            false => self.clock.stop.signal().map(Failure::Stopped),
+            true => Some(Error::ClosedPipe),
+            false => self.clock.stop.signal().map(Error::Stopped),
         };
     }
 
     /// The number of the next step; `None` after the last.
     ///
     /// # Errors
-    /// [`Failure::Stopped`] or [`Failure::ClosedPipe`] where the run is to stop.
+    /// [`Error::Stopped`] or [`Error::ClosedPipe`] where the run is to stop.
     pub fn next_step(&mut self) -> anyhow::Result<Option<u64>> {
         match self.stop.take() {
             // All that was asked for is trained: what is left is to draw.
-            Some(Failure::ClosedPipe) if self.clock.is_done() => Ok(self.clock.step_unless_done()),
+            Some(Error::ClosedPipe) if self.clock.is_done() => Ok(self.clock.step_unless_done()),
             Some(stop) => Err(self.stopped(stop)),
             None => Ok(self.clock.step_unless_done()),
         }
@@ -158,9 +158,9 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
         self.stop.take().map_or(Ok(()), |stop| Err(self.stopped(stop)))
     }
 
-    fn stopped(&mut self, stop: Failure) -> anyhow::Error {
+    fn stopped(&mut self, stop: Error) -> anyhow::Error {
         self.clock.monitor.finish();
-        if let Failure::Stopped(_) = stop {
+        if let Error::Stopped(_) = stop {
             let (step, name) = (self.clock.step(), &self.run.directory.name);
             let text = format!("stopped{} at step {step}; go on with --resume {name}", self.part.1);
             self.clock.monitor.note(&text);
@@ -171,7 +171,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// Writes the checkpoint of this step and the networks for use, once. Those that are not finite are not written.
     ///
     /// # Errors
-    /// [`Failure::Diverged`] for those, [`Failure::Storage`] where a file cannot be written.
+    /// [`Error::Diverged`] for those, [`Error::Storage`] where a file cannot be written.
     pub fn save(&mut self, mut snapshot: Snapshot) -> anyhow::Result<()> {
         let (clock, step) = (&self.clock, self.total_step());
         if self.saved_step == Some(step) {
@@ -205,7 +205,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// Streams a line of the log where that was asked for.
     pub fn stream(&mut self, line: &str) -> anyhow::Result<()> {
         match self.clock.monitor.record(line) {
-            Err(error) if matches!(error.downcast_ref(), Some(Failure::ClosedPipe)) => self.is_pipe_closed = true,
+            Err(error) if matches!(error.downcast_ref(), Some(Error::ClosedPipe)) => self.is_pipe_closed = true,
             streamed => streamed?,
         }
         Ok(())

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Failure;
+use crate::error::Error;
 use crate::optim::{AdamConfig, Decay, Schedule};
 
 /// How the digit classifier is trained.
@@ -28,7 +28,7 @@ pub struct ClassifierConfig {
 }
 
 impl ClassifierConfig {
-    /// [`Failure::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         let train_images = self.train_images.map_or(1, |images| images as u64);
         let least = [
@@ -38,11 +38,11 @@ impl ClassifierConfig {
         ];
         for (flag, value, least) in least {
             if value < least {
-                bail!(Failure::Usage(format!("{flag} {value}: expected at least {least}")));
+                bail!(Error::Usage(format!("{flag} {value}: expected at least {least}")));
             }
         }
         if !(self.lr.is_finite() && self.lr >= 0.0) {
-            bail!(Failure::Usage(format!("--lr {}: expected a number of 0 or more", self.lr)));
+            bail!(Error::Usage(format!("--lr {}: expected a number of 0 or more", self.lr)));
         }
         Ok(())
     }

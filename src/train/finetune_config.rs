@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::models::EncoderArchitecture;
 use crate::optim::AdamConfig;
 use crate::train::labels::Labels;
@@ -114,7 +114,7 @@ pub struct FinetuneConfig {
 }
 
 impl FinetuneConfig {
-    /// [`Failure::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         let positive = [
             ("--epochs", self.epochs),
@@ -124,29 +124,29 @@ impl FinetuneConfig {
         ];
         for (flag, value) in positive {
             if value == 0 {
-                bail!(Failure::Usage(format!("{flag} 0: expected at least 1")));
+                bail!(Error::Usage(format!("{flag} 0: expected at least 1")));
             }
         }
         if self.batch_size < 2 && self.mode != Mode::Linear {
-            bail!(Failure::Usage("--batch-size 1: batch norm needs at least 2 images a batch".into()));
+            bail!(Error::Usage("--batch-size 1: batch norm needs at least 2 images a batch".into()));
         }
         if self.batch_size > 65_536 {
-            bail!(Failure::Usage("--batch-size ends at 65536".into()));
+            bail!(Error::Usage("--batch-size ends at 65536".into()));
         }
         if self.cached && self.mode == Mode::Full {
-            bail!(Failure::Usage(
+            bail!(Error::Usage(
                 "--cached: features that are trained cannot be kept; it goes with --mode linear".into()
             ));
         }
         for (flag, value) in [("--lr", self.lr), ("--weight-decay", self.weight_decay)] {
             if !(value.is_finite() && value >= 0.0) {
-                bail!(Failure::Usage(format!("{flag} {value}: expected a number of 0 or more")));
+                bail!(Error::Usage(format!("{flag} {value}: expected a number of 0 or more")));
             }
         }
         if let Some(path) = &self.embeddings
             && path.extension().is_none_or(|extension| extension != "npy")
         {
-            bail!(Failure::Usage(format!("--embeddings {}: expected a name that ends in .npy", path.display())));
+            bail!(Error::Usage(format!("--embeddings {}: expected a name that ends in .npy", path.display())));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
@@ -192,7 +192,7 @@ fn one() -> u64 {
 }
 
 impl GanConfig {
-    /// [`Failure::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         let positive = [
             ("--batch-size", self.batch_size as u64),
@@ -206,18 +206,18 @@ impl GanConfig {
         ];
         for (flag, value) in positive {
             if value == 0 {
-                bail!(Failure::Usage(format!("{flag} 0: expected at least 1")));
+                bail!(Error::Usage(format!("{flag} 0: expected at least 1")));
             }
         }
         if self.batch_size < 2 && self.model == Architecture::Dcgan {
-            bail!(Failure::Usage("--batch-size 1: batch norm needs at least 2 images a batch".into()));
+            bail!(Error::Usage("--batch-size 1: batch norm needs at least 2 images a batch".into()));
         }
         if self.batch_size > 65_536 || self.latent_dim > 65_536 {
-            bail!(Failure::Usage("--batch-size and --latent-dim end at 65536".into()));
+            bail!(Error::Usage("--batch-size and --latent-dim end at 65536".into()));
         }
         if !(10..=MAX_SAMPLES).contains(&self.evaluate_samples) {
             let found = self.evaluate_samples;
-            bail!(Failure::Usage(format!("--evaluate-samples {found}: expected 10 to {MAX_SAMPLES} samples")));
+            bail!(Error::Usage(format!("--evaluate-samples {found}: expected 10 to {MAX_SAMPLES} samples")));
         }
         let not_negative = [
             ("--lr", self.lr),
@@ -227,17 +227,17 @@ impl GanConfig {
         ];
         for (flag, value) in not_negative {
             if !(value.is_finite() && value >= 0.0) {
-                bail!(Failure::Usage(format!("{flag} {value}: expected a number of 0 or more")));
+                bail!(Error::Usage(format!("{flag} {value}: expected a number of 0 or more")));
             }
         }
         for (flag, value) in [("--beta1", self.beta1), ("--beta2", self.beta2), ("--ema-decay", self.ema_decay)] {
             if !(0.0..1.0).contains(&value) {
-                bail!(Failure::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
+                bail!(Error::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
             }
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             let found = self.label_smoothing;
-            bail!(Failure::Usage(format!("--label-smoothing {found}: expected a number from 0 to below 1")));
+            bail!(Error::Usage(format!("--label-smoothing {found}: expected a number from 0 to below 1")));
         }
         Ok(())
     }

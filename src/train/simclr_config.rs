@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::autograd::Precision;
 use crate::data::augment::Augmentation;
 use crate::data::test_part::TestPart;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::EncoderArchitecture;
 use crate::optim::{AdamConfig, Decay, Optimizer, Schedule, SgdConfig};
@@ -203,10 +203,10 @@ fn nothing() -> Option<TestPart> {
 }
 
 impl SimclrConfig {
-    /// [`Failure::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         if let Some(parts) = self.accumulate.filter(|parts| *parts != 1) {
-            bail!(Failure::Usage(format!(
+            bail!(Error::Usage(format!(
                 "--accumulate {parts}: gradients cannot be added up over parts of a SimCLR batch\n\
                  each view is told apart from all others of its batch, so {parts} batches of {} have fewer negatives than \
                  one of {}: another loss, not the same in parts\ngive a larger --batch-size, or --optimizer lars with it",
@@ -222,20 +222,20 @@ impl SimclrConfig {
         ];
         for (flag, value) in positive {
             if value == 0 {
-                bail!(Failure::Usage(format!("{flag} 0: expected at least 1")));
+                bail!(Error::Usage(format!("{flag} 0: expected at least 1")));
             }
         }
         if self.batch_size < 2 {
-            bail!(Failure::Usage(format!(
+            bail!(Error::Usage(format!(
                 "--batch-size {}: the loss tells images of a batch apart, so a batch has at least 2",
                 self.batch_size
             )));
         }
         if self.batch_size > 32_768 {
-            bail!(Failure::Usage("--batch-size ends at 32768".into()));
+            bail!(Error::Usage("--batch-size ends at 32768".into()));
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            bail!(Failure::Usage(format!("--temperature {}: expected a number above 0", self.temperature)));
+            bail!(Error::Usage(format!("--temperature {}: expected a number above 0", self.temperature)));
         }
         let not_negative = [
             ("--lr", self.lr()),
@@ -246,24 +246,24 @@ impl SimclrConfig {
         ];
         for (flag, value) in not_negative {
             if !(value.is_finite() && value >= 0.0) {
-                bail!(Failure::Usage(format!("{flag} {value}: expected a number of 0 or more")));
+                bail!(Error::Usage(format!("{flag} {value}: expected a number of 0 or more")));
             }
         }
         for (flag, value) in [("--beta1", self.beta1), ("--beta2", self.beta2), ("--momentum", self.momentum)] {
             if !(0.0..1.0).contains(&value) {
-                bail!(Failure::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
+                bail!(Error::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
             }
         }
         for (flag, value) in [("--flip", self.flip), ("--jitter", self.jitter), ("--grey", self.grey)] {
             if !(0.0..=1.0).contains(&value) {
-                bail!(Failure::Usage(format!("{flag} {value}: expected a probability, from 0 to 1")));
+                bail!(Error::Usage(format!("{flag} {value}: expected a probability, from 0 to 1")));
             }
         }
         if !(self.min_crop > 0.0 && self.min_crop <= 1.0) {
-            bail!(Failure::Usage(format!("--min-crop {}: expected a part of the area, to 1", self.min_crop)));
+            bail!(Error::Usage(format!("--min-crop {}: expected a part of the area, to 1", self.min_crop)));
         }
         if !(0.0..=0.5).contains(&self.hue) {
-            bail!(Failure::Usage(format!("--hue {}: expected a part of the circle, from 0 to 0.5", self.hue)));
+            bail!(Error::Usage(format!("--hue {}: expected a part of the circle, from 0 to 0.5", self.hue)));
         }
         Ok(())
     }

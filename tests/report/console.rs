@@ -68,7 +68,7 @@ fn nobody_listening_is_a_failure_for_data_only() {
     console.warning("lost");
     train(&console, 0..=100, 100);
     let error = console.data_line("lost").unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(Failure::ClosedPipe)));
+    assert!(matches!(error.downcast_ref(), Some(Error::ClosedPipe)));
     assert_eq!(exit_code(&error), 0);
 }
 

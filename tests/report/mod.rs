@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use gan::commands::exit_code::exit_code;
-use gan::error::Failure;
+use gan::error::Error;
 use gan::image_shape::ImageShape;
 use gan::report::*;
 

@@ -4,7 +4,7 @@ use anyhow::bail;
 
 use crate::commands::weights::GeneratorChoice;
 use crate::data::test_part::TestPart;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::models::{Architecture, EncoderArchitecture};
 use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::classifier_config::ClassifierConfig;
@@ -102,19 +102,19 @@ pub struct EvaluateConfig {
 }
 
 impl EvaluateConfig {
-    /// [`Failure::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
         if !(10..=MAX_SAMPLES).contains(&self.n) {
-            bail!(Failure::Usage(format!("--n {}: expected 10 to {MAX_SAMPLES} samples", self.n)));
+            bail!(Error::Usage(format!("--n {}: expected 10 to {MAX_SAMPLES} samples", self.n)));
         }
         if !(1..=1000).contains(&self.seeds) || self.seed.checked_add(self.seeds).is_none() {
-            bail!(Failure::Usage(format!("--seeds {}: expected 1 to 1000 seeds from --seed on", self.seeds)));
+            bail!(Error::Usage(format!("--seeds {}: expected 1 to 1000 seeds from --seed on", self.seeds)));
         }
         let wanted = if self.train_classifier { "safetensors" } else { "png" };
         if let Some(output) = &self.output
             && output.extension().is_none_or(|extension| extension != wanted)
         {
-            bail!(Failure::Usage(format!("-o {}: expected a name that ends in .{wanted}", output.display())));
+            bail!(Error::Usage(format!("-o {}: expected a name that ends in .{wanted}", output.display())));
         }
         if self.train_classifier { self.classifier_config.validate() } else { Ok(()) }
     }

@@ -10,7 +10,7 @@ use super::EvaluateConfig;
 use crate::autograd::Precision;
 use crate::commands::images;
 use crate::data::{Dataset, Images, StepPlan};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::metrics::top_k;
 use crate::optim::AdamConfig;
 use crate::pretrained::features::{Labelled, knn_top1};
@@ -37,7 +37,7 @@ pub fn evaluate(
     console: &Console,
 ) -> anyhow::Result<()> {
     if config.output.is_some() {
-        bail!(Failure::Usage("-o: an encoder draws no samples; leave it out".into()));
+        bail!(Error::Usage("-o: an encoder draws no samples; leave it out".into()));
     }
     let data = config.data.as_deref().or(source.data.as_deref()).unwrap_or(DEFAULT_DATA);
     let (encoder, device_name) = (&source.description, crate::device::name(device));
@@ -62,7 +62,7 @@ pub fn evaluate(
     let (dataset, asked) = apart(dataset, &config.reference)?;
     for (part, images) in [("training", &dataset.train), (config.reference.part(), &asked)] {
         if images.is_empty() || images.labels.len() != images.len() {
-            bail!(Failure::Input(format!("--data {data}: no labelled {part} images; an encoder is evaluated by both")));
+            bail!(Error::Input(format!("--data {data}: no labelled {part} images; an encoder is evaluated by both")));
         }
     }
     let labelled = Arc::new(config.labels.choose(&dataset, config.stratified)?);
@@ -126,7 +126,7 @@ pub fn evaluate(
 fn apart(dataset: Dataset, reference: &Reference) -> anyhow::Result<(Dataset, Images)> {
     let (all, places) = (dataset.train.len(), reference.places(&dataset));
     if places.end > all {
-        bail!(Failure::Input(format!("--reference {reference}: {} has {all} training images", dataset.name)));
+        bail!(Error::Input(format!("--reference {reference}: {} has {all} training images", dataset.name)));
     }
     let asked = match reference {
         Reference::Test => dataset.test.clone(),

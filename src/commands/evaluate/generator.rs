@@ -8,7 +8,7 @@ use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
 use crate::commands::images;
 use crate::data::parts;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::evaluator::{Classifier, DEFAULT_DATA, GeneratorEvaluator};
 use crate::pretrained::reference::Reference;
 use crate::report::{Console, GeneratorRow, scores_table, summary};
@@ -26,7 +26,7 @@ pub fn evaluate(
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let shape = samples.image_shape();
     if shape != classifier.image_shape {
-        bail!(Failure::Input(format!(
+        bail!(Error::Input(format!(
             "{}: its images are {shape}; {} takes {}",
             samples.name(),
             classifier.description,

@@ -10,7 +10,7 @@ use crate::checkpoint::Weights;
 use crate::checkpoint::saved_runs;
 use crate::commands::weights;
 use crate::data;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::evaluator::Classifier;
 use crate::image_shape::ImageShape;
 use crate::models::NetworkKind;
@@ -56,13 +56,13 @@ pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject>
     Ok(Subject::Generator(Samples::Drawn(Box::new(source))))
 }
 
-/// The directory of the run of that name. [`Failure::Input`] where there is none, with those that there are.
+/// The directory of the run of that name. [`Error::Input`] where there is none, with those that there are.
 fn directory_of(name: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
     let directory = weights_dir.join(name);
     if !directory.is_dir() {
         let names: Vec<_> = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
         let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
-        bail!(Failure::reading(&directory, format!("no run is there; runs: {known}")));
+        bail!(Error::reading(&directory, format!("no run is there; runs: {known}")));
     }
     Ok(directory)
 }
@@ -148,7 +148,7 @@ impl Samples {
     pub fn count(&self, asked: usize) -> anyhow::Result<usize> {
         match self.given_count() {
             Some(count @ ..10) => {
-                bail!(Failure::reading(Path::new(&self.name()), format!("{count} images; expected at least 10")))
+                bail!(Error::reading(Path::new(&self.name()), format!("{count} images; expected at least 10")))
             }
             count => Ok(count.unwrap_or(asked)),
         }

@@ -4,7 +4,7 @@ use anyhow::bail;
 
 use crate::checkpoint::header::ENCODER;
 use crate::data::{Dataset, Images};
-use crate::error::Failure;
+use crate::error::Error;
 use crate::pretrained::encoder::EncoderSource;
 use crate::report::Notice;
 use crate::run::{Run, RunOptions};
@@ -14,7 +14,7 @@ use crate::train::finetune_config::{FinetuneConfig, Mode};
 pub(super) fn refuse_to_delete(source: &EncoderSource, name: &str, options: &RunOptions) -> anyhow::Result<()> {
     let of_run = source.path.parent().and_then(|run| run.canonicalize().ok());
     if options.force && of_run.is_some() && of_run == options.weights_dir.join(name).canonicalize().ok() {
-        bail!(Failure::Usage(format!(
+        bail!(Error::Usage(format!(
             "--force: it would delete the encoder {}, which lies in the run {name}; name another run with --run",
             source.path.display()
         )));
@@ -30,7 +30,7 @@ pub(super) fn refuse_another_encoder(
 ) -> anyhow::Result<()> {
     let (path, name) = (source.path.display(), &run.directory.name);
     match run.saved::<String>(ENCODER)? {
-        Some(then) if then != hash => bail!(Failure::Input(format!(
+        Some(then) if then != hash => bail!(Error::Input(format!(
             "{path}: not the encoder that the run {name} began with: sha256 {} then, {} now\nname the place of that one by \
              --weights, or begin anew with --force or --run OTHER",
             then.get(..12).unwrap_or(&then),
@@ -44,18 +44,18 @@ pub(super) fn refuse_another_encoder(
     Ok(())
 }
 
-/// The training images whose labels are used. [`Failure::Input`] where there are no labels, no test images, or too few.
+/// The training images whose labels are used. [`Error::Input`] where there are no labels, no test images, or too few.
 pub(super) fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result<Images> {
     let (name, classes) = (&dataset.name, dataset.classes.len());
     for (part, images) in [("training", &dataset.train), ("test", &dataset.test)] {
         if images.labels.is_empty() {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "--data {name}: {part} images without classes, which finetune needs\nput the pictures in one folder a class, \
                  in train/ and test/ if they are divided; or write the features alone with --embeddings FILE.npy"
             )));
         }
         if let Some(label) = images.labels.iter().find(|label| **label as usize >= classes) {
-            bail!(Failure::Input(format!(
+            bail!(Error::Input(format!(
                 "--data {name}: a label {label} among the {part} images; expected 0 to {}",
                 classes - 1
             )));
@@ -63,7 +63,7 @@ pub(super) fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> any
     }
     let labelled = config.labels.choose(dataset, config.stratified)?;
     if labelled.len() < 2 && config.mode != Mode::Linear {
-        bail!(Failure::Input(format!(
+        bail!(Error::Input(format!(
             "--labels {} of {name} are {} images: batch norm needs at least 2; raise --labels, or use --mode linear",
             config.labels,
             labelled.len()

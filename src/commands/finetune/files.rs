@@ -10,7 +10,7 @@ use super::rows::Measured;
 use crate::checkpoint::header::{CONFIG, NETWORK};
 use crate::checkpoint::{self, Archive};
 use crate::data::Images;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::metrics;
 use crate::models::{Encoder, NetworkDescription};
 use crate::pretrained::features::features;
@@ -72,7 +72,7 @@ pub(super) fn write_embeddings(
         progress.set(done as u64);
         stop.signal().is_none()
     })?;
-    let Some(features) = features else { bail!(Failure::Stopped(stop.signal().unwrap_or_default())) };
+    let Some(features) = features else { bail!(Error::Stopped(stop.signal().unwrap_or_default())) };
     let shape: Vec<u64> = features.dims().iter().map(|&dim| dim as u64).collect();
     let values = features.flatten_all()?.to_vec1::<f32>()?;
     checkpoint::atomic::write(path, |out| {

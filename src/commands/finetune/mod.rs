@@ -14,7 +14,7 @@ use crate::checkpoint::header::ROWS;
 use crate::commands::{Invocation, images, weights};
 use crate::data::{Dataset, Images, steps_per_epoch};
 use crate::device::check_precision;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::models::Encoder;
 use crate::pretrained::encoder::EncoderSource;
 use crate::report::{Console, ProbeRow};
@@ -193,7 +193,7 @@ fn rows_done(run: &Run<FinetuneConfig>, steps_a_row: u64) -> anyhow::Result<(Row
         return Ok((RowsDone::default(), 0));
     }
     let damaged =
-        || Failure::reading(&run.directory.checkpoint_path(run.step()), format!("its {ROWS} is missing or damaged"));
+        || Error::reading(&run.directory.checkpoint_path(run.step()), format!("its {ROWS} is missing or damaged"));
     let mut done: RowsDone = run.saved(ROWS)?.ok_or_else(damaged)?;
     let before = done.first_step.unwrap_or(steps_a_row.saturating_mul(done.rows.len() as u64));
     done.first_step = Some(before);

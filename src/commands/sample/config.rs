@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 
 use crate::commands::weights::GeneratorChoice;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::models::Architecture;
 
 /// How a walk goes from one latent to the next.
@@ -114,19 +114,19 @@ impl SampleConfig {
         let named = match by_ending {
             _ if self.to_stdout() => self.format.unwrap_or(Format::Png),
             _ if self.output.ends_with(['/', std::path::MAIN_SEPARATOR]) => Format::Directory,
-            Some(_) if path.is_dir() => bail!(Failure::Usage(format!(
+            Some(_) if path.is_dir() => bail!(Error::Usage(format!(
                 "-o {0}: it is a directory\n-o {0}/ writes one PNG an image into it; or name another file",
                 self.output
             ))),
             Some(format) => format,
             None if path.is_dir() => Format::Directory,
-            None => bail!(Failure::Usage(format!(
+            None => bail!(Error::Usage(format!(
                 "-o {}: expected a name that ends in .png, .gif, .npy or /, or - for stdout",
                 self.output
             ))),
         };
         match self.format {
-            Some(asked) if asked != named => bail!(Failure::Usage(format!(
+            Some(asked) if asked != named => bail!(Error::Usage(format!(
                 "--format does not go with -o {}; the name's ending says what is written",
                 self.output
             ))),
@@ -165,35 +165,35 @@ impl SampleConfig {
             (Format::Gif, n, given) => {
                 let keys = n.or(given.map(|rows| rows / walks.max(1))).unwrap_or(8);
                 if keys < 2 || walks == 0 || self.frames == 0 {
-                    bail!(Failure::Usage(
+                    bail!(Error::Usage(
                         "a walk needs at least two latents (--n), one walk (--walks) and one frame (--frames)".into()
                     ));
                 }
                 if keys.saturating_mul(self.frames as u64) > 10_000 || walks > 1_024 {
-                    bail!(Failure::Usage("a walk ends at 10000 frames and 1024 --walks".into()));
+                    bail!(Error::Usage("a walk ends at 10000 frames and 1024 --walks".into()));
                 }
                 keys * walks
             }
             (_, n, given) => n.or(given).unwrap_or(64),
         };
         if count == 0 {
-            bail!(Failure::Usage("--n 0: expected at least 1".into()));
+            bail!(Error::Usage("--n 0: expected at least 1".into()));
         }
         if format == Format::Png && count > GRID_LIMIT {
-            bail!(Failure::Usage(format!(
+            bail!(Error::Usage(format!(
                 "--n {count}: a grid ends at {GRID_LIMIT} images; write to a directory (-o DIR/) or -o FILE.npy"
             )));
         }
         if !(1..=64).contains(&self.scale(format)) || self.columns == Some(0) {
-            bail!(Failure::Usage("--scale goes from 1 to 64, --columns from 1".into()));
+            bail!(Error::Usage("--scale goes from 1 to 64, --columns from 1".into()));
         }
         let offset = self.offset();
         if offset.checked_add(count).is_none() {
-            bail!(Failure::Usage("--offset + --n is past the last sample".into()));
+            bail!(Error::Usage("--offset + --n is past the last sample".into()));
         }
         match latents_given {
             Some(rows) if offset + count > rows => {
-                bail!(Failure::Input(format!("--latents has {rows} rows; {count} from row {offset} were asked for")))
+                bail!(Error::Input(format!("--latents has {rows} rows; {count} from row {offset} were asked for")))
             }
             _ => Ok(count),
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use crate::checkpoint::atomic;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// The file of a sample.
 pub fn name(sample: u64) -> String {
@@ -38,17 +38,17 @@ impl<'a> Stale<'a> {
         };
         let names =
             entries.and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
-        let names = names.map_err(|error| Failure::writing(directory, error))?;
+        let names = names.map_err(|error| Error::writing(directory, error))?;
         let mut samples: Vec<u64> = names.iter().filter_map(|name| sample_of(name.to_str()?)).collect();
         samples.retain(|sample| *sample >= count);
         samples.sort_unstable();
         Ok(Self { directory, samples })
     }
 
-    /// Where there are some: [`Failure::Usage`], which says how many and what to do.
+    /// Where there are some: [`Error::Usage`], which says how many and what to do.
     pub fn refuse(&self) -> anyhow::Result<()> {
         let (Some(first), Some(last)) = (self.samples.first(), self.samples.last()) else { return Ok(()) };
-        bail!(Failure::Usage(format!(
+        bail!(Error::Usage(format!(
             "-o {}: it holds {} samples that would not be written again, {} to {}\n--force deletes them, --offset 0 leaves \
              them and adds to them, or name another directory",
             self.directory.display(),
@@ -63,7 +63,7 @@ impl<'a> Stale<'a> {
         for sample in &self.samples {
             let path = self.directory.join(name(*sample));
             match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => bail!(Failure::writing(&path, error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => bail!(Error::writing(&path, error)),
                 _ => {}
             }
         }

@@ -14,7 +14,7 @@ use candle_core::Device;
 use crate::commands::weights;
 use crate::commands::weights_dir::refuse_missing_weights_dir;
 use crate::device;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::report::Console;
 
 /// Finds the generator, draws from it, and writes the path of the output to stdout. `typed` are the fields of `config` that were
@@ -27,7 +27,7 @@ pub fn sample(
     console: &Console,
 ) -> anyhow::Result<()> {
     if config.to_stdout() && json {
-        bail!(Failure::Usage("--json and -o - both write to stdout; choose one".into()));
+        bail!(Error::Usage("--json and -o - both write to stdout; choose one".into()));
     }
     config.format()?;
     refuse_missing_weights_dir(&config.weights_dir, typed)?;

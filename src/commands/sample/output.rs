@@ -8,7 +8,7 @@ use super::{Format, SampleConfig};
 use crate::checkpoint::atomic;
 use crate::commands::sample::directory::{Stale, name};
 use crate::commands::sample::walk::interpolate;
-use crate::error::Failure;
+use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::pretrained::{Latents, TILE, TrainedGenerator};
 use crate::report::{self, Console, Grid, npy_header};
@@ -26,7 +26,7 @@ pub struct Produced {
 pub fn produce(config: &SampleConfig, generator: &TrainedGenerator, console: &Console) -> anyhow::Result<Produced> {
     let format = config.format()?;
     if config.to_stdout() && console.stdout_is_terminal() {
-        bail!(Failure::Usage("-o -: stdout is a terminal; pipe it, or name a file with -o".into()));
+        bail!(Error::Usage("-o -: stdout is a terminal; pipe it, or name a file with -o".into()));
     }
     let latents = match &config.latents {
         Some(path) => Latents::read(path, generator.latent_dim())?,
@@ -120,7 +120,7 @@ impl Job<'_> {
         let mut first = if is_exact { begin } else { begin - begin % tile };
         while first < end {
             if let Some(signal) = self.stop.signal() {
-                bail!(Failure::Stopped(signal));
+                bail!(Error::Stopped(signal));
             }
             let last = (first + tile).min(self.latents.rows().unwrap_or(u64::MAX));
             let last = if is_exact { last.min(end) } else { last };
@@ -147,7 +147,7 @@ impl Job<'_> {
         if let Some(stale) = stale.as_ref().filter(|_| !self.config.force) {
             stale.refuse()?;
         }
-        std::fs::create_dir_all(directory).map_err(|error| Failure::writing(directory, error))?;
+        std::fs::create_dir_all(directory).map_err(|error| Error::writing(directory, error))?;
         let grid = Grid { columns: Some(1), scale: self.config.scale(Format::Directory), gap: 0 };
         self.for_each_tile(|first, tile| {
             if let Some(stale) = stale.as_ref().filter(|_| first == 0) {
@@ -173,7 +173,7 @@ impl Job<'_> {
         let mut failure = None;
         let pictures = (0..keys * frames).map_while(|frame| {
             if let Some(signal) = self.stop.signal() {
-                failure = Some(Failure::Stopped(signal).into());
+                failure = Some(Error::Stopped(signal).into());
                 return None;
             }
             let t = (frame % frames) as f32 / frames as f32;

@@ -12,7 +12,7 @@ use ureq::http::{HeaderMap, StatusCode, header};
 use super::{Download, Downloader};
 use crate::data::OnBytes;
 use crate::data::claim::Claim;
-use crate::error::Failure;
+use crate::error::Error;
 
 /// A connection that brings so few bytes before it breaks would take this many tries: then the mirror is given up.
 const MAX_TRIES: u32 = 200;
@@ -29,7 +29,7 @@ impl Downloader {
     /// Brings `download` from the first of `urls` that has it.
     ///
     /// The inner error is one reason a URL: nothing was kept but perhaps a part to go on from, and where no byte arrived
-    /// no folder that was not there before. The outer error is [`Failure::Storage`]: the place cannot be written.
+    /// no folder that was not there before. The outer error is [`Error::Storage`]: the place cannot be written.
     pub fn fetch(&self, download: &Download, urls: &[String], on_bytes: OnBytes) -> Result<Result<(), Vec<String>>> {
         let _claim = Claim::take(download.path.parent().unwrap_or(Path::new(".")))?;
         if download.path.is_file() {
@@ -55,7 +55,7 @@ impl Downloader {
         for url in urls {
             match self.ask_mirror(&agent, url, download, part, on_bytes)? {
                 Ok(()) => {
-                    fs::rename(part, download.path).map_err(|error| Failure::writing(download.path, error))?;
+                    fs::rename(part, download.path).map_err(|error| Error::writing(download.path, error))?;
                     return Ok(Ok(()));
                 }
                 Err(reason) => reasons.push(format!("{url}: {reason}")),
@@ -93,7 +93,7 @@ impl Downloader {
                 Ok(()) => match (download.check)(part) {
                     Ok(()) => return Ok(Ok(())),
                     Err(reason) => {
-                        fs::remove_file(part).map_err(|error| Failure::writing(part, error))?;
+                        fs::remove_file(part).map_err(|error| Error::writing(part, error))?;
                         farthest = 0;
                         // The bytes from before may be to blame: then once more, from the beginning.
                         if !resumed {
@@ -137,7 +137,7 @@ fn transfer(agent: &Agent, url: &str, download: &Download, part: &Path, on_bytes
         // Nothing lies beyond what is here: it may be all, which the checksum tells.
         StatusCode::RANGE_NOT_SATISFIABLE if before > 0 => return Ok(Ok(())),
         StatusCode::PARTIAL_CONTENT => {
-            fs::remove_file(part).map_err(|error| Failure::writing(part, error))?;
+            fs::remove_file(part).map_err(|error| Error::writing(part, error))?;
             return Ok(Err(Halt::Passing("it answered with another range than was asked for".to_string())));
         }
         status => {
@@ -156,7 +156,7 @@ fn transfer(agent: &Agent, url: &str, download: &Download, part: &Path, on_bytes
         .append(begin > 0)
         .truncate(begin == 0)
         .open(part)
-        .map_err(|error| Failure::writing(part, error))?;
+        .map_err(|error| Error::writing(part, error))?;
     let mut body = response.body_mut().as_reader();
     let (mut arrived, mut buffer) = (begin, vec![0; 1 << 16]);
     on_bytes(download.name, arrived, total);
@@ -169,17 +169,17 @@ fn transfer(agent: &Agent, url: &str, download: &Download, part: &Path, on_bytes
             Ok(read) => {
                 arrived += read as u64;
                 if arrived > limit {
-                    fs::remove_file(part).map_err(|error| Failure::writing(part, error))?;
+                    fs::remove_file(part).map_err(|error| Error::writing(part, error))?;
                     return Ok(Err(Halt::Lasting(format!("it sent more than {limit} bytes"))));
                 }
-                file.write_all(&buffer[..read]).map_err(|error| Failure::writing(part, error))?;
+                file.write_all(&buffer[..read]).map_err(|error| Error::writing(part, error))?;
                 on_bytes(download.name, arrived, total);
             }
             Err(error) => break Err(Halt::Passing(format!("after {arrived} bytes: {error}"))),
         }
     };
     // On disk before it gets its final name, so that a crash leaves a whole file or none.
-    file.sync_all().map_err(|error| Failure::writing(part, error))?;
+    file.sync_all().map_err(|error| Error::writing(part, error))?;
     Ok(outcome)
 }
 

@@ -11,7 +11,7 @@ use candle_core::Device;
 use gan::checkpoint::header::{CONFIG, STATE};
 use gan::checkpoint::{self, Archive};
 use gan::data::{self, ImageShape};
-use gan::error::Failure;
+use gan::error::Error;
 use gan::params::Parameters;
 use gan::pretrained::EncoderSource;
 use gan::pretrained::Latents;
@@ -198,7 +198,7 @@ fn read_state(_: &Path, path: &Path) -> anyhow::Result<()> {
     let archive = checkpoint::read(path)?;
     Position::of(&archive, path)?;
     let parameters = linear();
-    parameters.load(&archive.tensors).context(Failure::Input("it does not fit".into()))
+    parameters.load(&archive.tensors).context(Error::Input("it does not fit".into()))
 }
 
 fn configs() -> Vec<Bytes> {
@@ -212,7 +212,7 @@ fn configs() -> Vec<Bytes> {
 
 fn read_config(_: &Path, path: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(path).unwrap();
-    let refused = |error: serde_json::Error| Failure::reading(path, error);
+    let refused = |error: serde_json::Error| Error::reading(path, error);
     if let Ok(config) = serde_json::from_slice::<GanConfig>(&bytes) {
         config.last_step(468);
         return config.validate();
