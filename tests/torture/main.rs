@@ -1,7 +1,7 @@
 //! What a run must bear: killed, starved of disk, fed garbage, signalled, piped anywhere. Nothing is ever lost, and no
 //! answer is another.
 //!
-//! `cargo test` runs a short form of every part. `cargo test --release --test torture -- PART [COUNT]` runs one in
+//! `cargo test --release` runs a short form of every part. `cargo test --release --test torture -- PART [COUNT]` runs one in
 //! full, or as long as COUNT says; `all` is every part in full.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
