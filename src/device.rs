@@ -56,18 +56,18 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device. One that was asked for by name and cannot be had is an error, never a silent change.
+    /// Opens the device. One that was asked for by name and cannot be had is an error, never a silent change:
+    /// [`Error::NotBuiltFor`] or [`Error::NoDevice`].
     pub fn open(self) -> anyhow::Result<Device> {
-        let open = |name: &str, built: bool, device: candle_core::Result<Device>| match (built, device) {
-            (false, _) => anyhow::bail!(
-                "--device {self}: this binary was built without {name}\n\
-                 build it with `cargo build --release --features {name}`, or use --device auto"
-            ),
+        let open = |name: &'static str, built: bool, device: candle_core::Result<Device>| match (built, device) {
+            (false, _) => {
+                anyhow::bail!(Error::NotBuiltFor { device: self.to_string(), feature: name })
+            }
             (true, Err(error)) => {
                 // candle's error may go on with a backtrace.
                 let error = error.to_string();
-                let what = error.lines().next().unwrap_or_default();
-                anyhow::bail!("--device {self}: no such device can be opened: {what}")
+                let problem = error.lines().next().unwrap_or_default().to_string();
+                anyhow::bail!(Error::NoDevice { device: self.to_string(), problem })
             }
             (true, Ok(device)) => Ok(device),
         };
@@ -101,17 +101,19 @@ pub fn name(device: &Device) -> String {
     }
 }
 
-/// Refuses a precision that the device has no arithmetic for: there is no silent change to another.
+/// Refuses a precision that the device has no arithmetic for: there is no silent change to another. [`Error::Setting`].
 #[doc(hidden)]
 pub fn check_precision(precision: Precision, device: &Device) -> anyhow::Result<()> {
     match precision.missing(device) {
         None => Ok(()),
-        Some(what) => anyhow::bail!(Error::Usage(format!(
-            "--precision {precision}: not on {}: {what}\n\
-             a new run takes --precision f32; one begun in {precision} goes on only where a CUDA device is",
-            name(device),
-            precision = precision.name(),
-        ))),
+        Some(what) => {
+            let (precision, device) = (precision.name(), name(device));
+            let problem = format!(
+                "not on {device}: {what}\n\
+                 a new run takes f32; one begun in {precision} goes on only where a CUDA device is"
+            );
+            anyhow::bail!(Error::setting("precision", precision, problem))
+        }
     }
 }
 

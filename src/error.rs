@@ -1,87 +1,270 @@
 //! The kinds of error that callers may want to tell apart.
 
-use std::path::Path;
+mod text;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use text::{legible, printable, text, text_in_words};
 
 /// The kinds of error. The functions of this crate return [`anyhow::Error`]; where one of these is its cause or its
 /// context, `error.downcast_ref::<Error>()` finds it. Every other error is one of candle or of the system.
 ///
-/// The text says what was found, what was expected and what to do, in one to three lines.
+/// The text says what was found and what was expected, in one to three lines. It names fields of configurations, not
+/// flags: what the program says in their place is in `commands::errors`.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// Arguments that are out of range, contradict each other, or contradict the run they are used on.
+    /// Arguments that contradict each other, or the run they are used on.
     #[error("{0}")]
     Usage(String),
+    /// A setting is out of range, or does not go with others or with the data.
+    #[error("{}: {problem}", assignment(name, value))]
+    Setting {
+        /// The field of the configuration, such as `batch_size`.
+        name: &'static str,
+        /// Its value; empty where the field is on or off, or is not set.
+        value: String,
+        /// What was expected.
+        problem: String,
+    },
+    /// A setting asks for more images than there are.
+    #[error("{}: {problem}", assignment(name, value))]
+    TooFewImages {
+        /// The field of the configuration, such as `batch_size`.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// How many there are.
+        problem: String,
+    },
     /// Data or a checkpoint is missing, damaged or does not fit.
     #[error("{0}")]
     Input(String),
-    /// Training met NaN or infinity. The text names the last good checkpoint.
-    #[error("{0}")]
-    Diverged(String),
+    /// A data set does not exist, or is not what is needed.
+    #[error("{data}: {problem}")]
+    Data {
+        /// The name or the directory of the set.
+        data: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A directory is not the data set that seems to be meant.
+    #[error("{problem}: {}", meant.display())]
+    DataElsewhere {
+        /// What is wrong; goes on with `meant`.
+        problem: String,
+        /// The directory that can be opened in its place.
+        meant: PathBuf,
+    },
+    /// A file of weights holds another network than the one that was asked for.
+    #[error("{}: holds a {found}; {name} {value} was asked for", path.display())]
+    OtherNetwork {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+        /// The setting that asked, such as `model`.
+        name: &'static str,
+        /// Its value.
+        value: &'static str,
+    },
+    /// A named data set is not there and cannot be downloaded.
+    #[error("{set}: {file} is not in {} and cannot be downloaded: {problem}", folder.display())]
+    NotDownloaded {
+        /// The name of the set.
+        set: &'static str,
+        /// The missing file.
+        file: String,
+        /// Where it belongs.
+        folder: PathBuf,
+        /// Why each source failed.
+        problem: String,
+        /// A built-in set of the same shape.
+        stand_in: &'static str,
+    },
+    /// No run of that name exists.
+    #[error("{}: no run is there; runs: {}", path.display(), if known.is_empty() { "none yet".into() } else { known.join(", ") })]
+    NoRun {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The runs that there are, newest first.
+        known: Vec<String>,
+    },
+    /// A new run has the name of one that exists.
+    #[error("{}: the run exists", path.display())]
+    RunExists {
+        /// The name of the run.
+        run: String,
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// Another process has the run.
+    #[error("the run {run} is in use by {}", holder.map_or("another process".into(), |id| format!("process {id}")))]
+    RunInUse {
+        /// The name of the run.
+        run: String,
+        /// The process, where it is known.
+        holder: Option<u32>,
+    },
+    /// A run has no checkpoint to go on from.
+    #[error("{}: the run stopped before its first checkpoint", path.display())]
+    RunNeverSaved {
+        /// The name of the run.
+        run: String,
+        /// Its directory.
+        path: PathBuf,
+    },
+    /// A run has come further than to the end that was asked for.
+    #[error("run {run} has come to step {step}, past the {last_step} asked for")]
+    RunPastEnd {
+        /// The name of the run.
+        run: String,
+        /// The steps done.
+        step: u64,
+        /// The steps asked for.
+        last_step: u64,
+    },
+    /// A run is of another method of training.
+    #[error("{run}: a run of {command}")]
+    OtherCommand {
+        /// The name of the run.
+        run: String,
+        /// The command that it is a run of, such as `train-gan`.
+        command: &'static str,
+    },
+    /// A run was begun with another value of a setting.
+    #[error("{name} {value}: run {run} was begun {}\na resumed run keeps its configuration", begun_with(saved))]
+    OtherSetting {
+        /// The field of the configuration.
+        name: String,
+        /// The value that was asked for, as JSON.
+        value: String,
+        /// The name of the run.
+        run: String,
+        /// The value that it was begun with, as JSON; `None` where it was not set.
+        saved: Option<String>,
+    },
+    /// A run was begun with other images.
+    #[error("these are not the images that the run {run} began with\n{difference}")]
+    OtherImages {
+        /// The name of the run.
+        run: String,
+        /// What differs.
+        difference: String,
+    },
+    /// Training met NaN or infinity.
+    #[error("training diverged at step {step}: {what}\n{}", last_good_words(last_good, largest))]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// What is not finite.
+        what: String,
+        /// The last good checkpoint; `None` where none was written.
+        last_good: Option<PathBuf>,
+        /// The parameter with the largest weight in that, and its size.
+        largest: Option<(String, f32)>,
+    },
+    /// A checkpoint holds NaN or infinity: it was changed after it was written.
+    #[error("{}: {tensor} holds a NaN or an infinity", path.display())]
+    NotFinite {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The name of the tensor.
+        tensor: String,
+        /// The checkpoint before it, if there is one.
+        before: Option<PathBuf>,
+    },
     /// The disk is full or not writable. The last good checkpoint is intact.
     #[error("{0}")]
     Storage(String),
+    /// The disk has no room for what a run would write.
+    #[error("{}: {} free, the run needs {}: {parts}", directory.display(), mebibytes(*free), mebibytes(*needed))]
+    NoSpace {
+        /// Where the run would write.
+        directory: PathBuf,
+        /// Free bytes.
+        free: u64,
+        /// Bytes of all that the run would write.
+        needed: u64,
+        /// What these are.
+        parts: String,
+    },
+    /// A device was named that this build of the crate has no code for.
+    #[error("device {device}: this binary was built without {feature}")]
+    NotBuiltFor {
+        /// The device, such as `cuda:0`.
+        device: String,
+        /// The feature of the crate.
+        feature: &'static str,
+    },
+    /// A device was named that cannot be opened.
+    #[error("device {device}: no such device can be opened: {problem}")]
+    NoDevice {
+        /// The device, such as `cuda:0`.
+        device: String,
+        /// What its driver says.
+        problem: String,
+    },
     /// The reader of a pipe has closed it.
     #[error("stdout was closed")]
     ClosedPipe,
-    /// Stopped by this signal, after saving.
+    /// Stopped by this signal.
     #[error("stopped by signal {0}")]
     Stopped(i32),
+    /// A run was stopped, after saving.
+    #[error("run {run}: stopped{part} at step {step}")]
+    RunStopped {
+        /// The signal.
+        signal: i32,
+        /// The name of the run.
+        run: String,
+        /// Which part of the run, with a leading space; empty where it has one alone.
+        part: String,
+        /// The steps done, of that part.
+        step: u64,
+    },
 }
 
 impl Error {
+    /// A setting that is out of range or does not go with others.
+    pub(crate) fn setting(name: &'static str, value: impl fmt::Display, problem: impl Into<String>) -> Self {
+        Error::Setting { name, value: value.to_string(), problem: problem.into() }
+    }
+
+    /// A data set that is not what is needed.
+    pub(crate) fn data(data: impl fmt::Display, problem: impl Into<String>) -> Self {
+        Error::Data { data: data.to_string(), problem: problem.into() }
+    }
+
     /// An error of reading `path`.
-    pub fn reading(path: &Path, error: impl std::fmt::Display) -> Self {
+    pub fn reading(path: &Path, error: impl fmt::Display) -> Self {
         Error::Input(format!("{}: {error}", path.display()))
     }
 
     /// An error of writing `path`.
-    pub fn writing(path: &Path, error: impl std::fmt::Display) -> Self {
+    pub fn writing(path: &Path, error: impl fmt::Display) -> Self {
         Error::Storage(format!("{}: cannot write: {error}", path.display()))
     }
 }
 
-/// The text of an error: its causes joined by colons, without the backtrace that candle's errors carry, and with control
-/// characters escaped.
-pub fn text(error: &anyhow::Error) -> String {
-    let cause = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<candle_core::Error>() {
-        Some(error) => without_backtrace(error).to_string(),
-        None => cause.to_string(),
-    };
-    let mut causes: Vec<String> = error.chain().map(cause).collect();
-    causes.dedup();
-    printable(&causes.join(": "))
+fn assignment(name: &str, value: &str) -> String {
+    if value.is_empty() { name.into() } else { format!("{name} {value}") }
 }
 
-/// `text` with control characters escaped, except line breaks: it may quote a hostile file or a name, which must not
-/// control the terminal.
-#[doc(hidden)]
-pub fn printable(text: &str) -> String {
-    text.chars().map(|character| if character == '\n' { "\n".into() } else { plain(character) }).collect()
+fn begun_with(saved: &Option<String>) -> String {
+    saved.as_ref().map_or("without it".into(), |saved| format!("with {saved}"))
 }
 
-fn plain(character: char) -> String {
-    match character.is_control() {
-        true => character.escape_default().to_string(),
-        false => character.to_string(),
-    }
+fn last_good_words(last_good: &Option<PathBuf>, largest: &Option<(String, f32)>) -> String {
+    let Some(path) = last_good else { return "no checkpoint had been written yet".into() };
+    let largest = largest.as_ref().map(|(name, size)| format!("; the largest weight in it is {size:.1e}, in {name}"));
+    format!("the last good checkpoint is {}{}", path.display(), largest.unwrap_or_default())
 }
 
-/// `text` as one line of at most 500 characters, with control characters escaped: it may quote a hostile file.
-#[doc(hidden)]
-pub fn legible(text: &str) -> String {
-    const LONGEST: usize = 500;
-    let mut line: String = text.chars().take(LONGEST).collect();
-    if line.len() < text.len() {
-        line.push('…');
-    }
-    line.chars().map(plain).collect()
-}
-
-fn without_backtrace(error: &candle_core::Error) -> &candle_core::Error {
-    match error {
-        candle_core::Error::WithBacktrace { inner, .. } => without_backtrace(inner),
-        other => other,
-    }
+/// `bytes` in words.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 #[cfg(test)]
@@ -89,11 +272,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_have_no_backtrace() {
-        let inner = candle_core::Error::Msg("three is not four".into());
-        let backtrace = Box::new(std::backtrace::Backtrace::force_capture());
-        let candle = candle_core::Error::WithBacktrace { inner: Box::new(inner), backtrace };
-        let error = anyhow::Error::from(candle).context(Error::Input("it does not fit".into())).context("file");
-        assert_eq!(text(&error), "file: it does not fit: three is not four");
+    fn texts_name_fields_and_their_values() {
+        let error = Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch");
+        assert_eq!(error.to_string(), "batch_size 1: batch norm needs at least 2 images a batch");
+        let error = Error::setting("cached", "", "features that are trained cannot be kept");
+        assert_eq!(error.to_string(), "cached: features that are trained cannot be kept");
     }
 }

@@ -6,8 +6,8 @@ mod cli;
 
 use std::process::ExitCode;
 
+use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::error::{self, Error};
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
 /// of a small network, which otherwise goes into page faults.
@@ -22,9 +22,7 @@ fn main() -> ExitCode {
     match arguments.run(&matches, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !matches!(error.downcast_ref(), Some(Error::ClosedPipe | Error::Stopped(_))) {
-                console.error(&error::text(&error));
-            }
+            errors::print(&error, &console);
             ExitCode::from(exit_code(&error))
         }
     }

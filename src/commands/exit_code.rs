@@ -7,14 +7,29 @@ use crate::error::Error;
 /// 0 stdout was closed, 2 usage (clap's own errors too), 3 input, 4 diverged, 5 storage, 128 + N stopped by signal N.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     // anyhow's own downcast sees contexts, which a walk along the chain of sources does not.
-    match error.downcast_ref::<Error>() {
-        None => 1,
-        Some(Error::ClosedPipe) => 0,
-        Some(Error::Usage(_)) => 2,
-        Some(Error::Input(_)) => 3,
-        Some(Error::Diverged(_)) => 4,
-        Some(Error::Storage(_)) => 5,
-        Some(Error::Stopped(signal)) => 128 + *signal as u8,
+    let Some(error) = error.downcast_ref::<Error>() else { return 1 };
+    match error {
+        Error::ClosedPipe => 0,
+        Error::NotBuiltFor { .. } | Error::NoDevice { .. } => 1,
+        Error::Usage(_)
+        | Error::Setting { .. }
+        | Error::RunExists { .. }
+        | Error::RunInUse { .. }
+        | Error::RunPastEnd { .. }
+        | Error::OtherSetting { .. } => 2,
+        Error::Input(_)
+        | Error::TooFewImages { .. }
+        | Error::Data { .. }
+        | Error::DataElsewhere { .. }
+        | Error::OtherNetwork { .. }
+        | Error::NotDownloaded { .. }
+        | Error::NoRun { .. }
+        | Error::RunNeverSaved { .. }
+        | Error::OtherCommand { .. }
+        | Error::OtherImages { .. } => 3,
+        Error::Diverged { .. } | Error::NotFinite { .. } => 4,
+        Error::Storage(_) | Error::NoSpace { .. } => 5,
+        Error::Stopped(signal) | Error::RunStopped { signal, .. } => 128 + *signal as u8,
     }
 }
 

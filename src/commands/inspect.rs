@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::checkpoint::Weights;
-use crate::error;
+use crate::commands::errors;
 use crate::pretrained::recognise;
 use crate::report::Console;
 
@@ -28,7 +28,7 @@ pub fn inspect(file: &Path, json: bool, console: &Console) -> anyhow::Result<()>
         line(json!({ "metadata": key, "value": value }), format!("# {key}: {value}"));
     }
     let networks = recognise(&weights).unwrap_or_else(|error| {
-        console.warning(&error::text(&error));
+        console.warning(&errors::text(&error));
         Vec::new()
     });
     for network in networks.iter().take(MOST_NETWORKS) {

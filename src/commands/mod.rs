@@ -1,6 +1,7 @@
 //! What each command does, straight down. Commands do not import each other; they share
 //! [`Invocation`], `images`, `weights` and `weights_dir`.
 
+pub mod errors;
 pub mod evaluate;
 pub mod exit_code;
 pub mod finetune;
@@ -15,6 +16,7 @@ pub mod weights_dir;
 
 use candle_core::Device;
 
+use crate::evaluator::GeneratorEvaluator;
 use crate::report::{Console, Monitor};
 use crate::run::RunOptions;
 
@@ -34,4 +36,16 @@ impl Invocation<'_> {
     fn monitor(&self) -> Monitor {
         Monitor::new(self.console, self.json)
     }
+}
+
+/// Says why scores of `evaluator` may mean less than they seem to. `flag` names another classifier to the command.
+fn print_warnings(evaluator: &GeneratorEvaluator, flag: &str, console: &Console) -> anyhow::Result<()> {
+    if let Some(warning) = evaluator.classifier_warning() {
+        console.warning(&format!(
+            "{warning}\ntrain one on the same --data with `gan evaluate --train-classifier -o FILE.safetensors`, and name \
+             it with {flag}"
+        ));
+    }
+    evaluator.warnings()?.iter().for_each(|warning| console.warning(warning));
+    Ok(())
 }

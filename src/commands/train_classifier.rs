@@ -143,7 +143,8 @@ fn run_steps(
             let loss = loss.to_scalar::<f32>()?;
             clock.mark();
             if !loss.is_finite() {
-                bail!(Error::Diverged(format!("training diverged at step {step}: the loss is {loss}; lower --lr")));
+                let (what, last_good, largest) = (format!("the loss is {loss}"), None, None);
+                bail!(Error::Diverged { step, what, last_good, largest });
             }
             clock.show(vec![Figure::Plain("loss", loss.into())]);
         }

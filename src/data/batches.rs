@@ -72,7 +72,7 @@ fn common_shape(images: &dyn ImageSource) -> Result<ImageShape> {
     match (1..images.len()).find(|index| images.shape_of(*index) != shape) {
         None => Ok(shape),
         Some(index) => bail!(Error::Input(format!(
-            "--data: a batch is of images of one shape, found {:?} and {shape:?}",
+            "a batch is of images of one shape, found {:?} and {shape:?}",
             images.shape_of(index)
         ))),
     }

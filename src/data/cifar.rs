@@ -73,7 +73,7 @@ pub fn python_hint(path: &Path) -> Option<String> {
     found.map(|folder| {
         format!(
             "{} holds CIFAR-10 as Python pickles ({PYTHON_FOLDER}); gan reads {FOLDER} ({ARCHIVE}) or the Hub's parquet \
-             files, and --data cifar10 downloads the former",
+             files; the former is what the data set cifar10 downloads",
             folder.display()
         )
     })

@@ -124,12 +124,9 @@ fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
         let only = [&folders.validation, &folders.test].into_iter().flatten().next();
         if let Some(only) = only.filter(|_| !folders.beside.iter().any(|path| path.is_dir() || picture::is_named(path)))
         {
-            bail!(Error::Input(format!(
-                "{}: no folder train/ beside {}/; to train on what is there, name it: --data {}",
-                directory.display(),
-                name(only),
-                only.display()
-            )));
+            let (directory, beside) = (directory.display(), name(only));
+            let problem = format!("{directory}: no folder train/ beside {beside}/; to train on what is there, name it");
+            bail!(Error::DataElsewhere { problem, meant: only.clone() });
         }
         return Ok(Parts { folders: Folders::default(), notes: Vec::new() });
     };
@@ -210,7 +207,8 @@ fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Error> {
     };
     let text = match (kind, passed.line()) {
         (Some(kind), _) => {
-            format!("{path}: holds {kind}, where its place is that of a class of pictures; name it: --data {path}")
+            let problem = format!("{path}: holds {kind}, where its place is that of a class of pictures; name it");
+            return Ok(Error::DataElsewhere { problem, meant: folder.into() });
         }
         (None, Some(line)) => format!(
             "{path}: a folder without pictures, where each folder is a class; fill it or take it away ({line}; pictures are \
@@ -233,7 +231,7 @@ fn wrapper(directory: &Path, listing: &Listing) -> Option<String> {
     let is_inside = folders.len() > 1 && folders.iter().all(|folder| folder != class);
     is_inside.then(|| {
         format!(
-            "all pictures are of one class, {}, the one folder there; if the folders in it are the classes, name it: --data {}",
+            "all pictures are of one class, {}, the one folder there; if the folders in it are the classes, name it: {}",
             name(class),
             directory.join(name(class)).display()
         )

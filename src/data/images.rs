@@ -125,7 +125,7 @@ pub(super) fn zeroed(count: usize, shape: ImageShape) -> Result<Vec<u8>> {
     match count.checked_mul(shape.stride()) {
         Some(bytes) if bytes as u64 <= MAX_PIXELS => Ok(vec![0; bytes]),
         _ => bail!(Error::Input(format!(
-            "--data: {count} images of {}x{}x{} take more than {} GiB of memory; use fewer",
+            "{count} images of {}x{}x{} take more than {} GiB of memory; use fewer",
             shape.height,
             shape.width,
             shape.channels,

@@ -18,7 +18,7 @@ use crate::error::Error;
 pub const MIRROR_VARIABLE: &str = "GAN_MIRROR";
 
 /// The folder for downloads where `--data-dir` names none: `gan` in the user's cache directory (`XDG_CACHE_HOME` or
-/// `~/.cache`; on macOS `~/Library/Caches`). [`Error::Usage`] where there is no home.
+/// `~/.cache`; on macOS `~/Library/Caches`). [`Error::Setting`] where there is no home.
 pub fn cache_dir() -> Result<PathBuf> {
     let under_home = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
     env::var_os("XDG_CACHE_HOME")
@@ -27,8 +27,8 @@ pub fn cache_dir() -> Result<PathBuf> {
         .or_else(|| env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(under_home)))
         .map(|cache| cache.join("gan"))
         .ok_or_else(|| {
-            let text = "--data-dir: no home directory to keep downloads in; name a folder with --data-dir DIR";
-            Error::Usage(text.to_string()).into()
+            let problem = "no home directory to keep downloads in; name a folder for them";
+            Error::setting("data_dir", "", problem).into()
         })
 }
 
@@ -46,7 +46,7 @@ pub fn mirrors(set: &NamedSet, prefix: Option<&str>) -> Vec<String> {
 /// finds them; either may lie there as the Hub's parquet files, or where torchvision puts them. IDX files must be the original to the byte. Of CIFAR-10,
 /// which is passed on as JPEG too, a download must; what lies there must have as many images of each class.
 ///
-/// [`Error::Input`] where a file is not that, or cannot be had; [`Error::Storage`] where a download cannot be
+/// [`Error::DataElsewhere`] where a file is not that, [`Error::NotDownloaded`] where it cannot be had; [`Error::Storage`] where a download cannot be
 /// written.
 pub fn open(set: &NamedSet, data_dir: Option<&Path>, on_bytes: OnBytes) -> Result<Dataset> {
     let data_dir = match data_dir {
@@ -135,15 +135,14 @@ impl Downloads<'_> {
             Err(reasons) => {
                 let other = [self.data_dir, self.folder].into_iter().find_map(cifar::python_hint);
                 let other = other.filter(|_| matches!(self.set.files, Files::Cifar { .. }));
-                bail!(Error::Input(format!(
-                    "--data {}: {name} is not in {} and cannot be downloaded: {}\nPut the set's files there, or name the \
-                     folder above theirs with --data-dir, or train on the built-in set: --data {}{}",
-                    self.set.name,
-                    self.folder.display(),
-                    reasons.join("; "),
-                    self.set.stand_in,
-                    other.map_or(String::new(), |hint| format!("\n{hint}"))
-                )))
+                let hint = other.map_or(String::new(), |hint| format!("\n{hint}"));
+                bail!(Error::NotDownloaded {
+                    set: self.set.name,
+                    file: name.to_string(),
+                    folder: self.folder.to_path_buf(),
+                    problem: reasons.join("; ") + &hint,
+                    stand_in: self.set.stand_in,
+                })
             }
         }
     }
@@ -189,13 +188,14 @@ fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: Images, sour
         let NamedFile { name, sha256, .. } = files[at];
         if found != sha256 {
             let path = sources[at].display();
-            bail!(Error::Input(format!(
+            let problem = format!(
                 "{path}: not the {} of {}: SHA-256 of the content is {found}, expected {sha256}\nTake it away to have \
-                 it downloaded, or use the files as they are by naming their folder: --data {}",
+                 it downloaded, or use the files as they are by naming their folder",
                 name.trim_end_matches(".gz"),
                 set.name,
-                sources[at].parent().unwrap_or(&sources[at]).display(),
-            )));
+            );
+            let meant = sources[at].parent().unwrap_or(&sources[at]).to_path_buf();
+            bail!(Error::DataElsewhere { problem, meant });
         }
     }
     Ok(part)
@@ -218,14 +218,15 @@ fn open_cifar(downloads: &Downloads, bytes: u64, sha256: &[&str; 6], batch: usiz
         part.labels.iter().for_each(|label| counts[*label as usize] += 1);
         if let Some(class) = (0..counts.len()).find(|&class| counts[class] != if class < 10 { each } else { 0 }) {
             let folder = downloads.folder.display();
-            bail!(Error::Input(format!(
+            let problem = format!(
                 "{folder}: not all of {}: {} images to {what}, {} of them with the label {class}; expected {count}, \
                  {each} for each label from 0 to 9\nTake the files away to have it downloaded, or use them as they are \
-                 by naming their folder: --data {folder}",
+                 by naming their folder",
                 downloads.set.name,
                 part.len(),
                 counts[class],
-            )));
+            );
+            bail!(Error::DataElsewhere { problem, meant: downloads.folder.to_path_buf() });
         }
     }
     Ok((dataset.train, dataset.test))

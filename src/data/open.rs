@@ -33,16 +33,16 @@ static READERS: [Reader; 4] = [
     Reader { what: "pictures in one folder a class", find: folder::source, open: folder::open },
 ];
 
-/// Opens the data set that `--data` names.
+/// Opens the data set that `spec` names.
 ///
-/// `spec` is a name of [`BUILT_IN`] or of [`SETS`] (other spellings of one, such as `MNIST`, where no directory is called
+/// It is a name of [`BUILT_IN`] or of [`SETS`] (other spellings of one, such as `MNIST`, where no directory is called
 /// so), or a directory (one of such a name is given as `./mnist`): of IDX files ([`idx::open`]), of CIFAR-10's batches or
 /// their archive, which may also be named itself ([`cifar::open`]), of the Hub's parquet files ([`parquet::open`]) or of
 /// pictures ([`folder::open`]), which is found out by the names in it. `data_dir` is where named sets lie, each in a folder
 /// of its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
 /// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
 ///
-/// [`Error::Input`] where there is nothing of that name, or it is damaged; [`Error::Storage`] where a download
+/// [`Error::Data`] where there is nothing of that name, [`Error::Input`] where it is damaged; [`Error::Storage`] where a download
 /// cannot be written.
 pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
     let mut dataset = match known(spec) {
@@ -92,7 +92,7 @@ fn open_path(path: &Path, data_dir: Option<&Path>, shape: ImageShape) -> Result<
         };
     }
     if let (Some(hint), None) = (cifar::python_hint(path), cifar::find(path)?) {
-        bail!(Error::Input(format!("--data {}: {hint}", path.display())));
+        bail!(Error::data(path.display(), hint));
     }
     for (place, reader) in READERS.iter().enumerate() {
         if let Some(found) = (reader.find)(path)? {
@@ -111,7 +111,7 @@ fn others(directory: &Path, taken: &Reader, found: &Path, rest: &[Reader]) -> Ve
         let place = (reader.find)(directory).ok().flatten()?;
         let how = match place == found {
             true => "move them to a directory of their own".to_string(),
-            false => format!("give --data {}", place.display()),
+            false => format!("name {}", place.display()),
         };
         let (of, what) = (legible(&directory.display().to_string()), reader.what);
         Some(format!("{of}: read as {}; it also holds {what}: to use those, {how}", taken.what))
@@ -129,7 +129,9 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
     let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
     let meant = data_dir.map(|data_dir| data_dir.join(path)).filter(|path| path.exists());
     let found = match meant {
-        Some(meant) => format!("no such directory here; the one in --data-dir is --data {}", meant.display()),
+        Some(meant) => {
+            format!("no such directory here; to take the one in the data directory, name {}", meant.display())
+        }
         None if path.exists() => "a file, where a directory is expected (or CIFAR-10's .tar.gz)".to_string(),
         None if path.is_absolute() => "no such directory; if the data have moved, give their new place".to_string(),
         None if path.components().count() > 1 => {
@@ -138,12 +140,8 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
         }
         None => "no data set and no directory; if the data have moved, give their new place".to_string(),
     };
-    Error::Input(format!(
-        "--data {}: {found}\nThe data sets are: {}. A directory holds {}.",
-        path.display(),
-        names.join(", "),
-        readable()
-    ))
+    let (names, directory) = (names.join(", "), readable());
+    Error::data(path.display(), format!("{found}\nThe data sets are: {names}. A directory holds {directory}."))
 }
 
 /// The last part of the path, with `.` and `..` resolved.

@@ -52,16 +52,16 @@ pub struct ViewPlan {
 }
 
 impl StepPlan {
-    /// The plan of a single process. [`Error::Input`] where a batch is larger than the set, [`Error::Usage`] where it
-    /// is empty.
+    /// The plan of a single process. [`Error::TooFewImages`] where a batch is larger than the set, [`Error::Setting`]
+    /// where it is empty.
     pub fn new(len: usize, batch_size: usize, shuffle: bool, seed: u64) -> Result<Self> {
         if batch_size == 0 {
-            bail!(Error::Usage("--batch-size 0: a batch holds at least one image".to_string()));
+            bail!(Error::setting("batch_size", 0, "a batch holds at least one image"));
         }
         if batch_size > len {
-            bail!(Error::Input(format!(
-                "--batch-size {batch_size}: the data set has {len} images, fewer than a batch; give a smaller --batch-size or more data"
-            )));
+            let problem =
+                format!("the data set has {len} images, fewer than a batch; give a smaller batch size or more data");
+            bail!(Error::TooFewImages { name: "batch_size", value: batch_size.to_string(), problem });
         }
         Ok(Self { seed, len, batch_size, shuffle, shard: Shard::WHOLE })
     }

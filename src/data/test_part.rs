@@ -59,7 +59,7 @@ impl Dataset {
     /// given, so many of the training images do: a fixed choice of every class in proportion ([`parts::balanced`]), so
     /// that commands with the same `part` hold out the same images.
     ///
-    /// [`Error::Usage`] where `part` is given and the set brings test images, [`Error::Input`] where it has too few
+    /// [`Error::Setting`] where `part` is given and the set brings test images, [`Error::Data`] where it has too few
     /// images to divide.
     pub fn with_test_part(self, part: Option<TestPart>, labels: bool) -> Result<Self> {
         let serves = |images: &Images| !images.is_empty() && (!labels || !images.labels.is_empty());
@@ -67,12 +67,9 @@ impl Dataset {
         if is_useless || part == Some(TestPart::NONE) || part.is_none() && serves(&self.test) {
             return Ok(self);
         }
-        if serves(&self.test) {
-            bail!(Error::Usage(format!(
-                "--test-part: {} has {} test images of its own; leave the flag out",
-                self.name,
-                self.test.len()
-            )));
+        if let (true, Some(part)) = (serves(&self.test), part) {
+            let problem = format!("{} has {} test images of its own; leave it out", self.name, self.test.len());
+            bail!(Error::setting("test_part", part, problem));
         }
         let unlabelled = self.test.len();
         let mut dataset = match part {
@@ -113,9 +110,9 @@ impl Dataset {
         let (name, all) = (self.name.clone(), self.train.len());
         let count = ((all as f64 * part).round() as usize).max(1);
         if count >= all {
-            bail!(Error::Input(format!(
-                "--data {name}: {all} training images and no test part; there are too few to hold {part} of them out"
-            )));
+            let problem =
+                format!("{all} training images and no test part; there are too few to hold {part} of them out");
+            bail!(Error::data(name, problem));
         }
         let chosen = parts::balanced(&self.train.labels, all, count);
         let mut is_chosen = vec![false; all];
@@ -125,7 +122,7 @@ impl Dataset {
         self.train = self.train.select(&rest);
         let which = if self.train.labels.is_empty() { "a fixed choice" } else { "a fixed choice of every class" };
         let mut note = format!(
-            "{name}: no test part; {count} of its {all} images are held out to test on, {which} (--test-part PART)"
+            "{name}: no test part; {count} of its {all} images are held out to test on, {which} (a test part of {part})"
         );
         let classes: HashSet<u32> = self.train.labels.iter().copied().collect();
         let tested: HashSet<u32> = self.test.labels.iter().copied().collect();
@@ -180,7 +177,7 @@ mod tests {
         let own = dataset(images(9, true), images(3, true));
         assert_eq!(own.clone().with_test_part(None, true).unwrap().test, own.test);
         let error = own.with_test_part("0.5".parse().ok(), true).unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(Error::Usage(_))));
+        assert!(matches!(error.downcast_ref(), Some(Error::Setting { .. })));
         let validated = Dataset { validation: images(6, true), ..dataset(images(9, true), images(0, true)) };
         let as_test = validated.clone().with_test_part(None, true).unwrap();
         assert_eq!((as_test.test, as_test.validation.len(), as_test.train.len()), (images(6, true), 0, 9));

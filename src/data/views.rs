@@ -89,7 +89,7 @@ fn check(images: &dyn ImageSource) -> Result<()> {
     match shape {
         None => Ok(()),
         Some(ImageShape { channels, .. }) => bail!(Error::Input(format!(
-            "--data: images of {channels} channel(s), where views are taken of red, green and blue; convert them first"
+            "images of {channels} channel(s), where views are taken of red, green and blue; convert them first"
         ))),
     }
 }

@@ -48,8 +48,8 @@ impl Classifier {
             bail!(Error::reading(
                 path,
                 format!(
-                    "does not fit, it is not a digit classifier: {}\nexpected what `gan evaluate --train-classifier` \
-                     writes, or a PyTorch file of the same layers",
+                    "does not fit, it is not a digit classifier: {}\nexpected one that gan has trained, or a PyTorch \
+                     file of the same layers",
                     weights.contents()
                 )
             ))

@@ -63,7 +63,7 @@ struct Real {
 
 impl GeneratorEvaluator {
     /// Looks at the reference images of `dataset` and at as many training images as there will be samples, `count`.
-    /// [`Error::Input`] where there are too few.
+    /// [`Error::Data`] where they do not fit the classifier or are too few.
     pub fn prepare(
         classifier: Classifier,
         dataset: &Dataset,
@@ -74,17 +74,17 @@ impl GeneratorEvaluator {
         let (found, expected) = (dataset.train.shape(), classifier.image_shape);
         if found != expected {
             let (data, classifier) = (&dataset.name, &classifier.description);
-            bail!(Error::Input(format!("--data {data}: its images are {found}; {classifier} takes {expected}")));
+            bail!(Error::data(data, format!("its images are {found}; {classifier} takes {expected}")));
         }
         let (real, training) = reference.choose(dataset, count)?;
         let compared = count.min(real.len()).min(training.len());
         if compared <= NEIGHBOURS {
-            bail!(Error::Input(format!(
-                "--data {}: {} reference images and {} training images beside them; expected more than {NEIGHBOURS} of each",
-                dataset.name,
-                real.len(),
-                training.len()
-            )));
+            let (real, training) = (real.len(), training.len());
+            let problem = format!(
+                "{real} reference images and {training} training images beside them; expected more than {NEIGHBOURS} of \
+                 each"
+            );
+            bail!(Error::data(&dataset.name, problem));
         }
         let activations = classifier.activations_of(&real, device)?;
         let accuracy = match is_labelled(&real) {
@@ -120,19 +120,21 @@ impl GeneratorEvaluator {
         &self.classifier
     }
 
-    /// What is to be said of figures that mean less than they seem to.
+    /// What is to be said of a classifier that does not know the data; one that was trained on them is to be taken.
+    pub fn classifier_warning(&self) -> Option<String> {
+        let (data, classifier) = (&self.data, &self.classifier.description);
+        let accuracy = self.accuracy.filter(|accuracy| *accuracy < MIN_ACCURACY)?;
+        Some(format!(
+            "{classifier}: accuracy {:.1} % on the reference images of {data}; scores mean little below {:.0} %",
+            100.0 * accuracy,
+            100.0 * MIN_ACCURACY
+        ))
+    }
+
+    /// What else is to be said of figures that mean less than they seem to.
     pub fn warnings(&self) -> anyhow::Result<Vec<String>> {
         let (data, classifier, real) = (&self.data, &self.classifier.description, self.real.count());
         let mut warnings = Vec::new();
-        if let Some(accuracy) = self.accuracy.filter(|accuracy| *accuracy < MIN_ACCURACY) {
-            warnings.push(format!(
-                "{classifier}: accuracy {:.1} % on the reference images of {data}; scores mean little below {:.0} %\ntrain one on \
-                 the same --data with `gan evaluate --train-classifier -o FILE.safetensors`, and name it with --classifier \
-                 (train-gan: --evaluate-classifier)",
-                100.0 * accuracy,
-                100.0 * MIN_ACCURACY
-            ));
-        }
         if self.seen_by_classifier > 0 {
             warnings.push(format!(
                 "{classifier} was trained on {} of the {real} reference images: its accuracy on them is higher than on others of {data}",

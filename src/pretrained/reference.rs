@@ -110,19 +110,23 @@ impl Reference {
 
     /// The images that it means, at most 10,000, and `floor` training images that are none of them. Both are a fair part of
     /// what they come from, and in an order whose every beginning is one ([`crate::data::parts::order`]): of the named sets
-    /// too, whose first images need not be like the rest. [`Error::Input`] where there are none.
+    /// too, whose first images need not be like the rest. [`Error::Data`] or [`Error::TooFewImages`] where there are none.
     pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(Images, Images)> {
         let (name, all, places) = (&dataset.name, dataset.train.len(), self.places(dataset));
         let fair = |images: &Images| images.select(&images.at(0..MOST.min(images.len()), false));
         let mut taken = Vec::new();
         let real = match self {
-            Self::Test if dataset.test.is_empty() => bail!(Error::Input(format!(
-                "--data {name}: it has no test images to hold samples against\n--reference validation or A..B takes \
-                 training images in their place; there are {all}"
-            ))),
+            Self::Test if dataset.test.is_empty() => {
+                let problem = format!(
+                    "it has no test images to hold samples against\nthe reference validation or A..B takes training \
+                     images in their place; there are {all}"
+                );
+                bail!(Error::data(name, problem))
+            }
             Self::Test => fair(&dataset.test),
             Self::Train(_, to) if *to > all => {
-                bail!(Error::Input(format!("--reference {self}: {name} has {all} training images")))
+                let problem = format!("{name} has {all} training images");
+                bail!(Error::TooFewImages { name: "reference", value: self.to_string(), problem })
             }
             Self::Validation if places.is_empty() => fair(&dataset.validation_images()?),
             Self::Validation | Self::Train(..) => {

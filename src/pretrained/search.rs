@@ -6,6 +6,7 @@
 //! lies elsewhere is passed over. Files that this program wrote are held to their exact content.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
@@ -54,17 +55,18 @@ impl Wanted {
         )
     }
 
-    /// Why a network of the kind is not the one, if it is not.
-    fn refusal(&self, kind: &NetworkKind) -> Option<String> {
+    /// Why a network of the kind, in the file at `path`, is not the one, if it is not.
+    fn refusal(&self, kind: &NetworkKind, path: &Path) -> Option<Error> {
+        let other = |found: String, name, value| Error::OtherNetwork { path: path.into(), found, name, value };
         match (*self, kind) {
             (Self::Generator { architecture: Some(wanted), .. }, NetworkKind::Generator { architecture, .. }) => {
                 // What differs between models of one family is how they are trained.
-                let (found, asked) = (family(*architecture), wanted.name());
-                (found != family(wanted)).then(|| format!("holds a {found} generator; --model {asked} was asked for"))
+                let found = family(*architecture);
+                (found != family(wanted)).then(|| other(format!("{found} generator"), "model", wanted.name()))
             }
             (Self::Encoder { architecture: Some(wanted) }, NetworkKind::Encoder { architecture }) => {
-                let (found, asked) = (architecture.name(), wanted.name());
-                (wanted != *architecture).then(|| format!("holds a {found} encoder; --encoder {asked} was asked for"))
+                let found = format!("{} encoder", architecture.name());
+                (wanted != *architecture).then(|| other(found, "encoder", wanted.name()))
             }
             _ => None,
         }
@@ -103,7 +105,7 @@ struct Fit {
 /// Finds the network of a file. Where several fit, the one of the most usual name; `None` where nothing looks like one.
 ///
 /// # Errors
-/// [`Error::Input`] where what looks like one does not fit, where several fit equally well, or where a weight is NaN or
+/// [`Error::OtherNetwork`] where another one was asked for. [`Error::Input`] where it does not fit, where several fit equally well, or where a weight is NaN or
 /// infinite.
 pub fn find(weights: &Weights, wanted: &Wanted) -> anyhow::Result<Option<FoundNetwork>> {
     let mut candidates = recognise(weights)?;
@@ -122,14 +124,14 @@ pub fn find(weights: &Weights, wanted: &Wanted) -> anyhow::Result<Option<FoundNe
         // What is wrong with the one that is nearest to a fit.
         return match misfits.into_iter().min_by_key(|(count, _)| *count) {
             None => Ok(None),
-            Some((_, text)) => Err(Error::Input(text).into()),
+            Some((_, error)) => Err(error.into()),
         };
     }
     choose(weights, wanted, fits).map(Some)
 }
 
-/// How far it is from fitting, and the text of the error.
-type Misfit = (usize, String);
+/// How far it is from fitting, and the error.
+type Misfit = (usize, Error);
 
 fn fit(weights: &Weights, wanted: &Wanted, candidate: Candidate) -> anyhow::Result<Result<Fit, Misfit>> {
     let prefix = &candidate.prefix;
@@ -138,11 +140,13 @@ fn fit(weights: &Weights, wanted: &Wanted, candidate: Candidate) -> anyhow::Resu
     let bytes = below().map(|(_, (shape, dtype))| elements::byte_length(shape, dtype.size_in_bytes()));
     let bytes = bytes.fold(0u64, |sum, bytes| sum.saturating_add(bytes.unwrap_or(usize::MAX) as u64));
     if bytes > weights.bytes.saturating_mul(MOST_EXPANSION) {
-        return Ok(Err((usize::MAX, format!("{path}: its tensors repeat what is stored once, to {bytes} bytes"))));
+        let error = Error::reading(&weights.path, format!("its tensors repeat what is stored once, to {bytes} bytes"));
+        return Ok(Err((usize::MAX, error)));
     }
     let kind = &candidate.description.kind;
-    if let Some(refusal) = wanted.refusal(kind).or_else(|| candidate.refusal.clone()) {
-        return Ok(Err((0, format!("{path}: {refusal}"))));
+    let refusal = || candidate.refusal.as_ref().map(|refusal| Error::reading(&weights.path, refusal));
+    if let Some(error) = wanted.refusal(kind, &weights.path).or_else(refusal) {
+        return Ok(Err((0, error)));
     }
     let unfit = |error: candle_core::Error| Error::reading(&weights.path, error::text(&error.into()));
     let expected = candidate.description.signature().map_err(unfit)?;
@@ -184,7 +188,8 @@ fn fit(weights: &Weights, wanted: &Wanted, candidate: Candidate) -> anyhow::Resu
     };
     let unread = weights.unread.iter().find(|(name, _)| is_needed(name));
     let unread = unread.map(|(name, why)| format!("; {} is {}, which is not read", legible(name), legible(why)));
-    Ok(Err((misfits.count(), format!("{what} does not fit: {misfits}{}", unread.unwrap_or_default()))))
+    let text = format!("{what} does not fit: {misfits}{}", unread.unwrap_or_default());
+    Ok(Err((misfits.count(), Error::Input(text))))
 }
 
 /// The fit of the most usual name, read. Copies of the same values are one.

@@ -16,7 +16,7 @@ impl RunDirectory {
     /// nothing.
     ///
     /// # Errors
-    /// [`Error::Usage`] where another process was faster. [`Error::Storage`] where the directories cannot be made or
+    /// [`Error::RunExists`] or [`Error::RunInUse`] where another process was faster. [`Error::Storage`] where the directories cannot be made or
     /// written to.
     pub fn begin(&mut self, config: &[u8]) -> anyhow::Result<()> {
         let mut made = Made::default();

@@ -58,7 +58,8 @@ impl RunDirectory {
     /// removed when it begins, and no others.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the name is none, holds a run and not `force`, or is in use by another process.
+    /// [`Error::Usage`] where the name is none, [`Error::RunExists`] where it holds a run and not `force`,
+    /// [`Error::RunInUse`] where another process has it.
     pub fn create(name: &str, weights_dir: &Path, samples_dir: &Path, force: bool) -> anyhow::Result<Self> {
         if !force {
             Self::refuse_taken(name, weights_dir)?;
@@ -79,14 +80,13 @@ impl RunDirectory {
     /// A run that exists, locked.
     ///
     /// # Errors
-    /// [`Error::Input`] where there is none, with the runs that there are. [`Error::Usage`] where another process
-    /// has it. [`Error::Storage`] where its lock is not writable.
+    /// [`Error::NoRun`] where there is none, [`Error::RunInUse`] where another process has it, [`Error::Storage`] where
+    /// its lock is not writable.
     pub fn open(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
         check_name(name)?;
         if !holds_run(&weights_dir.join(name)) {
-            let names: Vec<_> = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
-            let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
-            bail!(Error::Input(format!("{}: no run is there; runs: {known}", weights_dir.join(name).display())));
+            let known = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
+            bail!(Error::NoRun { path: weights_dir.join(name), known });
         }
         Self::open_at(name, weights_dir, samples_dir)
     }
@@ -243,10 +243,7 @@ fn check_name(name: &str) -> anyhow::Result<()> {
 
 pub(crate) fn refuse_held(name: &str, weights: &Path) -> anyhow::Result<()> {
     if holds_run(weights) {
-        bail!(Error::Usage(format!(
-            "{}: the run exists: --resume {name} goes on with it, --force starts it anew, --run OTHER names another",
-            weights.display()
-        )));
+        bail!(Error::RunExists { run: name.into(), path: weights.into() });
     }
     Ok(())
 }

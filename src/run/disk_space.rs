@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::error::Error;
+use crate::error::{Error, mebibytes};
 
 /// What a run will have on the disk at once, beyond what is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,26 +26,16 @@ impl Need {
 /// Where the system does not say how much is free, it is not asked. Quotas are not seen.
 ///
 /// # Errors
-/// [`Error::Storage`] with the numbers.
+/// [`Error::NoSpace`].
 pub fn check(directory: &Path, need: &Need, reclaimed: u64) -> anyhow::Result<()> {
     let Some(free) = free_bytes(directory) else { return Ok(()) };
     if need.bytes() > free.saturating_add(reclaimed) {
-        bail!(Error::Storage(format!(
-            "{}: {} free, the run needs {}: {} checkpoints of {} and the networks, {}\n\
-             free some, keep fewer with --keep, or name another disk with --weights-dir",
-            directory.display(),
-            mebibytes(free.saturating_add(reclaimed)),
-            mebibytes(need.bytes()),
-            need.checkpoints,
-            mebibytes(need.checkpoint),
-            mebibytes(need.networks),
-        )));
+        let (checkpoint, networks) = (mebibytes(need.checkpoint), mebibytes(need.networks));
+        let parts = format!("{} checkpoints of {checkpoint} and the networks, {networks}", need.checkpoints);
+        let (free, needed) = (free.saturating_add(reclaimed), need.bytes());
+        bail!(Error::NoSpace { directory: directory.into(), free, needed, parts });
     }
     Ok(())
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// What is free for us on the file system of `directory`, or of the nearest directory above it that exists.

@@ -23,7 +23,7 @@ impl Lock {
     /// Locks the run in `directory`, if it is there, without changing anything.
     ///
     /// # Errors
-    /// [`Error::Usage`] where another process has it, [`Error::Storage`] where its lock cannot be opened.
+    /// [`Error::RunInUse`] where another process has it, [`Error::Storage`] where its lock cannot be opened.
     pub fn take(directory: &Path, name: &str) -> anyhow::Result<Self> {
         let path = directory.join(LOCK);
         match OpenOptions::new().read(true).write(true).open(&path) {
@@ -31,7 +31,7 @@ impl Lock {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let Ok(handle) = File::open(directory) else { return Ok(Self::default()) };
                 if let Ok(false) = try_lock(&handle) {
-                    bail!(in_use(name, "another process"));
+                    bail!(Error::RunInUse { run: name.into(), holder: None });
                 }
                 Ok(Self { file: None, _directory: Some(handle) })
             }
@@ -80,8 +80,8 @@ fn locked(mut file: File, path: &Path, name: &str) -> anyhow::Result<File> {
         let _ = (&mut file).take(20).read_to_string(&mut holder);
         // A process that has not begun yet has not signed either: what is there may be of one that is long gone.
         let is_alive = |id: &u32| !Path::new("/proc/self").exists() || Path::new(&format!("/proc/{id}")).exists();
-        let id = holder.trim().parse::<u32>().ok().filter(is_alive);
-        bail!(in_use(name, &id.map_or("another process".into(), |id| format!("process {id}"))));
+        let holder = holder.trim().parse::<u32>().ok().filter(is_alive);
+        bail!(Error::RunInUse { run: name.into(), holder });
     }
     Ok(file)
 }
@@ -94,8 +94,4 @@ fn try_lock(file: &File) -> io::Result<bool> {
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-fn in_use(name: &str, holder: &str) -> Error {
-    Error::Usage(format!("the run {name} is in use by {holder}: wait for it, or --run OTHER names another"))
 }

@@ -26,7 +26,7 @@ impl RunDirectory {
     /// place of good ones.
     ///
     /// # Errors
-    /// [`Error::Input`] where there is none, or none can be read.
+    /// [`Error::RunNeverSaved`] where there is none, [`Error::Input`] where none can be read.
     pub fn newest_readable(&mut self) -> anyhow::Result<Newest> {
         let mut failures = Vec::new();
         for (line, step) in self.newest_first()? {
@@ -45,8 +45,7 @@ impl RunDirectory {
             }
         }
         let Some((_, newest)) = failures.first() else {
-            let path = self.weights.display();
-            bail!(Error::Input(format!("{path}: the run stopped before its first checkpoint; --force starts it anew")));
+            bail!(Error::RunNeverSaved { run: self.name.clone(), path: self.weights.clone() });
         };
         let (count, name) = (failures.len(), &self.name);
         bail!(Error::Input(format!(

@@ -1,14 +1,17 @@
 //! A run about to train: a new one, or one to go on with. How one goes on is in [`crate::run::resume`].
 
 use anyhow::{Context, bail};
+use candle_core::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::autograd::Precision;
 use crate::checkpoint::Archive;
 use crate::checkpoint::header::{CONFIG, DATA};
 use crate::checkpoint::state::Tensors;
 use crate::data::Dataset;
 use crate::data::identity::Identity;
+use crate::device;
 use crate::error::Error;
 use crate::report::{KeptRecords, Notice};
 use crate::run::resume::resume;
@@ -47,12 +50,11 @@ impl<C> Run<C> {
     /// A new run.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the name is none or in use, or a flag is for runs that go on.
+    /// As [`RunDirectory::create`], and [`Error::Setting`] where an option is for runs that go on.
     pub fn new(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Self> {
         if options.changed_data {
-            bail!(Error::Usage(
-                "--changed-data: a new run has no images to compare with; it goes with --resume".into()
-            ));
+            let problem = "a new run has no images to compare with; it is for one that goes on";
+            bail!(Error::setting("changed_data", "", problem));
         }
         let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
         Ok(Self { directory, config, checkpoint: None, notices: Vec::new(), data: None, has_changed_data: false })
@@ -90,17 +92,14 @@ impl<C> Run<C> {
     /// Takes note of what the run trains on: all of `dataset`, before anything is cut from it.
     ///
     /// # Errors
-    /// [`Error::Input`] where it is not what the run began with, unless `may_differ`.
+    /// [`Error::OtherImages`] where it is not what the run began with, unless `may_differ`.
     pub fn identify(&mut self, dataset: &Dataset, may_differ: bool) -> anyhow::Result<()> {
         let (found, name) = (Identity::of(dataset)?, &self.directory.name);
         match self.saved::<Identity>(DATA)? {
             Some(then) if then != found => {
                 let difference = then.difference(&found);
                 if !may_differ {
-                    bail!(Error::Input(format!(
-                        "--data: these are not the images that the run {name} began with\n{difference}\nname the place of \
-                         those by --data, or go on with these by --changed-data"
-                    )));
+                    bail!(Error::OtherImages { run: name.clone(), difference });
                 }
                 self.has_changed_data = true;
                 let text = format!("going on with other images than the run began with; {difference}");
@@ -119,18 +118,25 @@ impl<C> Run<C> {
     pub fn refuse_past(&self, last_step: Option<u64>) -> anyhow::Result<()> {
         let step = self.step();
         if let Some(last_step) = last_step.filter(|last_step| step > *last_step) {
-            bail!(Error::Usage(format!(
-                "run {} has come to step {step}, past the {last_step} asked for; raise --steps or --epochs",
-                self.directory.name
-            )));
+            bail!(Error::RunPastEnd { run: self.directory.name.clone(), step, last_step });
         }
         Ok(())
+    }
+
+    /// Refuses a precision that `device` has no arithmetic for, unless the run is finished. Where it is not known yet how
+    /// long it is, a run that goes on may be.
+    ///
+    /// # Errors
+    /// As [`device::check_precision`].
+    pub fn check_precision(&self, precision: Precision, last_step: Option<u64>, device: &Device) -> anyhow::Result<()> {
+        let may_be_finished = self.is_resumed() && last_step.is_none_or(|last_step| self.step() >= last_step);
+        if may_be_finished { Ok(()) } else { device::check_precision(precision, device) }
     }
 
     /// Refuses a run that is past its end, or whose files cannot all lie on the disk. `state` is that of a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Usage`], and [`Error::Storage`] with the numbers.
+    /// [`Error::RunPastEnd`] and [`Error::NoSpace`].
     pub fn check(&self, timetable: &Timetable, state: &Tensors) -> anyhow::Result<()> {
         self.refuse_past(Some(timetable.last_step))?;
         saves::check(&self.directory, state, self.step(), timetable)
@@ -139,7 +145,7 @@ impl<C> Run<C> {
     /// Refuses a part of a run, of a whole `timetable`, whose files cannot all lie on the disk.
     ///
     /// # Errors
-    /// [`Error::Storage`] with the numbers.
+    /// [`Error::NoSpace`].
     pub fn check_space(&self, timetable: &Timetable, state: &Tensors) -> anyhow::Result<()> {
         saves::check(&self.directory, state, 0, timetable)
     }

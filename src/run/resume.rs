@@ -18,8 +18,9 @@ use crate::run::{Position, Run, RunDirectory, RunOptions};
 /// refused.
 ///
 /// # Errors
-/// [`Error::Input`] where there is no such run or its files are damaged, [`Error::Usage`] where a flag contradicts it
-/// or another process has it.
+/// [`Error::NoRun`] where there is none, [`Error::OtherCommand`] where it is of another method, [`Error::OtherSetting`]
+/// where a field contradicts it, [`Error::RunInUse`] where another process has it, [`Error::Input`] where its files are
+/// damaged, [`Error::NotFinite`] where its checkpoint holds a NaN.
 pub fn resume<C>(target: &str, config: &C, typed: &[String], options: &RunOptions) -> anyhow::Result<Run<C>>
 where
     C: Serialize + DeserializeOwned,
@@ -75,9 +76,7 @@ fn refuse_another_kind(saved: &Value, own: &Value, name: &str) -> anyhow::Result
     const KINDS: [(&str, &str); 3] = [("model", "train-gan"), ("temperature", "pretrain-simclr"), ("mode", "finetune")];
     let has = |config: &Value, field: &str| config.get(field).is_some();
     match KINDS.into_iter().find(|(field, _)| has(saved, field) && !has(own, field)) {
-        Some((_, command)) => bail!(Error::Input(format!(
-            "--resume {name}: a run of {command}; go on with `gan {command} --resume {name}`"
-        ))),
+        Some((_, command)) => bail!(Error::OtherCommand { run: name.into(), command }),
         None => Ok(()),
     }
 }
@@ -104,11 +103,8 @@ fn refuse_non_finite(archive: &Archive, path: &Path, directory: &RunDirectory) -
     let Some(name) = first_non_finite(&archive.tensors)? else { return Ok(()) };
     let this = path.file_name();
     let before = directory.checkpoints()?.into_iter().map(|step| directory.checkpoint_path(step));
-    let advice = match before.take_while(|path| path.file_name() != this).last() {
-        Some(path) => format!("the checkpoint before it goes on with --resume {}", path.display()),
-        None => "there is no checkpoint before it; --force begins anew".into(),
-    };
-    bail!(Error::Diverged(format!("{}: {name} holds a NaN or an infinity\n{advice}", path.display())))
+    let before = before.take_while(|path| path.file_name() != this).last();
+    bail!(Error::NotFinite { path: path.into(), tensor: name.into(), before })
 }
 
 /// What `--resume` names.
@@ -164,13 +160,9 @@ fn reconcile(
         } else if may_move(field) && saved.get(field).is_some() {
             saved[field] = given[field].clone();
         } else if saved.get(field).is_some() && saved[field] != given[field] {
-            bail!(Error::Usage(format!(
-                "--{} {}: run {name} was begun with {}\na resumed run keeps its configuration; leave the flag out, or \
-                 begin another run with --run",
-                field.replace('_', "-"),
-                given[field],
-                saved[field],
-            )));
+            let saved = Some(&saved[field]).filter(|value| !value.is_null()).map(Value::to_string);
+            let value = given[field].to_string();
+            bail!(Error::OtherSetting { name: field.clone(), value, run: name.into(), saved });
         }
     }
     Ok(saved)

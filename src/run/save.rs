@@ -55,22 +55,17 @@ impl<C: Serialize> Run<C> {
         Ok(())
     }
 
-    /// The error of a run that met a NaN or an infinity at `step`; names the last good checkpoint.
+    /// The error of a run that met a NaN or an infinity at `step`, with the last good checkpoint.
     pub(crate) fn diverged(&self, step: u64, what: &str) -> anyhow::Error {
-        let last_good = match self.directory.last_good() {
-            Ok(Some(path)) => {
-                format!("the last good checkpoint is {}{}", path.display(), largest_in(&path).unwrap_or_default())
-            }
-            _ => "no checkpoint had been written yet".into(),
-        };
-        let text = format!("training diverged at step {step}: {what}\n{last_good}\na lower --lr may help");
-        Error::Diverged(text).into()
+        let last_good = self.directory.last_good().ok().flatten();
+        let largest = last_good.as_deref().and_then(largest_in);
+        Error::Diverged { step, what: what.into(), last_good, largest }.into()
     }
 }
 
 /// What in a checkpoint may be why training went wrong after it.
-fn largest_in(path: &Path) -> Option<String> {
+fn largest_in(path: &Path) -> Option<(String, f32)> {
     let archive = checkpoint::read(path).ok()?;
     let (size, name) = largest(&archive.tensors).ok()??;
-    Some(format!("; the largest weight in it is {size:.1e}, in {name}"))
+    Some((name.to_string(), size))
 }

@@ -104,7 +104,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
         let (directory, step) = (&self.run.directory, clock.step());
         match self.is_finished {
             true => monitor.note(&format!(
-                "the run {} is finished, at step {step}; a higher --steps or --epochs goes on with it",
+                "the run {} is finished, at step {step}; more steps or epochs go on with it",
                 directory.name
             )),
             false => monitor.note(&format!("{what}, {device}, {} threads", rayon::current_num_threads())),
@@ -139,7 +139,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// The number of the next step; `None` after the last.
     ///
     /// # Errors
-    /// [`Error::Stopped`] or [`Error::ClosedPipe`] where the run is to stop.
+    /// [`Error::RunStopped`] or [`Error::ClosedPipe`] where the run is to stop.
     pub fn next_step(&mut self) -> anyhow::Result<Option<u64>> {
         match self.stop.take() {
             // All that was asked for is trained: what is left is to draw.
@@ -160,12 +160,13 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
 
     fn stopped(&mut self, stop: Error) -> anyhow::Error {
         self.clock.monitor.finish();
-        if let Error::Stopped(_) = stop {
-            let (step, name) = (self.clock.step(), &self.run.directory.name);
-            let text = format!("stopped{} at step {step}; go on with --resume {name}", self.part.1);
-            self.clock.monitor.note(&text);
+        match stop {
+            Error::Stopped(signal) => {
+                let (run, part, step) = (self.run.directory.name.clone(), self.part.1.clone(), self.clock.step());
+                Error::RunStopped { signal, run, part, step }.into()
+            }
+            stop => stop.into(),
         }
-        stop.into()
     }
 
     /// Writes the checkpoint of this step and the networks for use, once. Those that are not finite are not written.

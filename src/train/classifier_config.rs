@@ -28,21 +28,18 @@ pub struct ClassifierConfig {
 }
 
 impl ClassifierConfig {
-    /// [`Error::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Setting`] where a value is out of range.
     pub fn validate(&self) -> anyhow::Result<()> {
         let train_images = self.train_images.map_or(1, |images| images as u64);
-        let least = [
-            ("--steps", self.steps, 1),
-            ("--batch-size", self.batch_size as u64, 2),
-            ("--train-images", train_images, 1),
-        ];
-        for (flag, value, least) in least {
+        let least =
+            [("steps", self.steps, 1), ("batch_size", self.batch_size as u64, 2), ("train_images", train_images, 1)];
+        for (name, value, least) in least {
             if value < least {
-                bail!(Error::Usage(format!("{flag} {value}: expected at least {least}")));
+                bail!(Error::setting(name, value, format!("expected at least {least}")));
             }
         }
         if !(self.lr.is_finite() && self.lr >= 0.0) {
-            bail!(Error::Usage(format!("--lr {}: expected a number of 0 or more", self.lr)));
+            bail!(Error::setting("lr", self.lr, "expected a number of 0 or more"));
         }
         Ok(())
     }

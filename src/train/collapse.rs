@@ -86,12 +86,12 @@ impl CollapseWatch {
         let line = match warning {
             CollapseWarning::Collapse => format!(
                 "the embeddings have collapsed: all views have nearly the same one (uniformity {:.2}, 0 is one point; \
-                 loss {:.2}, chance is {:.2}); lower --lr or --weight-decay, or raise --batch-size",
+                 loss {:.2}, chance is {:.2}); lower the learning rate or the weight decay, or raise the batch size",
                 stats.uniformity, stats.loss, self.chance
             ),
             CollapseWarning::NothingLearnt => format!(
-                "nothing is learnt: the loss stays at that of chance ({:.2} of {:.2}); lower --lr or --temperature, or \
-                 look at the views",
+                "nothing is learnt: the loss stays at that of chance ({:.2} of {:.2}); lower the learning rate or \
+                 the temperature, or look at the views",
                 stats.loss, self.chance
             ),
         };

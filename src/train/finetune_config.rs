@@ -114,39 +114,37 @@ pub struct FinetuneConfig {
 }
 
 impl FinetuneConfig {
-    /// [`Error::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Setting`] where a value is out of range.
     pub fn validate(&self) -> anyhow::Result<()> {
         let positive = [
-            ("--epochs", self.epochs),
-            ("--batch-size", self.batch_size as u64),
-            ("--checkpoint-every", self.checkpoint_every),
-            ("--keep", self.keep as u64),
+            ("epochs", self.epochs),
+            ("batch_size", self.batch_size as u64),
+            ("checkpoint_every", self.checkpoint_every),
+            ("keep", self.keep as u64),
         ];
-        for (flag, value) in positive {
+        for (name, value) in positive {
             if value == 0 {
-                bail!(Error::Usage(format!("{flag} 0: expected at least 1")));
+                bail!(Error::setting(name, value, "expected at least 1"));
             }
         }
         if self.batch_size < 2 && self.mode != Mode::Linear {
-            bail!(Error::Usage("--batch-size 1: batch norm needs at least 2 images a batch".into()));
+            bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
         }
         if self.batch_size > 65_536 {
-            bail!(Error::Usage("--batch-size ends at 65536".into()));
+            bail!(Error::setting("batch_size", self.batch_size, "expected at most 65536"));
         }
         if self.cached && self.mode == Mode::Full {
-            bail!(Error::Usage(
-                "--cached: features that are trained cannot be kept; it goes with --mode linear".into()
-            ));
+            bail!(Error::setting("cached", "", "features that are trained cannot be kept; it goes with mode linear"));
         }
-        for (flag, value) in [("--lr", self.lr), ("--weight-decay", self.weight_decay)] {
+        for (name, value) in [("lr", self.lr), ("weight_decay", self.weight_decay)] {
             if !(value.is_finite() && value >= 0.0) {
-                bail!(Error::Usage(format!("{flag} {value}: expected a number of 0 or more")));
+                bail!(Error::setting(name, value, "expected a number of 0 or more"));
             }
         }
         if let Some(path) = &self.embeddings
             && path.extension().is_none_or(|extension| extension != "npy")
         {
-            bail!(Error::Usage(format!("--embeddings {}: expected a name that ends in .npy", path.display())));
+            bail!(Error::setting("embeddings", path.display(), "expected a name that ends in .npy"));
         }
         Ok(())
     }

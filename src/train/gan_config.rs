@@ -192,52 +192,49 @@ fn one() -> u64 {
 }
 
 impl GanConfig {
-    /// [`Error::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Setting`] where a value is out of range.
     pub fn validate(&self) -> anyhow::Result<()> {
         let positive = [
-            ("--batch-size", self.batch_size as u64),
-            ("--latent-dim", self.latent_dim as u64),
-            ("--checkpoint-every", self.checkpoint_every),
-            ("--sample-every", self.sample_every),
-            ("--log-every", self.log_every),
-            ("--keep", self.keep as u64),
-            ("--r1-every", self.r1_every),
-            ("--train-images", self.train_images.map_or(1, |images| images as u64)),
+            ("batch_size", self.batch_size as u64),
+            ("latent_dim", self.latent_dim as u64),
+            ("checkpoint_every", self.checkpoint_every),
+            ("sample_every", self.sample_every),
+            ("log_every", self.log_every),
+            ("keep", self.keep as u64),
+            ("r1_every", self.r1_every),
+            ("train_images", self.train_images.map_or(1, |images| images as u64)),
         ];
-        for (flag, value) in positive {
+        for (name, value) in positive {
             if value == 0 {
-                bail!(Error::Usage(format!("{flag} 0: expected at least 1")));
+                bail!(Error::setting(name, value, "expected at least 1"));
             }
         }
         if self.batch_size < 2 && self.model == Architecture::Dcgan {
-            bail!(Error::Usage("--batch-size 1: batch norm needs at least 2 images a batch".into()));
+            bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
         }
-        if self.batch_size > 65_536 || self.latent_dim > 65_536 {
-            bail!(Error::Usage("--batch-size and --latent-dim end at 65536".into()));
-        }
-        if !(10..=MAX_SAMPLES).contains(&self.evaluate_samples) {
-            let found = self.evaluate_samples;
-            bail!(Error::Usage(format!("--evaluate-samples {found}: expected 10 to {MAX_SAMPLES} samples")));
-        }
-        let not_negative = [
-            ("--lr", self.lr),
-            ("--discriminator-lr", self.discriminator_lr()),
-            ("--eps", self.eps),
-            ("--r1", self.r1),
-        ];
-        for (flag, value) in not_negative {
-            if !(value.is_finite() && value >= 0.0) {
-                bail!(Error::Usage(format!("{flag} {value}: expected a number of 0 or more")));
+        for (name, value) in [("batch_size", self.batch_size), ("latent_dim", self.latent_dim)] {
+            if value > 65_536 {
+                bail!(Error::setting(name, value, "expected at most 65536"));
             }
         }
-        for (flag, value) in [("--beta1", self.beta1), ("--beta2", self.beta2), ("--ema-decay", self.ema_decay)] {
+        if !(10..=MAX_SAMPLES).contains(&self.evaluate_samples) {
+            let problem = format!("expected 10 to {MAX_SAMPLES} samples");
+            bail!(Error::setting("evaluate_samples", self.evaluate_samples, problem));
+        }
+        let not_negative =
+            [("lr", self.lr), ("discriminator_lr", self.discriminator_lr()), ("eps", self.eps), ("r1", self.r1)];
+        for (name, value) in not_negative {
+            if !(value.is_finite() && value >= 0.0) {
+                bail!(Error::setting(name, value, "expected a number of 0 or more"));
+            }
+        }
+        for (name, value) in [("beta1", self.beta1), ("beta2", self.beta2), ("ema_decay", self.ema_decay)] {
             if !(0.0..1.0).contains(&value) {
-                bail!(Error::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
+                bail!(Error::setting(name, value, "expected a number from 0 to below 1"));
             }
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
-            let found = self.label_smoothing;
-            bail!(Error::Usage(format!("--label-smoothing {found}: expected a number from 0 to below 1")));
+            bail!(Error::setting("label_smoothing", self.label_smoothing, "expected a number from 0 to below 1"));
         }
         Ok(())
     }

@@ -130,17 +130,17 @@ impl HealthWatch {
         match warning {
             Warning::BlindDiscriminator => format!(
                 "D cannot tell real from fake: its loss has been high since the start ({:.2}, chance is {:.2}) while \
-                 G's fell from {:.2} to {:.2}, which so means nothing; raise --discriminator-lr or look at the data",
+                 G's fell from {:.2} to {:.2}, which so means nothing; raise D's learning rate or look at the data",
                 last.d_loss, self.chance_level, first.g_loss, last.g_loss
             ),
             Warning::DiscriminatorWins => format!(
                 "D wins outright: its loss is {:.1e} and it tells real from fake without error, so G's gradient is \
-                 nearly gone (G's loss {:.2}); lower --discriminator-lr, or use --loss bce or ls",
+                 nearly gone (G's loss {:.2}); lower D's learning rate, or use the loss bce or ls",
                 last.d_loss, last.g_loss
             ),
             Warning::Collapse => format!(
                 "the generator has collapsed: its fakes are nearly all alike (variety {:.2} of the real images'); \
-                 lower --lr, or begin again with another --seed",
+                 lower the learning rate, or begin again with another seed",
                 last.relative_variety
             ),
         }

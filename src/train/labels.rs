@@ -57,7 +57,7 @@ impl fmt::Display for Labels {
 impl Labels {
     /// The training images of `dataset` that are used with their labels, in the order of the set. Of a canonical set they
     /// are the first so many, or with `stratified` the first of each class, as many as its share; of any other a fixed
-    /// choice that holds every class in proportion. [`Error::Input`] where there are fewer.
+    /// choice that holds every class in proportion. [`Error::TooFewImages`] where there are fewer.
     pub fn choose(self, dataset: &Dataset, stratified: bool) -> anyhow::Result<Images> {
         let images = &dataset.train;
         let all = images.labels.len();
@@ -66,7 +66,8 @@ impl Labels {
             Self::Count(count) => count,
         };
         if count > all {
-            bail!(Error::Input(format!("--labels {self}: the data set has {all} labelled training images")));
+            let problem = format!("the data set has {all} labelled training images");
+            bail!(Error::TooFewImages { name: "labels", value: self.to_string(), problem });
         }
         if !dataset.is_canonical {
             return Ok(images.select(&parts::balanced(&images.labels, all, count)));

@@ -203,67 +203,66 @@ fn nothing() -> Option<TestPart> {
 }
 
 impl SimclrConfig {
-    /// [`Error::Usage`] where a value is out of range; it names the flag.
+    /// [`Error::Setting`] where a value is out of range.
     pub fn validate(&self) -> anyhow::Result<()> {
         if let Some(parts) = self.accumulate.filter(|parts| *parts != 1) {
-            bail!(Error::Usage(format!(
-                "--accumulate {parts}: gradients cannot be added up over parts of a SimCLR batch\n\
-                 each view is told apart from all others of its batch, so {parts} batches of {} have fewer negatives than \
-                 one of {}: another loss, not the same in parts\ngive a larger --batch-size, or --optimizer lars with it",
-                self.batch_size,
-                self.batch_size as u64 * parts,
-            )));
+            let (of_part, of_all) = (self.batch_size, self.batch_size as u64 * parts);
+            let problem = format!(
+                "gradients cannot be added up over parts of a SimCLR batch\n\
+                 each view is told apart from all others of its batch, so {parts} batches of {of_part} have fewer \
+                 negatives than one of {of_all}: another loss, not the same in parts\n\
+                 give a larger batch size, or the optimizer lars with it"
+            );
+            bail!(Error::setting("accumulate", parts, problem));
         }
         let positive = [
-            ("--checkpoint-every", self.checkpoint_every),
-            ("--log-every", self.log_every),
-            ("--keep", self.keep as u64),
-            ("--train-images", self.train_images.map_or(1, |images| images as u64)),
+            ("checkpoint_every", self.checkpoint_every),
+            ("log_every", self.log_every),
+            ("keep", self.keep as u64),
+            ("train_images", self.train_images.map_or(1, |images| images as u64)),
         ];
-        for (flag, value) in positive {
+        for (name, value) in positive {
             if value == 0 {
-                bail!(Error::Usage(format!("{flag} 0: expected at least 1")));
+                bail!(Error::setting(name, value, "expected at least 1"));
             }
         }
         if self.batch_size < 2 {
-            bail!(Error::Usage(format!(
-                "--batch-size {}: the loss tells images of a batch apart, so a batch has at least 2",
-                self.batch_size
-            )));
+            let problem = "the loss tells images of a batch apart, so a batch has at least 2";
+            bail!(Error::setting("batch_size", self.batch_size, problem));
         }
         if self.batch_size > 32_768 {
-            bail!(Error::Usage("--batch-size ends at 32768".into()));
+            bail!(Error::setting("batch_size", self.batch_size, "expected at most 32768"));
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            bail!(Error::Usage(format!("--temperature {}: expected a number above 0", self.temperature)));
+            bail!(Error::setting("temperature", self.temperature, "expected a number above 0"));
         }
         let not_negative = [
-            ("--lr", self.lr()),
-            ("--weight-decay", self.weight_decay),
-            ("--eps", self.eps),
-            ("--trust", self.trust),
-            ("--jitter-strength", self.jitter_strength.into()),
+            ("lr", self.lr()),
+            ("weight_decay", self.weight_decay),
+            ("eps", self.eps),
+            ("trust", self.trust),
+            ("jitter_strength", self.jitter_strength.into()),
         ];
-        for (flag, value) in not_negative {
+        for (name, value) in not_negative {
             if !(value.is_finite() && value >= 0.0) {
-                bail!(Error::Usage(format!("{flag} {value}: expected a number of 0 or more")));
+                bail!(Error::setting(name, value, "expected a number of 0 or more"));
             }
         }
-        for (flag, value) in [("--beta1", self.beta1), ("--beta2", self.beta2), ("--momentum", self.momentum)] {
+        for (name, value) in [("beta1", self.beta1), ("beta2", self.beta2), ("momentum", self.momentum)] {
             if !(0.0..1.0).contains(&value) {
-                bail!(Error::Usage(format!("{flag} {value}: expected a number from 0 to below 1")));
+                bail!(Error::setting(name, value, "expected a number from 0 to below 1"));
             }
         }
-        for (flag, value) in [("--flip", self.flip), ("--jitter", self.jitter), ("--grey", self.grey)] {
+        for (name, value) in [("flip", self.flip), ("jitter", self.jitter), ("grey", self.grey)] {
             if !(0.0..=1.0).contains(&value) {
-                bail!(Error::Usage(format!("{flag} {value}: expected a probability, from 0 to 1")));
+                bail!(Error::setting(name, value, "expected a probability, from 0 to 1"));
             }
         }
         if !(self.min_crop > 0.0 && self.min_crop <= 1.0) {
-            bail!(Error::Usage(format!("--min-crop {}: expected a part of the area, to 1", self.min_crop)));
+            bail!(Error::setting("min_crop", self.min_crop, "expected a part of the area, to 1"));
         }
         if !(0.0..=0.5).contains(&self.hue) {
-            bail!(Error::Usage(format!("--hue {}: expected a part of the circle, from 0 to 0.5", self.hue)));
+            bail!(Error::setting("hue", self.hue, "expected a part of the circle, from 0 to 0.5"));
         }
         Ok(())
     }

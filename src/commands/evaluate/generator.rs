@@ -6,7 +6,7 @@ use candle_core::Device;
 use super::EvaluateConfig;
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
-use crate::commands::images;
+use crate::commands::{images, print_warnings};
 use crate::data::parts;
 use crate::error::Error;
 use crate::evaluator::{Classifier, DEFAULT_DATA, GeneratorEvaluator};
@@ -45,9 +45,7 @@ pub fn evaluate(
     let held_out = all - dataset.train.len();
     let mut evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &config.reference, count, device)?;
     evaluator.samples_are_sorted = matches!(samples, Samples::Given { .. });
-    for warning in evaluator.warnings()? {
-        console.warning(&warning);
-    }
+    print_warnings(&evaluator, "--classifier", console)?;
     let seen = trained.map_or(0, |trained| match config.reference {
         Reference::Test => trained.seen_of_test_part(held_out, all),
         _ => config.reference.seen_by(trained, &dataset),

@@ -56,13 +56,12 @@ pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject>
     Ok(Subject::Generator(Samples::Drawn(Box::new(source))))
 }
 
-/// The directory of the run of that name. [`Error::Input`] where there is none, with those that there are.
+/// The directory of the run of that name. [`Error::NoRun`] where there is none.
 fn directory_of(name: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
     let directory = weights_dir.join(name);
     if !directory.is_dir() {
-        let names: Vec<_> = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
-        let known = if names.is_empty() { "none yet".into() } else { names.join(", ") };
-        bail!(Error::reading(&directory, format!("no run is there; runs: {known}")));
+        let known = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
+        bail!(Error::NoRun { path: directory, known });
     }
     Ok(directory)
 }

@@ -44,18 +44,22 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     let &Invocation { typed, options, device, json, console } = call;
     config.validate()?;
     let mut resumed = options.resume.as_ref().map(|target| resume(target, &config, typed, options)).transpose()?;
+    let mut is_done = false;
     if let Some(run) = &resumed {
         config = run.config.clone();
         config.validate()?;
         let done = run.saved::<RowsDone>(ROWS)?.unwrap_or_default();
-        // Another encoder, if one was named, is refused below.
-        if done.rows.len() == config.rows().len() && !typed.iter().any(|field| field == "weights") {
+        is_done = done.rows.len() == config.rows().len();
+        // Another encoder or other images, if some were named, are refused below.
+        if is_done && !typed.iter().any(|field| field == "weights" || field == "data") {
             console.note(&format!("run {} is done; its table:", run.directory.name));
             print_rows(&done.rows, json, console)?;
             return Ok(done.rows);
         }
     }
-    check_precision(config.precision, device)?;
+    if !is_done {
+        check_precision(config.precision, device)?;
+    }
     let source = weights::encoder(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
     let hash = hash(&source.tensors)?;
     if let Some(run) = &mut resumed {

@@ -11,7 +11,6 @@ use candle_core::Device;
 use crate::checkpoint::header::HEALTH;
 use crate::commands::{Invocation, images};
 use crate::data::{self, Dataset, Images, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
-use crate::device::check_precision;
 use crate::report::{Console, Figure, SimclrRecord};
 use crate::run::{Run, Session, Timetable};
 use crate::train::collapse::CollapseWatch;
@@ -25,7 +24,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let mut run = Run::open(config, default_name, call.typed, options)?;
     let config = run.config.clone();
     config.validate()?;
-    check_precision(config.precision, device)?;
+    run.check_precision(config.precision, config.steps, device)?;
     // The images may have to be downloaded: what needs none is refused before.
     run.refuse_past(config.steps)?;
     let dataset = images::open(&config.data, config.image_shape(), config.balanced_parts, call)?;
@@ -37,6 +36,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let images = TrainingImages::of(dataset, config.knn_reference);
 
     let timetable = timetable(&config, &images);
+    run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut networks = Contrastive::new(&config, device)?;
     run.check(&timetable, &networks.state())?;
     run.restore(|state, step| networks.restore(state, step))?;

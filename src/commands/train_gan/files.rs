@@ -3,7 +3,8 @@
 use super::Training;
 use crate::checkpoint::header::HEALTH;
 use crate::checkpoint::saved_runs::grid_name;
-use crate::error::{self, Error};
+use crate::commands::errors;
+use crate::error::Error;
 use crate::models::NetworkDescription;
 use crate::pretrained;
 use crate::report::{self, Grid};
@@ -58,7 +59,7 @@ impl Training<'_> {
         match film {
             // The networks are saved: a grid that somebody changed is no reason to fail.
             Err(error) if !matches!(error.downcast_ref(), Some(Error::Storage(_))) => {
-                self.console.warning(&format!("no progress.gif: {}", error::text(&error)));
+                self.console.warning(&format!("no progress.gif: {}", errors::text(&error)));
             }
             film => film?,
         }

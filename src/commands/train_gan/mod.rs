@@ -11,7 +11,6 @@ use candle_core::{Device, Tensor};
 
 use crate::commands::{Invocation, images};
 use crate::data::{self, Images, Prefetcher, StepPlan, steps_per_epoch};
-use crate::device::check_precision;
 use crate::evaluator::GeneratorEvaluator;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
@@ -28,7 +27,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let mut run = Run::open(config, default_name, typed, options)?;
     let config = run.config.clone();
     config.validate()?;
-    check_precision(config.precision, device)?;
+    run.check_precision(config.precision, config.steps, device)?;
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
     let classifier = scores::classifier(&config, device)?;
@@ -42,6 +41,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
 
     let timetable = timetable(&config, &dataset.train);
+    run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut adversaries = Adversaries::new(&config, device)?;
     run.check(&timetable, &adversaries.state())?;
     run.restore(|state, step| adversaries.restore(state, step))?;

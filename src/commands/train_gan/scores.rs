@@ -6,6 +6,7 @@ use candle_core::Device;
 
 use super::Training;
 use crate::checkpoint::header::CONFIG;
+use crate::commands::print_warnings;
 use crate::data::Dataset;
 use crate::evaluator::{Classifier, GeneratorEvaluator};
 use crate::pretrained;
@@ -30,9 +31,7 @@ pub(super) fn evaluator(
     let Some(classifier) = classifier else { return Ok(None) };
     let evaluator =
         GeneratorEvaluator::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
-    for warning in evaluator.warnings()? {
-        console.warning(&warning);
-    }
+    print_warnings(&evaluator, "--evaluate-classifier", console)?;
     let header = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(config)?)]);
     if let Some(run) = TrainedOn::of(&header)
         && let seen @ 1.. = config.evaluate_reference.seen_by(&run, dataset)
