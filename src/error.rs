@@ -10,8 +10,8 @@ pub use text::{legible, printable, text, text_in_words};
 /// The kinds of error. The functions of this crate return [`anyhow::Error`]; where one of these is its cause or its
 /// context, `error.downcast_ref::<Error>()` finds it. Every other error is one of candle or of the system.
 ///
-/// The text says what was found and what was expected, in one to three lines. It names fields of configurations, not
-/// flags: what the program says in their place is in `commands::errors`.
+/// The text says what was found and what was expected, in one to three lines. It names fields of configurations; the
+/// program names flags in their place.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -84,7 +84,7 @@ pub enum Error {
         stand_in: &'static str,
     },
     /// No run of that name exists.
-    #[error("{}: no run is there; runs: {}", path.display(), if known.is_empty() { "none yet".into() } else { known.join(", ") })]
+    #[error("{}: no run is there; runs: {}", path.display(), listed(known))]
     NoRun {
         /// Where it was looked for.
         path: PathBuf,
@@ -250,6 +250,10 @@ impl Error {
 
 fn assignment(name: &str, value: &str) -> String {
     if value.is_empty() { name.into() } else { format!("{name} {value}") }
+}
+
+fn listed(runs: &[String]) -> String {
+    if runs.is_empty() { "none yet".into() } else { runs.join(", ") }
 }
 
 fn begun_with(saved: &Option<String>) -> String {

@@ -44,7 +44,8 @@
 //! # Errors
 //!
 //! Functions of tensors return [`candle_core::Result`], all others [`anyhow::Result`]. Where callers may want to tell kinds
-//! apart, `error.downcast_ref::<gan::error::Error>()` gives one.
+//! apart, `error.downcast_ref::<gan::error::Error>()` gives one, with the data of the case: the value that a setting has,
+//! the directory that was looked in.
 //!
 //! # What the library leaves alone
 //!

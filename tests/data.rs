@@ -271,7 +271,7 @@ fn unshuffled_batches_repeat_the_order_of_the_set() {
 #[test]
 fn a_batch_larger_than_the_set_is_refused_and_dropping_ends_the_thread() {
     let text = refused(StepPlan::new(7, 8, true, 0));
-    assert!(text.contains("--batch-size 8") && text.contains("7 images"), "{text}");
+    assert!(text.contains("batch_size 8") && text.contains("7 images"), "{text}");
     let images = numbered(7);
     let batches = data::batches(images.clone(), &plan(7, 2, true, 0), 0, &Device::Cpu).unwrap();
     assert_eq!(Arc::strong_count(&images), 2);

@@ -172,6 +172,24 @@ fn a_row_that_is_done_is_not_trained_again() {
 }
 
 #[test]
+fn other_images_of_a_table_that_is_done_are_refused() {
+    let work = workplace();
+    rows(&work, &["--run", "table"]);
+    let whole = without_clock(work.metrics("table"));
+    write_pictures(&work.path("others"), 9, 4);
+    let refused = work.gan(&["finetune", "--resume", "table", "--data", "others"]).assert().code(3);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(stderr.contains("--data: these are not the images that the run table began with"), "{stderr}");
+    assert!(stderr.contains("--changed-data"), "{stderr}");
+    // The same ones elsewhere are taken.
+    std::fs::rename(work.path("pictures"), work.path("moved")).unwrap();
+    work.gan(&["finetune", "--resume", "table", "--data", "moved"]).assert().success();
+    assert_eq!(without_clock(work.metrics("table")), whole);
+    let config: serde_json::Value = serde_json::from_slice(&work.read("weights/table/config.json")).unwrap();
+    assert_eq!(config["data"], "moved");
+}
+
+#[test]
 fn another_encoder_at_the_same_place_is_refused() {
     let work = workplace();
     let flags = ["--baseline", "--checkpoint-every", "2", "--keep", "9", "--run", "table"];

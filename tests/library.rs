@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::Device;
-use gan::data::Images;
+use gan::data::{Images, StepPlan};
+use gan::device::DeviceChoice;
+use gan::error::Error;
 use gan::image_shape::ImageShape;
 use gan::models::Architecture;
 use gan::pretrained::{TrainedEncoder, TrainedGenerator};
@@ -38,16 +40,13 @@ fn features_do_not_depend_on_the_batch() {
     assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{difference}");
     let grey = Images { pixels: vec![0; 64], ..Images::empty(ImageShape::new(8, 8, 1)) };
     let error = encoder.embed(&grey).unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(gan::error::Error::Input(_))), "{error}");
+    assert!(matches!(error.downcast_ref(), Some(Error::Input(_))), "{error}");
 }
 
-/// Signal handlers, panic hooks, thread pools and the environment belong to the program: only these files touch them.
-#[test]
-fn the_library_leaves_the_process_alone() {
-    let may = ["main.rs", "cli.rs", "startup/mod.rs", "run/signals.rs", "data/guard.rs"];
-    let calls = ["set_hook(", "signal_hook::", "build_global(", "set_var(", "process::exit(", "process::abort("];
+/// The files of `src`: path below it, text.
+fn sources() -> Vec<(String, String)> {
     let root = Path::new(&repository()).join("src");
-    let mut folders = vec![root.clone()];
+    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -56,14 +55,63 @@ fn the_library_leaves_the_process_alone() {
                 continue;
             }
             let name = path.strip_prefix(&root).unwrap().display().to_string();
-            let text = fs::read(&path).unwrap();
-            let text = String::from_utf8_lossy(&text);
-            let found = calls.iter().find(|call| text.contains(**call));
-            assert!(found.is_none() || may.contains(&name.as_str()), "{name}: {found:?}");
+            sources.push((name, String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()));
         }
     }
+    sources
+}
+
+/// Signal handlers, panic hooks, thread pools and the environment belong to the program: only these files touch them.
+#[test]
+fn the_library_leaves_the_process_alone() {
+    let may = ["main.rs", "cli.rs", "startup/mod.rs", "run/signals.rs", "data/guard.rs"];
+    let calls = ["set_hook(", "signal_hook::", "build_global(", "set_var(", "process::exit(", "process::abort("];
+    for (name, text) in sources() {
+        let found = calls.iter().find(|call| text.contains(**call));
+        assert!(found.is_none() || may.contains(&name.as_str()), "{name}: {found:?}");
+    }
     // Of these, the library's own functions call none of what is for `main` and the commands.
-    let guard = fs::read_to_string(root.join("data/guard.rs")).unwrap();
+    let guard = fs::read_to_string(Path::new(&repository()).join("src/data/guard.rs")).unwrap();
     assert_eq!(guard.matches("set_hook(").count(), 1);
     assert!(guard.split("pub fn silence_decoder_panics").nth(1).unwrap().contains("set_hook("));
+}
+
+/// Only the program names flags. Doc comments of configurations are its help, and unit tests parse command lines.
+#[test]
+fn the_library_names_no_flags() {
+    let is_program = |name: &str| ["main.rs", "cli.rs", "cli/", "commands/"].iter().any(|path| name.starts_with(path));
+    // Flags of cargo and of NVRTC, and the command line that a digit classifier's file records.
+    let may = ["build.rs", "kernels/cuda/kernel.rs", "train/classifier_config.rs"];
+    let names_flag = |line: &str| {
+        let is_long = line.split("--").skip(1).any(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase()));
+        is_long || line.contains(" -o ") || line.contains("\"-o ")
+    };
+    let mut looked_at = 0;
+    for (name, text) in sources() {
+        if !name.ends_with(".rs") || is_program(&name) || may.contains(&name.as_str()) {
+            continue;
+        }
+        looked_at += 1;
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let line = line.split(" // ").next().unwrap();
+            assert!(!names_flag(line), "{name}: {line}");
+        }
+    }
+    assert!(looked_at > 150, "{looked_at}");
+}
+
+#[test]
+fn errors_hold_data_and_name_no_flags() {
+    let shape = ImageShape::new(28, 28, 1);
+    let error = gan::data::open("nowhere", None, shape, &|_, _, _| {}).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Error::Data { data, .. }) if data == "nowhere"), "{error:?}");
+    assert!(error.to_string().starts_with("nowhere: no data set and no directory"), "{error}");
+    let error = StepPlan::new(7, 8, true, 0).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Error::TooFewImages { name: "batch_size", .. })), "{error:?}");
+    assert!(error.to_string().starts_with("batch_size 8: "), "{error}");
+    if cfg!(not(feature = "cuda")) {
+        let error = DeviceChoice::Cuda(1).open().unwrap_err();
+        assert_eq!(error.to_string(), "device cuda:1: this binary was built without cuda");
+    }
 }

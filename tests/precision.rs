@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{ModuleT, Tensor, Var};
 use gan::autograd::{self, Precision};
+use gan::checkpoint;
 use gan::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use gan::models::{Architecture, Discriminator};
 use gan::params::Parameters;
@@ -82,6 +83,32 @@ fn a_run_begun_in_bf16_is_refused_on_a_cpu_and_stays_as_it_is() {
     assert_eq!(stderr.lines().count(), 2, "{stderr}");
     assert!(work.read(path) == before);
     assert!(!work.path("weights/run/step-00000005.safetensors").exists());
+}
+
+/// Nothing is left to train, so that nothing is computed in bf16.
+#[test]
+fn a_finished_run_begun_in_bf16_is_finished_on_a_cpu_too() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    work.train("gan", "3", &["--device", "cpu"]);
+    let simclr = "pretrain-simclr --data pictures --batch-size 8 --epochs 1 --knn-every 0 --run simclr --device cpu";
+    work.gan(&simclr.split(' ').collect::<Vec<_>>()).assert().success();
+    for (command, run) in [("train-gan", "gan"), ("pretrain-simclr", "simclr")] {
+        let config = format!("weights/{run}/config.json");
+        let bf16 = |text: &str| text.replace("\"f32\"", "\"bf16\"");
+        std::fs::write(work.path(&config), bf16(&String::from_utf8(work.read(&config)).unwrap())).unwrap();
+        let path = work.path(&format!("weights/{run}/step-00000003.safetensors"));
+        let mut archive = checkpoint::read(&path).unwrap();
+        archive.metadata.get_mut("gan.config").map(|config| *config = bf16(config)).unwrap();
+        checkpoint::write(&path, &archive).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let finished = work.gan(&[command, "--resume", run, "--device", "cpu"]).assert().success();
+        let stderr = String::from_utf8_lossy(&finished.get_output().stderr).into_owned();
+        assert!(stderr.contains(&format!("the run {run} is finished, at step 3")), "{stderr}");
+        assert!(std::fs::read(&path).unwrap() == before);
+        let stderr = refused(&work, &[command, "--resume", run, "--epochs", "2", "--device", "cpu"]);
+        assert!(stderr.contains("--precision bf16: not on cpu"), "{stderr}");
+    }
 }
 
 #[test]

@@ -46,8 +46,8 @@ pub fn mirrors(set: &NamedSet, prefix: Option<&str>) -> Vec<String> {
 /// finds them; either may lie there as the Hub's parquet files, or where torchvision puts them. IDX files must be the original to the byte. Of CIFAR-10,
 /// which is passed on as JPEG too, a download must; what lies there must have as many images of each class.
 ///
-/// [`Error::DataElsewhere`] where a file is not that, [`Error::NotDownloaded`] where it cannot be had; [`Error::Storage`] where a download cannot be
-/// written.
+/// [`Error::DataElsewhere`] where a file is not that, [`Error::NotDownloaded`] where it cannot be had; [`Error::Storage`]
+/// where a download cannot be written.
 pub fn open(set: &NamedSet, data_dir: Option<&Path>, on_bytes: OnBytes) -> Result<Dataset> {
     let data_dir = match data_dir {
         Some(path) => path.to_path_buf(),

@@ -42,8 +42,8 @@ static READERS: [Reader; 4] = [
 /// of its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
 /// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
 ///
-/// [`Error::Data`] where there is nothing of that name, [`Error::Input`] where it is damaged; [`Error::Storage`] where a download
-/// cannot be written.
+/// [`Error::Data`] where there is nothing of that name, [`Error::Input`] where it is damaged; [`Error::Storage`] where a
+/// download cannot be written.
 pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
     let mut dataset = match known(spec) {
         Some(Known::BuiltIn(set)) => {

@@ -110,7 +110,8 @@ impl Reference {
 
     /// The images that it means, at most 10,000, and `floor` training images that are none of them. Both are a fair part of
     /// what they come from, and in an order whose every beginning is one ([`crate::data::parts::order`]): of the named sets
-    /// too, whose first images need not be like the rest. [`Error::Data`] or [`Error::TooFewImages`] where there are none.
+    /// too, whose first images need not be like the rest. [`Error::Data`] where there are no test images,
+    /// [`Error::TooFewImages`] where there are not so many.
     pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(Images, Images)> {
         let (name, all, places) = (&dataset.name, dataset.train.len(), self.places(dataset));
         let fair = |images: &Images| images.select(&images.at(0..MOST.min(images.len()), false));

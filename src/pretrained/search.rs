@@ -105,8 +105,8 @@ struct Fit {
 /// Finds the network of a file. Where several fit, the one of the most usual name; `None` where nothing looks like one.
 ///
 /// # Errors
-/// [`Error::OtherNetwork`] where another one was asked for. [`Error::Input`] where it does not fit, where several fit equally well, or where a weight is NaN or
-/// infinite.
+/// [`Error::OtherNetwork`] where another one was asked for. [`Error::Input`] where what looks like one does not fit, where
+/// several fit equally well, or where a weight is NaN or infinite.
 pub fn find(weights: &Weights, wanted: &Wanted) -> anyhow::Result<Option<FoundNetwork>> {
     let mut candidates = recognise(weights)?;
     candidates.retain(|candidate| wanted.is(&candidate.description.kind));

@@ -60,8 +60,8 @@ impl TrainedOn {
         // A smaller part is the beginning of a larger one.
         let part = dataset.held_out_to_test.filter(|part| f64::from(*part) > f64::from(self.test_part))?;
         Some(format!(
-            "{name} was trained on images of {} that are held out to test on here; with a test part of {part} in its training \
-             it would not have seen them",
+            "{name} was trained on images of {} that are held out to test on here; with a test part of {part} in its \
+             training it would not have seen them",
             dataset.name
         ))
     }

@@ -16,8 +16,8 @@ impl RunDirectory {
     /// nothing.
     ///
     /// # Errors
-    /// [`Error::RunExists`] or [`Error::RunInUse`] where another process was faster. [`Error::Storage`] where the directories cannot be made or
-    /// written to.
+    /// [`Error::RunExists`] or [`Error::RunInUse`] where another process was faster. [`Error::Storage`] where the
+    /// directories cannot be made or written to.
     pub fn begin(&mut self, config: &[u8]) -> anyhow::Result<()> {
         let mut made = Made::default();
         made.directory(&self.weights)?;

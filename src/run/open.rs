@@ -53,7 +53,7 @@ impl<C> Run<C> {
     /// As [`RunDirectory::create`], and [`Error::Setting`] where an option is for runs that go on.
     pub fn new(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Self> {
         if options.changed_data {
-            let problem = "a new run has no images to compare with; it is for one that goes on";
+            let problem = "a new run has no images to compare with; only a resumed one has";
             bail!(Error::setting("changed_data", "", problem));
         }
         let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
