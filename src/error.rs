@@ -145,6 +145,9 @@ pub enum Error {
         /// The value that it was begun with, as JSON; `None` where it was not set.
         saved: Option<String>,
     },
+    /// A new run cannot go on with other images: it has none yet.
+    #[error("a new run has no images to compare with")]
+    NothingToCompare,
     /// A run was begun with other images.
     #[error("these are not the images that the run {run} began with\n{difference}")]
     OtherImages {

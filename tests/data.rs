@@ -23,6 +23,7 @@ use candle_core::Device;
 use candle_datasets::vision;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
 use gan::data::{self, Dataset, ImageShape, Images, StepPlan, idx, open};
 use gan::rng::Stream;
@@ -37,7 +38,8 @@ fn open_directory(directory: &Path, shape: ImageShape) -> Result<Dataset> {
 /// The text of a failure that must leave with exit code 3.
 fn refused<T>(outcome: Result<T>) -> String {
     let error = outcome.err().expect("must be refused");
-    let text = error.to_string();
+    assert!(!gan::error::text(&error).contains("--"), "the library names no flags: {error:#}");
+    let text = errors::text(&error);
     assert_eq!(exit_code(&error), 3, "{text}");
     assert!((1..=3).contains(&text.lines().count()), "{text}");
     text
@@ -271,7 +273,7 @@ fn unshuffled_batches_repeat_the_order_of_the_set() {
 #[test]
 fn a_batch_larger_than_the_set_is_refused_and_dropping_ends_the_thread() {
     let text = refused(StepPlan::new(7, 8, true, 0));
-    assert!(text.contains("batch_size 8") && text.contains("7 images"), "{text}");
+    assert!(text.contains("--batch-size 8") && text.contains("7 images"), "{text}");
     let images = numbered(7);
     let batches = data::batches(images.clone(), &plan(7, 2, true, 0), 0, &Device::Cpu).unwrap();
     assert_eq!(Arc::strong_count(&images), 2);

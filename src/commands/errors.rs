@@ -47,6 +47,7 @@ fn words(error: &Error) -> String {
             let rest = text.strip_prefix(name.as_str()).unwrap_or(&text);
             format!("{}{rest}; leave the flag out, or begin another run with --run", flag(name))
         }
+        Error::NothingToCompare => format!("--changed-data: {error}; it goes with --resume"),
         Error::OtherImages { .. } => {
             format!("--data: {error}\nname the place of those by --data, or go on with these by --changed-data")
         }

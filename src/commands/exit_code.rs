@@ -16,7 +16,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         | Error::RunExists { .. }
         | Error::RunInUse { .. }
         | Error::RunPastEnd { .. }
-        | Error::OtherSetting { .. } => 2,
+        | Error::OtherSetting { .. }
+        | Error::NothingToCompare => 2,
         Error::Input(_)
         | Error::TooFewImages { .. }
         | Error::Data { .. }

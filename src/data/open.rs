@@ -42,8 +42,8 @@ static READERS: [Reader; 4] = [
 /// of its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The images come
 /// out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
 ///
-/// [`Error::Data`] where there is nothing of that name, [`Error::Input`] where it is damaged; [`Error::Storage`] where a
-/// download cannot be written.
+/// [`Error::Data`] or [`Error::DataElsewhere`] where there is nothing of that name, [`Error::Input`] where it is damaged;
+/// [`Error::Storage`] where a download cannot be written.
 pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
     let mut dataset = match known(spec) {
         Some(Known::BuiltIn(set)) => {
@@ -126,19 +126,20 @@ pub(super) fn readable() -> String {
 }
 
 fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
+    if let Some(meant) = data_dir.map(|data_dir| data_dir.join(path)).filter(|path| path.exists()) {
+        let problem = format!("{}: no such directory here, but one in the data directory; name it", path.display());
+        return Error::DataElsewhere { problem, meant };
+    }
     let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
-    let meant = data_dir.map(|data_dir| data_dir.join(path)).filter(|path| path.exists());
-    let found = match meant {
-        Some(meant) => {
-            format!("no such directory here; to take the one in the data directory, name {}", meant.display())
-        }
-        None if path.exists() => "a file, where a directory is expected (or CIFAR-10's .tar.gz)".to_string(),
-        None if path.is_absolute() => "no such directory; if the data have moved, give their new place".to_string(),
-        None if path.components().count() > 1 => {
-            let here = std::env::current_dir().map_or(String::new(), |here| format!(" in {}", here.display()));
-            format!("no such directory{here}; if the data have moved, give their new place")
-        }
-        None => "no data set and no directory; if the data have moved, give their new place".to_string(),
+    let found = if path.exists() {
+        "a file, where a directory is expected (or CIFAR-10's .tar.gz)".to_string()
+    } else if path.is_absolute() {
+        "no such directory; if the data have moved, give their new place".to_string()
+    } else if path.components().count() > 1 {
+        let here = std::env::current_dir().map_or(String::new(), |here| format!(" in {}", here.display()));
+        format!("no such directory{here}; if the data have moved, give their new place")
+    } else {
+        "no data set and no directory; if the data have moved, give their new place".to_string()
     };
     let (names, directory) = (names.join(", "), readable());
     Error::data(path.display(), format!("{found}\nThe data sets are: {names}. A directory holds {directory}."))

@@ -50,11 +50,10 @@ impl<C> Run<C> {
     /// A new run.
     ///
     /// # Errors
-    /// As [`RunDirectory::create`], and [`Error::Setting`] where an option is for runs that go on.
+    /// As [`RunDirectory::create`], and [`Error::NothingToCompare`].
     pub fn new(config: C, name: &str, options: &RunOptions) -> anyhow::Result<Self> {
         if options.changed_data {
-            let problem = "a new run has no images to compare with; only a resumed one has";
-            bail!(Error::setting("changed_data", "", problem));
+            bail!(Error::NothingToCompare);
         }
         let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
         Ok(Self { directory, config, checkpoint: None, notices: Vec::new(), data: None, has_changed_data: false })

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use candle_core::{DType, Device, Tensor};
 use gan::checkpoint::saved_runs;
 use gan::checkpoint::{Archive, Container, Signature, atomic, check_names, conform, describe, read, to_bytes, write};
+use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
 use gan::run::RunDirectory;
 use proptest::prelude::*;
@@ -62,7 +63,8 @@ fn assert_same(left: &Archive, right: &Archive) {
 #[track_caller]
 fn refused<T>(result: anyhow::Result<T>, code: u8) -> String {
     let Err(error) = result else { panic!("accepted") };
-    let text = format!("{error:#}");
+    assert!(!gan::error::text(&error).contains("--"), "the library names no flags: {error:#}");
+    let text = errors::text(&error);
     assert_eq!(exit_code(&error), code, "{text}");
     assert!(text.lines().count() <= 3, "{text}");
     text

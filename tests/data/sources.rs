@@ -97,7 +97,7 @@ fn a_directory_that_holds_several_sets_says_which_one_is_taken() {
     fs::create_dir_all(&parquet).unwrap();
     fs::write(parquet.join("train-0.parquet"), "not looked at").unwrap();
     let notes = open_directory(both.path(), GREY).unwrap().notes;
-    assert!(notes[0].ends_with(&format!("give --data {}", parquet.display())), "{notes:?}");
+    assert!(notes[0].ends_with(&format!("name {}", parquet.display())), "{notes:?}");
 }
 
 #[test]
