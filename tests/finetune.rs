@@ -177,10 +177,19 @@ fn other_images_of_a_table_that_is_done_are_refused() {
     rows(&work, &["--run", "table"]);
     let whole = without_clock(work.metrics("table"));
     write_pictures(&work.path("others"), 9, 4);
+    let modified = || {
+        let entries = std::fs::read_dir(work.path("weights/table")).unwrap().map(|entry| entry.unwrap());
+        let mut files: Vec<_> =
+            entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().modified().unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = modified();
     let refused = work.gan(&["finetune", "--resume", "table", "--data", "others"]).assert().code(3);
     let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(stderr.contains("--data: these are not the images that the run table began with"), "{stderr}");
     assert!(stderr.contains("--changed-data"), "{stderr}");
+    assert_eq!(modified(), before);
     // The same ones elsewhere are taken.
     std::fs::rename(work.path("pictures"), work.path("moved")).unwrap();
     work.gan(&["finetune", "--resume", "table", "--data", "moved"]).assert().success();
