@@ -10,6 +10,7 @@ use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
 use crate::image_shape::ImageShape;
+use crate::latent_space::{LatentDistribution, LatentSpace};
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::optim::{AdamConfig, Decay, Schedule};
@@ -38,6 +39,17 @@ pub struct GanConfig {
     /// parquet files
     #[arg(long, value_name = "NAME|DIR", default_value = "digits")]
     pub data: String,
+
+    /// Height and width of the images; dcgan: 28 (grey), 32, 64, 128 or 256 [default: those of a named set, 28 for IDX
+    /// files, 32 for CIFAR's, 64 for pictures]
+    #[arg(long, value_name = "PIXELS")]
+    #[serde(default = "course_size")]
+    pub image_size: Option<usize>,
+
+    /// Channels of the images: 1 (grey) or 3 (colour) [default: those of the set; 3 for pictures, 1 if all are grey]
+    #[arg(long, value_name = "1|3")]
+    #[serde(default = "course_channels")]
+    pub channels: Option<usize>,
 
     /// Train on N images only: the first N of a named or built-in set (the course takes 50000 of MNIST), a fixed,
     /// class-balanced choice of any other
@@ -71,11 +83,16 @@ pub struct GanConfig {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 
-    /// Dimension of the latent vectors
+    /// Dimension of the latent vectors; 100 by default for dcgan at other sizes than 28x28
     #[arg(long, value_name = "N", default_value_t = 96)]
     pub latent_dim: usize,
 
-    /// Learning rate of both networks
+    /// Distribution of the latent vectors [default: uniform; normal for dcgan at other sizes than 28x28]
+    #[arg(long, value_enum)]
+    #[serde(default = "course_latents")]
+    pub latents: Option<LatentDistribution>,
+
+    /// Learning rate of both networks; 2e-4 by default for dcgan at other sizes than 28x28
     #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     pub lr: f64,
 
@@ -187,6 +204,18 @@ fn constant() -> Decay {
     Decay::Constant
 }
 
+fn course_size() -> Option<usize> {
+    Some(ImageShape::COURSE.height)
+}
+
+fn course_channels() -> Option<usize> {
+    Some(ImageShape::COURSE.channels)
+}
+
+fn course_latents() -> Option<LatentDistribution> {
+    Some(LatentDistribution::Uniform)
+}
+
 fn one() -> u64 {
     1
 }
@@ -212,6 +241,7 @@ impl GanConfig {
         if self.batch_size < 2 && self.model == Architecture::Dcgan {
             bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
         }
+        self.validate_images()?;
         for (name, value) in [("batch_size", self.batch_size), ("latent_dim", self.latent_dim)] {
             if value > 65_536 {
                 bail!(Error::setting(name, value, "expected at most 65536"));
@@ -239,9 +269,16 @@ impl GanConfig {
         Ok(())
     }
 
-    /// The images that the networks draw and take.
+    /// The images that the networks draw and take: the course's where nothing is said.
     pub fn image_shape(&self) -> ImageShape {
-        self.model.image_shape()
+        let ImageShape { height, channels, .. } = ImageShape::COURSE;
+        let size = self.image_size.unwrap_or(height);
+        ImageShape::new(size, size, self.channels.unwrap_or(channels))
+    }
+
+    /// What the generator draws from.
+    pub fn latent_space(&self) -> LatentSpace {
+        LatentSpace { dim: self.latent_dim, distribution: self.latents.unwrap_or_default() }
     }
 
     /// `--loss`, or the loss that the model is paired with.

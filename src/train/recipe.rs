@@ -14,7 +14,7 @@ pub enum Recipe {
     #[default]
     Course,
     /// The best ones found by search: vanilla --discriminator-lr 2e-3 --r1 1; lsgan --r1 0.02; dcgan --r1 1 --r1-every
-    /// 4, with --schedule linear above 4,000 steps or 10 epochs
+    /// 4, with --schedule linear above 4,000 steps or 10 epochs. No search was made for dcgan at other sizes than 28x28
     Best,
 }
 
@@ -51,6 +51,7 @@ fn best_of(config: &mut GanConfig) {
         }
         // Least-squares scores lie between 0 and 1: a slope weighs more there, and a faster D is too much.
         Architecture::Lsgan => config.r1 = 0.02,
+        Architecture::Dcgan if config.model.is_radford(config.image_shape()) => {}
         Architecture::Dcgan => {
             config.r1 = 1.0;
             config.r1_every = 4;

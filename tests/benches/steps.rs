@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use criterion::{Criterion, Throughput};
 use gan::data::digits::{self, Part};
+use gan::latent_space::LatentSpace;
 use gan::models::{Architecture, EncoderArchitecture, Generator};
 use gan::params::Parameters;
 use gan::pretrained;
@@ -81,7 +82,7 @@ fn draws(criterion: &mut Criterion, count: usize) -> anyhow::Result<()> {
         let (model, shape) = (Architecture::Dcgan, Architecture::Dcgan.image_shape());
         Generator::new(model, LATENT_DIM, shape, parameters.builder())?;
         let generator = Generator::new(model, LATENT_DIM, shape, parameters.frozen())?.folded()?;
-        let latents = pretrained::latents(0, 0, count, LATENT_DIM);
+        let latents = pretrained::latents(0, 0, count, LatentSpace::uniform(LATENT_DIM));
         Ok(move || pretrained::draw(&generator, &latents, LATENT_DIM, &DEVICE).map(drop))
     })
 }
