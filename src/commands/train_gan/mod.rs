@@ -12,6 +12,7 @@ use candle_core::{Device, Tensor};
 use crate::commands::{Invocation, images};
 use crate::data::{self, Images, Prefetcher, StepPlan, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
+use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
 use crate::run::{Run, Session, Timetable};
@@ -62,8 +63,11 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
     let name = config.model.name();
-    let shape = config.image_shape();
-    let what = format!("training {name} on {on}: {images} images of {shape}, batch {batch}, loss {loss}, {span}");
+    let of_shape = match config.image_shape() {
+        ImageShape::COURSE => String::new(),
+        shape => format!(" of {shape}"),
+    };
+    let what = format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}, {span}");
     session.announce(&what, &crate::device::name(device));
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {
