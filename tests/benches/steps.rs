@@ -32,6 +32,7 @@ fn main() -> anyhow::Result<()> {
     for model in Architecture::ALL {
         adversaries(&mut criterion, model)?;
     }
+    radford(&mut criterion)?;
     for encoder in EncoderArchitecture::ALL {
         contrastive(&mut criterion, encoder)?;
     }
@@ -60,6 +61,19 @@ fn adversaries(criterion: &mut Criterion, model: Architecture) -> anyhow::Result
             let [first, second] = [2 * start, 2 * start + size].map(|start| latents.narrow(0, start, size));
             networks.step(&real.narrow(0, start, size)?, &first?, &second?).map(drop)
         })
+    })
+}
+
+/// The same of Radford's networks at 64x64 in colour, on noise: their products take as long on any images.
+fn radford(criterion: &mut Criterion) -> anyhow::Result<()> {
+    timed(criterion, "step", "dcgan64", 128, || {
+        let config: GanConfig = defaults(&["--image-size", "64", "--channels", "3", "--latent-dim", "100"])?;
+        let (size, shape) = (config.batch_size, config.image_shape());
+        let real = random(&[size, shape.height, shape.width, shape.channels], "real")?;
+        let [first, second] = ["first", "second"].map(|name| random(&[size, config.latent_dim], name));
+        let (first, second) = (first?, second?);
+        let mut networks = Adversaries::new(&config, &DEVICE)?;
+        Ok(move || networks.step(&real, &first, &second).map(drop))
     })
 }
 
