@@ -220,6 +220,10 @@ mod tests {
     use super::*;
     use crate::data::augment;
 
+    fn dcgan(latent_dim: usize, shape: ImageShape) -> NetworkDescription {
+        NetworkDescription::generator(Architecture::Dcgan, LatentSpace::uniform(latent_dim), shape)
+    }
+
     fn descriptions() -> Vec<NetworkDescription> {
         let (grey, colour) = (ImageShape::new(28, 28, 1), ImageShape::new(32, 32, 3));
         let mut all = vec![NetworkDescription::digit_classifier()];
@@ -242,8 +246,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<NetworkDescription>(&text).unwrap(), description, "{text}");
             assert_eq!(description.fault(), None, "{text}");
         }
-        let generator =
-            NetworkDescription::generator(Architecture::Dcgan, LatentSpace::uniform(96), ImageShape::new(28, 28, 1));
+        let generator = dcgan(96, ImageShape::new(28, 28, 1));
         assert_eq!(
             serde_json::to_string(&generator).unwrap(),
             r#"{"kind":"generator","architecture":"dcgan","latent_dim":96,"image_shape":{"height":28,"width":28,"channels":1},"normalisation":{"mean":[0.5],"std":[0.5]}}"#
@@ -259,14 +262,10 @@ mod tests {
         let head = NetworkDescription::classifier(EncoderArchitecture::Resnet9, 7, ImageShape::new(32, 32, 3));
         assert_eq!([of("fc.weight", &head), of("f.0.weight", &head)], [vec![7, 256], vec![32, 3, 3, 3]]);
         // A header can claim this; no machine could hold it.
-        let huge = NetworkDescription::generator(
-            Architecture::Vanilla,
-            LatentSpace::uniform(LARGEST),
-            ImageShape::new(LARGEST, LARGEST, 3),
-        );
+        let (space, shape) = (LatentSpace::uniform(LARGEST), ImageShape::new(LARGEST, LARGEST, 3));
+        let huge = NetworkDescription::generator(Architecture::Vanilla, space, shape);
         assert_eq!(of("4.weight", &huge), [LARGEST * LARGEST * 3, 1024]);
-        let unfit =
-            NetworkDescription::generator(Architecture::Dcgan, LatentSpace::uniform(96), ImageShape::new(48, 48, 3));
+        let unfit = dcgan(96, ImageShape::new(48, 48, 3));
         assert!(unfit.signature().unwrap_err().to_string().contains("32, 64, 128 or 256"));
     }
 
@@ -274,23 +273,9 @@ mod tests {
     fn faults_are_found() {
         let grey = ImageShape::new(28, 28, 1);
         for (description, fault) in [
-            (NetworkDescription::generator(Architecture::Dcgan, LatentSpace::uniform(0), grey), "latent_dim 0"),
-            (
-                NetworkDescription::generator(
-                    Architecture::Dcgan,
-                    LatentSpace::uniform(96),
-                    ImageShape::new(28, LARGEST + 1, 1),
-                ),
-                "width 65537",
-            ),
-            (
-                NetworkDescription::generator(
-                    Architecture::Dcgan,
-                    LatentSpace::uniform(96),
-                    ImageShape::new(28, 28, 2),
-                ),
-                "2 channels",
-            ),
+            (dcgan(0, grey), "latent_dim 0"),
+            (dcgan(96, ImageShape::new(28, LARGEST + 1, 1)), "width 65537"),
+            (dcgan(96, ImageShape::new(28, 28, 2)), "2 channels"),
             (NetworkDescription::encoder(EncoderArchitecture::Resnet9, grey), "1 channels"),
             (
                 NetworkDescription::encoder(EncoderArchitecture::Resnet9, ImageShape::new(600, 600, 3)),

@@ -4,7 +4,7 @@ use anyhow::bail;
 
 use crate::error::{self, Error};
 use crate::image_shape::ImageShape;
-use crate::latent_space::LatentDistribution;
+use crate::latent_space::{LatentDistribution, LatentSpace};
 use crate::train::gan_config::GanConfig;
 
 /// Side of the images that pictures, which have many sizes, become.
@@ -17,7 +17,32 @@ const MAX_SIZE: usize = 1024;
 const RADFORD_LR: f64 = 2e-4;
 const RADFORD_LATENT_DIM: usize = 100;
 
+/// Of runs from before there was another, as the two below.
+pub(super) fn course_size() -> Option<usize> {
+    Some(ImageShape::COURSE.height)
+}
+
+pub(super) fn course_channels() -> Option<usize> {
+    Some(ImageShape::COURSE.channels)
+}
+
+pub(super) fn course_latents() -> Option<LatentDistribution> {
+    Some(LatentDistribution::Uniform)
+}
+
 impl GanConfig {
+    /// The images that the networks draw and take: the course's where nothing is said.
+    pub fn image_shape(&self) -> ImageShape {
+        let ImageShape { height, channels, .. } = ImageShape::COURSE;
+        let size = self.image_size.unwrap_or(height);
+        ImageShape::new(size, size, self.channels.unwrap_or(channels))
+    }
+
+    /// What the generator draws from.
+    pub fn latent_space(&self) -> LatentSpace {
+        LatentSpace { dim: self.latent_dim, distribution: self.latents.unwrap_or_default() }
+    }
+
     /// This configuration with what it leaves to the images, `own` being their shape where the data set has one; the
     /// channels of pictures are told when they are read. `typed` are the fields that the user set.
     pub fn for_images(mut self, own: Option<ImageShape>, typed: &[String]) -> Self {

@@ -36,6 +36,20 @@ impl Recipe {
     }
 }
 
+impl GanConfig {
+    /// The recipe and what it comes to, for a line of the console.
+    pub fn recipe_text(&self) -> String {
+        let (recipe, schedule) =
+            (format!("{:?}", self.recipe).to_lowercase(), format!("{:?}", self.schedule).to_lowercase());
+        let (d, g) = (self.discriminator_lr(), self.lr);
+        let Self { ema_decay, label_smoothing, r1, r1_every, diffaugment, .. } = self;
+        format!(
+            "{recipe}: lr {d} of D, {g} of G, {schedule}; ema {ema_decay}, smoothing {label_smoothing}, R1 {r1} every \
+             {r1_every}, diffaugment {diffaugment}"
+        )
+    }
+}
+
 /// Whether so many steps or epochs were asked for: a short run has 1,950 steps, a long one 7,812 where both were tried.
 fn is_long(config: &GanConfig) -> bool {
     config.steps.is_some_and(|steps| steps > 4000) || config.epochs.is_some_and(|epochs| epochs > 10)
