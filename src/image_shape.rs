@@ -16,6 +16,9 @@ pub struct ImageShape {
 }
 
 impl ImageShape {
+    /// MNIST's, which the course's GANs are for: 28x28, grey.
+    pub const COURSE: Self = Self::new(28, 28, 1);
+
     /// An image of `height` rows of `width` pixels of `channels` values.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self { height, width, channels }

@@ -74,6 +74,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod image_shape;
+pub mod latent_space;
 pub mod losses;
 pub mod metrics;
 pub mod models;

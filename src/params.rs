@@ -60,7 +60,8 @@ impl Parameters {
     }
 
     /// A builder over the variables that exist, cut off from the graph: a network built on it sees every update, and
-    /// no gradient is computed for its weights.
+    /// no gradient is computed for its weights. Its batch norms track statistics in training, as PyTorch's do whatever
+    /// `requires_grad` says.
     pub fn frozen(&self) -> VarBuilder<'static> {
         VarBuilder::from_backend(Box::new(Frozen(self.clone())), DType::F32, self.device.clone())
     }
@@ -218,7 +219,7 @@ impl SimpleBackend for Frozen {
         if tensor.shape() != &shape {
             bail!("tensor {name:?} is asked for as {shape:?}, but is {:?}", tensor.shape());
         }
-        Ok(tensor.detach())
+        Ok(if is_buffer(name) { tensor } else { tensor.detach() })
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {

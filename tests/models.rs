@@ -2,8 +2,11 @@
 
 use candle_core::{Device, ModuleT, Tensor};
 use gan::image_shape::ImageShape;
-use gan::models::{Architecture, DigitClassifier, Discriminator, Encoder, EncoderArchitecture, Generator};
-use gan::params::Parameters;
+use gan::latent_space::{LatentDistribution, LatentSpace};
+use gan::models::{
+    Architecture, DigitClassifier, Discriminator, Encoder, EncoderArchitecture, Generator, NetworkDescription,
+};
+use gan::params::{Parameters, is_buffer};
 use gan::rng::Stream;
 
 fn generator(architecture: Architecture, seed: u64) -> (Generator, Parameters) {
@@ -97,14 +100,90 @@ fn fully_connected_networks_take_any_shape() {
 #[test]
 fn networks_that_are_sized_for_one_shape_say_so() {
     let parameters = Parameters::new(0, "generator", &Device::Cpu);
-    let shape = ImageShape::new(32, 32, 3);
-    for error in [
-        Generator::new(Architecture::Dcgan, 96, shape, parameters.builder()).unwrap_err(),
-        Discriminator::new(Architecture::Dcgan, shape, parameters.builder()).unwrap_err(),
-        DigitClassifier::new(shape, parameters.builder()).unwrap_err(),
-    ] {
-        let text = error.to_string();
-        assert!(text.contains("is for images of 28x28x1, not 32x32x3"), "{text}");
+    let error = DigitClassifier::new(ImageShape::new(32, 32, 3), parameters.builder()).unwrap_err().to_string();
+    assert!(error.contains("is for images of 28x28x1, not 32x32x3"), "{error}");
+    for shape in [(28, 28, 3), (48, 48, 3), (64, 32, 3), (32, 64, 1), (64, 64, 2), (512, 512, 3)] {
+        let shape = ImageShape::new(shape.0, shape.1, shape.2);
+        for error in [
+            Generator::new(Architecture::Dcgan, 96, shape, parameters.builder()).unwrap_err(),
+            Discriminator::new(Architecture::Dcgan, shape, parameters.builder()).unwrap_err(),
+            Architecture::Dcgan.check(shape).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains("32, 64, 128 or 256") && text.contains(&format!("not {shape}")), "{text}");
+        }
+    }
+}
+
+/// The tensors of Radford's networks at a size, which take no memory.
+fn radford(size: usize, channels: usize) -> [NetworkDescription; 2] {
+    let shape = ImageShape::new(size, size, channels);
+    let space = LatentSpace { dim: 100, distribution: LatentDistribution::Normal };
+    [
+        NetworkDescription::generator(Architecture::Dcgan, space, shape),
+        NetworkDescription::discriminator(Architecture::Dcgan, shape),
+    ]
+}
+
+#[test]
+fn radfords_networks_have_the_examples_parameters_and_names_and_a_block_less_or_more() {
+    let trained = |network: &NetworkDescription| -> usize {
+        let signature = network.signature().unwrap();
+        let trained = signature.iter().filter(|(name, _)| !is_buffer(name));
+        trained.map(|(_, (shape, _))| shape.iter().product::<usize>()).sum()
+    };
+    let [g, d] = radford(64, 3);
+    assert_eq!((trained(&g), trained(&d)), (3_576_704, 2_765_568));
+    let names = |network: &NetworkDescription| -> Vec<String> {
+        network.signature().unwrap().into_keys().filter(|name| name.ends_with(".weight")).collect()
+    };
+    let of = |layers: &[usize]| -> Vec<String> {
+        let mut names: Vec<_> = layers.iter().map(|layer| format!("main.{layer}.weight")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&g), of(&[0, 1, 3, 4, 6, 7, 9, 10, 12]));
+    assert_eq!(names(&d), of(&[0, 2, 3, 5, 6, 8, 9, 11]));
+    assert!(g.signature().unwrap().contains_key("main.1.num_batches_tracked"));
+    for (size, width) in [(32, 256), (64, 512), (128, 1024), (256, 2048)] {
+        let [g, d] = radford(size, 1).map(|network| network.signature().unwrap());
+        let last = 3 * (size / 4).ilog2();
+        assert_eq!(g["main.0.weight"].0, [100, width, 4, 4], "{size}");
+        assert_eq!(g[&format!("main.{last}.weight")].0, [64, 1, 4, 4], "{size}");
+        assert_eq!(d["main.0.weight"].0, [64, 1, 4, 4], "{size}");
+        assert_eq!(d[&format!("main.{}.weight", last - 1)].0, [1, width, 4, 4], "{size}");
+    }
+}
+
+#[test]
+fn radfords_networks_go_from_latents_to_images_to_scores_in_grey_and_colour() {
+    for (size, channels) in [(32, 1), (32, 3), (64, 3)] {
+        let shape = ImageShape::new(size, size, channels);
+        let of = |scope| Parameters::new(0, scope, &Device::Cpu);
+        let (g, d) = (of("generator"), of("discriminator"));
+        let generator = Generator::new(Architecture::Dcgan, 96, shape, g.builder()).unwrap();
+        let discriminator = Discriminator::new(Architecture::Dcgan, shape, d.builder()).unwrap();
+        assert_eq!(generator.image_shape(), shape);
+        let images = generator.forward_t(&latents(2), true).unwrap();
+        assert_eq!(images.dims(), [2, size, size, channels]);
+        assert!(values(&images).iter().all(|value| value.abs() <= 1.0));
+        assert_eq!(discriminator.forward_t(&images, true).unwrap().dims(), [2, 1]);
+        // N(0, 0.02) and N(1, 0.02), and nothing else is drawn.
+        for (name, mean) in [("main.3.weight", 0.0), ("main.1.weight", 1.0)] {
+            let drawn = values(&g.tensors()[name]);
+            let count = drawn.len() as f32;
+            let found = drawn.iter().sum::<f32>() / count;
+            let deviation = (drawn.iter().map(|value| (value - found).powi(2)).sum::<f32>() / count).sqrt();
+            assert!((found - mean).abs() < 0.005 && (deviation - 0.02).abs() < 0.002, "{name}: {found}, {deviation}");
+        }
+        assert!(values(&g.tensors()["main.1.bias"]).iter().all(|value| *value == 0.0));
+        assert!(!g.tensors().contains_key("main.0.bias"));
+
+        filled(&g);
+        let folded = generator.folded().unwrap();
+        let expected = generator.forward_t(&latents(3), false).unwrap();
+        assert_near("folded", &folded.forward_t(&latents(3), false).unwrap(), &expected, 1e-5);
+        assert!(folded.forward_t(&latents(3), true).is_err(), "there is no norm to train");
     }
 }
 

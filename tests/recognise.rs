@@ -6,6 +6,7 @@ use candle_core::Device;
 use gan::checkpoint::{self, Archive, Bundled, Weights};
 use gan::commands::exit_code::exit_code;
 use gan::image_shape::ImageShape;
+use gan::latent_space::{LatentDistribution, LatentSpace};
 use gan::models::{
     Architecture, EncoderArchitecture, NetworkDescription, NetworkKind, ProjectionHeadConfig, linear_classifier,
 };
@@ -51,7 +52,7 @@ fn recognised(path: &Path) -> Vec<(String, NetworkDescription)> {
 fn a_generator_of_another_shape_is_drawn_from() {
     let work = Workplace::new();
     let path = work.path("g.safetensors");
-    let description = NetworkDescription::generator(Architecture::Vanilla, 8, COLOUR);
+    let description = NetworkDescription::generator(Architecture::Vanilla, LatentSpace::uniform(8), COLOUR);
     write(&path, &generator(Architecture::Vanilla, COLOUR), &header(&description));
     assert_eq!(recognised(&path), [(String::new(), description)]);
     let sample = |output: &str, flags: &[&str]| {
@@ -79,7 +80,7 @@ fn a_generator_of_another_shape_is_drawn_from() {
     let output = work.gan(&["evaluate", "--weights", "g.safetensors", "--data", "data"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{stderr}");
-    assert!(stderr.contains("its images are 20x12x3") && stderr.contains("takes 28x28x1"), "{stderr}");
+    assert!(stderr.contains("no classifier fits images of 20x12x3"), "{stderr}");
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn every_network_of_a_run_describes_itself() {
     let work = Workplace::new();
     work.train("lsgan", "2", &["--model", "lsgan"]);
     let shape = Architecture::Lsgan.image_shape();
-    let generator = NetworkDescription::generator(Architecture::Lsgan, 8, shape);
+    let generator = NetworkDescription::generator(Architecture::Lsgan, LatentSpace::uniform(8), shape);
     let discriminator = NetworkDescription::discriminator(Architecture::Lsgan, shape);
     let of = |name: &str| recognised(&work.path("weights/lsgan").join(format!("{name}.safetensors")));
     for (name, description) in
@@ -140,7 +141,8 @@ fn files_from_before_are_recognised_by_their_configuration() {
     let path = work.path("old.safetensors");
     let config = r#"{"model":"lsgan","latent_dim":8,"data":"digits"}"#.to_string();
     write(&path, &generator(Architecture::Lsgan, ImageShape::new(28, 28, 1)), &[("gan.config", config.clone())]);
-    let expected = NetworkDescription::generator(Architecture::Lsgan, 8, ImageShape::new(28, 28, 1));
+    let expected =
+        NetworkDescription::generator(Architecture::Lsgan, LatentSpace::uniform(8), ImageShape::new(28, 28, 1));
     assert_eq!(recognised(&path), [(String::new(), expected)]);
     // What the configuration says is what the file is held to.
     write(&path, &generator(Architecture::Dcgan, ImageShape::new(28, 28, 1)), &[("gan.config", config)]);
@@ -152,9 +154,21 @@ fn files_from_before_are_recognised_by_their_configuration() {
     assert_eq!(recognised(&path), [("f.".to_string(), expected.clone())]);
     for (bundled, kind) in Bundled::ALL.into_iter().zip([
         NetworkKind::DigitClassifier { classes: 10 },
-        NetworkKind::Generator { architecture: Architecture::Vanilla, latent_dim: 96 },
-        NetworkKind::Generator { architecture: Architecture::Lsgan, latent_dim: 96 },
-        NetworkKind::Generator { architecture: Architecture::Dcgan, latent_dim: 96 },
+        NetworkKind::Generator {
+            architecture: Architecture::Vanilla,
+            latent_dim: 96,
+            latents: LatentDistribution::Uniform,
+        },
+        NetworkKind::Generator {
+            architecture: Architecture::Lsgan,
+            latent_dim: 96,
+            latents: LatentDistribution::Uniform,
+        },
+        NetworkKind::Generator {
+            architecture: Architecture::Dcgan,
+            latent_dim: 96,
+            latents: LatentDistribution::Uniform,
+        },
         NetworkKind::Encoder { architecture: EncoderArchitecture::Resnet9 },
     ]) {
         let candidates = pretrained::recognise(&Weights::bundled(bundled).unwrap()).unwrap();
@@ -203,7 +217,9 @@ fn headers_that_describe_no_network_are_refused() {
     let path = work.path("g.safetensors");
     let shape = ImageShape::new(28, 28, 1);
     let parameters = generator(Architecture::Vanilla, shape);
-    let sound = serde_json::to_string(&NetworkDescription::generator(Architecture::Vanilla, 8, shape)).unwrap();
+    let sound =
+        serde_json::to_string(&NetworkDescription::generator(Architecture::Vanilla, LatentSpace::uniform(8), shape))
+            .unwrap();
     for (from, to, words) in [
         ("{", "", "gan.network is damaged"),
         ("generator", "painter", "unknown variant `painter`"),
@@ -224,7 +240,9 @@ fn headers_that_describe_no_network_are_refused() {
         assert!(error.to_string().contains(words), "{words}: {error:#}");
     }
     // A dcgan of other images there is none of.
-    let text = serde_json::to_string(&NetworkDescription::generator(Architecture::Dcgan, 8, COLOUR)).unwrap();
+    let text =
+        serde_json::to_string(&NetworkDescription::generator(Architecture::Dcgan, LatentSpace::uniform(8), COLOUR))
+            .unwrap();
     write(&path, &parameters, &[("gan.network", text)]);
     let error = TrainedGenerator::open(&path, &Device::Cpu).unwrap_err();
     assert!(error.to_string().contains("is for images of 28x28x1, not 20x12x3"), "{error:#}");

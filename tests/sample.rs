@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use gan::checkpoint::Bundled;
+use gan::latent_space::LatentSpace;
 use predicates::prelude::*;
 
 use crate::support::Workplace;
@@ -49,7 +50,7 @@ fn samples_depend_on_seed_and_number_alone() {
 #[test]
 fn given_latents_are_used() {
     let work = trained();
-    let latents: Vec<f32> = gan::pretrained::latents(7, 0, 10, 8);
+    let latents: Vec<f32> = gan::pretrained::latents(7, 0, 10, LatentSpace::uniform(8));
     let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
     bytes.extend(format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (10, 8), }").as_bytes());
     bytes.extend(latents.iter().flat_map(|value| value.to_le_bytes()));

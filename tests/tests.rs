@@ -18,6 +18,8 @@ mod flags;
 mod given_images;
 // Every row of the table of exit codes; damaged and hostile files.
 mod bad_input;
+// GANs of other images than 28x28 grey: sizes, colour, Radford's networks.
+mod colour;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
 mod checkpoint;
 // Steps and inference of several threads.

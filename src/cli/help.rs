@@ -17,7 +17,8 @@ const GAN: &str = "  gan train-gan --steps 500          train a DCGAN on built-i
 
 const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN on built-in digits
   gan train-gan --model lsgan --data mnist
-  gan train-gan --data photos/ --run photos     a folder of images
+  gan train-gan --data photos/ --run photos     a folder of images, at 64x64
+  gan train-gan --data cifar10 --steps 5000     32x32 in colour
   gan train-gan --resume photos --epochs 20     train the same run for longer
   gan train-gan --recipe best --data mnist      the best hyperparameters found";
 
@@ -33,7 +34,7 @@ const FINETUNE: &str = "  gan finetune --baseline                       probe th
 
 const SAMPLE: &str = "  gan sample -o grid.png                        64 samples in a grid
   gan sample --model dcgan -n 1000 -o images/   one PNG per sample
-  gan sample -n 100000 -o samples.npy           (N, 1, 28, 28), f32
+  gan sample -n 100000 -o samples.npy           (N, C, H, W), f32
   gan sample -o walk.gif                        interpolate between latents
   gan sample --weights generator.pth            a PyTorch state dict";
 
@@ -56,8 +57,14 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         ("sample", "walk" | "walks" | "frames") => "Interpolations (.gif)",
         ("sample", "weights_dir" | "raw") => "Generator",
         ("sample", "columns" | "scale" | "format" | "force") => "Output",
-        (_, "train_images" | "test_part" | "stratified" | "no_shuffle" | "data_dir" | "changed_data") => "Data",
-        (_, "loss" | "latent_dim" | "discriminator_lr" | "schedule" | "warmup_steps" | "weight_decay") => "Training",
+        (
+            _,
+            "image_size" | "channels" | "train_images" | "test_part" | "stratified" | "no_shuffle" | "data_dir"
+            | "changed_data",
+        ) => "Data",
+        (_, "loss" | "latent_dim" | "latents" | "discriminator_lr" | "schedule" | "warmup_steps" | "weight_decay") => {
+            "Training"
+        }
         (_, "beta1" | "beta2" | "eps" | "momentum" | "trust" | "precision" | "views") => "Training",
         (_, "ema_decay" | "no_ema") => "Averaged generator (EMA)",
         (_, "label_smoothing" | "r1" | "r1_every" | "diffaugment") => "Regularisation of the discriminator",

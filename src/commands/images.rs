@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
+use rayon::prelude::*;
 
 use crate::commands::Invocation;
 use crate::data::test_part::TestPart;
@@ -49,15 +50,37 @@ pub fn open(data: &str, shape: ImageShape, balanced: bool, call: &Invocation) ->
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
 }
 
+/// As [`open`], in colour, or in grey where no image has colours.
+pub fn open_in_own_colours(data: &str, size: usize, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
+    let colour = ImageShape::new(size, size, 3);
+    let dataset = read(data, call.options.data_dir.as_deref(), colour, call.console)?;
+    let has_colour = [&dataset.train, &dataset.validation, &dataset.test]
+        .iter()
+        .any(|part| part.pixels.par_chunks_exact(3).any(|pixel| pixel[0] != pixel[1] || pixel[1] != pixel[2]));
+    if !has_colour {
+        // Read anew, so that they are what a run finds that is resumed with its channels.
+        return open(data, ImageShape { channels: 1, ..colour }, balanced, call);
+    }
+    say_of(&dataset, call.console);
+    Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
+}
+
 /// The data set that `--data` names, in `shape`, named sets in `data_dir`; a download shows its progress. Says what is to be
 /// said of the set.
 pub fn open_from(data: &str, data_dir: Option<&Path>, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
+    let dataset = read(data, data_dir, shape, console)?;
+    say_of(&dataset, console);
+    Ok(dataset)
+}
+
+fn read(data: &str, data_dir: Option<&Path>, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
     let bytes = console.bytes();
-    let dataset = data::open(data, data_dir, shape, &|name, done, total| bytes.update(name, done, total))?;
-    drop(bytes);
+    data::open(data, data_dir, shape, &|name, done, total| bytes.update(name, done, total))
+}
+
+fn say_of(dataset: &Dataset, console: &Console) {
     dataset.notes.iter().for_each(|note| console.note(note));
     dataset.warnings.iter().for_each(|warning| console.warning(warning));
-    Ok(dataset)
 }
 
 /// The set with test images, held out of those to train on where it brings none; see [`Dataset::with_test_part`]. Says so.

@@ -10,6 +10,7 @@ use super::source::fetch;
 use super::{ImageShape, ImageSource, Prefetcher};
 use crate::device;
 use crate::error::Error;
+use crate::latent_space::LatentSpace;
 
 /// 2 * pixel / 255 - 1 for every value of a pixel.
 pub fn normalised() -> [f32; 256] {
@@ -78,15 +79,20 @@ fn common_shape(images: &dyn ImageSource) -> Result<ImageShape> {
     }
 }
 
-/// The latents of a GAN's steps from `first_step` on, for D's fakes and for G's: (N, `dim`) each, uniform in (-1, 1). On an
-/// accelerator a small network's step takes little longer than drawing them.
-pub fn latents(plan: &StepPlan, dim: usize, first_step: u64, device: &Device) -> Result<Prefetcher<[Tensor; 2]>> {
+/// The latents of a GAN's steps from `first_step` on, for D's fakes and for G's: (N, `dim`) each. On an accelerator a small
+/// network's step takes little longer than drawing them.
+pub fn latents(
+    plan: &StepPlan,
+    space: LatentSpace,
+    first_step: u64,
+    device: &Device,
+) -> Result<Prefetcher<[Tensor; 2]>> {
     let (plan, device) = (*plan, device.clone());
     let place = move |[of_discriminator, of_generator]: [Vec<f32>; 2]| {
-        let place = |values| Tensor::from_vec(values, (plan.places().len(), dim), &device);
+        let place = |values| Tensor::from_vec(values, (plan.places().len(), space.dim), &device);
         Ok([place(of_discriminator)?, place(of_generator)?])
     };
-    Prefetcher::start("latents", first_step, move |step| Ok(plan.latents(step, dim)), place)
+    Prefetcher::start("latents", first_step, move |step| Ok(plan.latents(step, space)), place)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// In the order of the labels.
     pub classes: &'static [&'static str],
+    /// Of the images.
+    pub shape: ImageShape,
     /// Draws what to train on.
     pub train: fn() -> Images,
     /// Draws what choices are made by; only where it is wanted, for it takes a moment.
@@ -28,6 +30,7 @@ pub static BUILT_IN: [BuiltIn; 2] = [
     BuiltIn {
         name: "digits",
         classes: &DIGITS,
+        shape: MNIST_SHAPE,
         train: digits::train,
         validation: digits::validation,
         test: digits::test,
@@ -35,6 +38,7 @@ pub static BUILT_IN: [BuiltIn; 2] = [
     BuiltIn {
         name: "shapes",
         classes: &shapes::CLASSES,
+        shape: cifar::SHAPE,
         train: shapes::train,
         validation: shapes::validation,
         test: shapes::test,
@@ -89,7 +93,7 @@ pub struct NamedFile {
     pub sha256: &'static str,
 }
 
-const MNIST_SHAPE: ImageShape = ImageShape { height: 28, width: 28, channels: 1 };
+pub(super) const MNIST_SHAPE: ImageShape = ImageShape::COURSE;
 
 const fn mnist_files(sha256: [&'static str; 4]) -> [NamedFile; 4] {
     [

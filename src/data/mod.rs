@@ -48,7 +48,7 @@ pub use given_images::{GivenImages, read_images};
 pub use guard::silence_decoder_panics;
 pub use images::Images;
 use open::is_spelling;
-pub use open::open;
+pub use open::{open, own_shape};
 pub use plan::{Order, Shard, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
 pub use source::ImageSource;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::catalogue::{BUILT_IN, BuiltIn, NamedSet, SETS};
+use super::catalogue::{BUILT_IN, BuiltIn, MNIST_SHAPE, NamedSet, SETS};
 use super::{Dataset, ImageShape, OnBytes, cifar, folder, idx, named, parquet, picture, summary};
 use crate::error::{Error, legible};
 
@@ -12,6 +12,8 @@ use crate::error::{Error, legible};
 struct Reader {
     /// In words, with an article where one is needed.
     what: &'static str,
+    /// The shape of the images, where all such sets have one.
+    shape: Option<ImageShape>,
     /// Where it lies in a directory; `None` where there is nothing of it.
     find: fn(&Path) -> Result<Option<PathBuf>>,
     open: fn(&Path, ImageShape) -> Result<Dataset>,
@@ -21,16 +23,18 @@ struct Reader {
 static READERS: [Reader; 4] = [
     Reader {
         what: "CIFAR-10's binary batches or their .tar.gz",
+        shape: Some(cifar::SHAPE),
         find: cifar::find,
         open: |path, shape| cifar::open(path)?.fit(shape),
     },
     Reader {
         what: "IDX files (MNIST's names)",
+        shape: Some(MNIST_SHAPE),
         find: idx::source,
         open: |folder, shape| idx::open(folder)?.fit(shape),
     },
-    Reader { what: "the Hub's parquet files", find: parquet::source, open: parquet::open },
-    Reader { what: "pictures in one folder a class", find: folder::source, open: folder::open },
+    Reader { what: "the Hub's parquet files", shape: None, find: parquet::source, open: parquet::open },
+    Reader { what: "pictures in one folder a class", shape: None, find: folder::source, open: folder::open },
 ];
 
 /// Opens the data set that `spec` names.
@@ -59,6 +63,21 @@ pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: On
     };
     dataset.warnings.extend(summary::emptiness(&dataset.train));
     Ok(dataset)
+}
+
+/// The shape of the images of the set that `--data` names; `None` of pictures, which have many, and of what cannot be looked
+/// into.
+pub fn own_shape(spec: &str) -> Option<ImageShape> {
+    let path = Path::new(spec);
+    match known(spec) {
+        Some(Known::BuiltIn(set)) => Some(set.shape),
+        Some(Known::Named(set)) => Some(set.shape),
+        None if path.is_dir() => {
+            let is_found = |reader: &&Reader| (reader.find)(path).is_ok_and(|found| found.is_some());
+            READERS.iter().find(is_found)?.shape
+        }
+        None => cifar::find(path).ok()?.map(|_| cifar::SHAPE),
+    }
 }
 
 /// A set that has a name.

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::ImageShape;
 use super::augment::{Augmentation, ViewParameters};
 use crate::error::Error;
+use crate::latent_space::LatentSpace;
 use crate::rng::{Generator, Stream};
 
 /// Which of the processes that train together this one is.
@@ -101,14 +102,14 @@ impl StepPlan {
         Order::new(*self).indices(step).to_vec()
     }
 
-    /// `blocks` blocks of latents of `dim` values for each image, uniform in (-1, 1): (N, `dim`) each.
-    pub fn latents<const BLOCKS: usize>(&self, step: u64, dim: usize) -> [Vec<f32>; BLOCKS] {
+    /// `BLOCKS` blocks of latents of `space`, one for each image: (N, `dim`) each.
+    pub fn latents<const BLOCKS: usize>(&self, step: u64, space: LatentSpace) -> [Vec<f32>; BLOCKS] {
         let (places, mut block) = (self.places(), 0);
         [(); BLOCKS].map(|()| {
             let mut generator = Stream::new(self.seed, "latents").at(step);
-            generator.skip(((block * self.batch_size + places.start) * dim) as u64); // one word a value
+            generator.skip(((block * self.batch_size + places.start) * space.words()) as u64);
             block += 1;
-            (0..places.len() * dim).map(|_| generator.symmetric()).collect()
+            space.draw(&mut generator, places.len())
         })
     }
 
@@ -179,6 +180,7 @@ pub fn steps_per_epoch(images: usize, batch_size: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latent_space::LatentDistribution;
 
     const STEPS: [u64; 4] = [0, 1, 7, 1_000_003];
 
@@ -205,8 +207,11 @@ mod tests {
                 let indices = |plan: StepPlan| plan.indices(step);
                 assert_eq!(joined(&parts(whole, world, indices), 1), whole.indices(step), "indices of {world}");
 
-                let latents = |plan: StepPlan| plan.latents::<2>(step, 7).concat();
-                assert_eq!(joined(&parts(whole, world, latents), 2), latents(whole), "latents of {world}");
+                for distribution in [LatentDistribution::Uniform, LatentDistribution::Normal] {
+                    let latents =
+                        |plan: StepPlan| plan.latents::<2>(step, LatentSpace { dim: 7, distribution }).concat();
+                    assert_eq!(joined(&parts(whole, world, latents), 2), latents(whole), "latents of {world}");
+                }
 
                 // Of any number of words each.
                 let draw = |generator: &mut Generator| match generator.below(3) {
@@ -237,7 +242,7 @@ mod tests {
         for step in STEPS {
             let mut generator = Stream::new(5, "latents").at(step);
             let expected = [(); 2].map(|()| (0..12 * 7).map(|_| generator.symmetric()).collect::<Vec<f32>>());
-            assert_eq!(plan(true).latents(step, 7), expected);
+            assert_eq!(plan(true).latents(step, LatentSpace::uniform(7)), expected);
             let mut generator = Stream::new(5, "x").at(step);
             let expected: Vec<u32> = (0..36).map(|_| generator.below(29)).collect();
             assert_eq!(plan(true).draws(step, "x", 3, |generator| generator.below(29)), expected);

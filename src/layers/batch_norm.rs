@@ -25,8 +25,13 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// `activation` is applied to the output.
     pub fn new(channels: usize, activation: Activation, vb: VarBuilder) -> Result<Self> {
+        Self::with_weight(channels, Init::Const(1.0), activation, vb)
+    }
+
+    /// With a scale that begins as `weight`.
+    pub fn with_weight(channels: usize, weight: Init, activation: Activation, vb: VarBuilder) -> Result<Self> {
         Ok(Self {
-            weight: vb.get_with_hints(channels, "weight", Init::Const(1.0))?,
+            weight: vb.get_with_hints(channels, "weight", weight)?,
             bias: vb.get_with_hints(channels, "bias", Init::Const(0.0))?,
             running_mean: vb.get_with_hints(channels, "running_mean", Init::Const(0.0))?,
             running_var: vb.get_with_hints(channels, "running_var", Init::Const(1.0))?,

@@ -41,7 +41,13 @@ impl FoldNorm for Conv2d {
 
 impl FoldNorm for ConvTranspose2d {
     fn followed_by(&self, norm: &BatchNorm) -> Result<Self> {
-        Ok(Self { scale: Some(after_activation(norm)?), ..self.clone() })
+        if self.config.activation != Activation::Identity {
+            return Ok(Self { scale: Some(after_activation(norm)?), ..self.clone() });
+        }
+        let outputs_first = self.weight.transpose(0, 1)?; // (outputs, inputs, K, K)
+        let (weight, bias) = scale_outputs(&outputs_first, self.bias.as_ref(), norm)?;
+        let config = Conv2dConfig { bias: true, activation: norm.activation(), ..self.config };
+        Ok(Self { weight: weight.transpose(0, 1)?.contiguous()?, bias: Some(bias), config, scale: None })
     }
 }
 
@@ -55,7 +61,7 @@ fn after_activation(norm: &BatchNorm) -> Result<ScaleShift> {
 /// A weight (outputs, ..) and a bias (outputs), scaled and shifted by a norm of the outputs.
 fn scale_outputs(weight: &Tensor, bias: Option<&Tensor>, norm: &BatchNorm) -> Result<(Tensor, Tensor)> {
     let ScaleShift { scale, shift } = norm.scale_shift()?;
-    let rows = weight.detach().flatten_from(1)?; // (outputs, ..)
+    let rows = weight.detach().contiguous()?.flatten_from(1)?; // (outputs, ..)
     let weight = rows.broadcast_mul(&scale.unsqueeze(1)?)?.reshape(weight.dims())?;
     let bias = match bias {
         Some(bias) => ((bias.detach() * scale)? + shift)?,

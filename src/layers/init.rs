@@ -3,7 +3,7 @@
 use candle_nn::Init;
 
 /// How a weight is drawn. Biases are always uniform in ±1/√fan_in, PyTorch's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Initialisation {
     /// `nn.Linear` and `nn.Conv2d` as they come: `kaiming_uniform_(a=√5)`, which is uniform in ±1/√fan_in.
     #[default]
@@ -13,6 +13,8 @@ pub enum Initialisation {
     /// `kaiming_normal_(mode="fan_out", nonlinearity="relu")`: normal with variance 2 / fan_out, torchvision's for the
     /// convolutions of a ResNet.
     KaimingNormalFanOut,
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
 }
 
 impl Initialisation {
@@ -26,6 +28,7 @@ impl Initialisation {
         let bound = match self {
             Self::KaimingUniform => 1.0 / (fan_in as f64).sqrt(),
             Self::XavierUniform => (6.0 / (fan_in + fan_out) as f64).sqrt(),
+            Self::Normal(stdev) => return Init::Randn { mean: 0.0, stdev },
             Self::KaimingNormalFanOut => {
                 return Init::Randn { mean: 0.0, stdev: (2.0 / fan_out as f64).sqrt() };
             }

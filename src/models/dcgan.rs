@@ -14,7 +14,7 @@ use crate::models::require;
 use crate::ops::{self, Activation};
 
 /// What the layers below are sized for.
-const SHAPE: ImageShape = ImageShape::new(28, 28, 1);
+const SHAPE: ImageShape = ImageShape::COURSE;
 
 /// Linear and transposed-convolution weights of a DCGAN are Xavier-uniform; the convolutions keep PyTorch's default,
 /// as in the assignment's `initialize_weights`.

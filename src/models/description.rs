@@ -11,6 +11,7 @@ use super::{
     ProjectionHeadConfig, linear_classifier,
 };
 use crate::image_shape::ImageShape;
+use crate::latent_space::{LatentDistribution, LatentSpace};
 use crate::params::{self, Signature};
 
 /// A network as the header of its file describes it.
@@ -31,7 +32,13 @@ pub struct NetworkDescription {
 #[allow(missing_docs)] // of the fields, whose names say what they are
 pub enum NetworkKind {
     /// Images from latents.
-    Generator { architecture: Architecture, latent_dim: usize },
+    Generator {
+        architecture: Architecture,
+        latent_dim: usize,
+        /// Uniform where nothing is said.
+        #[serde(default, skip_serializing_if = "LatentDistribution::is_uniform")]
+        latents: LatentDistribution,
+    },
     /// Scores of images.
     Discriminator { architecture: Architecture },
     /// Features of pictures.
@@ -75,9 +82,10 @@ impl NetworkDescription {
         Self { kind, image_shape, normalisation }
     }
 
-    /// A generator of images of `image_shape` from latents of `latent_dim` values.
-    pub fn generator(architecture: Architecture, latent_dim: usize, image_shape: ImageShape) -> Self {
-        Self::new(NetworkKind::Generator { architecture, latent_dim }, image_shape)
+    /// A generator of images of `image_shape` from latents of `space`.
+    pub fn generator(architecture: Architecture, space: LatentSpace, image_shape: ImageShape) -> Self {
+        let LatentSpace { dim: latent_dim, distribution: latents } = space;
+        Self::new(NetworkKind::Generator { architecture, latent_dim, latents }, image_shape)
     }
 
     /// A discriminator of images of `image_shape`.
@@ -123,7 +131,7 @@ impl NetworkDescription {
     fn ask(&self, vb: VarBuilder) -> Result<()> {
         let shape = self.image_shape;
         match self.kind {
-            NetworkKind::Generator { architecture, latent_dim } => {
+            NetworkKind::Generator { architecture, latent_dim, .. } => {
                 Generator::new(architecture, latent_dim, shape, vb).map(drop)
             }
             NetworkKind::Discriminator { architecture } => Discriminator::new(architecture, shape, vb).map(drop),
@@ -212,11 +220,15 @@ mod tests {
     use super::*;
     use crate::data::augment;
 
+    fn dcgan(latent_dim: usize, shape: ImageShape) -> NetworkDescription {
+        NetworkDescription::generator(Architecture::Dcgan, LatentSpace::uniform(latent_dim), shape)
+    }
+
     fn descriptions() -> Vec<NetworkDescription> {
         let (grey, colour) = (ImageShape::new(28, 28, 1), ImageShape::new(32, 32, 3));
         let mut all = vec![NetworkDescription::digit_classifier()];
         for architecture in Architecture::ALL {
-            all.push(NetworkDescription::generator(architecture, 96, grey));
+            all.push(NetworkDescription::generator(architecture, LatentSpace::uniform(96), grey));
             all.push(NetworkDescription::discriminator(architecture, grey));
         }
         for architecture in EncoderArchitecture::ALL {
@@ -234,7 +246,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<NetworkDescription>(&text).unwrap(), description, "{text}");
             assert_eq!(description.fault(), None, "{text}");
         }
-        let generator = NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(28, 28, 1));
+        let generator = dcgan(96, ImageShape::new(28, 28, 1));
         assert_eq!(
             serde_json::to_string(&generator).unwrap(),
             r#"{"kind":"generator","architecture":"dcgan","latent_dim":96,"image_shape":{"height":28,"width":28,"channels":1},"normalisation":{"mean":[0.5],"std":[0.5]}}"#
@@ -250,22 +262,20 @@ mod tests {
         let head = NetworkDescription::classifier(EncoderArchitecture::Resnet9, 7, ImageShape::new(32, 32, 3));
         assert_eq!([of("fc.weight", &head), of("f.0.weight", &head)], [vec![7, 256], vec![32, 3, 3, 3]]);
         // A header can claim this; no machine could hold it.
-        let huge = NetworkDescription::generator(Architecture::Vanilla, LARGEST, ImageShape::new(LARGEST, LARGEST, 3));
+        let (space, shape) = (LatentSpace::uniform(LARGEST), ImageShape::new(LARGEST, LARGEST, 3));
+        let huge = NetworkDescription::generator(Architecture::Vanilla, space, shape);
         assert_eq!(of("4.weight", &huge), [LARGEST * LARGEST * 3, 1024]);
-        let unfit = NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(32, 32, 3));
-        assert!(unfit.signature().unwrap_err().to_string().contains("28x28x1"));
+        let unfit = dcgan(96, ImageShape::new(48, 48, 3));
+        assert!(unfit.signature().unwrap_err().to_string().contains("32, 64, 128 or 256"));
     }
 
     #[test]
     fn faults_are_found() {
         let grey = ImageShape::new(28, 28, 1);
         for (description, fault) in [
-            (NetworkDescription::generator(Architecture::Dcgan, 0, grey), "latent_dim 0"),
-            (
-                NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(28, LARGEST + 1, 1)),
-                "width 65537",
-            ),
-            (NetworkDescription::generator(Architecture::Dcgan, 96, ImageShape::new(28, 28, 2)), "2 channels"),
+            (dcgan(0, grey), "latent_dim 0"),
+            (dcgan(96, ImageShape::new(28, LARGEST + 1, 1)), "width 65537"),
+            (dcgan(96, ImageShape::new(28, 28, 2)), "2 channels"),
             (NetworkDescription::encoder(EncoderArchitecture::Resnet9, grey), "1 channels"),
             (
                 NetworkDescription::encoder(EncoderArchitecture::Resnet9, ImageShape::new(600, 600, 3)),

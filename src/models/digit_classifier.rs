@@ -27,7 +27,7 @@ pub struct DigitClassifier {
 
 impl DigitClassifier {
     /// What its layers are sized for.
-    pub const IMAGE_SHAPE: ImageShape = ImageShape::new(28, 28, 1);
+    pub const IMAGE_SHAPE: ImageShape = ImageShape::COURSE;
 
     /// An error where `shape` is not 28x28x1.
     pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {

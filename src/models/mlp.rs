@@ -70,6 +70,11 @@ impl MlpGenerator {
             fc3: layer(1024, shape.stride(), Activation::Tanh, vb.pp(4))?,
         })
     }
+
+    /// Of the images that it draws.
+    pub fn image_shape(&self) -> ImageShape {
+        self.shape
+    }
 }
 
 impl Module for MlpGenerator {

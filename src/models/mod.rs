@@ -9,6 +9,7 @@ mod dcgan;
 mod description;
 mod digit_classifier;
 mod mlp;
+mod radford;
 mod resnet;
 mod simclr;
 
@@ -20,6 +21,7 @@ pub use dcgan::{DcganDiscriminator, DcganGenerator};
 pub use description::{NetworkDescription, NetworkKind, Normalisation};
 pub use digit_classifier::{CLASSES, DigitClassifier, FEATURES};
 pub use mlp::{MlpDiscriminator, MlpGenerator};
+pub use radford::{RadfordDiscriminator, RadfordGenerator};
 pub use resnet::{Encoder, EncoderArchitecture};
 pub use simclr::{ProjectionHead, ProjectionHeadConfig, linear_classifier};
 
@@ -41,7 +43,7 @@ pub enum Architecture {
     Vanilla,
     /// The same networks, least-squares loss
     Lsgan,
-    /// Convolutional networks with batch norm
+    /// Convolutional networks with batch norm: the course's at 28x28 grey, those of Radford et al. (1511.06434) elsewhere
     Dcgan,
 }
 
@@ -60,7 +62,18 @@ impl Architecture {
 
     /// The images that it is trained on where nothing else is said: MNIST's, 28x28 grey.
     pub fn image_shape(self) -> ImageShape {
-        ImageShape::new(28, 28, 1)
+        ImageShape::COURSE
+    }
+
+    /// Whether its networks for images of `shape` are those of Radford et al.: `dcgan`'s, but at 28x28x1.
+    pub fn is_radford(self, shape: ImageShape) -> bool {
+        self == Self::Dcgan && shape != ImageShape::COURSE
+    }
+
+    /// # Errors
+    /// Where it has no networks for images of `shape`, with those that it has some for.
+    pub fn check(self, shape: ImageShape) -> Result<()> {
+        if self.is_radford(shape) { radford::blocks(shape).map(drop) } else { Ok(()) }
     }
 }
 
@@ -69,8 +82,10 @@ impl Architecture {
 pub enum Discriminator {
     /// Of `vanilla` and `lsgan`.
     Mlp(MlpDiscriminator),
-    /// Of `dcgan`.
+    /// Of `dcgan` at 28x28x1.
     Dcgan(DcganDiscriminator),
+    /// Of `dcgan` elsewhere.
+    Radford(RadfordDiscriminator),
 }
 
 impl Discriminator {
@@ -78,8 +93,16 @@ impl Discriminator {
     pub fn new(architecture: Architecture, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         Ok(match architecture {
             Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpDiscriminator::new(shape, vb)?),
+            Architecture::Dcgan if architecture.is_radford(shape) => {
+                Self::Radford(RadfordDiscriminator::new(shape, vb)?)
+            }
             Architecture::Dcgan => Self::Dcgan(DcganDiscriminator::new(shape, vb)?),
         })
+    }
+
+    /// Whether the score of an image depends on its batch in training: by batch norm.
+    pub fn looks_across_images(&self) -> bool {
+        matches!(self, Self::Radford(_))
     }
 }
 
@@ -88,6 +111,7 @@ impl ModuleT for Discriminator {
         match self {
             Self::Mlp(network) => network.forward_t(images, train),
             Self::Dcgan(network) => network.forward_t(images, train),
+            Self::Radford(network) => network.forward_t(images, train),
         }
     }
 }
@@ -97,8 +121,10 @@ impl ModuleT for Discriminator {
 pub enum Generator {
     /// Of `vanilla` and `lsgan`.
     Mlp(MlpGenerator),
-    /// Of `dcgan`.
+    /// Of `dcgan` at 28x28x1.
     Dcgan(Box<DcganGenerator>),
+    /// Of `dcgan` elsewhere.
+    Radford(RadfordGenerator),
 }
 
 impl Generator {
@@ -106,8 +132,20 @@ impl Generator {
     pub fn new(architecture: Architecture, latent_dim: usize, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         Ok(match architecture {
             Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpGenerator::new(latent_dim, shape, vb)?),
+            Architecture::Dcgan if architecture.is_radford(shape) => {
+                Self::Radford(RadfordGenerator::new(latent_dim, shape, vb)?)
+            }
             Architecture::Dcgan => Self::Dcgan(Box::new(DcganGenerator::new(latent_dim, shape, vb)?)),
         })
+    }
+
+    /// Of the images that it draws.
+    pub fn image_shape(&self) -> ImageShape {
+        match self {
+            Self::Mlp(network) => network.image_shape(),
+            Self::Dcgan(_) => ImageShape::COURSE,
+            Self::Radford(network) => network.image_shape(),
+        }
     }
 
     /// The same for evaluation, with the batch norms as they are now in the weights, as far as they can be.
@@ -115,6 +153,7 @@ impl Generator {
         match self {
             Self::Mlp(network) => Ok(Self::Mlp(network.clone())),
             Self::Dcgan(network) => Ok(Self::Dcgan(Box::new(network.folded()?))),
+            Self::Radford(network) => Ok(Self::Radford(network.folded()?)),
         }
     }
 }
@@ -124,6 +163,7 @@ impl ModuleT for Generator {
         match self {
             Self::Mlp(network) => network.forward_t(latents, train),
             Self::Dcgan(network) => network.forward_t(latents, train),
+            Self::Radford(network) => network.forward_t(latents, train),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{draw, latents};
 use crate::checkpoint::{Bundled, Weights};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
+use crate::latent_space::LatentSpace;
 use crate::models::{Architecture, Generator, NetworkDescription, NetworkKind};
 use crate::pretrained::origin::Origin;
 
@@ -18,7 +19,7 @@ use crate::pretrained::origin::Origin;
 #[derive(Debug)]
 pub struct TrainedGenerator {
     network: Generator,
-    latent_dim: usize,
+    latent_space: LatentSpace,
     description: NetworkDescription,
     device: Device,
     origin: Origin,
@@ -89,7 +90,7 @@ impl TrainedGenerator {
                 )
             ))
         };
-        let NetworkKind::Generator { architecture, latent_dim } = found.description.kind else {
+        let NetworkKind::Generator { architecture, latent_dim, latents } = found.description.kind else {
             bail!("{} is no generator", found.words)
         };
         let image_shape = found.description.image_shape;
@@ -98,7 +99,8 @@ impl TrainedGenerator {
             Generator::new(architecture, latent_dim, image_shape, tensors).and_then(|network| network.folded());
         let network = network.with_context(|| found.words.clone())?;
         let (origin, device) = (Origin::new(weights, found.words), device.clone());
-        Ok(Self { network, latent_dim, description: found.description, device, origin })
+        let latent_space = LatentSpace { dim: latent_dim, distribution: latents };
+        Ok(Self { network, latent_space, description: found.description, device, origin })
     }
 
     /// Samples 0 to `count` under `seed`: (N, H, W, C) in (-1, 1), on the CPU. Sample i depends on the seed and on i alone,
@@ -108,7 +110,7 @@ impl TrainedGenerator {
     /// Where the device fails.
     pub fn sample(&self, count: usize, seed: u64) -> anyhow::Result<Tensor> {
         let ImageShape { height, width, channels } = self.image_shape();
-        let images = self.draw(&latents(seed, 0, count, self.latent_dim))?;
+        let images = self.draw(&latents(seed, 0, count, self.latent_space))?;
         Ok(Tensor::from_vec(images, (count, height, width, channels), &Device::Cpu)?)
     }
 
@@ -117,12 +119,17 @@ impl TrainedGenerator {
     /// # Errors
     /// Where the device fails.
     pub fn draw(&self, latents: &[f32]) -> candle_core::Result<Vec<f32>> {
-        draw(&self.network, latents, self.latent_dim, &self.device)
+        draw(&self.network, latents, self.latent_dim(), &self.device)
     }
 
     /// Numbers in a latent.
     pub fn latent_dim(&self) -> usize {
-        self.latent_dim
+        self.latent_space.dim
+    }
+
+    /// What its latents are drawn from.
+    pub fn latent_space(&self) -> LatentSpace {
+        self.latent_space
     }
 
     /// Of the images that it draws.

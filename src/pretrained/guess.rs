@@ -2,6 +2,8 @@
 
 use super::encoder_names::EncoderNames;
 use crate::checkpoint::Signature;
+use crate::image_shape::ImageShape;
+use crate::latent_space::{LatentDistribution, LatentSpace};
 use crate::models::{Architecture, EncoderArchitecture, NetworkDescription};
 use crate::pretrained::recognise::Naming;
 
@@ -35,7 +37,7 @@ pub(super) struct Guess {
 
 impl Guess {
     fn of_layers(description: NetworkDescription) -> Self {
-        Self { description, naming: Naming::Layers, refusal: None }
+        Self { description, naming: Naming::Layers(""), refusal: None }
     }
 }
 
@@ -46,7 +48,7 @@ pub(super) fn is_layer(name: &str) -> bool {
 
 /// The network of a part. Networks of whose kind names and shapes can tell: one more is one more line here.
 pub(super) fn network(part: &Part) -> Option<Guess> {
-    encoder(part).or_else(|| generator(part)).or_else(|| digit_classifier(part))
+    encoder(part).or_else(|| generator(part)).or_else(|| radford_generator(part)).or_else(|| digit_classifier(part))
 }
 
 /// By the shapes of three tensors. The shape of the images is the preset's: shapes that hold as many values are not told
@@ -57,7 +59,27 @@ fn generator(part: &Part) -> Option<Guess> {
         (&[1024, latent_dim], 0, 2) => (Architecture::Vanilla, latent_dim),
         _ => return None,
     };
-    Some(Guess::of_layers(NetworkDescription::generator(architecture, latent_dim, architecture.image_shape())))
+    Some(Guess::of_layers(NetworkDescription::generator(
+        architecture,
+        LatentSpace::uniform(latent_dim),
+        architecture.image_shape(),
+    )))
+}
+
+/// The generator of PyTorch's DCGAN example: transposed convolutions of 4x4 with a batch norm behind each but the last,
+/// every one of which doubles the side but the first, which makes it 4. The example draws normal latents.
+fn radford_generator(part: &Part) -> Option<Guess> {
+    let layer = |place: usize| part.shape(&format!("{}.weight", 3 * place)).filter(|shape| shape.ends_with(&[4, 4]));
+    let &[dim, _, _, _] = layer(0)? else { return None };
+    if part.rank("1.weight") != 1 {
+        return None;
+    }
+    let last = (1..16).take_while(|place| layer(*place).is_some()).last()?;
+    let &[_, channels, _, _] = layer(last)? else { return None };
+    let shape = ImageShape::new(4 << last, 4 << last, channels);
+    let space = LatentSpace { dim, distribution: LatentDistribution::Normal };
+    let description = NetworkDescription::generator(Architecture::Dcgan, space, shape);
+    Some(Guess { description, naming: Naming::Layers("main."), refusal: None })
 }
 
 fn digit_classifier(part: &Part) -> Option<Guess> {

@@ -4,18 +4,14 @@ use anyhow::bail;
 
 use crate::data::npy::{self, Values};
 use crate::error::Error;
+use crate::latent_space::LatentSpace;
 use crate::rng::Stream;
 
-/// Latents of samples `first` to `first + count` under `seed`: (count, `latent_dim`), uniform in (-1, 1). Each sample's
-/// depend on the seed and its number alone.
-pub fn latents(seed: u64, first: u64, count: usize, latent_dim: usize) -> Vec<f32> {
+/// Latents of samples `first` to `first + count` under `seed`: (count, `dim`). Each sample's depend on the seed and its
+/// number alone.
+pub fn latents(seed: u64, first: u64, count: usize, space: LatentSpace) -> Vec<f32> {
     let stream = Stream::new(seed, "sample");
-    let mut values = Vec::with_capacity(count * latent_dim);
-    for sample in first..first + count as u64 {
-        let mut generator = stream.at(sample);
-        values.extend((0..latent_dim).map(|_| generator.symmetric()));
-    }
-    values
+    (first..first + count as u64).flat_map(|sample| space.draw(&mut stream.at(sample), 1)).collect()
 }
 
 /// Where latents come from.
@@ -25,8 +21,8 @@ pub enum Latents {
     Drawn {
         /// Seed of the draw.
         seed: u64,
-        /// Values in a latent.
-        latent_dim: usize,
+        /// What is drawn.
+        space: LatentSpace,
     },
     /// (rows, `latent_dim`), read from a file.
     Given {
@@ -68,14 +64,15 @@ impl Latents {
     /// Values in a latent.
     pub fn latent_dim(&self) -> usize {
         match self {
-            Self::Drawn { latent_dim, .. } | Self::Given { latent_dim, .. } => *latent_dim,
+            Self::Drawn { space, .. } => space.dim,
+            Self::Given { latent_dim, .. } => *latent_dim,
         }
     }
 
     /// Samples `first` to `first + count`, which must be there: (count, `latent_dim`).
     pub fn range(&self, first: u64, count: usize) -> Vec<f32> {
         match self {
-            Self::Drawn { seed, latent_dim } => latents(*seed, first, count, *latent_dim),
+            Self::Drawn { seed, space } => latents(*seed, first, count, *space),
             Self::Given { values, latent_dim } => {
                 let first = first as usize;
                 values[first * latent_dim..(first + count) * latent_dim].to_vec()

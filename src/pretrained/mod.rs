@@ -21,7 +21,7 @@ pub mod search;
 pub mod trained_on;
 
 #[doc(hidden)]
-pub use draw::{TILE, draw};
+pub use draw::{draw, tile};
 #[doc(inline)]
 pub use encoder::{EncoderSource, TrainedEncoder};
 pub use generator::TrainedGenerator;

@@ -14,6 +14,8 @@ use super::prefix;
 use crate::checkpoint::header::{CONFIG, NETWORK, saved_text};
 use crate::checkpoint::{Signature, Weights};
 use crate::error::Error;
+use crate::image_shape::ImageShape;
+use crate::latent_space::{LatentDistribution, LatentSpace};
 use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
 use crate::pretrained::encoder_names::EncoderNames;
 
@@ -36,8 +38,8 @@ pub struct Candidate {
 pub(super) enum Naming {
     /// They are ours but for this, which ours begin with.
     Ours(&'static str),
-    /// Numbered layers, as in an `nn.Sequential`; what has no number is beside the network.
-    Layers,
+    /// Numbered layers, as in an `nn.Sequential`, which ours have this before; what has no number is beside the network.
+    Layers(&'static str),
     Encoder(EncoderNames),
 }
 
@@ -47,7 +49,7 @@ impl Naming {
     pub(super) fn our_name(&self, name: &str, shape: &[usize]) -> Option<String> {
         match self {
             Self::Ours(before) => Some(format!("{before}{name}")),
-            Self::Layers => guess::is_layer(name).then(|| name.to_owned()),
+            Self::Layers(before) => guess::is_layer(name).then(|| format!("{before}{name}")),
             Self::Encoder(names) => names.our_name(name, shape),
         }
     }
@@ -119,6 +121,11 @@ struct SavedConfig {
     /// Of `train-gan`, with the latents.
     model: Option<Architecture>,
     latent_dim: Option<usize>,
+    /// Those of older runs are all 28x28 grey, from uniform latents.
+    image_size: Option<usize>,
+    channels: Option<usize>,
+    #[serde(default)]
+    latents: Option<LatentDistribution>,
     /// Of `pretrain-simclr`, and of `finetune` where it was asked for.
     encoder: Option<EncoderArchitecture>,
 }
@@ -126,24 +133,32 @@ struct SavedConfig {
 /// The networks of the run that `config` is of, as far as the file holds their first tensors. Runs whose files do not
 /// describe their networks are of the presets' shapes.
 fn by_config(signature: &Signature, config: &str) -> Vec<Candidate> {
-    let Ok(SavedConfig { model, latent_dim, encoder }) = serde_json::from_str(config) else { return Vec::new() };
+    let Ok(saved) = serde_json::from_str::<SavedConfig>(config) else { return Vec::new() };
     let has = |name: &str| signature.contains_key(name);
     let mut candidates = Vec::new();
-    if let (Some(model), Some(latent_dim)) = (model, latent_dim) {
-        let generator = NetworkDescription::generator(model, latent_dim, model.image_shape());
-        let discriminator = NetworkDescription::discriminator(model, model.image_shape());
+    if let (Some(model), Some(dim)) = (saved.model, saved.latent_dim) {
+        let ImageShape { height, channels, .. } = model.image_shape();
+        let size = saved.image_size.unwrap_or(height);
+        let shape = ImageShape::new(size, size, saved.channels.unwrap_or(channels));
+        let space = LatentSpace { dim, distribution: saved.latents.unwrap_or_default() };
+        let generator = NetworkDescription::generator(model, space, shape);
+        let discriminator = NetworkDescription::discriminator(model, shape);
         if generator.fault().is_some() {
             return candidates;
         }
         let places = ["", "generator.", "generator_ema."];
-        let places = places.into_iter().filter(|prefix| has(&format!("{prefix}0.weight")));
+        let is_radford = model.is_radford(shape);
+        // Behind the generator's first layer is a batch norm, behind the discriminator's none.
+        let first = if is_radford { "main.1.weight" } else { "0.weight" };
+        let places = places.into_iter().filter(|prefix| has(&format!("{prefix}{first}")));
         candidates.extend(places.map(|prefix| Candidate::ours(generator.clone(), prefix)));
-        // Its first layer has the number 1.
+        // Its first layer has the number 1, that of Radford et al. a second with the number 2.
+        let (one, none) = if is_radford { ("main.2.weight", "main.1.weight") } else { ("1.weight", "0.weight") };
         let places = ["", "discriminator."].into_iter();
-        let places = places.filter(|prefix| has(&format!("{prefix}1.weight")) && !has(&format!("{prefix}0.weight")));
+        let places = places.filter(|prefix| has(&format!("{prefix}{one}")) && !has(&format!("{prefix}{none}")));
         candidates.extend(places.map(|prefix| Candidate::ours(discriminator.clone(), prefix)));
     }
-    if let Some(encoder) = encoder.filter(|_| has("f.0.weight")) {
+    if let Some(encoder) = saved.encoder.filter(|_| has("f.0.weight")) {
         candidates.push(Candidate::ours(NetworkDescription::encoder(encoder, encoder.image_shape()), ""));
     }
     candidates

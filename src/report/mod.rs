@@ -15,7 +15,8 @@ pub mod grid;
 mod layout;
 #[cfg(feature = "cli")]
 pub mod monitor;
-pub mod npy;
+pub mod neighbours;
+mod npy;
 mod numbers;
 mod palette;
 pub mod png;
@@ -38,6 +39,7 @@ pub use gan_curves::gan_curves;
 pub use grid::{Grid, Picture};
 #[cfg(feature = "cli")]
 pub use monitor::{Monitor, Notice};
+pub use neighbours::NeighbourRow;
 pub use npy::npy_header;
 pub use png::{encode_png, read_png};
 #[cfg(feature = "cli")]

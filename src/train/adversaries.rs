@@ -175,7 +175,6 @@ impl Adversaries {
             };
             let real = seen(real, 0)?; // (N, H, W, C)
             let fakes = autograd::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, H, W, C)
-            // One pass for all: no layer of a discriminator looks across the images of a batch.
             let mut images = vec![real.clone(), seen(&fakes, 1)?];
             let moved = match is_penalised {
                 true => self.moved(&real)?.to_vec(),
@@ -185,21 +184,16 @@ impl Adversaries {
             if !is_apart {
                 images.extend_from_slice(&moved);
             }
-            let scores = self.discriminator.forward_t(&Tensor::cat(&images, 0)?, true)?; // (2N, 1) or (4N, 1)
-            let of = |scores: &Tensor, part: usize| autograd::narrow_rows(scores, part * count, count); // (N, 1)
-            let (real_scores, fake_scores) = (of(&scores, 0)?, of(&scores, 1)?);
-            let d_loss = self.loss.discriminator(&real_scores, &fake_scores, self.label_smoothing)?;
-            let penalty = |ahead: Tensor, behind: Tensor| r1_penalty(&ahead, &behind, self.penalty.weight);
-            let minimised = match (is_penalised, is_apart) {
-                (false, _) => d_loss.clone(),
-                (true, false) => autograd::add(&d_loss, &penalty(of(&scores, 2)?, of(&scores, 3)?)?)?,
-                (true, true) => {
-                    // The scores differ by less than such a precision's rounding.
-                    let scores = autograd::in_precision(Precision::F32, || {
-                        self.discriminator.forward_t(&Tensor::cat(&moved, 0)?, true) // (2N, 1)
-                    })?;
-                    autograd::add(&d_loss, &penalty(of(&scores, 0)?, of(&scores, 1)?)?)?
-                }
+            let mut scores = self.scores(&images)?; // (N, 1) each
+            if is_apart {
+                // The scores differ by less than such a precision's rounding.
+                scores.extend(autograd::in_precision(Precision::F32, || self.scores(&moved))?);
+            }
+            let (real_scores, fake_scores) = (&scores[0], &scores[1]);
+            let d_loss = self.loss.discriminator(real_scores, fake_scores, self.label_smoothing)?;
+            let minimised = match &scores[2..] {
+                [ahead, behind] => autograd::add(&d_loss, &r1_penalty(ahead, behind, self.penalty.weight)?)?,
+                _ => d_loss.clone(),
             };
             self.discriminator_optimizer.minimise(&minimised, None)?;
 
@@ -215,6 +209,17 @@ impl Adversaries {
                 fakes,
             })
         })
+    }
+
+    /// D's scores of batches of as many images, (N, 1) each: in one pass, unless a layer of it looks across the images of a
+    /// batch.
+    fn scores(&self, batches: &[Tensor]) -> Result<Vec<Tensor>> {
+        if self.discriminator.looks_across_images() {
+            return batches.iter().map(|images| self.discriminator.forward_t(images, true)).collect();
+        }
+        let scores = self.discriminator.forward_t(&Tensor::cat(batches, 0)?, true)?;
+        let count = scores.dim(0)? / batches.len();
+        (0..batches.len()).map(|part| autograd::narrow_rows(&scores, part * count, count)).collect()
     }
 
     /// Images moved along the gradients of their scores, and moved by as much the other way, (N, H, W, C) each.

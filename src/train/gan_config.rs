@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
-use crate::image_shape::ImageShape;
+use crate::latent_space::LatentDistribution;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::optim::{AdamConfig, Decay, Schedule};
 use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::diffaugment::DiffAugment;
+use crate::train::gan_images;
 use crate::train::recipe::Recipe;
 
 /// What to train, on what, how long, and how often to write what.
@@ -38,6 +39,17 @@ pub struct GanConfig {
     /// parquet files
     #[arg(long, value_name = "NAME|DIR", default_value = "digits")]
     pub data: String,
+
+    /// Height and width of the images; dcgan: 28 (grey), 32, 64, 128 or 256 [default: those of a named set, 28 for IDX
+    /// files, 32 for CIFAR's, 64 for pictures]
+    #[arg(long, value_name = "PIXELS")]
+    #[serde(default = "gan_images::course_size")]
+    pub image_size: Option<usize>,
+
+    /// Channels of the images: 1 (grey) or 3 (colour) [default: those of the set; 3 for pictures, 1 if all are grey]
+    #[arg(long, value_name = "1|3")]
+    #[serde(default = "gan_images::course_channels")]
+    pub channels: Option<usize>,
 
     /// Train on N images only: the first N of a named or built-in set (the course takes 50000 of MNIST), a fixed,
     /// class-balanced choice of any other
@@ -71,11 +83,16 @@ pub struct GanConfig {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 
-    /// Dimension of the latent vectors
+    /// Dimension of the latent vectors; 100 by default for dcgan at other sizes than 28x28
     #[arg(long, value_name = "N", default_value_t = 96)]
     pub latent_dim: usize,
 
-    /// Learning rate of both networks
+    /// Distribution of the latent vectors [default: uniform; normal for dcgan at other sizes than 28x28]
+    #[arg(long, value_enum)]
+    #[serde(default = "gan_images::course_latents")]
+    pub latents: Option<LatentDistribution>,
+
+    /// Learning rate of both networks; 2e-4 by default for dcgan at other sizes than 28x28
     #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     pub lr: f64,
 
@@ -212,6 +229,7 @@ impl GanConfig {
         if self.batch_size < 2 && self.model == Architecture::Dcgan {
             bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
         }
+        self.validate_images()?;
         for (name, value) in [("batch_size", self.batch_size), ("latent_dim", self.latent_dim)] {
             if value > 65_536 {
                 bail!(Error::setting(name, value, "expected at most 65536"));
@@ -239,11 +257,6 @@ impl GanConfig {
         Ok(())
     }
 
-    /// The images that the networks draw and take.
-    pub fn image_shape(&self) -> ImageShape {
-        self.model.image_shape()
-    }
-
     /// `--loss`, or the loss that the model is paired with.
     pub fn loss(&self) -> AdversarialLoss {
         self.loss.unwrap_or(match self.model {
@@ -252,7 +265,7 @@ impl GanConfig {
         })
     }
 
-    fn discriminator_lr(&self) -> f64 {
+    pub(super) fn discriminator_lr(&self) -> f64 {
         self.discriminator_lr.unwrap_or(self.lr)
     }
 
@@ -268,18 +281,6 @@ impl GanConfig {
             Architecture::Dcgan => 5,
         };
         self.steps.unwrap_or_else(|| self.epochs.unwrap_or(course).saturating_mul(steps_per_epoch))
-    }
-
-    /// The recipe and what it comes to, for a line of the console.
-    pub fn recipe_text(&self) -> String {
-        let (recipe, schedule) =
-            (format!("{:?}", self.recipe).to_lowercase(), format!("{:?}", self.schedule).to_lowercase());
-        let (d, g) = (self.discriminator_lr(), self.lr);
-        let Self { ema_decay, label_smoothing, r1, r1_every, diffaugment, .. } = self;
-        format!(
-            "{recipe}: lr {d} of D, {g} of G, {schedule}; ema {ema_decay}, smoothing {label_smoothing}, R1 {r1} every \
-             {r1_every}, diffaugment {diffaugment}"
-        )
     }
 
     /// By what the learning rates of a run of `steps` steps are multiplied.

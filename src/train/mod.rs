@@ -7,6 +7,7 @@ pub mod contrastive;
 pub mod diffaugment;
 pub mod finetune_config;
 pub mod gan_config;
+mod gan_images;
 pub mod health;
 pub mod labels;
 pub mod probe;

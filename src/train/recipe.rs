@@ -14,7 +14,7 @@ pub enum Recipe {
     #[default]
     Course,
     /// The best ones found by search: vanilla --discriminator-lr 2e-3 --r1 1; lsgan --r1 0.02; dcgan --r1 1 --r1-every
-    /// 4, with --schedule linear above 4,000 steps or 10 epochs
+    /// 4, with --schedule linear above 4,000 steps or 10 epochs. No search was made for dcgan at other sizes than 28x28
     Best,
 }
 
@@ -36,6 +36,20 @@ impl Recipe {
     }
 }
 
+impl GanConfig {
+    /// The recipe and what it comes to, for a line of the console.
+    pub fn recipe_text(&self) -> String {
+        let (recipe, schedule) =
+            (format!("{:?}", self.recipe).to_lowercase(), format!("{:?}", self.schedule).to_lowercase());
+        let (d, g) = (self.discriminator_lr(), self.lr);
+        let Self { ema_decay, label_smoothing, r1, r1_every, diffaugment, .. } = self;
+        format!(
+            "{recipe}: lr {d} of D, {g} of G, {schedule}; ema {ema_decay}, smoothing {label_smoothing}, R1 {r1} every \
+             {r1_every}, diffaugment {diffaugment}"
+        )
+    }
+}
+
 /// Whether so many steps or epochs were asked for: a short run has 1,950 steps, a long one 7,812 where both were tried.
 fn is_long(config: &GanConfig) -> bool {
     config.steps.is_some_and(|steps| steps > 4000) || config.epochs.is_some_and(|epochs| epochs > 10)
@@ -51,6 +65,7 @@ fn best_of(config: &mut GanConfig) {
         }
         // Least-squares scores lie between 0 and 1: a slope weighs more there, and a faster D is too much.
         Architecture::Lsgan => config.r1 = 0.02,
+        Architecture::Dcgan if config.model.is_radford(config.image_shape()) => {}
         Architecture::Dcgan => {
             config.r1 = 1.0;
             config.r1_every = 4;

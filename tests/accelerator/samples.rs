@@ -1,6 +1,7 @@
 //! Sampling: the CPU's images, and each sample the same whatever it is drawn with.
 
 use candle_core::Device;
+use gan::latent_space::LatentSpace;
 use gan::models::{Architecture, Generator};
 use gan::params::Parameters;
 use gan::pretrained::{draw, latents};
@@ -22,7 +23,7 @@ fn assert_near(what: &str, found: &[f32], expected: &[f32]) {
 #[ignore = "needs an accelerator: tests/gpu.sh"]
 fn images_are_the_cpus() {
     let device = accelerator();
-    let latents = latents(0, 0, 300, 96);
+    let latents = latents(0, 0, 300, LatentSpace::uniform(96));
     for model in Architecture::ALL {
         let images = |device: &Device| {
             let parameters = Parameters::new(0, "generator", device);

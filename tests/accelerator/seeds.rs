@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use gan::autograd::Precision;
+use gan::latent_space::LatentSpace;
 use gan::models::Architecture;
 
 use super::{adversaries, contrastive};
@@ -26,7 +27,7 @@ fn a_seed_gives_the_same_initial_state() {
 #[ignore = "needs an accelerator: tests/gpu.sh"]
 fn latents_come_through_to_the_bit() {
     let device = accelerator();
-    let latents = gan::pretrained::latents(3, 1000, 129, 96);
+    let latents = gan::pretrained::latents(3, 1000, 129, LatentSpace::uniform(96));
     let there = Tensor::from_slice(&latents, (129, 96), &device).unwrap();
     assert_eq!(there.flatten_all().unwrap().to_vec1::<f32>().unwrap(), latents);
 }

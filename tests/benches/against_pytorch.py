@@ -38,8 +38,13 @@ WORKLOADS = {
     "vanilla": ("train", ["train-gan", "--model", "vanilla"], TUNED_GAN),
     "lsgan": ("train", ["train-gan", "--model", "lsgan"], TUNED_GAN),
     "dcgan": ("train", ["train-gan", "--model", "dcgan"], [*TUNED_GAN, "--channels-last"]),
-    "simclr-resnet9": ("train", ["pretrain-simclr", "--encoder", "resnet9"], ["--fused", "--channels-last"]),
     # Steps are long: every one is logged, so that a short run has records enough.
+    "dcgan64": (
+        "train",
+        ["train-gan", "--model", "dcgan", "--data", "shapes", "--image-size", "64", "--train-images", "5000", "--log-every", "1"],
+        [*TUNED_GAN, "--channels-last"],
+    ),
+    "simclr-resnet9": ("train", ["pretrain-simclr", "--encoder", "resnet9"], ["--fused", "--channels-last"]),
     "simclr-resnet18": (
         "train", ["pretrain-simclr", "--encoder", "resnet18", "--log-every", "1"], ["--fused", "--channels-last"]
     ),

@@ -70,6 +70,28 @@ def dcgan_generator():
     )  # fmt: skip
 
 
+# Of PyTorch's own DCGAN example, for 64x64 in colour from 100 normal latents.
+
+
+def radford_discriminator():
+    layers, inputs = [nn.Conv2d(3, 64, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)], 64
+    for outputs in (128, 256, 512):
+        layers += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs)]
+        layers += [nn.LeakyReLU(0.2, inplace=True)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.Conv2d(512, 1, 4, 1, 0, bias=False), nn.Flatten())
+
+
+def radford_generator():
+    layers, inputs = [nn.Unflatten(1, (100, 1, 1))], 100
+    for outputs in (512, 256, 128, 64):
+        stride, padding = (1, 0) if inputs == 100 else (2, 1)
+        layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False), nn.BatchNorm2d(outputs)]
+        layers += [nn.ReLU(inplace=True)]
+        inputs = outputs
+    return nn.Sequential(*layers, nn.ConvTranspose2d(64, 3, 4, 2, 1, bias=False), nn.Tanh())
+
+
 class Resnet9(nn.Module):
     """One `BasicBlock` of torchvision a stage, half as wide as a ResNet-18."""
 
@@ -127,14 +149,18 @@ def half_mean_square(scores, target):
     return 0.5 * (scores - target).square().mean()
 
 
-def gan(options, discriminator, generator, loss):
+def uniform():
+    return torch.rand(BATCH, LATENT_DIM) * 2 - 1
+
+
+def gan(options, discriminator, generator, loss, shape=(1, 28, 28), latents=uniform):
     D, G = laid_out(options, discriminator()), laid_out(options, generator())
     d_adam, g_adam = (adam(options, network, betas=(0.5, 0.999)) for network in (D, G))
-    real_batches = [laid_out(options, torch.rand(BATCH, 1, 28, 28) * 2 - 1) for _ in range(BATCHES)]
+    real_batches = [laid_out(options, torch.rand(BATCH, *shape) * 2 - 1) for _ in range(BATCHES)]
     turn = 0
 
     def fakes():
-        return G(torch.rand(BATCH, LATENT_DIM) * 2 - 1).view(BATCH, 1, 28, 28)
+        return G(latents()).view(BATCH, *shape)
 
     def step():
         nonlocal turn
@@ -224,6 +250,9 @@ WORKLOADS = {
     "vanilla": lambda options: gan(options, mlp_discriminator, mlp_generator, bce_with_logits),
     "lsgan": lambda options: gan(options, mlp_discriminator, mlp_generator, half_mean_square),
     "dcgan": lambda options: gan(options, dcgan_discriminator, dcgan_generator, bce_with_logits),
+    "dcgan64": lambda options: gan(
+        options, radford_discriminator, radford_generator, bce_with_logits, (3, 64, 64), lambda: torch.randn(BATCH, 100)
+    ),
     "simclr-resnet9": lambda options: simclr(options, "resnet9"),
     "simclr-resnet18": lambda options: simclr(options, "resnet18"),
     "simclr-resnet50": lambda options: simclr(options, "resnet50"),

@@ -32,7 +32,8 @@ fn every_command_says_how_it_read_a_directory() {
         write_picture(&work.path(&format!("pets/{}/deep/{index}.png", ["cat", "dog"][index % 2])), index);
     }
     fs::write(work.path("pets/cat/labels.csv"), "").unwrap();
-    let (_, stderr) = said(&work, &[GAN, &["--data", "pets", "--run", "pets"]].concat());
+    let grey = ["--image-size", "28", "--channels", "1"];
+    let (_, stderr) = said(&work, &[GAN, &grey, &["--data", "pets", "--run", "pets"]].concat());
     for line in [
         "pets: 12 pictures in 2 classes",
         "pets: pictures of 8x8 in colour become 28x28 in grey",
@@ -40,6 +41,8 @@ fn every_command_says_how_it_read_a_directory() {
     ] {
         assert_eq!(stderr.matches(line).count(), 1, "{line} in {stderr}");
     }
+    let (_, stderr) = said(&work, &[GAN, &["--data", "pets", "--run", "own"]].concat());
+    assert_eq!(stderr.matches("pets: pictures of 8x8 in colour become 64x64 in colour").count(), 1, "{stderr}");
     let (_, stderr) = said(&work, &[GAN, &["--data", "pets", "--run", "quiet", "-q"]].concat());
     assert_eq!(stderr, "");
     let simclr = ["pretrain-simclr", "--data", "pets", "--steps", "1", "--batch-size", "4", "--knn-every", "0"];

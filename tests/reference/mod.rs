@@ -1,5 +1,5 @@
-//! The networks, the losses, the optimizers and some steps of training against PyTorch: `generate.py` and
-//! `generate_simclr.py` computed the numbers in f64, `*.json` hold them, and beside each how far PyTorch's own f32 is from
+//! The networks, the losses, the optimizers and some steps of training against PyTorch: `generate.py`,
+//! `generate_radford.py` and `generate_simclr.py` computed the numbers in f64, `*.json` hold them, and beside each how far PyTorch's own f32 is from
 //! it. Both sides make the weights by one rule. `check_pytorch.py` is run by hand.
 
 mod adam;
@@ -8,6 +8,7 @@ mod embeddings;
 mod encoders;
 mod losses;
 mod networks;
+mod radford;
 mod rule;
 mod scores;
 mod sgd;

@@ -1,14 +1,13 @@
 //! The scores of a generator, seed after seed.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use candle_core::Device;
 
 use super::EvaluateConfig;
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
 use crate::commands::{images, print_warnings};
-use crate::data::parts;
-use crate::error::Error;
+use crate::data::{Dataset, parts};
 use crate::evaluator::{Classifier, DEFAULT_DATA, GeneratorEvaluator};
 use crate::pretrained::reference::Reference;
 use crate::report::{Console, GeneratorRow, scores_table, summary};
@@ -25,24 +24,9 @@ pub fn evaluate(
     let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let shape = samples.image_shape();
-    if shape != classifier.image_shape {
-        bail!(Error::Input(format!(
-            "{}: its images are {shape}; {} takes {}",
-            samples.name(),
-            classifier.description,
-            classifier.image_shape
-        )));
-    }
-    let dataset = crate::commands::evaluate::open(data, shape, config, console)?;
     let trained = samples.trained_on().filter(|trained| trained.is(data));
-    // By what its run held out, unless another part is asked for.
-    let (all, test_part) =
-        (dataset.train.len(), config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset))));
-    let dataset = match config.reference == Reference::Test || test_part.is_some() {
-        true => images::with_test_part(dataset, test_part, false, console)?,
-        false => dataset,
-    };
-    let held_out = all - dataset.train.len();
+    let (dataset, held_out) = real_images(config, samples, data, console)?;
+    let all = dataset.train.len() + held_out;
     let mut evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &config.reference, count, device)?;
     evaluator.samples_are_sorted = matches!(samples, Samples::Given { .. });
     print_warnings(&evaluator, "--classifier", console)?;
@@ -118,4 +102,24 @@ pub fn evaluate(
         true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
         true => Ok(()),
     }
+}
+
+/// The data set that `data` names, in the shape of the samples, and how many of its training images were held out to test
+/// on: by what the generator's run held out, unless another part is asked for.
+pub(super) fn real_images(
+    config: &EvaluateConfig,
+    samples: &Samples,
+    data: &str,
+    console: &Console,
+) -> anyhow::Result<(Dataset, usize)> {
+    let dataset = crate::commands::evaluate::open(data, samples.image_shape(), config, console)?;
+    let trained = samples.trained_on().filter(|trained| trained.is(data));
+    let all = dataset.train.len();
+    let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
+    let dataset = match config.reference == Reference::Test || test_part.is_some() {
+        true => images::with_test_part(dataset, test_part, false, console)?,
+        false => dataset,
+    };
+    let held_out = all - dataset.train.len();
+    Ok((dataset, held_out))
 }

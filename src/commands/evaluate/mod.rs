@@ -4,6 +4,7 @@ mod config;
 mod encoder;
 mod generator;
 mod nearest;
+mod neighbours;
 mod subject;
 
 use candle_core::Device;
@@ -13,6 +14,7 @@ use crate::commands::images;
 use crate::data::Dataset;
 use crate::evaluator::Classifier;
 use crate::image_shape::ImageShape;
+use crate::models::DigitClassifier;
 use crate::report::Console;
 
 pub use config::EvaluateConfig;
@@ -29,6 +31,9 @@ pub fn evaluate(config: &EvaluateConfig, device: &Device, json: bool, console: &
         return generator::evaluate(config, &samples, classifier, device, json, console);
     }
     match subject::find(config, device)? {
+        Subject::Generator(samples) if samples.image_shape() != DigitClassifier::IMAGE_SHAPE => {
+            neighbours::evaluate(config, &samples, json, console)
+        }
         Subject::Generator(samples) => generator::evaluate(config, &samples, classifier()?, device, json, console),
         Subject::Encoder(source) => encoder::evaluate(config, source, device, json, console),
     }

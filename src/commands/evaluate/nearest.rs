@@ -16,8 +16,8 @@ use crate::report::{self, Grid};
 const SHOWN: usize = 64;
 const COLUMNS: usize = 8;
 
-/// Training images that are compared at a time: 25 MB of MNIST's.
-const TILE: usize = 8192;
+/// Values of the training images that are compared at a time: 8,192 of MNIST's, 25 MB.
+const TILE: usize = 8192 * 784;
 
 /// The first samples of a generator, on their way to their nearest images.
 pub struct NearestImages {
@@ -83,8 +83,9 @@ fn nearest(queries: &[f32], bank: &Images) -> anyhow::Result<Vec<(f32, u32)>> {
     };
     let queries = points(queries.to_vec())?;
     let mut best = vec![(f32::INFINITY, 0); queries.len()];
-    for first in (0..bank.len()).step_by(TILE) {
-        let tile = points(pixels(bank, first, TILE.min(bank.len() - first)))?;
+    let size = (TILE / stride).max(1);
+    for first in (0..bank.len()).step_by(size) {
+        let tile = points(pixels(bank, first, size.min(bank.len() - first)))?;
         for (best, (square, index)) in best.iter_mut().zip(nearest_rows(&queries, &tile)?) {
             if square < best.0 {
                 *best = (square, first as u32 + index);

@@ -157,7 +157,7 @@ impl Samples {
     pub fn draw(&self, seed: u64, first: usize, count: usize) -> anyhow::Result<Vec<f32>> {
         match self {
             Self::Drawn(generator) => {
-                let latents = pretrained::latents(seed, first as u64, count, generator.latent_dim());
+                let latents = pretrained::latents(seed, first as u64, count, generator.latent_space());
                 Ok(generator.draw(&latents)?)
             }
             Self::Given { pixels, shape, .. } => {

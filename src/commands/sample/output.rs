@@ -10,7 +10,7 @@ use crate::commands::sample::directory::{Stale, name};
 use crate::commands::sample::walk::interpolate;
 use crate::error::Error;
 use crate::image_shape::ImageShape;
-use crate::pretrained::{Latents, TILE, TrainedGenerator};
+use crate::pretrained::{self, Latents, TrainedGenerator};
 use crate::report::{self, Console, Grid, npy_header};
 use crate::run::StopRequest;
 
@@ -30,7 +30,7 @@ pub fn produce(config: &SampleConfig, generator: &TrainedGenerator, console: &Co
     }
     let latents = match &config.latents {
         Some(path) => Latents::read(path, generator.latent_dim())?,
-        None => Latents::Drawn { seed: config.seed, latent_dim: generator.latent_dim() },
+        None => Latents::Drawn { seed: config.seed, space: generator.latent_space() },
     };
     let count = config.count(format, latents.rows())?;
     let job = Job { config, generator, latents, count, console, stop: StopRequest::listen()? };
@@ -90,7 +90,7 @@ impl Job<'_> {
                 let shape = self.shape();
                 let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|length| length as u64);
                 out.write_all(&npy_header(&[self.count, channels, height, width]))?;
-                let mut bytes = Vec::with_capacity(TILE * shape.stride() * 4);
+                let mut bytes = Vec::with_capacity(pretrained::tile(shape) * shape.stride() * 4);
                 self.for_each_tile(|_, tile| {
                     bytes.clear();
                     bytes.extend(shape.channels_first(tile).iter().flat_map(|value| value.to_le_bytes()));
@@ -113,7 +113,7 @@ impl Job<'_> {
     fn for_each_tile(&self, mut take: impl FnMut(u64, &[f32]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let (begin, end) = (self.config.offset(), self.config.offset() + self.count);
         let progress = self.console.items("images", self.count);
-        let tile = TILE as u64;
+        let tile = pretrained::tile(self.shape()) as u64;
         // On a CPU, what is asked for. Elsewhere whole tiles, where they would lie from sample 0: an offset must not move a
         // sample within its tile.
         let is_exact = self.generator.device().is_cpu();

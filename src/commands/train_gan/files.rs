@@ -24,7 +24,7 @@ impl Training<'_> {
         }
         let (model, shape) = (self.config.model, self.config.image_shape());
         let discriminator = NetworkDescription::discriminator(model, shape);
-        let generator = NetworkDescription::generator(model, self.config.latent_dim, shape);
+        let generator = NetworkDescription::generator(model, self.config.latent_space(), shape);
         let mut networks = vec![
             ("discriminator", discriminator, adversaries.discriminator_parameters().tensors()),
             ("generator", generator.clone(), adversaries.generator_parameters().tensors()),
@@ -39,7 +39,7 @@ impl Training<'_> {
     pub(super) fn draw_grid(&self) -> anyhow::Result<()> {
         let (config, step) = (&self.config, self.session.clock.step());
         self.session.draw(&grid_name(step), || {
-            let latents = pretrained::latents(config.seed, 0, GRID_IMAGES, config.latent_dim);
+            let latents = pretrained::latents(config.seed, 0, GRID_IMAGES, config.latent_space());
             let generator = self.adversaries.best_generator();
             let images = pretrained::draw(generator, &latents, config.latent_dim, &self.device)?;
             Ok(Grid::default().draw(&images, GRID_IMAGES, config.image_shape()))

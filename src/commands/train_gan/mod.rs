@@ -12,6 +12,7 @@ use candle_core::{Device, Tensor};
 use crate::commands::{Invocation, images};
 use crate::data::{self, Images, Prefetcher, StepPlan, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
+use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
 use crate::run::{Run, Session, Timetable};
@@ -22,6 +23,10 @@ use crate::train::health::HealthWatch;
 /// Trains, saves, draws; returns the directory of the weights.
 pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let &Invocation { typed, options, device, console, .. } = call;
+    let config = match options.resume {
+        None => config.clone().for_images(data::own_shape(&config.data), typed),
+        Some(_) => config, // the saved one holds
+    };
     let config = config.recipe.resolve(config.clone(), typed);
     let default_name = config.model.name();
     let mut run = Run::open(config, default_name, typed, options)?;
@@ -31,7 +36,13 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
     let classifier = scores::classifier(&config, device)?;
-    let dataset = images::open(&config.data, config.image_shape(), config.balanced_parts, call)?;
+    let dataset = match config.channels {
+        Some(_) => images::open(&config.data, config.image_shape(), config.balanced_parts, call)?,
+        None => images::open_in_own_colours(&config.data, config.image_shape().height, config.balanced_parts, call)?,
+    };
+    run.config.channels = Some(dataset.train.shape().channels);
+    let config = run.config.clone();
+    config.validate()?;
     run.identify(&dataset, options.changed_data)?;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
@@ -52,7 +63,11 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
     let name = config.model.name();
-    let what = format!("training {name} on {on}: {images} images, batch {batch}, loss {loss}, {span}");
+    let of_shape = match config.image_shape() {
+        ImageShape::COURSE => String::new(),
+        shape => format!(" of {shape}"),
+    };
+    let what = format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}, {span}");
     session.announce(&what, &crate::device::name(device));
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {
@@ -98,7 +113,7 @@ impl Inputs {
         let (augment, shape) = (config.diffaugment, images.shape());
         let plan = StepPlan::new(images.len(), config.batch_size, !config.no_shuffle, config.seed)?;
         let draws = augment.is_on().then(|| augment.draws(&plan, shape, first_step, device)).transpose()?;
-        let latents = data::latents(&plan, config.latent_dim, first_step, device)?;
+        let latents = data::latents(&plan, config.latent_space(), first_step, device)?;
         Ok(Self { batches: data::batches(images, &plan, first_step, device)?, latents, draws })
     }
 }

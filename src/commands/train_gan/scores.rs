@@ -53,7 +53,7 @@ impl Training<'_> {
         let (config, generator) = (&self.config, self.adversaries.best_generator());
         let progress = self.console.items("evaluated", config.evaluate_samples as u64);
         let draw = |first: usize, count: usize| {
-            let latents = pretrained::latents(config.seed, first as u64, count, config.latent_dim);
+            let latents = pretrained::latents(config.seed, first as u64, count, config.latent_space());
             Ok(pretrained::draw(generator, &latents, config.latent_dim, &self.device)?)
         };
         let measured = evaluator.measure(config.evaluate_samples, config.seed, draw, |done| {
