@@ -76,7 +76,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
     let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();
     let warnings = warnings.into_iter().map(|warning| format!("{of}: {warning}")).collect();
     let dataset = Dataset::new("", train.classes.iter().map(|path| name(path)).collect(), train_images, test_images);
-    Ok(Dataset { validation: validation_images, notes, warnings, ..dataset })
+    Ok(Dataset { validation: validation_images.into(), notes, warnings, ..dataset })
 }
 
 /// All pictures below `directory`, at any depth, in the order of their paths, in `shape`, without labels; and what the user

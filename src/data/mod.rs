@@ -13,11 +13,13 @@ mod dataset;
 pub mod digits;
 pub mod download;
 mod entries;
+mod fitted;
 pub mod folder;
 mod given_images;
 mod guard;
 pub mod identity;
 pub mod idx;
+mod image_set;
 mod images;
 pub mod named;
 pub mod npy;
@@ -27,6 +29,7 @@ pub mod parts;
 pub mod picture;
 mod plan;
 mod prefetch;
+mod selection;
 pub mod shapes;
 mod source;
 pub mod splits;
@@ -46,12 +49,13 @@ use entries::entries;
 pub use given_images::{GivenImages, read_images};
 #[doc(hidden)]
 pub use guard::silence_decoder_panics;
+pub use image_set::ImageSet;
 pub use images::Images;
 use open::is_spelling;
 pub use open::open;
 pub use plan::{Order, Shard, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
-pub use source::ImageSource;
+pub use source::{ImageSource, common_shape, pixels_of};
 pub use views::{ViewBatch, views};
 
 /// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused.

@@ -57,7 +57,7 @@ pub fn open(spec: &str, data_dir: Option<&Path>, shape: ImageShape, on_bytes: On
             Dataset { name: directory_name(path), ..open_path(path, data_dir, shape)? }
         }
     };
-    dataset.warnings.extend(summary::emptiness(&dataset.train));
+    dataset.warnings.extend(summary::emptiness(&dataset.train)?);
     Ok(dataset)
 }
 
