@@ -7,6 +7,7 @@ mod cifar;
 mod directories;
 mod downloads;
 mod folders;
+mod on_demand;
 pub(crate) mod parquet_files;
 mod pictures;
 mod server;
@@ -25,14 +26,26 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::data::{self, Dataset, ImageSet, ImageShape, Images, StepPlan, idx, open};
+use gan::data::{self, DataOptions, Dataset, ImageSet, ImageShape, Images, StepPlan, idx, open};
 use gan::rng::Stream;
 use proptest::prelude::*;
 
 const GREY: ImageShape = ImageShape { height: 28, width: 28, channels: 1 };
 
+/// The set in a directory, in memory. Where it is one of pictures, it is the same, or refused in the same words, if they are
+/// decoded on demand.
 fn open_directory(directory: &Path, shape: ImageShape) -> Result<Dataset> {
-    open(directory.to_str().unwrap(), None, shape, &|_, _, _| ())
+    let in_memory = open(directory.to_str().unwrap(), &DataOptions::default(), shape, &|_, _, _| ());
+    let on_demand = on_demand::open_on_demand(directory, shape).and_then(|set| {
+        [&set.train, &set.validation, &set.test].into_iter().try_for_each(|part| part.to_images().map(drop))?;
+        Ok(set)
+    });
+    match (&in_memory, &on_demand) {
+        (Ok(set), Ok(other)) => on_demand::assert_same(set, other),
+        (Err(error), Err(other)) => assert_eq!(error.to_string(), other.to_string()),
+        _ => panic!("{directory:?}: {:?} in memory, {:?} on demand", in_memory.err(), on_demand.err()),
+    }
+    in_memory
 }
 
 /// A part of a set, in memory.
@@ -215,7 +228,7 @@ fn idx_sets_with_parts_missing_say_what_was_looked_for() {
 
 #[test]
 fn a_name_that_is_no_set_gets_the_list_of_sets() {
-    let text = refused(open("minst", None, GREY, &|_, _, _| ()));
+    let text = refused(open("minst", &DataOptions::default(), GREY, &|_, _, _| ()));
     assert!(text.contains("digits, shapes, mnist, fashion-mnist, cifar10") && text.contains("minst"), "{text}");
     let file = tempfile::NamedTempFile::new().unwrap();
     assert!(refused(open_directory(file.path(), GREY)).contains("a file, where a directory is expected"));
@@ -224,7 +237,7 @@ fn a_name_that_is_no_set_gets_the_list_of_sets() {
 #[test]
 fn the_built_in_digits_come_in_the_shape_of_the_model() {
     let shape = ImageShape { height: 32, width: 32, channels: 3 };
-    let digits = open("digits", None, shape, &|_, _, _| ()).unwrap();
+    let digits = open("digits", &DataOptions::default(), shape, &|_, _, _| ()).unwrap();
     assert_eq!((digits.train.shape().unwrap(), digits.test.shape().unwrap(), digits.classes.len()), (shape, shape, 10));
     assert_eq!(in_memory(&digits.train).labels.len(), digits.train.len());
 }
@@ -294,7 +307,11 @@ fn a_batch_larger_than_the_set_is_refused_and_dropping_ends_the_thread() {
 #[cfg_attr(not(has_shared_data), ignore = "needs ../shared/data beside the repository")]
 fn the_real_mnist_is_read_to_the_byte() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let mnist = open("mnist", Some(&data), GREY, &|_, _, _| panic!("nothing to download")).unwrap();
+    let mnist =
+        open("mnist", &DataOptions { data_dir: Some(data.clone()), ..DataOptions::default() }, GREY, &|_, _, _| {
+            panic!("nothing to download")
+        })
+        .unwrap();
     assert_eq!((mnist.train.len(), mnist.test.len()), (60_000, 10_000));
     assert_eq!(in_memory(&mnist.train).labels[..5], [5, 0, 4, 1, 9]);
     let mean = in_memory(&mnist.train).pixels.iter().map(|pixel| f64::from(*pixel)).sum::<f64>() / 47_040_000.0;

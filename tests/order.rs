@@ -167,7 +167,8 @@ fn parts_hold_every_class_in_whatever_order_the_set_lies() {
     let work = workplace();
     let shape = ImageShape { height: 28, width: 28, channels: 1 };
     for name in SHUFFLES.iter().chain(&SORTED) {
-        let set = data::open(work.path(name).to_str().unwrap(), None, shape, &|_, _, _| ()).unwrap();
+        let set =
+            data::open(work.path(name).to_str().unwrap(), &data::DataOptions::default(), shape, &|_, _, _| ()).unwrap();
         assert_eq!((set.train.len(), set.test.len(), set.held_out()), (TRAIN, TEST, 1000..1200), "{name}");
         let cut = set.cut(Some(300), true).unwrap();
         for (images, each) in [(&cut.train, 30), (&cut.validation, 20)] {
@@ -206,7 +207,7 @@ fn what_is_watched_does_not_depend_on_the_order() {
 #[test]
 fn canonical_sets_are_taken_in_their_own_order() {
     let shape = ImageShape { height: 28, width: 28, channels: 1 };
-    let set = data::open("digits", None, shape, &|_, _, _| ()).unwrap();
+    let set = data::open("digits", &data::DataOptions::default(), shape, &|_, _, _| ()).unwrap();
     assert!(set.is_canonical && set.held_out().is_empty(), "its validation part is drawn");
     let cut = set.clone().cut(Some(500), true).unwrap();
     assert_eq!(cut.train.to_images().unwrap(), set.train.to_images().unwrap().first(500));

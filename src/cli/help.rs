@@ -56,7 +56,10 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         ("sample", "walk" | "walks" | "frames") => "Interpolations (.gif)",
         ("sample", "weights_dir" | "raw") => "Generator",
         ("sample", "columns" | "scale" | "format" | "force") => "Output",
-        (_, "train_images" | "test_part" | "stratified" | "no_shuffle" | "data_dir" | "changed_data") => "Data",
+        (
+            _,
+            "train_images" | "test_part" | "stratified" | "no_shuffle" | "data_dir" | "data_memory" | "changed_data",
+        ) => "Data",
         (_, "loss" | "latent_dim" | "discriminator_lr" | "schedule" | "warmup_steps" | "weight_decay") => "Training",
         (_, "beta1" | "beta2" | "eps" | "momentum" | "trust" | "precision" | "views") => "Training",
         (_, "ema_decay" | "no_ema") => "Averaged generator (EMA)",

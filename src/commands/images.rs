@@ -1,12 +1,10 @@
 //! The images that a command works on: opened, with a download's progress, and cut to what the flags ask for.
 
-use std::path::Path;
-
 use anyhow::bail;
 
 use crate::commands::Invocation;
 use crate::data::test_part::TestPart;
-use crate::data::{self, Dataset, ImageShape};
+use crate::data::{self, DataOptions, Dataset, ImageShape};
 use crate::error::Error;
 use crate::report::Console;
 
@@ -45,15 +43,15 @@ pub fn cut(
 /// The data set that `--data` names, in `shape`; a download shows its progress. Runs from before parts were `balanced` go
 /// on with the first images of every set.
 pub fn open(data: &str, shape: ImageShape, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
-    let dataset = open_from(data, call.options.data_dir.as_deref(), shape, call.console)?;
+    let dataset = open_from(data, &call.options.data, shape, call.console)?;
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
 }
 
-/// The data set that `--data` names, in `shape`, named sets in `data_dir`; a download shows its progress. Says what is to be
+/// The data set that `--data` names, in `shape`; a download shows its progress. Says what is to be
 /// said of the set.
-pub fn open_from(data: &str, data_dir: Option<&Path>, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
+pub fn open_from(data: &str, options: &DataOptions, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
     let bytes = console.bytes();
-    let dataset = data::open(data, data_dir, shape, &|name, done, total| bytes.update(name, done, total))?;
+    let dataset = data::open(data, options, shape, &|name, done, total| bytes.update(name, done, total))?;
     drop(bytes);
     dataset.notes.iter().for_each(|note| console.note(note));
     dataset.warnings.iter().for_each(|warning| console.warning(warning));

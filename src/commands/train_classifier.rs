@@ -14,7 +14,7 @@ use crate::checkpoint::{self, Archive, atomic};
 use crate::commands::images;
 use crate::data::test_part::TestPart;
 use crate::data::warp::warped_batches;
-use crate::data::{Dataset, ImageSet, StepPlan};
+use crate::data::{DataOptions, Dataset, ImageSet, StepPlan};
 use crate::error::Error;
 use crate::evaluator::{Classifier, DEFAULT_DATA};
 use crate::losses::classification::cross_entropy;
@@ -34,8 +34,8 @@ const LOG_EVERY: u64 = 50;
 pub struct Task<'a> {
     /// A named set, or a directory; else [`DEFAULT_DATA`].
     pub data: Option<&'a str>,
-    /// Where named sets lie.
-    pub data_dir: Option<&'a Path>,
+    /// Where named sets lie, and how a set is held.
+    pub data_options: &'a DataOptions,
     pub test_part: Option<TestPart>,
     pub seed: u64,
     pub output: &'a Path,
@@ -72,7 +72,7 @@ pub fn train(
     config.validate()?;
     atomic::check(task.output)?;
     let name = task.data.unwrap_or(DEFAULT_DATA);
-    let dataset = images::open_from(name, task.data_dir, DigitClassifier::IMAGE_SHAPE, console)?;
+    let dataset = images::open_from(name, task.data_options, DigitClassifier::IMAGE_SHAPE, console)?;
     let dataset = images::with_test_part(dataset, task.test_part, true, console)?;
     check(&dataset)?;
     let held_out = dataset.held_out();

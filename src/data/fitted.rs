@@ -44,7 +44,7 @@ impl ImageSource for Fitted {
             return Ok(pixels);
         }
         let mut fitted = vec![0; self.shape.stride()];
-        picture::fit_into(picture::from_pixels(&pixels, shape)?, self.shape, &mut fitted)?;
+        picture::fit_into(picture::from_pixels(pixels.into_owned(), shape)?, self.shape, &mut fitted)?;
         Ok(Cow::Owned(fitted))
     }
 

@@ -77,7 +77,7 @@ impl Images {
         let pixels = match source.contiguous() {
             Some((_, pixels)) => pixels.to_vec(),
             None => {
-                let mut pixels = zeroed(source.len(), shape)?;
+                let mut pixels = zeroed(source.len(), shape, MAX_PIXELS)?;
                 let places = pixels.par_chunks_mut(shape.stride()).enumerate();
                 // Collected before an error is looked for: the error is that of the first such image.
                 let read = |(index, pixels): (usize, &mut [u8])| -> Result<()> {
@@ -135,16 +135,16 @@ pub(super) fn selected(labels: &[u32], indices: &[u32]) -> Vec<u32> {
     }
 }
 
-/// Zeroed pixels for `count` images of `shape`; [`Error::Input`] above [`MAX_PIXELS`].
-pub(super) fn zeroed(count: usize, shape: ImageShape) -> Result<Vec<u8>> {
+/// Zeroed pixels for `count` images of `shape`; [`Error::Input`] above `most` bytes.
+pub(super) fn zeroed(count: usize, shape: ImageShape, most: u64) -> Result<Vec<u8>> {
     match count.checked_mul(shape.stride()) {
-        Some(bytes) if bytes as u64 <= MAX_PIXELS => Ok(vec![0; bytes]),
+        Some(bytes) if bytes as u64 <= most => Ok(vec![0; bytes]),
         _ => bail!(Error::Input(format!(
             "{count} images of {}x{}x{} take more than {} GiB of memory; use fewer",
             shape.height,
             shape.width,
             shape.channels,
-            MAX_PIXELS >> 30
+            most >> 30
         ))),
     }
 }

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod cifar;
 #[cfg(feature = "download")]
 mod claim;
+mod data_options;
 mod dataset;
 pub mod digits;
 pub mod download;
@@ -21,12 +22,14 @@ pub mod identity;
 pub mod idx;
 mod image_set;
 mod images;
+pub mod memory;
 pub mod named;
 pub mod npy;
 mod open;
 pub mod parquet;
 pub mod parts;
 pub mod picture;
+mod picture_files;
 mod plan;
 mod prefetch;
 mod selection;
@@ -44,6 +47,7 @@ pub mod warp;
 
 pub use crate::image_shape::ImageShape;
 pub use batches::{batches, latents, normalised};
+pub use data_options::DataOptions;
 pub use dataset::Dataset;
 use entries::entries;
 pub use given_images::{GivenImages, read_images};
@@ -58,7 +62,8 @@ pub use prefetch::Prefetcher;
 pub use source::{ImageSource, common_shape, pixels_of};
 pub use views::{ViewBatch, views};
 
-/// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused.
+/// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused. Folders
+/// of pictures, which claim nothing, may take as much as [`DataOptions::memory`] says.
 pub const MAX_PIXELS: u64 = 4 << 30;
 
 /// The most classes that a set may have. A file that claims more is refused.

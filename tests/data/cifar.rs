@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use gan::data::catalogue::{Files, NamedSet, SETS};
 use gan::data::download::Downloader;
-use gan::data::{Dataset, ImageShape, cifar, named, open};
+use gan::data::{DataOptions, Dataset, ImageShape, cifar, named, open};
 use image::{ImageFormat, RgbImage};
 use sha2::{Digest, Sha256};
 
@@ -300,7 +300,10 @@ fn without_a_network_the_built_in_shapes_are_named() {
 #[cfg_attr(not(has_shared_data), ignore = "needs ../shared/data beside the repository")]
 fn the_real_cifar10_stands_upright_in_its_colours() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let set = open("cifar10", Some(&data), COLOUR, &|_, _, _| panic!("nothing to download")).unwrap();
+    let set = open("cifar10", &DataOptions { data_dir: Some(data), ..DataOptions::default() }, COLOUR, &|_, _, _| {
+        panic!("nothing to download")
+    })
+    .unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.classes[0].as_str()), (50_000, 10_000, "airplane"));
     let mean = |label: Option<u32>, rows: std::ops::Range<usize>, channel: usize| {
         let train = in_memory(&set.train);

@@ -46,7 +46,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     run.restore(|state, step| adversaries.restore(state, step))?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);
     let images = dataset.train.len();
-    let inputs = Inputs::start(&config, &dataset.train, run.step(), device)?;
+    let inputs = Inputs::start(&config, dataset.train, run.step(), device)?;
     let session = Session::begin(run, timetable, call.monitor())?;
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
@@ -92,8 +92,8 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// From `first_step` on.
-    fn start(config: &GanConfig, images: &ImageSet, first_step: u64, device: &Device) -> anyhow::Result<Self> {
+    /// From `first_step` on. The images are given away: a device that has its own copy needs no other.
+    fn start(config: &GanConfig, images: ImageSet, first_step: u64, device: &Device) -> anyhow::Result<Self> {
         let (augment, shape) = (config.diffaugment, images.shape()?);
         let plan = StepPlan::new(images.len(), config.batch_size, !config.no_shuffle, config.seed)?;
         let draws = augment.is_on().then(|| augment.draws(&plan, shape, first_step, device)).transpose()?;
