@@ -196,8 +196,8 @@ fn train_a_classifier(config: &EvaluateConfig, device: &Device, json: bool, cons
     let Some(output) = &config.output else {
         bail!(Error::Usage("--train-classifier needs -o FILE.safetensors to write to".into()));
     };
-    let (data, data_dir) = (config.data.as_deref(), config.data_dir.as_deref());
-    let task = Task { data, data_dir, test_part: config.test_part, seed: config.seed, output };
+    let (data, data_options) = (config.data.as_deref(), &config.data_options);
+    let task = Task { data, data_options, test_part: config.test_part, seed: config.seed, output };
     train_classifier::train(&config.classifier_config, task, device, json, console)
 }
 

@@ -37,7 +37,7 @@
 //! - [`pretrained`]: trained networks, from the files of runs, from PyTorch's, or bundled.
 //! - [`models`]: the networks, as candle modules over a `VarBuilder`, in the tensor names of PyTorch.
 //! - [`losses`]: adversarial losses and NT-Xent. [`metrics`]: Fréchet distance, KID, precision and recall, kNN, t-SNE.
-//! - [`data`]: built-in sets, MNIST, CIFAR-10 and relatives, folders of images, as u8 in memory.
+//! - [`data`]: built-in sets, MNIST, CIFAR-10 and relatives, folders of images; u8, in memory or decoded on demand.
 //!
 //! Images are (N, H, W, C), channels last, u8 as data, f32 in [-1, 1] for GANs.
 //!

@@ -7,6 +7,7 @@ mod cifar;
 mod directories;
 mod downloads;
 mod folders;
+mod on_demand;
 pub(crate) mod parquet_files;
 mod pictures;
 mod server;
@@ -25,14 +26,31 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::data::{self, Dataset, ImageShape, Images, StepPlan, idx, open};
+use gan::data::{self, DataOptions, Dataset, ImageSet, ImageShape, Images, StepPlan, idx, open};
 use gan::rng::Stream;
 use proptest::prelude::*;
 
 const GREY: ImageShape = ImageShape { height: 28, width: 28, channels: 1 };
 
+/// The set in a directory, in memory. Where it is one of pictures, it is the same, or refused in the same words, if they are
+/// decoded on demand.
 fn open_directory(directory: &Path, shape: ImageShape) -> Result<Dataset> {
-    open(directory.to_str().unwrap(), None, shape, &|_, _, _| ())
+    let in_memory = open(directory.to_str().unwrap(), &DataOptions::default(), shape, &|_, _, _| ());
+    let on_demand = on_demand::open_on_demand(directory, shape).and_then(|set| {
+        [&set.train, &set.validation, &set.test].into_iter().try_for_each(|part| part.to_images().map(drop))?;
+        Ok(set)
+    });
+    match (&in_memory, &on_demand) {
+        (Ok(set), Ok(other)) => on_demand::assert_same(set, other),
+        (Err(error), Err(other)) => assert_eq!(error.to_string(), other.to_string()),
+        _ => panic!("{directory:?}: {:?} in memory, {:?} on demand", in_memory.err(), on_demand.err()),
+    }
+    in_memory
+}
+
+/// A part of a set, in memory.
+fn in_memory(part: &ImageSet) -> Images {
+    part.to_images().unwrap()
 }
 
 /// The text of a failure that must leave with exit code 3.
@@ -79,10 +97,11 @@ fn idx_files_are_read_as_candle_reads_them() {
     write_set(folder.path());
     let ours = open_directory(folder.path(), GREY).unwrap();
     assert_eq!((ours.train.len(), ours.test.len(), ours.classes.len()), (7, 3, 10));
-    assert_eq!(ours.train.labels, [5, 0, 4, 1, 9, 2, 1]);
+    assert_eq!(in_memory(&ours.train).labels, [5, 0, 4, 1, 9, 2, 1]);
     let theirs = vision::mnist::load_dir(folder.path()).unwrap();
     let converted = Dataset::from_vision("mnist", &theirs).unwrap();
-    assert_eq!((&converted.train, &converted.test), (&ours.train, &ours.test));
+    assert_eq!(in_memory(&converted.train), in_memory(&ours.train));
+    assert_eq!(in_memory(&converted.test), in_memory(&ours.test));
 
     // And back: the same floats.
     let back = ours.into_vision().unwrap();
@@ -101,8 +120,8 @@ fn colour_sets_go_to_candle_and_back() {
     assert_eq!(vision.train_images.dims(), [4, 3, 2, 3]);
     let red_of_second_row: f32 =
         vision.train_images.get(0).unwrap().get(0).unwrap().get(1).unwrap().get(0).unwrap().to_scalar().unwrap();
-    assert_eq!(red_of_second_row, f32::from(set.train.pixels[9]) / 255.0);
-    assert_eq!(Dataset::from_vision("x", &vision).unwrap().train, set.train);
+    assert_eq!(red_of_second_row, f32::from(in_memory(&set.train).pixels[9]) / 255.0);
+    assert_eq!(in_memory(&Dataset::from_vision("x", &vision).unwrap().train), in_memory(&set.train));
 }
 
 #[test]
@@ -119,12 +138,15 @@ fn idx_files_may_be_packed_dotted_or_of_other_shapes() {
     let set = open_directory(folder.path(), shape).unwrap();
     assert!(set.test.is_empty());
     assert_eq!(set.classes.len(), 4);
-    assert_eq!(set.train.pixels[..3], [planes[0], planes[16], planes[32]]);
+    assert_eq!(in_memory(&set.train).pixels[..3], [planes[0], planes[16], planes[32]]);
     // Another size and channel count than the file has.
     let grey = open_directory(folder.path(), GREY).unwrap();
-    assert_eq!((grey.train.shape(), grey.train.len(), grey.train.pixels.len()), (GREY, 2, 2 * 784));
-    assert_eq!(grey.train.first(1).pixels, grey.train.pixels[..784]);
-    assert_eq!(grey.train.first(9), grey.train);
+    assert_eq!(
+        (grey.train.shape().unwrap(), grey.train.len(), in_memory(&grey.train).pixels.len()),
+        (GREY, 2, 2 * 784)
+    );
+    assert_eq!(in_memory(&grey.train.first(1)).pixels, in_memory(&grey.train).pixels[..784]);
+    assert_eq!(in_memory(&grey.train.first(9)), in_memory(&grey.train));
 }
 
 #[test]
@@ -206,7 +228,7 @@ fn idx_sets_with_parts_missing_say_what_was_looked_for() {
 
 #[test]
 fn a_name_that_is_no_set_gets_the_list_of_sets() {
-    let text = refused(open("minst", None, GREY, &|_, _, _| ()));
+    let text = refused(open("minst", &DataOptions::default(), GREY, &|_, _, _| ()));
     assert!(text.contains("digits, shapes, mnist, fashion-mnist, cifar10") && text.contains("minst"), "{text}");
     let file = tempfile::NamedTempFile::new().unwrap();
     assert!(refused(open_directory(file.path(), GREY)).contains("a file, where a directory is expected"));
@@ -215,9 +237,9 @@ fn a_name_that_is_no_set_gets_the_list_of_sets() {
 #[test]
 fn the_built_in_digits_come_in_the_shape_of_the_model() {
     let shape = ImageShape { height: 32, width: 32, channels: 3 };
-    let digits = open("digits", None, shape, &|_, _, _| ()).unwrap();
-    assert_eq!((digits.train.shape(), digits.test.shape(), digits.classes.len()), (shape, shape, 10));
-    assert_eq!(digits.train.labels.len(), digits.train.len());
+    let digits = open("digits", &DataOptions::default(), shape, &|_, _, _| ()).unwrap();
+    assert_eq!((digits.train.shape().unwrap(), digits.test.shape().unwrap(), digits.classes.len()), (shape, shape, 10));
+    assert_eq!(in_memory(&digits.train).labels.len(), digits.train.len());
 }
 
 /// `count` images of 2x2, image i all of value i.
@@ -285,11 +307,16 @@ fn a_batch_larger_than_the_set_is_refused_and_dropping_ends_the_thread() {
 #[cfg_attr(not(has_shared_data), ignore = "needs ../shared/data beside the repository")]
 fn the_real_mnist_is_read_to_the_byte() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let mnist = open("mnist", Some(&data), GREY, &|_, _, _| panic!("nothing to download")).unwrap();
+    let mnist =
+        open("mnist", &DataOptions { data_dir: Some(data.clone()), ..DataOptions::default() }, GREY, &|_, _, _| {
+            panic!("nothing to download")
+        })
+        .unwrap();
     assert_eq!((mnist.train.len(), mnist.test.len()), (60_000, 10_000));
-    assert_eq!(mnist.train.labels[..5], [5, 0, 4, 1, 9]);
-    let mean = mnist.train.pixels.iter().map(|pixel| f64::from(*pixel)).sum::<f64>() / 47_040_000.0;
+    assert_eq!(in_memory(&mnist.train).labels[..5], [5, 0, 4, 1, 9]);
+    let mean = in_memory(&mnist.train).pixels.iter().map(|pixel| f64::from(*pixel)).sum::<f64>() / 47_040_000.0;
     assert!((mean - 33.318).abs() < 0.001, "mean pixel {mean}");
     let same = open_directory(&data.join("mnist"), GREY).unwrap();
-    assert_eq!((same.train, same.test, same.name.as_str()), (mnist.train, mnist.test, "mnist"));
+    assert_eq!(same.name, "mnist");
+    assert!(in_memory(&same.train) == in_memory(&mnist.train) && in_memory(&same.test) == in_memory(&mnist.test));
 }

@@ -118,7 +118,7 @@ fn known_cases_get_what_they_deserve() {
     };
 
     let (_, in_its_order) = Reference::Test.choose(&dataset, COUNT).unwrap();
-    let real = scores(&in_its_order.pixels);
+    let real = scores(&in_its_order.to_images().unwrap().pixels);
     assert_eq!(&real, evaluator.floor(), "the training set itself");
     assert!(real.coverage > 0.85 && (real.two_sample_1nn - 0.5).abs() < 0.06, "{real:?}");
 

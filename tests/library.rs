@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::Device;
-use gan::data::{Images, StepPlan};
+use gan::data::{DataOptions, Images, StepPlan};
 use gan::device::DeviceChoice;
 use gan::error::Error;
 use gan::image_shape::ImageShape;
@@ -104,7 +104,7 @@ fn the_library_names_no_flags() {
 #[test]
 fn errors_hold_data_and_name_no_flags() {
     let shape = ImageShape::new(28, 28, 1);
-    let error = gan::data::open("nowhere", None, shape, &|_, _, _| {}).unwrap_err();
+    let error = gan::data::open("nowhere", &DataOptions::default(), shape, &|_, _, _| {}).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::Data { data, .. }) if data == "nowhere"), "{error:?}");
     assert!(error.to_string().starts_with("nowhere: no data set and no directory"), "{error}");
     let error = StepPlan::new(7, 8, true, 0).unwrap_err();

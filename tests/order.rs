@@ -167,15 +167,17 @@ fn parts_hold_every_class_in_whatever_order_the_set_lies() {
     let work = workplace();
     let shape = ImageShape { height: 28, width: 28, channels: 1 };
     for name in SHUFFLES.iter().chain(&SORTED) {
-        let set = data::open(work.path(name).to_str().unwrap(), None, shape, &|_, _, _| ()).unwrap();
+        let set =
+            data::open(work.path(name).to_str().unwrap(), &data::DataOptions::default(), shape, &|_, _, _| ()).unwrap();
         assert_eq!((set.train.len(), set.test.len(), set.held_out()), (TRAIN, TEST, 1000..1200), "{name}");
         let cut = set.cut(Some(300), true).unwrap();
         for (images, each) in [(&cut.train, 30), (&cut.validation, 20)] {
-            let counts = (0..10).map(|class| images.labels.iter().filter(|label| **label == class).count());
+            let counts = (0..10).map(|class| images.labels().iter().filter(|label| **label == class).count());
             assert_eq!(counts.collect::<Vec<_>>(), [each; 10], "{name}");
         }
-        let is_trained_on = |image: &[u8]| cut.train.pixels.chunks_exact(784).any(|other| other == image);
-        assert!(!cut.validation.pixels.chunks_exact(784).any(is_trained_on), "{name}");
+        let (train, validation) = (cut.train.to_images().unwrap(), cut.validation.to_images().unwrap());
+        let is_trained_on = |image: &[u8]| train.pixels.chunks_exact(784).any(|other| other == image);
+        assert!(!validation.pixels.chunks_exact(784).any(is_trained_on), "{name}");
     }
 }
 
@@ -205,11 +207,11 @@ fn what_is_watched_does_not_depend_on_the_order() {
 #[test]
 fn canonical_sets_are_taken_in_their_own_order() {
     let shape = ImageShape { height: 28, width: 28, channels: 1 };
-    let set = data::open("digits", None, shape, &|_, _, _| ()).unwrap();
+    let set = data::open("digits", &data::DataOptions::default(), shape, &|_, _, _| ()).unwrap();
     assert!(set.is_canonical && set.held_out().is_empty(), "its validation part is drawn");
     let cut = set.clone().cut(Some(500), true).unwrap();
-    assert_eq!(cut.train, set.train.first(500));
-    assert_eq!(cut.validation, digits::validation());
+    assert_eq!(cut.train.to_images().unwrap(), set.train.to_images().unwrap().first(500));
+    assert_eq!(cut.validation.to_images().unwrap(), digits::validation());
     assert_eq!(set.train.at(20..23, set.is_canonical), [20, 21, 22]);
     let reference = gan::pretrained::reference::Reference::Validation;
     let (real, floor) = reference.choose(&set, 100).unwrap();
@@ -218,7 +220,7 @@ fn canonical_sets_are_taken_in_their_own_order() {
         images.sort_unstable();
         images
     };
-    assert!(images(&real) == images(&digits::validation()));
-    let of = |class| floor.labels.iter().filter(|label| **label == class).count();
+    assert!(images(&real.to_images().unwrap()) == images(&digits::validation()));
+    let of = |class| floor.labels().iter().filter(|label| **label == class).count();
     assert_eq!((0..10).map(of).collect::<Vec<_>>(), [10; 10], "the floor is a fair part of these sets too");
 }

@@ -60,7 +60,7 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         (
             _,
             "image_size" | "channels" | "train_images" | "test_part" | "stratified" | "no_shuffle" | "data_dir"
-            | "changed_data",
+            | "data_memory" | "changed_data",
         ) => "Data",
         (_, "loss" | "latent_dim" | "latents" | "discriminator_lr" | "schedule" | "warmup_steps" | "weight_decay") => {
             "Training"

@@ -1,13 +1,10 @@
 //! The images that a command works on: opened, with a download's progress, and cut to what the flags ask for.
 
-use std::path::Path;
-
 use anyhow::bail;
-use rayon::prelude::*;
 
 use crate::commands::Invocation;
 use crate::data::test_part::TestPart;
-use crate::data::{self, Dataset, ImageShape};
+use crate::data::{self, DataOptions, Dataset, ImageShape};
 use crate::error::Error;
 use crate::report::Console;
 
@@ -46,18 +43,17 @@ pub fn cut(
 /// The data set that `--data` names, in `shape`; a download shows its progress. Runs from before parts were `balanced` go
 /// on with the first images of every set.
 pub fn open(data: &str, shape: ImageShape, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
-    let dataset = open_from(data, call.options.data_dir.as_deref(), shape, call.console)?;
+    let dataset = open_from(data, &call.options.data, shape, call.console)?;
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
 }
 
 /// As [`open`], in colour, or in grey where no image has colours.
 pub fn open_in_own_colours(data: &str, size: usize, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
     let colour = ImageShape::new(size, size, 3);
-    let dataset = read(data, call.options.data_dir.as_deref(), colour, call.console)?;
-    let has_colour = [&dataset.train, &dataset.validation, &dataset.test]
-        .iter()
-        .any(|part| part.pixels.par_chunks_exact(3).any(|pixel| pixel[0] != pixel[1] || pixel[1] != pixel[2]));
-    if !has_colour {
+    let dataset = read(data, &call.options.data, colour, call.console)?;
+    let parts = [&dataset.train, &dataset.validation, &dataset.test];
+    let has_colour = parts.into_iter().map(|part| part.has_colour()).find(|found| !matches!(found, Ok(false)));
+    if !has_colour.transpose()?.unwrap_or(false) {
         // Read anew, so that they are what a run finds that is resumed with its channels.
         return open(data, ImageShape { channels: 1, ..colour }, balanced, call);
     }
@@ -65,17 +61,16 @@ pub fn open_in_own_colours(data: &str, size: usize, balanced: bool, call: &Invoc
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
 }
 
-/// The data set that `--data` names, in `shape`, named sets in `data_dir`; a download shows its progress. Says what is to be
-/// said of the set.
-pub fn open_from(data: &str, data_dir: Option<&Path>, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
-    let dataset = read(data, data_dir, shape, console)?;
+/// The data set that `--data` names, in `shape`; a download shows its progress. Says what is to be said of the set.
+pub fn open_from(data: &str, options: &DataOptions, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
+    let dataset = read(data, options, shape, console)?;
     say_of(&dataset, console);
     Ok(dataset)
 }
 
-fn read(data: &str, data_dir: Option<&Path>, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
+fn read(data: &str, options: &DataOptions, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
     let bytes = console.bytes();
-    data::open(data, data_dir, shape, &|name, done, total| bytes.update(name, done, total))
+    data::open(data, options, shape, &|name, done, total| bytes.update(name, done, total))
 }
 
 fn say_of(dataset: &Dataset, console: &Console) {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
@@ -15,7 +14,7 @@ use crate::checkpoint::{self, Archive, atomic};
 use crate::commands::images;
 use crate::data::test_part::TestPart;
 use crate::data::warp::warped_batches;
-use crate::data::{Dataset, Images, StepPlan};
+use crate::data::{DataOptions, Dataset, ImageSet, StepPlan};
 use crate::error::Error;
 use crate::evaluator::{Classifier, DEFAULT_DATA};
 use crate::losses::classification::cross_entropy;
@@ -35,8 +34,8 @@ const LOG_EVERY: u64 = 50;
 pub struct Task<'a> {
     /// A named set, or a directory; else [`DEFAULT_DATA`].
     pub data: Option<&'a str>,
-    /// Where named sets lie.
-    pub data_dir: Option<&'a Path>,
+    /// Where named sets lie, and how a set is held.
+    pub data_options: &'a DataOptions,
     pub test_part: Option<TestPart>,
     pub seed: u64,
     pub output: &'a Path,
@@ -73,14 +72,14 @@ pub fn train(
     config.validate()?;
     atomic::check(task.output)?;
     let name = task.data.unwrap_or(DEFAULT_DATA);
-    let dataset = images::open_from(name, task.data_dir, DigitClassifier::IMAGE_SHAPE, console)?;
+    let dataset = images::open_from(name, task.data_options, DigitClassifier::IMAGE_SHAPE, console)?;
     let dataset = images::with_test_part(dataset, task.test_part, true, console)?;
     check(&dataset)?;
     let held_out = dataset.held_out();
     let keeps_apart = config.train_images.is_none_or(|first| first <= held_out.start);
     let mut dataset = images::cut(dataset, config.train_images, keeps_apart, config.batch_size, console)?;
     if !keeps_apart {
-        dataset.validation = Images::empty(dataset.train.shape());
+        dataset.validation = dataset.train.select(&[]);
     }
     let parameters = Parameters::new(task.seed, "digit_classifier", device);
     run_steps(config, &dataset, task.seed, &parameters, device, console)?;
@@ -102,10 +101,10 @@ fn run_steps(
     device: &Device,
     console: &Console,
 ) -> anyhow::Result<()> {
-    let shape = dataset.train.shape();
+    let shape = dataset.train.shape()?;
     let network = DigitClassifier::new(shape, parameters.builder())?;
     let mut optimizer = Optimizer::adam(parameters.trainable(), config.adam())?;
-    let (schedule, train) = (config.schedule(), Arc::new(dataset.train.clone()));
+    let (schedule, train) = (config.schedule(), &dataset.train);
     let plan = StepPlan::new(train.len(), config.batch_size, true, seed)?;
     let timetable = Timetable {
         last_step: config.steps,
@@ -116,7 +115,7 @@ fn run_steps(
         checkpoint_every: config.steps,
         keep: 0,
     };
-    let mut batches = warped_batches(train, &plan)?;
+    let mut batches = warped_batches(train.source(), &plan)?;
     console.note(&format!(
         "training the digit classifier on {}: {} images, batch {}, {} steps, {}",
         dataset.name,
@@ -169,11 +168,11 @@ fn write(
     }
     let mut archive = Archive { tensors, metadata: BTreeMap::new() };
     let classifier = Classifier::new(&archive, "the digit classifier", device)?;
-    let accuracy_on = |images: &Images| -> anyhow::Result<f64> {
-        Ok(top_k(&classifier.activations_of(images, device)?.scores, &images.labels, 1)?)
+    let accuracy_on = |images: &ImageSet| -> anyhow::Result<f64> {
+        Ok(top_k(&classifier.activations_of(&**images, device)?.scores, &images.labels(), 1)?)
     };
     let accuracy = accuracy_on(&dataset.test)?;
-    let validation_accuracy = match dataset.validation.labels.is_empty() {
+    let validation_accuracy = match dataset.validation.labels().is_empty() {
         true => None,
         false => Some(accuracy_on(&dataset.validation)?),
     };
@@ -197,10 +196,9 @@ fn write(
 
 /// [`Error::Input`] where a part is missing or not labelled with the ten classes.
 fn check(dataset: &Dataset) -> anyhow::Result<()> {
-    let is_labelled = |images: &Images| !images.is_empty() && images.labels.len() == images.len();
-    let in_range = |images: &Images| images.labels.iter().all(|label| (*label as usize) < CLASSES);
+    let in_range = |images: &ImageSet| images.labels().iter().all(|label| (*label as usize) < CLASSES);
     for images in [&dataset.train, &dataset.test] {
-        if !is_labelled(images) || !in_range(images) {
+        if !images.is_labelled() || !in_range(images) {
             bail!(Error::Input(format!(
                 "--data {}: a classifier needs training and test images with labels of at most {CLASSES} classes; found \
                  {} and {} images, {} classes",

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
 use super::plan::{Order, StepPlan};
-use super::source::fetch;
+use super::source::{common_shape, fetch};
 use super::{ImageShape, ImageSource, Prefetcher};
 use crate::device;
-use crate::error::Error;
 use crate::latent_space::LatentSpace;
 
 /// 2 * pixel / 255 - 1 for every value of a pixel.
@@ -18,7 +17,7 @@ pub fn normalised() -> [f32; 256] {
 }
 
 /// The batches of a plan from `first_step` on, (N, height, width, channels) in [-1, 1] on `device`. On every device they
-/// are the same bits. [`Error::Input`] where the images are of different shapes.
+/// are the same bits. [`Error::Input`](crate::error::Error::Input) where the images are of different shapes.
 pub fn batches(
     images: Arc<dyn ImageSource>,
     plan: &StepPlan,
@@ -62,21 +61,6 @@ fn kept_batches(images: Tensor, plan: &StepPlan, first_step: u64) -> Result<Pref
 pub(super) fn kept(shape: ImageShape, pixels: &[u8], device: &Device) -> Result<Tensor> {
     let ImageShape { height, width, channels } = shape;
     Ok(Tensor::from_slice(pixels, (pixels.len() / shape.stride().max(1), height, width, channels), device)?)
-}
-
-/// The one shape that all images have.
-fn common_shape(images: &dyn ImageSource) -> Result<ImageShape> {
-    if let Some((shape, _)) = images.contiguous() {
-        return Ok(shape);
-    }
-    let shape = images.shape_of(0);
-    match (1..images.len()).find(|index| images.shape_of(*index) != shape) {
-        None => Ok(shape),
-        Some(index) => bail!(Error::Input(format!(
-            "a batch is of images of one shape, found {:?} and {shape:?}",
-            images.shape_of(index)
-        ))),
-    }
 }
 
 /// The latents of a GAN's steps from `first_step` on, for D's fakes and for G's: (N, `dim`) each. On an accelerator a small

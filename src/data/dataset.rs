@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::summary::{self, Original};
 use super::test_part::TestPart;
-use super::{ImageShape, Images};
+use super::{ImageSet, ImageShape};
 
 /// A data set: its name, its classes, what to train on and what to test on.
 #[derive(Clone, Debug)]
@@ -14,12 +14,12 @@ pub struct Dataset {
     /// Class names in the order of the label values; empty where the source has no labels.
     pub classes: Vec<String>,
     /// The training images.
-    pub train: Images,
+    pub train: ImageSet,
     /// The part that the set itself keeps apart for choices made during training; empty where it has none, and one is
     /// split off the training images.
-    pub validation: Images,
+    pub validation: ImageSet,
     /// Empty where the source has no test part.
-    pub test: Images,
+    pub test: ImageSet,
     /// The part of the training images that was held out to be [`test`](Self::test), where the set brings none.
     pub held_out_to_test: Option<TestPart>,
     /// Whether the first N images are what the literature takes for N images: so of the named and the built-in sets, whose
@@ -33,23 +33,41 @@ pub struct Dataset {
 
 impl Dataset {
     /// A set without a validation part of its own, in an order that nobody vouches for.
-    pub fn new(name: impl Into<String>, classes: Vec<String>, train: Images, test: Images) -> Self {
-        let validation = Images::empty(train.shape());
+    pub fn new(
+        name: impl Into<String>,
+        classes: Vec<String>,
+        train: impl Into<ImageSet>,
+        test: impl Into<ImageSet>,
+    ) -> Self {
+        let (train, test) = (train.into(), test.into());
+        let validation = train.select(&[]);
         let (name, notes, warnings) = (name.into(), Vec::new(), Vec::new());
         let (held_out_to_test, is_canonical) = (None, false);
         Self { name, classes, train, validation, test, held_out_to_test, is_canonical, notes, warnings }
     }
 
     /// As [`Dataset::new`], of a named or built-in set.
-    pub(super) fn canonical(name: &str, classes: Vec<String>, train: Images, test: Images) -> Self {
+    pub(super) fn canonical(
+        name: &str,
+        classes: Vec<String>,
+        train: impl Into<ImageSet>,
+        test: impl Into<ImageSet>,
+    ) -> Self {
         Self { is_canonical: true, ..Self::new(name, classes, train, test) }
     }
 
-    /// All parts in `shape`; see [`Images::fit`].
+    /// All parts in `shape`; see [`ImageSet::fit`].
     pub fn fit(self, shape: ImageShape) -> Result<Self> {
         let mut notes = self.notes;
-        notes.extend(summary::refitted("images", &[Original::of(self.train.shape())], shape));
+        notes.extend(summary::refitted("images", &originals(&self.train), shape));
         let (train, validation, test) = (self.train.fit(shape)?, self.validation.fit(shape)?, self.test.fit(shape)?);
         Ok(Self { train, validation, test, notes, ..self })
+    }
+}
+
+fn originals(images: &ImageSet) -> Vec<Original> {
+    match images.uniform_shape() {
+        Some(shape) => vec![Original::of(shape)],
+        None => (0..images.len()).map(|index| Original::of(images.shape_of(index))).collect(),
     }
 }

@@ -1,16 +1,16 @@
 //! A directory of pictures: one folder a class, or flat.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use rayon::prelude::*;
 
-use super::images::zeroed;
+use super::memory::MemorySize;
 use super::open::readable;
+use super::picture_files::{PictureFiles, load};
 use super::walk;
-use super::{Dataset, ImageShape, Images, MAX_CLASSES, cifar, entries, idx, parquet, picture};
+use super::{
+    DataOptions, Dataset, ImageSet, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, cifar, entries, idx, parquet, picture,
+};
 use crate::data::splits::Folders;
 use crate::data::summary::{Original, refitted};
 use crate::data::walk::PassedOver;
@@ -34,9 +34,12 @@ struct Listing {
 /// their names, to which all pictures below it belong. Within a class they are in the order of their paths. Hidden files
 /// are passed over, and those that are not [named](picture::is_named) as pictures.
 ///
+/// Where all parts together take no more than [`DataOptions::memory`], they are decoded now, else each picture whenever it is
+/// used, which gives the same bytes.
+///
 /// [`Error::Input`] where there is no picture, a class has none, there are more than [`MAX_CLASSES`], or a picture
-/// cannot be decoded.
-pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
+/// cannot be decoded; of those that are decoded later, where its headers cannot be read.
+pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions) -> Result<Dataset> {
     let mut passed = PassedOver::default();
     let Parts { folders: Folders { train, validation, test, .. }, mut notes } = parts(directory, &mut passed)?;
     let train_folder = train.unwrap_or_else(|| directory.to_path_buf());
@@ -52,9 +55,12 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
             .push(format!("{} pictures to validate on are passed over: they have no classes", validation.files.len()));
         validation = Listing::default();
     }
-    let (train_images, sources) = load(&train, shape)?;
-    let (validation_images, _) = load(&validation, shape)?;
-    let (test_images, _) = load(&test, shape)?;
+    let pictures = [&train, &validation, &test].iter().map(|part| part.files.len() as u64).sum::<u64>();
+    let (wanted, memory) = (MemorySize(pictures.saturating_mul(shape.stride() as u64)), options.memory());
+    let fits = wanted.0 <= memory.0;
+    let (train_images, sources) = read(&train, shape, memory, fits)?;
+    let (validation_images, _) = read(&validation, shape, memory, fits)?;
+    let (test_images, _) = read(&test, shape, memory, fits)?;
 
     let mut line = match train.classes.len() {
         0 => format!("{} pictures, no classes", train.files.len()),
@@ -71,6 +77,9 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
         notes.push("pictures lie directly in the directory, so that the folders in it are no classes".into());
     }
     notes.extend(refitted("pictures", &sources, shape));
+    if !fits {
+        notes.push(format!("decoded each time they are used: they take {wanted}, and the data memory is {memory}"));
+    }
     notes.extend(passed.line());
     let of = legible(&directory.display().to_string());
     let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();
@@ -90,7 +99,7 @@ pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<Stri
         let what = passed.line().map_or(String::new(), |line| format!("; {line}"));
         bail!(Error::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
     }
-    let (images, sources) = load(&listing, shape)?;
+    let (images, sources) = load(&listing.files, &listing.labels, shape, MAX_PIXELS)?;
     Ok((images, refitted("pictures", &sources, shape).into_iter().chain(passed.line()).collect()))
 }
 
@@ -263,29 +272,12 @@ fn matched(part: Listing, train: &Listing, directory: &Path) -> Result<Listing> 
 }
 
 /// The pictures in `shape`, and what each was before.
-fn load(listing: &Listing, shape: ImageShape) -> Result<(Images, Vec<Original>)> {
-    let mut pixels = zeroed(listing.files.len(), shape)?;
-    // Every file is tried, so that the one that is named is the first damaged one in order, on any number of threads.
-    let outcomes: Vec<Result<Original>> = pixels
-        .par_chunks_mut(shape.stride())
-        .zip(&listing.files)
-        .map(|(pixels, path)| load_one(path, shape, pixels))
-        .collect();
-    let sources = outcomes.into_iter().collect::<Result<Vec<Original>>>()?;
-    Ok((Images { pixels, labels: listing.labels.clone(), ..Images::empty(shape) }, sources))
-}
-
-fn load_one(path: &Path, shape: ImageShape, pixels: &mut [u8]) -> Result<Original> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(picture::MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| Error::reading(path, error))?;
-    if bytes.len() as u64 > picture::MAX_BYTES {
-        bail!(Error::reading(path, "longer than the 256 MiB that are read for one picture"));
+fn read(part: &Listing, shape: ImageShape, memory: MemorySize, fits: bool) -> Result<(ImageSet, Vec<Original>)> {
+    if fits || part.files.is_empty() {
+        let (images, sources) = load(&part.files, &part.labels, shape, memory.0)?;
+        return Ok((images.into(), sources));
     }
-    let image = picture::decode(&bytes)
-        .map_err(|error| Error::reading(path, format!("cannot be decoded: {error}; mend it or take it away")))?;
-    let source = picture::original(&image);
-    picture::fit_into(image, shape, pixels)?;
-    Ok(source)
+    let pictures = PictureFiles::open(part.files.clone(), part.labels.clone())?;
+    let sources = pictures.originals();
+    Ok((ImageSet::from(pictures).fit(shape)?, sources))
 }

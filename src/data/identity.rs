@@ -35,11 +35,11 @@ impl Identity {
     /// # Errors
     /// Where an image cannot be read.
     pub fn of(dataset: &Dataset) -> Result<Self> {
-        let validation = PartIdentity::of(&dataset.validation)?;
+        let validation = PartIdentity::of(&*dataset.validation)?;
         Ok(Self {
-            train: PartIdentity::of(&dataset.train)?,
+            train: PartIdentity::of(&*dataset.train)?,
             validation: Some(validation).filter(|part| part.images > 0),
-            test: PartIdentity::of(&dataset.test)?,
+            test: PartIdentity::of(&*dataset.test)?,
         })
     }
 
@@ -89,9 +89,9 @@ fn hash_images(source: &dyn ImageSource) -> Result<(String, Vec<Digest256>)> {
         ends.push(begin + shape.stride());
         begin + shape.stride()
     });
-    let head = match shapes.split_first() {
-        Some((first, rest)) if rest.iter().all(|shape| shape == first) => text_of(*first),
-        _ => shapes.iter().map(|shape| text_of(*shape)).collect::<Vec<_>>().join(","),
+    let head = match source.uniform_shape() {
+        Some(shape) => text_of(shape),
+        None => shapes.iter().map(|shape| text_of(*shape)).collect::<Vec<_>>().join(","),
     };
     let piece = |at: usize| {
         let (begin, end) = (at * PIECE, total.min((at + 1) * PIECE));
@@ -128,8 +128,8 @@ fn hash_labels(labels: &[u32]) -> Digest256 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Images;
     use crate::data::source::tests::OneByOne;
+    use crate::data::{ImageSet, Images};
 
     fn dataset(pixels: &[u8], labels: &[u32]) -> Dataset {
         let images = |pixels: &[u8], labels: &[u32]| Images {
@@ -162,7 +162,7 @@ mod tests {
         let text = all[0].difference(&all[6]);
         assert!(text.starts_with("training images: 3 of sha256 ") && text.contains(", 2 of sha256 "), "{text}");
         assert!(!text.contains("test"), "{text}");
-        let empty = Dataset::new("set", Vec::new(), Images::empty(moved.train.shape()), moved.test.clone());
+        let empty = Dataset::new("set", Vec::new(), ImageSet::empty(moved.train.shape().unwrap()), moved.test.clone());
         assert!(all[0].difference(&Identity::of(&empty).unwrap()).ends_with("none now"));
     }
 

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
-use super::{ImageShape, ImageSource, MAX_PIXELS, picture};
+use super::source::common_shape;
+use super::{ImageShape, ImageSource, MAX_PIXELS};
 use crate::error::Error;
 
 /// A set of images of one size, row after row, channels last, with a class for each where it is known.
@@ -66,31 +67,28 @@ impl Images {
 
     /// The images at `indices`, in their order, with their labels. An index must be below [`len`](Self::len).
     pub fn select(&self, indices: &[u32]) -> Self {
-        let mut pixels = Vec::with_capacity(indices.len() * self.stride());
-        for &index in indices {
-            pixels.extend_from_slice(self.image(index as usize));
-        }
-        let labels = match self.labels.is_empty() {
-            true => Vec::new(),
-            false => indices.iter().map(|index| self.labels[*index as usize]).collect(),
-        };
-        Self { pixels, labels, ..Self::empty(self.shape()) }
+        copied(self.shape(), &self.pixels, &self.labels, indices)
     }
 
-    /// The images in `shape`: themselves where they have it, else cropped, resized and converted as
-    /// [`picture::fit_into`] says. [`Error::Input`] where they would take more than [`MAX_PIXELS`].
-    pub fn fit(self, shape: ImageShape) -> Result<Self> {
-        if self.shape() == shape {
-            return Ok(self);
-        }
-        let mut pixels = zeroed(self.len(), shape)?;
-        pixels.par_chunks_mut(shape.stride()).zip(self.pixels.par_chunks(self.stride())).try_for_each(
-            |(fitted, pixels)| {
-                let image = picture::from_pixels(pixels, self.shape())?;
-                picture::fit_into(image, shape, fitted)
-            },
-        )?;
-        Ok(Self { pixels, labels: self.labels, ..Self::empty(shape) })
+    /// All images of `source`, decoded on all threads. [`Error::Input`] where they differ in shape, or would take more than
+    /// [`MAX_PIXELS`].
+    pub fn read(source: &dyn ImageSource) -> Result<Self> {
+        let shape = common_shape(source)?;
+        let pixels = match source.contiguous() {
+            Some((_, pixels)) => pixels.to_vec(),
+            None => {
+                let mut pixels = zeroed(source.len(), shape, MAX_PIXELS)?;
+                let places = pixels.par_chunks_mut(shape.stride()).enumerate();
+                // Collected before an error is looked for: the error is that of the first such image.
+                let read = |(index, pixels): (usize, &mut [u8])| -> Result<()> {
+                    pixels.copy_from_slice(&source.bytes_of(index)?);
+                    Ok(())
+                };
+                places.map(read).collect::<Vec<_>>().into_iter().collect::<Result<()>>()?;
+                pixels
+            }
+        };
+        Ok(Self { pixels, labels: source.labels().into_owned(), ..Self::empty(shape) })
     }
 }
 
@@ -120,16 +118,33 @@ impl ImageSource for Images {
     }
 }
 
-/// Zeroed pixels for `count` images of `shape`; [`Error::Input`] above [`MAX_PIXELS`].
-pub(super) fn zeroed(count: usize, shape: ImageShape) -> Result<Vec<u8>> {
+/// The images at `indices` of those whose pixels and labels are given.
+pub(super) fn copied(shape: ImageShape, all: &[u8], labels: &[u32], indices: &[u32]) -> Images {
+    let mut pixels = Vec::with_capacity(indices.len() * shape.stride());
+    for &index in indices {
+        pixels.extend_from_slice(&all[index as usize * shape.stride()..][..shape.stride()]);
+    }
+    Images { pixels, labels: selected(labels, indices), ..Images::empty(shape) }
+}
+
+/// The labels at `indices`; none where there are none.
+pub(super) fn selected(labels: &[u32], indices: &[u32]) -> Vec<u32> {
+    match labels.is_empty() {
+        true => Vec::new(),
+        false => indices.iter().map(|index| labels[*index as usize]).collect(),
+    }
+}
+
+/// Zeroed pixels for `count` images of `shape`; [`Error::Input`] above `most` bytes.
+pub(super) fn zeroed(count: usize, shape: ImageShape, most: u64) -> Result<Vec<u8>> {
     match count.checked_mul(shape.stride()) {
-        Some(bytes) if bytes as u64 <= MAX_PIXELS => Ok(vec![0; bytes]),
+        Some(bytes) if bytes as u64 <= most => Ok(vec![0; bytes]),
         _ => bail!(Error::Input(format!(
             "{count} images of {}x{}x{} take more than {} GiB of memory; use fewer",
             shape.height,
             shape.width,
             shape.channels,
-            MAX_PIXELS >> 30
+            most >> 30
         ))),
     }
 }

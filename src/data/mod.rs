@@ -9,24 +9,30 @@ pub mod catalogue;
 pub mod cifar;
 #[cfg(feature = "download")]
 mod claim;
+mod data_options;
 mod dataset;
 pub mod digits;
 pub mod download;
 mod entries;
+mod fitted;
 pub mod folder;
 mod given_images;
 mod guard;
 pub mod identity;
 pub mod idx;
+mod image_set;
 mod images;
+pub mod memory;
 pub mod named;
 pub mod npy;
 mod open;
 pub mod parquet;
 pub mod parts;
 pub mod picture;
+mod picture_files;
 mod plan;
 mod prefetch;
+mod selection;
 pub mod shapes;
 mod source;
 pub mod splits;
@@ -41,20 +47,23 @@ pub mod warp;
 
 pub use crate::image_shape::ImageShape;
 pub use batches::{batches, latents, normalised};
+pub use data_options::DataOptions;
 pub use dataset::Dataset;
 use entries::entries;
 pub use given_images::{GivenImages, read_images};
 #[doc(hidden)]
 pub use guard::silence_decoder_panics;
+pub use image_set::ImageSet;
 pub use images::Images;
 use open::is_spelling;
 pub use open::{open, own_shape};
 pub use plan::{Order, Shard, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
-pub use source::ImageSource;
+pub use source::{ImageSource, common_shape, pixels_of};
 pub use views::{ViewBatch, views};
 
-/// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused.
+/// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused. Folders
+/// of pictures, which claim nothing, may take as much as [`DataOptions::memory`] says.
 pub const MAX_PIXELS: u64 = 4 << 30;
 
 /// The most classes that a set may have. A file that claims more is refused.

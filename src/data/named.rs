@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::download;
 use super::idx;
-use super::{Dataset, Images, OnBytes, cifar, entries, is_spelling, parquet, parts};
+use super::{Dataset, ImageSet, OnBytes, cifar, entries, is_spelling, parquet, parts, pixels_of};
 use crate::data::catalogue::{Files, NamedFile, NamedSet};
 use crate::data::download::{Download, Downloader};
 use crate::data::idx::IdxPart;
@@ -76,7 +76,7 @@ pub fn open_from(
     // IDX files are the original to the byte; CIFAR-10's images may lie there in an order that somebody gave them.
     let is_canonical = match set.files {
         Files::Idx(_) => true,
-        Files::Cifar { .. } => parts::are_mixed(&dataset.train.labels) && parts::are_mixed(&dataset.test.labels),
+        Files::Cifar { .. } => parts::are_mixed(&dataset.train.labels()) && parts::are_mixed(&dataset.test.labels()),
     };
     Ok(Dataset { is_canonical, ..dataset })
 }
@@ -153,7 +153,7 @@ impl Downloads<'_> {
     }
 }
 
-fn open_idx(downloads: &Downloads, files: &[NamedFile; 4]) -> Result<(Images, Images)> {
+fn open_idx(downloads: &Downloads, files: &[NamedFile; 4]) -> Result<(ImageSet, ImageSet)> {
     let found = idx_files(downloads.folder);
     if let Some(folder) = downloads.parquet()?.filter(|_| found.iter().all(Option::is_none)) {
         let dataset = parquet::open(&folder, downloads.set.shape)?;
@@ -170,18 +170,19 @@ fn open_idx(downloads: &Downloads, files: &[NamedFile; 4]) -> Result<(Images, Im
         });
     }
     let (train, test) = rayon::join(
-        || idx::part(&paths[0], &paths[1]).and_then(|part| checked(downloads.set, files, 0, part, &paths)),
-        || idx::part(&paths[2], &paths[3]).and_then(|part| checked(downloads.set, files, 2, part, &paths)),
+        || idx::part(&paths[0], &paths[1]).and_then(|part| checked(downloads.set, files, 0, part.into(), &paths)),
+        || idx::part(&paths[2], &paths[3]).and_then(|part| checked(downloads.set, files, 2, part.into(), &paths)),
     );
     Ok((train?, test?))
 }
 
 /// `part` if its images and labels are those of `files[at]` and `files[at + 1]`.
-fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: Images, sources: &[PathBuf]) -> Result<Images> {
+fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: ImageSet, sources: &[PathBuf]) -> Result<ImageSet> {
     // As the file has them: a label that takes more than a byte is none of these sets', and the hash says so.
-    let bytes: Vec<u8> = part.labels.iter().map(|label| u8::try_from(*label).unwrap_or(u8::MAX)).collect();
+    let bytes: Vec<u8> = part.labels().iter().map(|label| u8::try_from(*label).unwrap_or(u8::MAX)).collect();
+    let (shape, pixels) = (part.shape()?, pixels_of(&*part, 0..part.len())?);
     let (images, labels) = rayon::join(
-        || idx::sha256(&[part.len(), part.height, part.width], &part.pixels),
+        || idx::sha256(&[part.len(), shape.height, shape.width], &pixels),
         || idx::sha256(&[bytes.len()], &bytes),
     );
     for (at, found) in [(at, images), (at + 1, labels)] {
@@ -198,10 +199,11 @@ fn checked(set: &NamedSet, files: &[NamedFile; 4], at: usize, part: Images, sour
             bail!(Error::DataElsewhere { problem, meant });
         }
     }
+    drop(pixels);
     Ok(part)
 }
 
-fn open_cifar(downloads: &Downloads, bytes: u64, sha256: &[&str; 6], batch: usize) -> Result<(Images, Images)> {
+fn open_cifar(downloads: &Downloads, bytes: u64, sha256: &[&str; 6], batch: usize) -> Result<(ImageSet, ImageSet)> {
     let found = if downloads.folder.is_dir() { cifar::find(downloads.folder)? } else { None };
     let dataset = match (found, downloads.parquet()?) {
         (Some(source), _) => cifar::open(&source)?,
@@ -213,9 +215,9 @@ fn open_cifar(downloads: &Downloads, bytes: u64, sha256: &[&str; 6], batch: usiz
     };
     for (what, part, count) in [("train on", &dataset.train, 5 * batch), ("test on", &dataset.test, batch)] {
         let each = count / cifar::CLASSES.len();
-        let most = part.labels.iter().copied().max().unwrap_or(0) as usize;
+        let most = part.labels().iter().copied().max().unwrap_or(0) as usize;
         let mut counts = vec![0; most.max(9) + 1];
-        part.labels.iter().for_each(|label| counts[*label as usize] += 1);
+        part.labels().iter().for_each(|label| counts[*label as usize] += 1);
         if let Some(class) = (0..counts.len()).find(|&class| counts[class] != if class < 10 { each } else { 0 }) {
             let folder = downloads.folder.display();
             let problem = format!(

@@ -101,7 +101,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
         bail!(Error::reading(directory, text));
     }
     let notes = refitted("images", &sources, shape).into_iter().collect();
-    Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })
+    Ok(Dataset { validation: validation.into(), notes, ..Dataset::new("", class_names, train, test) })
 }
 
 /// The parquet files directly in `directory`, in order; none where there is no such directory.

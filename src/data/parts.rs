@@ -9,7 +9,7 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::catalogue::{BUILT_IN, SETS};
-use super::{Dataset, ImageSource, Images};
+use super::{Dataset, ImageSet, ImageSource, Images};
 use crate::rng::Stream;
 
 /// A validation part that is split off the training images is a sixth of them, and at most so many.
@@ -78,13 +78,6 @@ pub fn at(source: &dyn ImageSource, places: Range<usize>, is_canonical: bool) ->
     }
 }
 
-impl Images {
-    /// [`at`] of these images.
-    pub fn at(&self, places: Range<usize>, is_canonical: bool) -> Vec<u32> {
-        at(self, places, is_canonical)
-    }
-}
-
 impl Dataset {
     /// The places of the training images that are the validation part: the last ones; none where the set has a
     /// validation part beside them.
@@ -106,10 +99,10 @@ impl Dataset {
     }
 
     /// The part for choices made during training: the set's own, else training images, in the order of their places.
-    pub fn validation_images(&self) -> Result<Images> {
+    pub fn validation_images(&self) -> Result<ImageSet> {
         match self.draws_validation() {
             _ if !self.validation.is_empty() => Ok(self.validation.clone()),
-            Some(draw) => draw().fit(self.train.shape()),
+            Some(draw) => ImageSet::from(draw()).fit(self.train.shape()?),
             None => Ok(self.train.select(&self.train.at(self.held_out(), self.is_canonical))),
         }
     }
@@ -160,6 +153,10 @@ mod tests {
         assert!(all.iter().enumerate().all(|(place, &index)| place == index as usize));
     }
 
+    fn images(set: &ImageSet) -> Images {
+        set.to_images().unwrap()
+    }
+
     fn sorted(count: u32, is_canonical: bool) -> Dataset {
         let images = |count: u32| Images {
             height: 1,
@@ -179,16 +176,23 @@ mod tests {
             for (first, count) in [(None, 50), (Some(50), 50), (Some(30), 30), (Some(57), 50)] {
                 let cut = whole.clone().cut(first, true).unwrap();
                 assert_eq!((cut.train.len(), cut.validation.len()), (count, 10), "{first:?}");
-                assert!(cut.train.pixels.is_sorted(), "in the order in which they lie");
-                assert!(!cut.validation.pixels.iter().any(|pixel| cut.train.pixels.contains(pixel)));
+                assert!(cut.train.to_images().unwrap().pixels.is_sorted(), "in the order in which they lie");
+                assert!(
+                    !cut.validation.to_images().unwrap().pixels.iter().any(|pixel| cut
+                        .train
+                        .to_images()
+                        .unwrap()
+                        .pixels
+                        .contains(pixel))
+                );
             }
             assert_eq!(whole.clone().cut(Some(55), false).unwrap().train.len(), 55);
-            assert_eq!(whole.clone().cut(None, false).unwrap().train, whole.train);
+            assert_eq!(images(&whole.clone().cut(None, false).unwrap().train), images(&whole.train));
         }
         let canonical = sorted(60, true).cut(Some(20), true).unwrap();
-        assert_eq!(canonical.train, sorted(60, true).train.first(20));
+        assert_eq!(images(&canonical.train), images(&sorted(60, true).train.first(20)));
         let mixed = sorted(60, false).cut(Some(30), true).unwrap();
-        assert_eq!(counts(&mixed.train.labels, &(0..30).collect::<Vec<u32>>()), [10, 10, 10]);
+        assert_eq!(counts(&mixed.train.to_images().unwrap().labels, &(0..30).collect::<Vec<u32>>()), [10, 10, 10]);
     }
 
     #[test]
@@ -196,7 +200,7 @@ mod tests {
         let own = Dataset { validation: sorted(6, true).train, ..sorted(60, false) };
         assert!(own.held_out().is_empty());
         let cut = own.clone().cut(None, true).unwrap();
-        assert_eq!((cut.train, cut.validation), (own.train, own.validation));
+        assert_eq!((images(&cut.train), images(&cut.validation)), (images(&own.train), images(&own.validation)));
     }
 
     #[test]

@@ -51,44 +51,96 @@ pub fn is_named(path: &Path) -> bool {
 /// An error says what is wrong with it: damaged, another format, longer sides than [`MAX_SIDE`], more memory than
 /// [`MAX_BYTES`].
 pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
-    ensure!(!bytes.is_empty(), "an empty file");
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let format = reader.format();
-    ensure!(format.is_some_and(|format| FORMATS.contains(&format)), "not a {FORMAT_NAMES} file");
+    let checked = Checked::new(bytes, bytes.len())?;
     // The decoder fills the rest of a cut picture with grey.
-    ensure!(format != Some(ImageFormat::Jpeg) || jpeg_ends(bytes), "a JPEG that is cut short");
     ensure!(
-        format != Some(ImageFormat::Tiff) || super::tiff::fits(bytes),
-        "its directory claims more than its {} bytes hold",
-        bytes.len()
+        checked.format() != Some(ImageFormat::Jpeg) || jpeg_reaches(END_OF_IMAGE, bytes),
+        "a JPEG that is cut short"
     );
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    let most = (bytes.len() as u64).saturating_mul(MOST_EXPANSION).saturating_add(FREE_BYTES);
-    limits.max_alloc = Some(most.min(MAX_BYTES));
-    reader.limits(limits.clone());
-    guarded(|| decode_within(limits, reader, bytes.len(), most))
+    guarded(|| {
+        let mut decoder = checked.decoder()?;
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let mut image = DynamicImage::from_decoder(decoder)?;
+        image.apply_orientation(orientation);
+        Ok(image)
+    })
 }
 
-/// `most` bytes are what `length` bytes of a file can hold.
-fn decode_within(
-    mut limits: Limits,
-    reader: ImageReader<Cursor<&[u8]>>,
-    length: usize,
-    most: u64,
-) -> Result<DynamicImage> {
-    let mut decoder = reader.into_decoder()?;
-    let (width, height) = decoder.dimensions();
+/// The shape of the picture in a file of `length` bytes that begins with `head`, upright: that of what [`to_pixels`] makes of
+/// what [`decode`] gives. Of a TIFF or WebP the head must be all of the file.
+///
+/// An error is as of [`decode`], or says that the head is too short.
+pub fn shape(head: &[u8], length: usize) -> Result<ImageShape> {
+    let checked = Checked::new(head, length)?;
     ensure!(
-        decoder.total_bytes() <= most,
-        "its header claims {width}x{height} pixels, more than its {length} bytes can hold"
+        checked.format() != Some(ImageFormat::Jpeg) || jpeg_reaches(START_OF_SCAN, head),
+        "a JPEG that is cut short"
     );
-    limits.reserve(decoder.total_bytes())?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(image)
+    guarded(|| {
+        let mut decoder = checked.decoder()?;
+        let (width, height) = decoder.dimensions();
+        let [width, height] = match decoder.orientation().unwrap_or(Orientation::NoTransforms) {
+            Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH => [height, width],
+            _ => [width, height],
+        };
+        let channels = if decoder.color_type().has_color() { 3 } else { 1 };
+        Ok(ImageShape { height: height as usize, width: width as usize, channels })
+    })
+}
+
+/// Whether a file that begins so must be read to its end before [`shape`] can tell.
+pub fn is_told_by_the_whole(head: &[u8]) -> bool {
+    matches!(image::guess_format(head), Ok(ImageFormat::Tiff | ImageFormat::WebP))
+}
+
+/// A file that is a picture by its first bytes, and what its decoder may take.
+struct Checked<'a> {
+    reader: ImageReader<Cursor<&'a [u8]>>,
+    limits: Limits,
+    length: usize,
+    /// Bytes that `length` bytes of a file can hold.
+    most: u64,
+}
+
+impl<'a> Checked<'a> {
+    /// Of a file of `length` bytes that begins with `bytes`.
+    fn new(bytes: &'a [u8], length: usize) -> Result<Self> {
+        ensure!(!bytes.is_empty(), "an empty file");
+        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+        let format = reader.format();
+        ensure!(format.is_some_and(|format| FORMATS.contains(&format)), "not a {FORMAT_NAMES} file");
+        ensure!(
+            format != Some(ImageFormat::Tiff) || super::tiff::fits(bytes),
+            "its directory claims more than its {} bytes hold",
+            bytes.len()
+        );
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(MAX_SIDE);
+        limits.max_image_height = Some(MAX_SIDE);
+        let most = (length as u64).saturating_mul(MOST_EXPANSION).saturating_add(FREE_BYTES);
+        limits.max_alloc = Some(most.min(MAX_BYTES));
+        reader.limits(limits.clone());
+        Ok(Self { reader, limits, length, most })
+    }
+
+    fn format(&self) -> Option<ImageFormat> {
+        self.reader.format()
+    }
+
+    fn decoder(self) -> Result<impl ImageDecoder + 'a> {
+        let Self { reader, mut limits, length, most } = self;
+        let decoder = reader.into_decoder()?;
+        let (width, height) = decoder.dimensions();
+        ensure!(
+            decoder.total_bytes() <= most,
+            "its header claims {width}x{height} pixels, more than its {length} bytes can hold"
+        );
+        limits.reserve(decoder.total_bytes())?;
+        Ok(decoder)
+    }
 }
 
 /// What is said of a picture before it is made to fit. One that is stored in colour and has none counts as grey.
@@ -102,10 +154,13 @@ pub fn original(image: &DynamicImage) -> Original {
     Original { width: image.width(), height: image.height(), is_colour }
 }
 
-/// Whether a JPEG has its end marker: walks its segments (ITU-T T.81, annex B), since a thumbnail inside one has an end
-/// marker too, and a camera may append what it likes.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xd9;
+/// Markers of a JPEG (ITU-T T.81, annex B).
+const START_OF_SCAN: u8 = 0xda;
+const END_OF_IMAGE: u8 = 0xd9;
+
+/// Whether a JPEG has this marker: walks its segments, since a thumbnail inside one has its own markers, and a camera may
+/// append what it likes.
+fn jpeg_reaches(marker: u8, bytes: &[u8]) -> bool {
     let mut at = 2; // after the start marker
     loop {
         // The next marker: in the entropy-coded data of a scan, 0xff is followed by 0 or a restart marker (0xd0-0xd7).
@@ -116,22 +171,32 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
             at += 1;
         }
         match (bytes.get(at + 1), bytes.get(at + 2), bytes.get(at + 3)) {
-            (Some(&END_OF_IMAGE), _, _) => return true,
+            (Some(found), _, _) if *found == marker => return true,
             (Some(_), Some(high), Some(low)) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
             _ => return false,
         }
     }
 }
 
+/// The shape and the pixels of a picture, (height, width, channels), in its own size. Those that are stored in colour have
+/// three channels. Transparent pixels lie on black. It fits as the picture itself does.
+pub fn to_pixels(image: DynamicImage) -> (ImageShape, Vec<u8>) {
+    let [height, width] = [image.height(), image.width()].map(|side| side as usize);
+    match image.color().has_color() {
+        true => (ImageShape { height, width, channels: 3 }, opaque_colour(image).into_raw()),
+        false => (ImageShape { height, width, channels: 1 }, opaque_grey(image).into_raw()),
+    }
+}
+
 /// One image of `shape` from its bytes (height, width, channels), 1 or 3 channels.
-pub fn from_pixels(pixels: &[u8], shape: ImageShape) -> Result<DynamicImage> {
-    let (width, height) = (shape.width as u32, shape.height as u32);
+pub fn from_pixels(pixels: Vec<u8>, shape: ImageShape) -> Result<DynamicImage> {
+    let (width, height, length) = (shape.width as u32, shape.height as u32, pixels.len());
     match shape.channels {
-        1 => GrayImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::ImageLuma8),
-        3 => RgbImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::ImageRgb8),
+        1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
+        3 => RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
         _ => None,
     }
-    .ok_or_else(|| anyhow!("{} bytes are no image of {}x{}x{}", pixels.len(), height, width, shape.channels))
+    .ok_or_else(|| anyhow!("{length} bytes are no image of {}x{}x{}", height, width, shape.channels))
 }
 
 /// Writes `image` into `fitted`, (height, width, channels) of `shape`.

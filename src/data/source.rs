@@ -1,11 +1,13 @@
 //! What can be trained on: images that are read one by one, from any thread.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use super::ImageShape;
+use crate::error::Error;
 
 /// A set of images, in memory or decoded on demand. Everything that trains takes this: the plan, the prefetcher, the
 /// identity and the parts of a set. An index must be below [`len`](Self::len).
@@ -37,6 +39,15 @@ pub trait ImageSource: Send + Sync {
         (0..self.len()).map_while(|index| self.label_of(index)).collect()
     }
 
+    /// The shape that all images have; `None` where they differ, or where there are none that would tell.
+    fn uniform_shape(&self) -> Option<ImageShape> {
+        if let Some((shape, _)) = self.contiguous() {
+            return Some(shape);
+        }
+        let shape = (!self.is_empty()).then(|| self.shape_of(0))?;
+        (1..self.len()).all(|index| self.shape_of(index) == shape).then_some(shape)
+    }
+
     /// The fast path: the shape and the pixels of all images, where they have one shape and lie in memory one after the
     /// other.
     fn contiguous(&self) -> Option<(ImageShape, &[u8])> {
@@ -51,6 +62,35 @@ pub fn fetch<'a>(source: &'a dyn ImageSource, indices: &[u32]) -> Result<Vec<Cow
         Some(_) => indices.iter().map(bytes_of).collect(),
         // Collected before an error is looked for: the error is that of the first such image, on any number of threads.
         None => indices.par_iter().map(bytes_of).collect::<Vec<_>>().into_iter().collect(),
+    }
+}
+
+/// The pixels of the images in `range`, one after the other: (N, height, width, channels) where they have one shape.
+///
+/// # Errors
+/// Where an image cannot be read or decoded any more.
+pub fn pixels_of(source: &dyn ImageSource, range: Range<usize>) -> Result<Cow<'_, [u8]>> {
+    if let Some((shape, pixels)) = source.contiguous() {
+        return Ok(Cow::Borrowed(&pixels[range.start * shape.stride()..range.end * shape.stride()]));
+    }
+    let indices: Vec<u32> = (range.start as u32..range.end as u32).collect();
+    Ok(Cow::Owned(fetch(source, &indices)?.concat()))
+}
+
+/// The one shape that all images have.
+///
+/// # Errors
+/// [`Error::Input`] where they differ.
+pub fn common_shape(source: &dyn ImageSource) -> Result<ImageShape> {
+    if let Some(shape) = source.uniform_shape() {
+        return Ok(shape);
+    }
+    let shapes: Vec<ImageShape> = (0..source.len()).map(|index| source.shape_of(index)).collect();
+    match shapes.first().and_then(|first| Some((first, shapes.iter().find(|shape| *shape != first)?))) {
+        Some((shape, other)) => {
+            bail!(Error::Input(format!("a batch is of images of one shape, found {other:?} and {shape:?}")))
+        }
+        None => bail!(Error::Input("no images".to_string())),
     }
 }
 
@@ -91,6 +131,8 @@ pub(crate) mod tests {
             assert_eq!((source.label_of(3), &*source.labels()), (Some(0), &[3, 1, 2, 0, 4][..]));
             let fetched = fetch(source, &[4, 0]).unwrap();
             assert_eq!(fetched, [&images.pixels[24..], &images.pixels[..6]]);
+            assert_eq!(*pixels_of(source, 1..3).unwrap(), images.pixels[6..18]);
+            assert_eq!((source.uniform_shape(), common_shape(source).unwrap()), (Some(shape), shape));
         }
         let unlabelled = OneByOne(Images { labels: Vec::new(), ..images });
         assert!(unlabelled.labels().is_empty() && unlabelled.label_of(0).is_none());

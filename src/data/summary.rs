@@ -3,7 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::{ImageShape, Images};
+use anyhow::Result;
+use rayon::prelude::*;
+
+use super::{ImageSet, ImageShape, parts};
 
 /// What a picture was before it was made to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,22 +64,39 @@ pub fn refitted(what: &str, sources: &[Original], shape: ImageShape) -> Option<S
     Some(format!("{what} {sizes} {colours} become {} {}{cut}", fitted.size(), colour(fitted.is_colour)))
 }
 
-/// What is wrong where most of `images` show nothing: each is one shade all over.
-pub fn emptiness(images: &Images) -> Option<String> {
-    let (len, channels) = (images.len(), images.channels);
-    let is_blank = |image: &[u8]| image.chunks_exact(channels).all(|pixel| *pixel == image[..channels]);
-    let mut blank = images.pixels.chunks_exact(images.stride().max(1)).filter(|image| is_blank(image)).peekable();
-    let is_black = blank.peek().is_some_and(|image| image[0] == 0);
-    let count = blank.count();
+/// Images that are looked at where each has to be decoded for it.
+const LOOKED_AT: usize = 1000;
+
+/// What is wrong where most of the training images show nothing: each is one shade all over. Of images that are decoded on
+/// demand a fixed choice, of every class in proportion, stands for all.
+///
+/// # Errors
+/// Where an image cannot be read.
+pub fn emptiness(train: &ImageSet) -> Result<Option<String>> {
+    let all = train.len();
+    let images = match train.contiguous() {
+        None if all > LOOKED_AT => &train.select(&parts::balanced(&train.labels(), all, LOOKED_AT)),
+        _ => train,
+    };
+    // The first value of an image that is blank.
+    let blank = |index: usize| -> Result<Option<u8>> {
+        let (image, channels) = (images.bytes_of(index)?, images.shape_of(index).channels);
+        Ok(image.chunks_exact(channels).all(|pixel| *pixel == image[..channels]).then(|| image[0]))
+    };
+    let len = images.len();
+    let blanks: Vec<Result<Option<u8>>> = (0..len).into_par_iter().map(blank).collect();
+    let blanks: Vec<u8> = blanks.into_iter().filter_map(Result::transpose).collect::<Result<_>>()?;
+    let count = blanks.len();
     if count * 2 <= len {
-        return None;
+        return Ok(None);
     }
     let which = if count == len { format!("all {len}") } else { format!("{count} of {len}") };
-    let hint = match is_black {
-        true => {
+    let of = if len < all { format!(" that were looked at, of {all},") } else { String::new() };
+    let hint = match blanks.first() {
+        Some(0) => {
             "\nTransparent pixels are put on black: pictures in black ink on transparency must be put on white first."
         }
-        false => "",
+        _ => "",
     };
-    Some(format!("{which} training images show nothing: each is one shade all over{hint}"))
+    Ok(Some(format!("{which} training images{of} show nothing: each is one shade all over{hint}")))
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Images, parts};
+use super::{Dataset, ImageSet, parts};
 use crate::error::Error;
 
 /// The part of the training images that is held out to test on: 0 (none) to below 1.
@@ -62,8 +62,8 @@ impl Dataset {
     /// [`Error::Setting`] where `part` is given and the set brings test images, [`Error::Data`] where it has too few
     /// images to divide.
     pub fn with_test_part(self, part: Option<TestPart>, labels: bool) -> Result<Self> {
-        let serves = |images: &Images| !images.is_empty() && (!labels || !images.labels.is_empty());
-        let is_useless = labels && self.train.labels.is_empty();
+        let serves = |images: &ImageSet| !images.is_empty() && (!labels || !images.labels().is_empty());
+        let is_useless = labels && self.train.labels().is_empty();
         if is_useless || part == Some(TestPart::NONE) || part.is_none() && serves(&self.test) {
             return Ok(self);
         }
@@ -88,16 +88,16 @@ impl Dataset {
     /// things, and stay as they are, unless `part` is given.
     pub fn without_test_part(self, part: Option<TestPart>) -> Result<Self> {
         match part {
-            None if self.train.labels.is_empty() || !self.validation.is_empty() => Ok(self),
+            None if self.train.labels().is_empty() || !self.validation.is_empty() => Ok(self),
             _ => {
-                let labels = !self.train.labels.is_empty();
+                let labels = !self.train.labels().is_empty();
                 self.with_test_part(part, labels)
             }
         }
     }
 
     fn with_validation_as_test(mut self) -> Self {
-        let validation = Images::empty(self.train.shape());
+        let validation = self.train.select(&[]);
         self.test = std::mem::replace(&mut self.validation, validation);
         let (name, count) = (&self.name, self.test.len());
         self.notes.push(format!("{name}: no test part; the {count} images to validate on take its place"));
@@ -114,18 +114,18 @@ impl Dataset {
                 format!("{all} training images and no test part; there are too few to hold {part} of them out");
             bail!(Error::data(name, problem));
         }
-        let chosen = parts::balanced(&self.train.labels, all, count);
+        let chosen = parts::balanced(&self.train.labels(), all, count);
         let mut is_chosen = vec![false; all];
         chosen.iter().for_each(|index| is_chosen[*index as usize] = true);
         let rest: Vec<u32> = (0..all as u32).filter(|index| !is_chosen[*index as usize]).collect();
         self.test = self.train.select(&chosen);
         self.train = self.train.select(&rest);
-        let which = if self.train.labels.is_empty() { "a fixed choice" } else { "a fixed choice of every class" };
+        let which = if self.train.labels().is_empty() { "a fixed choice" } else { "a fixed choice of every class" };
         let mut note = format!(
             "{name}: no test part; {count} of its {all} images are held out to test on, {which} (a test part of {part})"
         );
-        let classes: HashSet<u32> = self.train.labels.iter().copied().collect();
-        let tested: HashSet<u32> = self.test.labels.iter().copied().collect();
+        let classes: HashSet<u32> = self.train.labels().iter().copied().collect();
+        let tested: HashSet<u32> = self.test.labels().iter().copied().collect();
         match classes.difference(&tested).count() {
             0 => {}
             untested => note += &format!("; of {untested} of {} classes there is none", classes.len()),
@@ -138,6 +138,7 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Images;
 
     /// `count` images of a pixel that is their number, of three classes, or without labels.
     fn images(count: u8, labelled: bool) -> Images {
@@ -155,37 +156,45 @@ mod tests {
         let split = whole.clone().with_test_part(None, true).unwrap();
         assert_eq!((split.train.len(), split.test.len()), (48, 12));
         for class in 0..3 {
-            assert_eq!(split.test.labels.iter().filter(|label| **label == class).count(), 4);
+            assert_eq!(split.test.to_images().unwrap().labels.iter().filter(|label| **label == class).count(), 4);
         }
-        let mut all = [split.train.pixels.clone(), split.test.pixels.clone()].concat();
+        let mut all =
+            [split.train.to_images().unwrap().pixels.clone(), split.test.to_images().unwrap().pixels.clone()].concat();
         all.sort_unstable();
-        assert_eq!(all, whole.train.pixels);
-        assert!(split.train.pixels.is_sorted());
+        assert_eq!(all, whole.train.to_images().unwrap().pixels);
+        assert!(split.train.to_images().unwrap().pixels.is_sorted());
         assert_eq!((split.held_out_to_test, whole.held_out_to_test), (Some(TestPart::DEFAULT), None));
         assert!(split.notes[0].contains("12 of its 60 images are held out"), "{:?}", split.notes);
         let pretraining = whole.clone().without_test_part(None).unwrap();
         let unlabelled = whole.clone().with_test_part(None, false).unwrap();
-        assert_eq!((&pretraining.train, &unlabelled.test), (&split.train, &split.test));
+        let images = |set: &ImageSet| set.to_images().unwrap();
+        assert_eq!(images(&pretraining.train), images(&split.train));
+        assert_eq!(images(&unlabelled.test), images(&split.test));
         let third = whole.clone().without_test_part("0.3".parse().ok()).unwrap();
-        assert_eq!(third.train, whole.clone().with_test_part("0.3".parse().ok(), true).unwrap().train);
+        let same = whole.clone().with_test_part("0.3".parse().ok(), true).unwrap();
+        assert_eq!(images(&third.train), images(&same.train));
         assert_eq!((third.train.len(), third.test.len()), (42, 18));
-        assert_eq!(whole.clone().without_test_part(Some(TestPart::NONE)).unwrap().train, whole.train);
+        let none = whole.clone().without_test_part(Some(TestPart::NONE)).unwrap();
+        assert_eq!(images(&none.train), images(&whole.train));
     }
 
     #[test]
     fn what_a_set_brings_is_taken_first() {
         let own = dataset(images(9, true), images(3, true));
-        assert_eq!(own.clone().with_test_part(None, true).unwrap().test, own.test);
+        assert_eq!(own.clone().with_test_part(None, true).unwrap().test.to_images().unwrap(), images(3, true));
         let error = own.with_test_part("0.5".parse().ok(), true).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Error::Setting { .. })));
-        let validated = Dataset { validation: images(6, true), ..dataset(images(9, true), images(0, true)) };
+        let validated = Dataset { validation: images(6, true).into(), ..dataset(images(9, true), images(0, true)) };
         let as_test = validated.clone().with_test_part(None, true).unwrap();
-        assert_eq!((as_test.test, as_test.validation.len(), as_test.train.len()), (images(6, true), 0, 9));
+        assert_eq!(
+            (as_test.test.to_images().unwrap(), as_test.validation.len(), as_test.train.len()),
+            (images(6, true), 0, 9)
+        );
         assert_eq!(validated.clone().with_test_part("0.3".parse().ok(), true).unwrap().validation.len(), 6);
         assert_eq!(validated.without_test_part(None).unwrap().validation.len(), 6);
         // Without labels a test part is of no use to an encoder, but it is to a generator.
         let kaggle = dataset(images(10, true), images(7, false));
-        assert_eq!(kaggle.clone().with_test_part(None, true).unwrap().test.labels.len(), 2);
+        assert_eq!(kaggle.clone().with_test_part(None, true).unwrap().test.to_images().unwrap().labels.len(), 2);
         assert_eq!(kaggle.with_test_part(None, false).unwrap().test.len(), 7);
         let flat = dataset(images(10, false), images(0, false));
         assert_eq!(flat.clone().with_test_part(None, false).unwrap().test.len(), 2);

@@ -1,9 +1,9 @@
 //! To and from candle's own data sets, for code that is written against `candle_datasets::vision::Dataset`.
 
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Error, Result, Tensor, bail};
 use candle_datasets::vision;
 
-use super::{Dataset, ImageShape, Images};
+use super::{Dataset, ImageSet, ImageShape, Images, pixels_of};
 
 impl Dataset {
     /// A set in candle's form, on the CPU: f32 images in [0, 1], (N, H * W) where grey and (N, 3, H, W) where colour;
@@ -24,24 +24,28 @@ impl Dataset {
     }
 }
 
-fn tensors(images: Images) -> Result<(Tensor, Tensor)> {
-    let (len, shape) = (images.len(), images.shape());
-    if len == 0 || images.labels.len() != len {
+fn tensors(images: ImageSet) -> Result<(Tensor, Tensor)> {
+    let (len, labels) = (images.len(), images.labels());
+    if !images.is_labelled() {
         bail!(
             "candle's data sets have a train and a test part with labels; found {len} images and {} labels",
-            images.labels.len()
+            labels.len()
         );
     }
-    let pixels = Tensor::from_vec(images.pixels, (len, shape.height, shape.width, shape.channels), &Device::Cpu)?;
+    let (shape, pixels) = (images.shape().map_err(wrapped)?, pixels_of(&*images, 0..len).map_err(wrapped)?);
+    let pixels = Tensor::from_slice(&pixels, (len, shape.height, shape.width, shape.channels), &Device::Cpu)?;
     let pixels = match shape.channels {
         1 => pixels.reshape((len, shape.height * shape.width))?,
         _ => pixels.permute((0, 3, 1, 2))?.contiguous()?, // (N, C, H, W)
     };
     let pixels = (pixels.to_dtype(DType::F32)? / 255.)?;
-    let label =
-        |label: u32| u8::try_from(label).map_err(|_| candle_core::Error::msg(format!("label {label} is above 255")));
-    let labels = images.labels.into_iter().map(label).collect::<Result<Vec<u8>>>()?;
+    let label = |label: u32| u8::try_from(label).map_err(|_| Error::msg(format!("label {label} is above 255")));
+    let labels = labels.iter().copied().map(label).collect::<Result<Vec<u8>>>()?;
     Ok((pixels, Tensor::from_vec(labels, len, &Device::Cpu)?))
+}
+
+fn wrapped(error: anyhow::Error) -> Error {
+    Error::wrap(error)
 }
 
 fn images(pixels: &Tensor, labels: &Tensor) -> Result<Images> {

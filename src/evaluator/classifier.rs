@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::checkpoint::{self, Archive, Bundled, Weights};
-use crate::data::{self, Images};
+use crate::data::{self, ImageSource, pixels_of};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::{DigitClassifier, NetworkDescription};
@@ -109,18 +109,20 @@ impl Classifier {
     }
 
     /// Those of all `images`, which must have the shape that it takes.
-    pub fn activations_of(&self, images: &Images, device: &Device) -> anyhow::Result<Activations> {
+    pub fn activations_of(&self, images: &dyn ImageSource, device: &Device) -> anyhow::Result<Activations> {
         let activations =
-            self.activations(images.len(), device, |first, count| Ok(Some(pixels(images, first, count))))?;
+            self.activations(images.len(), device, |first, count| pixels(images, first, count).map(Some))?;
         activations.context("not all images were classified")
     }
 }
 
-/// Images from number `first` on as values in [-1, 1].
-pub fn pixels(images: &Images, first: usize, count: usize) -> Vec<f32> {
+/// `count` images from number `first` on as values in [-1, 1].
+///
+/// # Errors
+/// Where an image cannot be read.
+pub fn pixels(images: &dyn ImageSource, first: usize, count: usize) -> anyhow::Result<Vec<f32>> {
     let shades = data::normalised();
-    let stride = images.stride();
-    images.pixels[first * stride..(first + count) * stride].iter().map(|pixel| shades[usize::from(*pixel)]).collect()
+    Ok(pixels_of(images, first..first + count)?.iter().map(|pixel| shades[usize::from(*pixel)]).collect())
 }
 
 impl Activations {

@@ -5,7 +5,7 @@ use candle_core::Device;
 
 use super::{Activations, Classifier};
 use crate::data::catalogue::SETS;
-use crate::data::{Dataset, Images, parts};
+use crate::data::{Dataset, ImageSource, parts};
 use crate::error::Error;
 use crate::metrics::prdc::NEIGHBOURS;
 use crate::metrics::{
@@ -71,7 +71,7 @@ impl GeneratorEvaluator {
         count: usize,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let (found, expected) = (dataset.train.shape(), classifier.image_shape);
+        let (found, expected) = (dataset.train.shape()?, classifier.image_shape);
         if found != expected {
             let (data, classifier) = (&dataset.name, &classifier.description);
             bail!(Error::data(data, format!("its images are {found}; {classifier} takes {expected}")));
@@ -86,13 +86,13 @@ impl GeneratorEvaluator {
             );
             bail!(Error::data(&dataset.name, problem));
         }
-        let activations = classifier.activations_of(&real, device)?;
-        let accuracy = match is_labelled(&real) {
-            true => Some(top_k(&activations.scores, &real.labels, 1)?),
+        let activations = classifier.activations_of(&*real, device)?;
+        let accuracy = match is_labelled(&*real) {
+            true => Some(top_k(&activations.scores, &real.labels(), 1)?),
             false => None,
         };
         let real = Real::new(activations, compared)?;
-        let training_images = classifier.activations_of(&training, device)?;
+        let training_images = classifier.activations_of(&*training, device)?;
         let first = training_images.first(compared)?;
         let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
         // A folder that is called like a named set is not it.
@@ -254,6 +254,7 @@ impl Real {
     }
 }
 
-fn is_labelled(images: &Images) -> bool {
-    images.labels.len() == images.len() && images.labels.iter().all(|label| (*label as usize) < CLASSES)
+fn is_labelled(images: &dyn ImageSource) -> bool {
+    let labels = images.labels();
+    labels.len() == images.len() && labels.iter().all(|label| (*label as usize) < CLASSES)
 }

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::search::{self, Wanted};
 use crate::checkpoint::state::Tensors;
 use crate::checkpoint::{Bundled, Weights};
-use crate::data::Images;
+use crate::data::{ImageSource, common_shape};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::{Encoder, EncoderArchitecture, NetworkDescription, NetworkKind};
@@ -166,7 +166,7 @@ impl TrainedEncoder {
     ///
     /// # Errors
     /// [`Error::Input`] where the images are grey.
-    pub fn embed(&self, images: &Images) -> anyhow::Result<Tensor> {
+    pub fn embed(&self, images: &dyn ImageSource) -> anyhow::Result<Tensor> {
         let features = self.embed_while(images, |_| true)?;
         features.context("not all images were embedded")
     }
@@ -176,15 +176,19 @@ impl TrainedEncoder {
     ///
     /// # Errors
     /// As [`embed`](Self::embed).
-    pub fn embed_while(&self, images: &Images, proceed: impl FnMut(usize) -> bool) -> anyhow::Result<Option<Tensor>> {
+    pub fn embed_while(
+        &self,
+        images: &dyn ImageSource,
+        proceed: impl FnMut(usize) -> bool,
+    ) -> anyhow::Result<Option<Tensor>> {
         let expected = self.source.image_shape.channels;
-        if images.channels != expected {
+        let found = common_shape(images)?.channels;
+        if found != expected {
             bail!(Error::Input(format!(
-                "images of {} channels; the encoder takes {expected}: red, green and blue",
-                images.channels
+                "images of {found} channels; the encoder takes {expected}: red, green and blue"
             )));
         }
-        Ok(features(&self.network, images, &self.device, proceed)?)
+        features(&self.network, images, &self.device, proceed)
     }
 
     /// What the network is.

@@ -1,12 +1,10 @@
 //! What an encoder makes of a set of images: h, image by image, as it is used after training; and what h tells of them.
 
+use candle_core::{Device, ModuleT, Tensor};
+
 use crate::autograd;
-use std::ops::Range;
-
-use candle_core::{Device, ModuleT, Result, Tensor};
-
-use crate::data::Images;
 use crate::data::augment;
+use crate::data::{ImageShape, ImageSource, common_shape, pixels_of};
 use crate::metrics::Knn;
 use crate::models::Encoder;
 
@@ -18,22 +16,22 @@ const TILE: usize = 128;
 /// number of images done, and ends the work (`None`) where it says no.
 pub fn features(
     encoder: &Encoder,
-    images: &Images,
+    images: &dyn ImageSource,
     device: &Device,
     mut proceed: impl FnMut(usize) -> bool,
-) -> Result<Option<Tensor>> {
-    let encoder = encoder.folded()?;
+) -> anyhow::Result<Option<Tensor>> {
+    let (encoder, shape) = (encoder.folded()?, common_shape(images)?);
     let mut parts = Vec::with_capacity(images.len().div_ceil(TILE));
     for start in (0..images.len()).step_by(TILE) {
         let end = (start + TILE).min(images.len());
-        let pixels = tile(images, start..end, device)?; // (TILE, H, W, C)
+        let pixels = tile(&pixels_of(images, start..end)?, shape, device)?; // (TILE, H, W, C)
         let part = autograd::inference(|| encoder.forward_t(&pixels, false))?.detach(); // (TILE, D)
         parts.push(part.narrow(0, 0, end - start)?);
         if !proceed(end) {
             return Ok(None);
         }
     }
-    Tensor::cat(&parts, 0).map(Some)
+    Ok(Some(Tensor::cat(&parts, 0)?))
 }
 
 /// A set of features (N, D) with the class of each.
@@ -49,7 +47,7 @@ pub fn knn_top1(
     queries: Labelled,
     classes: usize,
     mut proceed: impl FnMut() -> bool,
-) -> Result<Option<f64>> {
+) -> candle_core::Result<Option<f64>> {
     const BLOCK: usize = 1024;
     let knn = Knn::new(bank.features, bank.labels, classes)?;
     let mut right = 0;
@@ -64,9 +62,8 @@ pub fn knn_top1(
 }
 
 /// Normalised pixels of these images, the rest of the tile zero.
-fn tile(images: &Images, range: Range<usize>, device: &Device) -> Result<Tensor> {
-    let stride = images.stride();
-    let mut pixels = vec![0.0; TILE * stride];
-    augment::normalise(&images.pixels[range.start * stride..range.end * stride], &mut pixels[..range.len() * stride]);
-    Tensor::from_vec(pixels, (TILE, images.height, images.width, images.channels), device)
+fn tile(images: &[u8], shape: ImageShape, device: &Device) -> candle_core::Result<Tensor> {
+    let mut pixels = vec![0.0; TILE * shape.stride()];
+    augment::normalise(images, &mut pixels[..images.len()]);
+    Tensor::from_vec(pixels, (TILE, shape.height, shape.width, shape.channels), device)
 }

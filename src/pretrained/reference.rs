@@ -8,7 +8,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, ImageSet};
 use crate::error::Error;
 use crate::pretrained::trained_on::TrainedOn;
 
@@ -112,9 +112,9 @@ impl Reference {
     /// what they come from, and in an order whose every beginning is one ([`crate::data::parts::order`]): of the named sets
     /// too, whose first images need not be like the rest. [`Error::Data`] where there are no test images,
     /// [`Error::TooFewImages`] where there are not so many.
-    pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(Images, Images)> {
+    pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(ImageSet, ImageSet)> {
         let (name, all, places) = (&dataset.name, dataset.train.len(), self.places(dataset));
-        let fair = |images: &Images| images.select(&images.at(0..MOST.min(images.len()), false));
+        let fair = |images: &ImageSet| images.select(&images.at(0..MOST.min(images.len()), false));
         let mut taken = Vec::new();
         let real = match self {
             Self::Test if dataset.test.is_empty() => {
@@ -144,7 +144,7 @@ impl Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::ImageShape;
+    use crate::data::{ImageShape, Images};
 
     fn dataset(train: u8, test: u8) -> Dataset {
         let images = |from: u8, count: u8| Images {
@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn a_reference_and_its_floor_share_no_image() {
         let choose = |reference: Reference, dataset: Dataset, floor: usize| {
-            let (mut real, mut rest) = reference.choose(&dataset, floor).unwrap();
+            let (real, rest) = reference.choose(&dataset, floor).unwrap();
+            let (mut real, mut rest) = (real.to_images().unwrap(), rest.to_images().unwrap());
             assert!(rest.pixels.iter().zip(&rest.labels).all(|(pixel, label)| u32::from(*pixel) == *label));
             real.pixels.sort_unstable();
             rest.pixels.sort_unstable();
@@ -189,7 +190,7 @@ mod tests {
         for reference in [Reference::Test, Reference::Validation, Reference::Train(100, 140)] {
             let (reference, floor) = reference.choose(&dataset, 40).unwrap();
             for images in [reference.first(20), floor.first(20)] {
-                let of = |class| images.labels.iter().filter(|label| **label == class).count();
+                let of = |class| images.labels().iter().filter(|label| **label == class).count();
                 assert_eq!([of(0), of(1), of(2), of(3)], [5; 4]);
             }
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::data::DataOptions;
+
 /// Flags that say where a run lies and how it begins, not what it computes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunOptions {
@@ -29,8 +31,6 @@ pub struct RunOptions {
     #[arg(long, value_name = "DIR", default_value = "samples")]
     pub samples_dir: PathBuf,
 
-    /// Directory of the named data sets, each in its own folder; missing ones are downloaded to it [default: the user's
-    /// cache directory]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub data: DataOptions,
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, Images, parts};
+use crate::data::{Dataset, ImageSet, parts};
 use crate::error::Error;
 
 /// A part of the training images, or a number of them: `0.1`, `1.0`, `5000`.
@@ -58,9 +58,9 @@ impl Labels {
     /// The training images of `dataset` that are used with their labels, in the order of the set. Of a canonical set they
     /// are the first so many, or with `stratified` the first of each class, as many as its share; of any other a fixed
     /// choice that holds every class in proportion. [`Error::TooFewImages`] where there are fewer.
-    pub fn choose(self, dataset: &Dataset, stratified: bool) -> anyhow::Result<Images> {
-        let images = &dataset.train;
-        let all = images.labels.len();
+    pub fn choose(self, dataset: &Dataset, stratified: bool) -> anyhow::Result<ImageSet> {
+        let (images, labels) = (&dataset.train, dataset.train.labels());
+        let all = labels.len();
         let count = match self {
             Self::Part(part) => ((all as f64 * part).round() as usize).max(1),
             Self::Count(count) => count,
@@ -70,21 +70,20 @@ impl Labels {
             bail!(Error::TooFewImages { name: "labels", value: self.to_string(), problem });
         }
         if !dataset.is_canonical {
-            return Ok(images.select(&parts::balanced(&images.labels, all, count)));
+            return Ok(images.select(&parts::balanced(&labels, all, count)));
         }
         if !stratified {
             return Ok(images.first(count));
         }
-        let mut left = shares(&images.labels, dataset.classes.len(), count);
-        let mut chosen = Images::empty(images.shape());
-        for (&label, pixels) in images.labels.iter().zip(images.pixels.chunks_exact(images.stride())) {
+        let mut left = shares(&labels, dataset.classes.len(), count);
+        let mut chosen = Vec::with_capacity(count);
+        for (index, &label) in (0..).zip(labels.iter()) {
             if let Some(rest) = left[label as usize].checked_sub(1) {
                 left[label as usize] = rest;
-                chosen.labels.push(label);
-                chosen.pixels.extend_from_slice(pixels);
+                chosen.push(index);
             }
         }
-        Ok(chosen)
+        Ok(images.select(&chosen))
     }
 }
 
@@ -125,6 +124,7 @@ fn shares(labels: &[u32], classes: usize, count: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Images;
 
     fn dataset(labels: &[u32], is_canonical: bool) -> Dataset {
         let pixels = (0..labels.len() as u8).collect();
@@ -150,16 +150,17 @@ mod tests {
     #[test]
     fn the_first_or_the_same_part_of_each_class() {
         let dataset = dataset(&[0, 0, 0, 1, 0, 2, 1, 2, 2, 1], true);
-        let images = &dataset.train;
-        assert_eq!(Labels::Part(0.3).choose(&dataset, false).unwrap().pixels, [0, 1, 2]);
-        let even = Labels::Count(5).choose(&dataset, true).unwrap();
+        let images = dataset.train.to_images().unwrap();
+        let choose = |labels: Labels, stratified| labels.choose(&dataset, stratified).unwrap().to_images().unwrap();
+        assert_eq!(choose(Labels::Part(0.3), false).pixels, [0, 1, 2]);
+        let even = choose(Labels::Count(5), true);
         assert_eq!((even.pixels, even.labels), (vec![0, 1, 3, 5, 6], vec![0, 0, 1, 2, 1]));
         assert_eq!(shares(&images.labels, 3, 5), [2, 2, 1], "of 2, 1.5 and 1.5 the lower class takes what is left");
         assert_eq!(shares(&images.labels, 3, 7), [3, 2, 2]);
         assert_eq!(shares(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 3], 4, 5), [5, 0, 0, 0]);
         assert_eq!(shares(&images.labels, 3, 10), [4, 3, 3]);
         assert!(Labels::Count(11).choose(&dataset, true).is_err());
-        assert_eq!(Labels::Part(1.0).choose(&dataset, false).unwrap(), *images);
+        assert_eq!(choose(Labels::Part(1.0), false), images);
     }
 
     #[test]
@@ -167,10 +168,10 @@ mod tests {
         let labels: Vec<u32> = (0..60).map(|index| index / 20).collect();
         for stratified in [false, true] {
             let chosen = Labels::Part(0.1).choose(&dataset(&labels, false), stratified).unwrap();
-            assert_eq!(chosen.labels, [0, 0, 1, 1, 2, 2]);
+            assert_eq!(*chosen.labels(), [0, 0, 1, 1, 2, 2]);
         }
         let all = Labels::Part(1.0).choose(&dataset(&labels, false), false).unwrap();
-        assert_eq!(all, dataset(&labels, false).train);
+        assert_eq!(all.to_images().unwrap(), dataset(&labels, false).train.to_images().unwrap());
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::path::Path;
 use anyhow::Result;
 use gan::data::catalogue::{Files, NamedSet, SETS};
 use gan::data::download::Downloader;
-use gan::data::{Dataset, ImageShape, cifar, named, open};
+use gan::data::{DataOptions, Dataset, ImageShape, cifar, named, open};
 use image::{ImageFormat, RgbImage};
 use sha2::{Digest, Sha256};
 
 use super::downloads::quick;
 use super::server::{Server, rest, status, whole};
-use super::{gzip, open_directory, parquet_files, refused};
+use super::{gzip, in_memory, open_directory, parquet_files, refused};
 
 const COLOUR: ImageShape = cifar::SHAPE;
 
@@ -95,25 +95,25 @@ fn batches_archive_and_parquet_give_the_same_pixels() {
 
     let plain = open_directory(&at("plain"), COLOUR).unwrap();
     assert_eq!((plain.train.len(), plain.test.len(), plain.classes[9].as_str()), (10, 2, "truck"));
-    assert_eq!(plain.train.labels, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
-    assert_eq!(plain.train.pixels[..3072], pixels(0));
-    assert_eq!(plain.train.pixels[3072..6144], pixels(1));
+    assert_eq!(in_memory(&plain.train).labels, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+    assert_eq!(in_memory(&plain.train).pixels[..3072], pixels(0));
+    assert_eq!(in_memory(&plain.train).pixels[3072..6144], pixels(1));
     // Top right: red grows to the right, green downwards.
-    assert_eq!(plain.train.pixels[31 * 3..32 * 3], [217, 0, 0]);
-    assert_eq!(plain.train.pixels[31 * 32 * 3..][..3], [0, 155, 0]);
+    assert_eq!(in_memory(&plain.train).pixels[31 * 3..32 * 3], [217, 0, 0]);
+    assert_eq!(in_memory(&plain.train).pixels[31 * 32 * 3..][..3], [0, 155, 0]);
     for other in ["nested", "nested/cifar-10-batches-bin", "packed", "any-name.tgz"] {
         let other = open_directory(&at(other), COLOUR).unwrap();
         assert_eq!(
-            (other.train, other.test, other.classes),
-            (plain.train.clone(), plain.test.clone(), plain.classes.clone())
+            (in_memory(&other.train), in_memory(&other.test), other.classes),
+            (in_memory(&plain.train), in_memory(&plain.test), plain.classes.clone())
         );
     }
     let hub = open_directory(&at("hub"), COLOUR).unwrap();
-    assert_eq!(hub.train, plain.train);
-    assert_eq!(hub.test.pixels[..3072], pixels(0));
+    assert_eq!(in_memory(&hub.train), in_memory(&plain.train));
+    assert_eq!(in_memory(&hub.test).pixels[..3072], pixels(0));
     // As the GANs take them.
     let grey = open_directory(&at("plain"), super::GREY).unwrap();
-    assert_eq!((grey.train.len(), grey.train.pixels.len()), (10, 7840));
+    assert_eq!((grey.train.len(), in_memory(&grey.train).pixels.len()), (10, 7840));
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn damaged_and_hostile_archives_are_refused() {
         batches.iter().map(|(name, bytes)| (format!("/../../../{name}"), bytes.clone())).collect();
     let elsewhere: Vec<(&str, Vec<u8>)> =
         elsewhere.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
-    assert_eq!(outcome(&tar(&elsewhere)).unwrap().train, set.train);
+    assert_eq!(in_memory(&outcome(&tar(&elsewhere)).unwrap().train), in_memory(&set.train));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
     let twice: Vec<_> = batches.iter().chain(&batches[..1]).cloned().collect();
@@ -247,8 +247,8 @@ fn the_archive_is_downloaded_once_in_parts_and_from_the_mirror_that_has_the_orig
     let first = open_small(&set, folder.path(), &[mirror("wrong"), mirror("")]).unwrap();
     assert_eq!(server.seen(), [None, None, None, None, Some(cut)]);
     assert_eq!((first.train.len(), first.test.len(), first.classes[8].as_str()), (50, 10, "ship"));
-    assert_eq!(first.train.pixels[..3072], pixels(0));
-    assert_eq!(open_small(&set, folder.path(), &[]).unwrap().train, first.train);
+    assert_eq!(in_memory(&first.train).pixels[..3072], pixels(0));
+    assert_eq!(in_memory(&open_small(&set, folder.path(), &[]).unwrap().train), in_memory(&first.train));
 }
 
 #[test]
@@ -300,10 +300,14 @@ fn without_a_network_the_built_in_shapes_are_named() {
 #[cfg_attr(not(has_shared_data), ignore = "needs ../shared/data beside the repository")]
 fn the_real_cifar10_stands_upright_in_its_colours() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let set = open("cifar10", Some(&data), COLOUR, &|_, _, _| panic!("nothing to download")).unwrap();
+    let set = open("cifar10", &DataOptions { data_dir: Some(data), ..DataOptions::default() }, COLOUR, &|_, _, _| {
+        panic!("nothing to download")
+    })
+    .unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.classes[0].as_str()), (50_000, 10_000, "airplane"));
     let mean = |label: Option<u32>, rows: std::ops::Range<usize>, channel: usize| {
-        let images = set.train.pixels.chunks(3072).zip(&set.train.labels);
+        let train = in_memory(&set.train);
+        let images = train.pixels.chunks(3072).zip(&train.labels);
         let images = images.filter(|(_, found)| label.is_none_or(|label| label == **found));
         let (mut sum, mut count) = (0u64, 0);
         for (image, _) in images {

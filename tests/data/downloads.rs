@@ -15,7 +15,7 @@ use gan::data::{Dataset, ImageShape, idx, named};
 use gan::rng::Stream;
 
 use super::server::{Server, rest, status, whole};
-use super::{gzip, idx_bytes, pixels, refused};
+use super::{gzip, idx_bytes, in_memory, pixels, refused};
 use crate::support::Workplace;
 
 /// A file of 3,000 random bytes that gzip cannot shrink, as an IDX file of labels.
@@ -220,17 +220,17 @@ fn a_named_set_is_downloaded_once_and_checked_always() {
     let mirrors = named::mirrors(&set, Some(&server.url("")));
     let first = open_small(&set, folder.path(), &mirrors).unwrap();
     assert_eq!((first.train.len(), first.test.len(), first.classes.len()), (3, 2, 2));
-    assert_eq!(first.train.labels, [0, 1, 0]);
+    assert_eq!(in_memory(&first.train).labels, [0, 1, 0]);
     assert_eq!(server.seen().len(), 4);
     let again = open_small(&set, folder.path(), &[]).unwrap();
-    assert_eq!(again.train, first.train);
+    assert_eq!(in_memory(&again.train), in_memory(&first.train));
 
     // Unpacked under the plain name is as good; another content is not.
     let (images, _) = packed[0];
     let plain = folder.path().join("small").join(images.trim_end_matches(".gz"));
     fs::remove_file(folder.path().join("small").join(images)).unwrap();
     fs::write(&plain, idx_bytes(&[3, 2, 2], &pixels(12))).unwrap();
-    assert_eq!(open_small(&set, folder.path(), &[]).unwrap().train, first.train);
+    assert_eq!(in_memory(&open_small(&set, folder.path(), &[]).unwrap().train), in_memory(&first.train));
     fs::write(&plain, idx_bytes(&[3, 2, 2], &[0; 12])).unwrap();
     let text = refused(open_small(&set, folder.path(), &[]));
     assert!(text.contains("train-images-idx3-ubyte: not the") && text.contains("SHA-256"), "{text}");

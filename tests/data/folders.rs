@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use gan::data::{ImageShape, Images};
+use gan::data::{ImageSet, ImageShape};
 use image::{GrayImage, ImageFormat, Luma};
 
 use super::pictures::{encode, grey, write};
-use super::{GREY, open_directory, refused};
+use super::{GREY, in_memory, open_directory, refused};
 
 const TINY: ImageShape = ImageShape { height: 2, width: 2, channels: 1 };
 
@@ -21,8 +21,8 @@ fn one_folder_a_class_in_the_order_of_names() {
     write(folder.path(), ".git/x.png", b"not looked at");
     let set = open_directory(folder.path(), TINY).unwrap();
     assert_eq!(set.classes, ["cat", "dog"]);
-    assert_eq!(set.train.labels, [0, 1, 1]);
-    assert_eq!(set.train.pixels, [[10; 4], [20; 4], [30; 4]].concat());
+    assert_eq!(in_memory(&set.train).labels, [0, 1, 1]);
+    assert_eq!(in_memory(&set.train).pixels, [[10; 4], [20; 4], [30; 4]].concat());
     assert!(set.test.is_empty());
     assert_eq!(set.name, folder.path().file_name().unwrap().to_str().unwrap());
 }
@@ -33,15 +33,18 @@ fn train_and_test_folders_and_flat_ones() {
     write(folder.path(), "flat/2.png", &grey(2, 2, 2));
     write(folder.path(), "flat/1.png", &grey(1, 2, 2));
     let flat = open_directory(&folder.path().join("flat"), TINY).unwrap();
-    assert_eq!((flat.train.pixels[0], flat.train.len()), (1, 2));
-    assert!(flat.train.labels.is_empty() && flat.classes.is_empty());
+    assert_eq!((in_memory(&flat.train).pixels[0], flat.train.len()), (1, 2));
+    assert!(in_memory(&flat.train).labels.is_empty() && flat.classes.is_empty());
 
     let split = folder.path().join("split");
     write(&split, "train/a/1.png", &grey(1, 2, 2));
     write(&split, "train/b/1.png", &grey(2, 2, 2));
     write(&split, "test/b/1.png", &grey(3, 2, 2));
     let set = open_directory(&split, TINY).unwrap();
-    assert_eq!((set.train.labels, set.test.labels, set.test.pixels), (vec![0, 1], vec![1], vec![3; 4]));
+    assert_eq!(
+        (in_memory(&set.train).labels, in_memory(&set.test).labels, in_memory(&set.test).pixels),
+        (vec![0, 1], vec![1], vec![3; 4])
+    );
     write(&split, "test/c/1.png", &grey(3, 2, 2));
     assert!(refused(open_directory(&split, TINY)).contains("training part does not have"));
 }
@@ -80,16 +83,16 @@ fn all_pictures_below_a_class_are_its_own() {
     write(folder.path(), "a/1.png", &grey(1, 2, 2));
     write(folder.path(), "b/only/below/1.png", &grey(4, 2, 2));
     let set = open_directory(folder.path(), TINY).unwrap();
-    assert_eq!((set.classes, set.train.labels), (vec!["a".to_string(), "b".to_string()], vec![0, 0, 0, 1]));
-    assert_eq!(set.train.pixels, [[1; 4], [2; 4], [3; 4], [4; 4]].concat());
+    assert_eq!((set.classes, in_memory(&set.train).labels), (vec!["a".to_string(), "b".to_string()], vec![0, 0, 0, 1]));
+    assert_eq!(in_memory(&set.train).pixels, [[1; 4], [2; 4], [3; 4], [4; 4]].concat());
     assert!(set.notes.iter().any(|note| note.contains("4 pictures in 2 classes")), "{:?}", set.notes);
     assert!(set.warnings.iter().all(|warning| warning.contains("one shade")), "{:?}", set.warnings);
 
     // With a picture in the directory itself its folders are no classes.
     write(folder.path(), "c.png", &grey(5, 2, 2));
     let flat = open_directory(folder.path(), TINY).unwrap();
-    assert!(flat.classes.is_empty() && flat.train.labels.is_empty());
-    assert_eq!(flat.train.pixels, [[1; 4], [2; 4], [3; 4], [4; 4], [5; 4]].concat());
+    assert!(flat.classes.is_empty() && in_memory(&flat.train).labels.is_empty());
+    assert_eq!(in_memory(&flat.train).pixels, [[1; 4], [2; 4], [3; 4], [4; 4], [5; 4]].concat());
     let notes = flat.notes.join("\n");
     assert!(notes.contains("5 pictures, no classes") && notes.contains("the folders in it are no classes"), "{notes}");
 
@@ -127,7 +130,7 @@ fn links_are_followed_but_not_in_circles() {
     write(folder.path(), "c/1.png", &grey(3, 2, 2));
     let set = open_directory(folder.path(), TINY).unwrap();
     assert_eq!(set.classes, ["a", "b", "c"]);
-    assert_eq!(set.train.labels.iter().filter(|label| **label == 2).count(), 1);
+    assert_eq!(in_memory(&set.train).labels.iter().filter(|label| **label == 2).count(), 1);
     let notes = set.notes.join("\n");
     assert!(notes.contains("links that lead nowhere") && notes.contains("read already"), "{notes}");
     assert!(notes.contains("more than 32 deep"), "{notes}");
@@ -148,8 +151,8 @@ fn what_systems_leave_among_files_is_nothing() {
         fs::write(class.join("1.PnG"), grey(value, 2, 2)).unwrap();
     }
     let set = open_directory(folder.path(), TINY).unwrap();
-    assert_eq!((set.classes.len(), set.train.labels), (3, vec![0, 1, 2]));
-    assert_eq!(set.train.pixels, [[1; 4], [3; 4], [2; 4]].concat());
+    assert_eq!((set.classes.len(), in_memory(&set.train).labels), (3, vec![0, 1, 2]));
+    assert_eq!(in_memory(&set.train).pixels, [[1; 4], [3; 4], [2; 4]].concat());
     assert!(!set.notes.iter().any(|note| note.contains("passed over")), "{:?}", set.notes);
     // A test part with such names: told apart by bytes, not by what they look like.
     let split = tempfile::tempdir().unwrap();
@@ -159,7 +162,7 @@ fn what_systems_leave_among_files_is_nothing() {
         fs::write(class.join("1.png"), grey(value, 2, 2)).unwrap();
     }
     let set = open_directory(split.path(), TINY).unwrap();
-    assert_eq!((set.train.pixels[0], set.test.labels), (2, vec![1]));
+    assert_eq!((in_memory(&set.train).pixels[0], in_memory(&set.test).labels), (2, vec![1]));
 }
 
 #[test]
@@ -173,10 +176,10 @@ fn parts_go_by_the_names_that_people_give_them() {
             write(folder.path(), &format!("{part}/b/1.png"), &grey(value + 10, 2, 2));
         }
         let set = open_directory(folder.path(), TINY).unwrap();
-        let firsts = |images: &Images| images.pixels.chunks(4).map(|image| image[0]).collect::<Vec<u8>>();
+        let firsts = |set: &ImageSet| in_memory(set).pixels.chunks(4).map(|image| image[0]).collect::<Vec<u8>>();
         assert_eq!(firsts(&set.train), [1, 11], "{train}");
         assert_eq!((firsts(&set.validation), firsts(&set.test)), (vec![2, 12], vec![3, 13]), "{train}");
-        assert_eq!((set.validation.labels, set.test.labels), (vec![0, 1], vec![0, 1]));
+        assert_eq!((in_memory(&set.validation).labels, in_memory(&set.test).labels), (vec![0, 1], vec![0, 1]));
         assert!(set.notes[0].contains("2 pictures in 2 classes, 2 to validate on, 2 to test on"), "{:?}", set.notes);
     }
     // What lies beside them is said to be passed over.
@@ -192,5 +195,5 @@ fn parts_go_by_the_names_that_people_give_them() {
         write(vehicles.path(), name, &grey(1, 2, 2));
     }
     let set = open_directory(vehicles.path(), TINY).unwrap();
-    assert_eq!((set.classes.len(), set.train.labels), (3, vec![0, 1, 2]));
+    assert_eq!((set.classes.len(), in_memory(&set.train).labels), (3, vec![0, 1, 2]));
 }

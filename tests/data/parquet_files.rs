@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use super::{GREY, open_directory, refused};
+use super::{GREY, in_memory, open_directory, refused};
 
 const TINY: ImageShape = ImageShape { height: 3, width: 3, channels: 1 };
 
@@ -65,15 +65,15 @@ fn parquet_files_give_pictures_labels_and_class_names() {
     write(&folder.path().join("train-00000-of-00002.parquet"), &rows[..2], r#"["shoe", "shirt"]"#);
     let set = open_directory(folder.path(), TINY).unwrap();
     assert_eq!(set.classes, ["shoe", "shirt"]);
-    assert_eq!(set.train.labels, [1, 0, 1, 0, 1, 1]);
-    let firsts: Vec<u8> = set.train.pixels.chunks(9).map(|image| image[0]).collect();
+    assert_eq!(in_memory(&set.train).labels, [1, 0, 1, 0, 1, 1]);
+    let firsts: Vec<u8> = in_memory(&set.train).pixels.chunks(9).map(|image| image[0]).collect();
     assert_eq!(firsts, [9, 7, 9, 7, 5, 5]);
     assert!(set.test.is_empty());
 
     fs::create_dir(folder.path().join("test")).unwrap();
     write(&folder.path().join("test/0000.parquet"), &[(picture(1), 1)], "7");
     let set = open_directory(folder.path(), GREY).unwrap();
-    assert_eq!((set.test.labels, set.test.pixels.len()), (vec![1, 1], 2 * 784));
+    assert_eq!((in_memory(&set.test).labels, in_memory(&set.test).pixels.len()), (vec![1, 1], 2 * 784));
     assert_eq!(set.classes, ["shoe", "shirt"]);
     write(&folder.path().join("test/0000.parquet"), &[(picture(1), 2)], "7");
     assert!(refused(open_directory(folder.path(), GREY)).contains("label 2, where its parquet files name 2 classes"));

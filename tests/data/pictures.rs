@@ -10,7 +10,7 @@ use image::{
     Rgba, RgbaImage,
 };
 
-use super::{GREY, open_directory, refused};
+use super::{GREY, in_memory, open_directory, refused};
 
 const TINY: ImageShape = ImageShape { height: 2, width: 2, channels: 1 };
 pub fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -48,12 +48,13 @@ fn every_kind_of_png_becomes_what_the_model_takes() {
     write(folder.path(), "6-palette.png", &palette);
 
     let set = open_directory(folder.path(), TINY).unwrap();
-    let firsts: Vec<u8> = set.train.pixels.chunks(4).map(|image| image[0]).collect();
+    let firsts: Vec<u8> = in_memory(&set.train).pixels.chunks(4).map(|image| image[0]).collect();
     // 40 = 200 * 51 / 255; 76, 150 and 29 are Pillow's greys of pure red, green and blue.
     assert_eq!(firsts, [200, 40, 76, 128, 150, 29]);
-    assert_eq!(set.train.pixels[20..], [29, 255, 255, 29]);
+    assert_eq!(in_memory(&set.train).pixels[20..], [29, 255, 255, 29]);
     let colour = open_directory(folder.path(), ImageShape { channels: 3, ..TINY }).unwrap();
-    let firsts: Vec<&[u8]> = colour.train.pixels.chunks(12).map(|image| &image[..3]).collect();
+    let colour = in_memory(&colour.train);
+    let firsts: Vec<&[u8]> = colour.pixels.chunks(12).map(|image| &image[..3]).collect();
     assert_eq!(firsts, [[200; 3], [40; 3], [255, 0, 0], [128; 3], [0, 255, 0], [0, 0, 255]]);
 }
 
@@ -65,7 +66,8 @@ fn the_centre_is_cut_out_and_averaged() {
         GrayImage::from_fn(16, 8, |x, _| Luma([if !(4..12).contains(&x) { 255 } else { (x % 2) as u8 * 200 }]));
     write(folder.path(), "stripes.png", &encode(stripes, ImageFormat::Png));
     let set = open_directory(folder.path(), TINY).unwrap();
-    assert!(set.train.pixels.iter().all(|pixel| (80..=120).contains(pixel)), "{:?}", set.train.pixels);
+    let pixels = in_memory(&set.train).pixels;
+    assert!(pixels.iter().all(|pixel| (80..=120).contains(pixel)), "{pixels:?}");
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn every_format_is_decoded_and_the_rest_is_counted() {
     let shape = ImageShape { height: 16, width: 24, channels: 3 };
     let set = open_directory(folder.path(), shape).unwrap();
     assert_eq!(set.train.len(), 9);
-    for (image, (name, format)) in set.train.pixels.chunks(shape.stride()).zip(formats) {
+    for (image, (name, format)) in in_memory(&set.train).pixels.chunks(shape.stride()).zip(formats) {
         // GIF has 256 colours, JPEG waves.
         let off = if matches!(format, ImageFormat::Gif | ImageFormat::Jpeg) { 60 } else { 0 };
         let most = image.iter().zip(colour.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
@@ -198,7 +200,7 @@ fn the_first_picture_of_an_animation_or_of_pages() {
     writer.finish().unwrap();
     write(folder.path(), "2.png", &apng);
     let set = open_directory(folder.path(), TINY).unwrap();
-    assert_eq!(set.train.pixels, [[200; 4], [50; 4]].concat());
+    assert_eq!(in_memory(&set.train).pixels, [[200; 4], [50; 4]].concat());
 }
 
 /// EXIF data that say "turned by a quarter", as phones write them, in the formats that carry them.
@@ -246,7 +248,7 @@ fn pictures_are_turned_upright() {
     }
     let shape = ImageShape { height: 16, width: 8, channels: 1 };
     let set = open_directory(folder.path(), shape).unwrap();
-    for image in set.train.pixels.chunks(128) {
+    for image in in_memory(&set.train).pixels.chunks(128) {
         assert!(
             image[..48].iter().all(|pixel| *pixel > 240) && image[80..].iter().all(|pixel| *pixel < 15),
             "{image:?}"
@@ -266,7 +268,7 @@ fn jpegs_in_four_inks_are_in_the_right_colours() {
     write(folder.path(), "ink.jpg", &cmyk_jpeg([255, 0, 0, 255])); // no cyan, all magenta, all yellow, no black: red
     let shape = ImageShape { height: 8, width: 8, channels: 3 };
     let set = open_directory(folder.path(), shape).unwrap();
-    let pixel = &set.train.pixels[..3];
+    let pixel = &in_memory(&set.train).pixels[..3];
     assert!(pixel[0] > 240 && pixel[1] < 15 && pixel[2] < 15, "{pixel:?}");
 }
 

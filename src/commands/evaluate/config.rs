@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 
 use crate::commands::weights::GeneratorChoice;
+use crate::data::DataOptions;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
 use crate::models::{Architecture, EncoderArchitecture};
@@ -47,10 +48,8 @@ pub struct EvaluateConfig {
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
 
-    /// Directory of the named data sets, each in its own folder; missing ones are downloaded to it [default: the user's
-    /// cache directory]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub data_options: DataOptions,
 
     /// Real images to compare with or to classify. `test`: the test images, for final results. `validation`: those of
     /// the data set, or a part of its training images (MNIST's last 10000), for choosing between runs. A..B: training

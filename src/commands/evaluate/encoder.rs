@@ -1,6 +1,5 @@
 //! What an encoder's features tell: kNN, and a linear layer on features that are computed once.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::bail;
@@ -9,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::EvaluateConfig;
 use crate::autograd::Precision;
 use crate::commands::images;
-use crate::data::{Dataset, Images, StepPlan};
+use crate::data::{Dataset, ImageSet, StepPlan};
 use crate::error::Error;
 use crate::metrics::top_k;
 use crate::optim::AdamConfig;
@@ -61,19 +60,19 @@ pub fn evaluate(
     }
     let (dataset, asked) = apart(dataset, &config.reference)?;
     for (part, images) in [("training", &dataset.train), (config.reference.part(), &asked)] {
-        if images.is_empty() || images.labels.len() != images.len() {
+        if !images.is_labelled() {
             bail!(Error::Input(format!("--data {data}: no labelled {part} images; an encoder is evaluated by both")));
         }
     }
-    let labelled = Arc::new(config.labels.choose(&dataset, config.stratified)?);
-    if let Some(missing) = missing_classes(&labelled.labels, &dataset.classes) {
+    let labelled = config.labels.choose(&dataset, config.stratified)?;
+    if let Some(missing) = missing_classes(&labelled.labels(), &dataset.classes) {
         console.warning(&missing);
     }
     let encoder = TrainedEncoder::new(source, device)?;
     let source = encoder.source();
-    let look = |what: &str, images: &Images| -> anyhow::Result<Tensor> {
+    let look = |what: &str, images: &ImageSet| -> anyhow::Result<Tensor> {
         let progress = console.items(what, images.len() as u64);
-        let found = encoder.embed_while(images, |done| {
+        let found = encoder.embed_while(&**images, |done| {
             progress.set(done as u64);
             true
         })?;
@@ -82,8 +81,8 @@ pub fn evaluate(
     let bank = look("training features", &labelled)?; // (M, D)
     let queries = look(&format!("{} features", config.reference.part()), &asked)?; // (N, D)
     let pair = (
-        Labelled { features: &bank, labels: &labelled.labels },
-        Labelled { features: &queries, labels: &asked.labels },
+        Labelled { features: &bank, labels: &labelled.labels() },
+        Labelled { features: &queries, labels: &asked.labels() },
     );
     let knn = knn_top1(pair.0, pair.1, classes, || true)?.unwrap_or(f64::NAN);
 
@@ -95,12 +94,12 @@ pub fn evaluate(
         let mut probe = Probe::new(source.architecture, parameters, classes, seed, false, ADAM, Precision::F32)?;
         let batch = BATCH.min(labelled.len());
         let plan = StepPlan::new(labelled.len(), batch, true, seed)?;
-        let mut batches = ProbeBatches::features(labelled.clone(), &plan, bank.clone());
+        let mut batches = ProbeBatches::features(labelled.source(), &plan, bank.clone());
         for step in 0..EPOCHS * plan.steps_per_epoch() {
             batches.train(&mut probe, step)?;
         }
         let scores = probe.classify(&queries)?; // (N, C)
-        let labels = &asked.labels;
+        let labels = &asked.labels();
         let row = ProbeRow {
             encoder: "pretrained".into(),
             mode: "linear".into(),
@@ -123,7 +122,7 @@ pub fn evaluate(
 }
 
 /// The images that the encoder is asked about, and the set without them.
-fn apart(dataset: Dataset, reference: &Reference) -> anyhow::Result<(Dataset, Images)> {
+fn apart(dataset: Dataset, reference: &Reference) -> anyhow::Result<(Dataset, ImageSet)> {
     let (all, places) = (dataset.train.len(), reference.places(&dataset));
     if places.end > all {
         bail!(Error::Input(format!("--reference {reference}: {} has {all} training images", dataset.name)));

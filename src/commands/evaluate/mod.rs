@@ -41,5 +41,5 @@ pub fn evaluate(config: &EvaluateConfig, device: &Device, json: bool, console: &
 
 /// The data set of that name in `shape`; a download shows its progress.
 fn open(name: &str, shape: ImageShape, config: &EvaluateConfig, console: &Console) -> anyhow::Result<Dataset> {
-    images::open_from(name, config.data_dir.as_deref(), shape, console)
+    images::open_from(name, &config.data_options, shape, console)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::atomic;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, ImageSource, common_shape};
 use crate::evaluator::classifier::pixels;
 use crate::image_shape::ImageShape;
 use crate::metrics::{Points, nearest_rows};
@@ -50,14 +50,14 @@ impl NearestImages {
     pub fn finish(self, dataset: &Dataset, reference: &Reference) -> anyhow::Result<Option<(f64, f64)>> {
         let Some(output) = self.output else { return Ok(None) };
         let (real, training) = reference.choose(dataset, dataset.train.len())?;
-        let of_samples = nearest(&self.samples, &training)?;
-        let of_real = nearest(&pixels(&real, 0, real.len().min(self.wanted)), &training)?;
+        let of_samples = nearest(&self.samples, &*training)?;
+        let of_real = nearest(&pixels(&*real, 0, real.len().min(self.wanted))?, &*training)?;
 
         let shown = SHOWN.min(self.wanted);
         let (stride, row) = (self.shape.stride(), self.shape.width * self.shape.channels);
         let mut pairs = Vec::with_capacity(shown * 2 * stride); // (shown, H, 2 W, C)
         for (sample, (_, index)) in self.samples.chunks_exact(stride).zip(&of_samples).take(shown) {
-            let neighbour = pixels(&training, *index as usize, 1);
+            let neighbour = pixels(&*training, *index as usize, 1)?;
             for (left, right) in sample.chunks_exact(row).zip(neighbour.chunks_exact(row)) {
                 pairs.extend_from_slice(left);
                 pairs.extend_from_slice(right);
@@ -75,8 +75,8 @@ impl NearestImages {
 }
 
 /// The image of `bank` nearest to each of `queries` (n, H, W, C), with the squared distance of their pixels.
-fn nearest(queries: &[f32], bank: &Images) -> anyhow::Result<Vec<(f32, u32)>> {
-    let stride = bank.stride();
+fn nearest(queries: &[f32], bank: &dyn ImageSource) -> anyhow::Result<Vec<(f32, u32)>> {
+    let stride = common_shape(bank)?.stride();
     let origin = vec![0.0; stride];
     let points = |values: Vec<f32>| -> candle_core::Result<Points> {
         Points::new(&Tensor::from_vec(values, ((), stride), &Device::Cpu)?, &origin)
@@ -85,7 +85,7 @@ fn nearest(queries: &[f32], bank: &Images) -> anyhow::Result<Vec<(f32, u32)>> {
     let mut best = vec![(f32::INFINITY, 0); queries.len()];
     let size = (TILE / stride).max(1);
     for first in (0..bank.len()).step_by(size) {
-        let tile = points(pixels(bank, first, size.min(bank.len() - first)))?;
+        let tile = points(pixels(bank, first, size.min(bank.len() - first))?)?;
         for (best, (square, index)) in best.iter_mut().zip(nearest_rows(&queries, &tile)?) {
             if square < best.0 {
                 *best = (square, first as u32 + index);
@@ -98,6 +98,7 @@ fn nearest(queries: &[f32], bank: &Images) -> anyhow::Result<Vec<(f32, u32)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Images;
 
     #[test]
     fn neighbours_of_images_of_any_shape_are_found_and_drawn() {
@@ -110,7 +111,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("nearest.png");
         let mut images = NearestImages::new(Some(&path), 2, shape);
-        images.take(&pixels(&of(&[255, 0]), 0, 2));
+        images.take(&pixels(&of(&[255, 0]), 0, 2).unwrap());
         let (of_samples, of_real) = images.finish(&dataset, &Reference::Test).unwrap().unwrap();
         assert_eq!(of_samples, 0.0, "the samples are training images");
         let expected = (shape.stride() as f64).sqrt() * 10.0 / 255.0; // five shades of 255 are 10 of 255 in [-1, 1]

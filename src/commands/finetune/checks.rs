@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::checkpoint::header::ENCODER;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, ImageSet};
 use crate::error::Error;
 use crate::pretrained::encoder::EncoderSource;
 use crate::report::Notice;
@@ -45,16 +45,17 @@ pub(super) fn refuse_another_encoder(
 }
 
 /// The training images whose labels are used. [`Error::Input`] where there are no labels, no test images, or too few.
-pub(super) fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result<Images> {
+pub(super) fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> anyhow::Result<ImageSet> {
     let (name, classes) = (&dataset.name, dataset.classes.len());
     for (part, images) in [("training", &dataset.train), ("test", &dataset.test)] {
-        if images.labels.is_empty() {
+        let labels = images.labels();
+        if labels.is_empty() {
             bail!(Error::Input(format!(
                 "--data {name}: {part} images without classes, which finetune needs\nput the pictures in one folder a class, \
                  in train/ and test/ if they are divided; or write the features alone with --embeddings FILE.npy"
             )));
         }
-        if let Some(label) = images.labels.iter().find(|label| **label as usize >= classes) {
+        if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
             bail!(Error::Input(format!(
                 "--data {name}: a label {label} among the {part} images; expected 0 to {}",
                 classes - 1

@@ -9,7 +9,7 @@ use super::Tuning;
 use super::rows::Measured;
 use crate::checkpoint::header::{CONFIG, NETWORK};
 use crate::checkpoint::{self, Archive};
-use crate::data::Images;
+use crate::data::ImageSet;
 use crate::error::Error;
 use crate::metrics;
 use crate::models::{Encoder, NetworkDescription};
@@ -37,11 +37,11 @@ impl Tuning<'_> {
         let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));
         checkpoint::write(&path, &Archive { tensors: probe.tensors(), metadata })?;
 
-        let (classes, labels) = (&dataset.classes, &dataset.test.labels);
+        let (classes, labels) = (&dataset.classes, dataset.test.labels());
         let subject = format!("{} encoder, {}, {} labels of {}", row.encoder, row.mode, row.labels, dataset.name);
         let draw = |name: &str, picture: Picture| self.session.draw(&format!("{name}{of_row}.png"), || Ok(picture));
         if classes.len() <= ConfusionMatrix::MOST_CLASSES {
-            let counts = metrics::confusion(&metrics::predictions(&measured.scores)?, labels, classes.len())?;
+            let counts = metrics::confusion(&metrics::predictions(&measured.scores)?, &labels, classes.len())?;
             draw("confusion", ConfusionMatrix { title: subject.clone(), classes, counts: &counts }.draw()?)?;
         } else {
             let (count, most) = (classes.len(), ConfusionMatrix::MOST_CLASSES);
@@ -61,14 +61,14 @@ impl Tuning<'_> {
 /// h of `images` as (N, D) f32 in a .npy file.
 pub(super) fn write_embeddings(
     encoder: &Encoder,
-    images: &Images,
+    images: &ImageSet,
     path: &Path,
     device: &Device,
     console: &Console,
     stop: &StopRequest,
 ) -> anyhow::Result<()> {
     let progress = console.items("features", images.len() as u64);
-    let features = features(encoder, images, device, |done| {
+    let features = features(encoder, &**images, device, |done| {
         progress.set(done as u64);
         stop.signal().is_none()
     })?;

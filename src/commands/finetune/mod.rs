@@ -4,15 +4,13 @@ mod checks;
 mod files;
 mod rows;
 
-use std::sync::Arc;
-
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::atomic;
 use crate::checkpoint::header::ROWS;
 use crate::commands::{Invocation, images, weights};
-use crate::data::{Dataset, Images, steps_per_epoch};
+use crate::data::{Dataset, ImageSet, steps_per_epoch};
 use crate::device::check_precision;
 use crate::error::Error;
 use crate::models::Encoder;
@@ -85,7 +83,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     console.note(&source.description);
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen()?;
-    if let (true, Some(path)) = (dataset.train.labels.is_empty(), &config.embeddings) {
+    if let (true, Some(path)) = (dataset.train.labels().is_empty(), &config.embeddings) {
         let parameters = source.parameters(device)?;
         let encoder = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
         files::write_embeddings(&encoder, &dataset.train, path, device, console, &stop)?;
@@ -97,8 +95,8 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
         None => Run::new(config, &name, options)?,
     };
     run.identify(&dataset, options.changed_data)?;
-    let labelled = Arc::new(checks::labelled_images(&run.config, &dataset)?);
-    if let Some(missing) = missing_classes(&labelled.labels, &dataset.classes) {
+    let labelled = checks::labelled_images(&run.config, &dataset)?;
+    if let Some(missing) = missing_classes(&labelled.labels(), &dataset.classes) {
         console.warning(&missing);
     }
     let subject = Subject { source, hash, dataset, labelled, device: device.clone() };
@@ -121,7 +119,7 @@ struct Subject {
     /// The SHA-256 of its tensors.
     hash: String,
     dataset: Dataset,
-    labelled: Arc<Images>,
+    labelled: ImageSet,
     device: Device,
 }
 
@@ -138,7 +136,7 @@ struct Tuning<'a> {
 }
 
 /// The steps of a row. Its batches are of all labelled images where they are fewer than `--batch-size`.
-fn timetable(config: &FinetuneConfig, labelled: &Images) -> Timetable {
+fn timetable(config: &FinetuneConfig, labelled: &ImageSet) -> Timetable {
     let batch_size = config.batch_size.min(labelled.len());
     let steps_per_epoch = steps_per_epoch(labelled.len(), batch_size);
     let (last_step, log_every) = (config.epochs.saturating_mul(steps_per_epoch), LOG_EVERY);

@@ -7,7 +7,7 @@ use super::files::write_embeddings;
 use super::{RowsDone, Subject, Tuning};
 use crate::checkpoint::header::{ENCODER, ROWS};
 use crate::checkpoint::state::Tensors;
-use crate::data::{Images, StepPlan};
+use crate::data::{ImageSet, StepPlan};
 use crate::metrics::top_k;
 use crate::models::Encoder;
 use crate::pretrained::encoder;
@@ -93,7 +93,7 @@ impl Tuning<'_> {
         if !full && probe.encoder_hash()? != hash {
             bail!("the frozen encoder has changed while a linear layer was trained on it: this is a mistake in gan");
         }
-        let labels = &self.subject.dataset.test.labels;
+        let labels = &self.subject.dataset.test.labels();
         let row = ProbeRow {
             encoder: encoder.name().into(),
             mode: mode.into(),
@@ -128,10 +128,10 @@ impl Tuning<'_> {
         let plan = StepPlan::new(labelled.len(), batch_size, true, self.config.seed)?;
         if !self.config.cached || full {
             let size = source.image_shape.height;
-            return Ok(Some(ProbeBatches::views(labelled.clone(), &plan, size, step, device)?));
+            return Ok(Some(ProbeBatches::views(labelled.source(), &plan, size, step, device)?));
         }
         let Some(features) = self.features(probe, labelled)? else { return Ok(None) };
-        Ok(Some(ProbeBatches::features(labelled.clone(), &plan, features)))
+        Ok(Some(ProbeBatches::features(labelled.source(), &plan, features)))
     }
 
     /// h and scores of the test images, and the kNN accuracy asked of the labelled images; `None` where a signal came.
@@ -139,8 +139,8 @@ impl Tuning<'_> {
         let Subject { labelled, dataset, .. } = &self.subject;
         let Some(bank) = self.features(probe, labelled)? else { return Ok(None) };
         let Some(features) = self.features(probe, &dataset.test)? else { return Ok(None) };
-        let bank = Labelled { features: &bank, labels: &labelled.labels };
-        let queries = Labelled { features: &features, labels: &dataset.test.labels };
+        let bank = Labelled { features: &bank, labels: &labelled.labels() };
+        let queries = Labelled { features: &features, labels: &dataset.test.labels() };
         let stop = &self.session.clock.stop;
         let knn = knn_top1(bank, queries, dataset.classes.len(), || stop.signal().is_none())?;
         let Some(knn) = knn else { return Ok(None) };
@@ -148,12 +148,12 @@ impl Tuning<'_> {
         Ok(Some(Measured { features, scores, knn }))
     }
 
-    fn features(&self, probe: &Probe, images: &Images) -> anyhow::Result<Option<Tensor>> {
+    fn features(&self, probe: &Probe, images: &ImageSet) -> anyhow::Result<Option<Tensor>> {
         let progress = self.console.items("features", images.len() as u64);
-        Ok(features(probe.frozen_encoder(), images, &self.subject.device, |done| {
+        features(probe.frozen_encoder(), &**images, &self.subject.device, |done| {
             progress.set(done as u64);
             self.session.clock.stop.signal().is_none()
-        })?)
+        })
     }
 
     /// Writes the checkpoint of this step of the row.

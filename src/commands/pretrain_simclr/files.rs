@@ -31,7 +31,8 @@ impl Training<'_> {
     /// `views.png`: some images, each beside two views as the network sees them in the first epoch.
     pub(super) fn draw_views(&self) -> anyhow::Result<()> {
         let (config, augmentation) = (&self.config, self.config.augmentation());
-        let (images, shape) = (self.images.train.first(SHEET), self.images.train.shape());
+        let images = self.images.train.first(SHEET).to_images()?;
+        let shape = images.shape();
         let of_branch = |branch: usize| -> Vec<u8> {
             let (mut view, mut pixels) = (vec![0.0; shape.stride()], vec![0; shape.stride()]);
             let mut drawn = Vec::with_capacity(images.pixels.len());

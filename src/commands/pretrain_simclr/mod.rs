@@ -4,13 +4,12 @@ mod files;
 mod record;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use candle_core::Device;
 
 use crate::checkpoint::header::HEALTH;
 use crate::commands::{Invocation, images};
-use crate::data::{self, Dataset, Images, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
+use crate::data::{self, Dataset, ImageSet, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
 use crate::report::{Console, Figure, SimclrRecord};
 use crate::run::{Run, Session, Timetable};
 use crate::train::collapse::CollapseWatch;
@@ -31,7 +30,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     run.identify(&dataset, options.changed_data)?;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.
-    let validates = config.watches_validation() && !dataset.train.labels.is_empty();
+    let validates = config.watches_validation() && !dataset.train.labels().is_empty();
     let dataset = images::cut(dataset, config.train_images, validates, config.batch_size, console)?;
     let images = TrainingImages::of(dataset, config.knn_reference);
 
@@ -41,7 +40,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     run.check(&timetable, &networks.state())?;
     run.restore(|state, step| networks.restore(state, step))?;
     let watch = CollapseWatch::new(config.batch_size, run.saved(HEALTH)?.unwrap_or_default());
-    let views = views(&config, images.train.clone(), run.step(), device)?;
+    let views = views(&config, &images.train, run.step(), device)?;
     let is_new = run.step() == 0;
     let mut session: Session<_, SimclrRecord> = Session::begin(run, timetable, call.monitor())?;
     if let Some(record) = &mut session.pending {
@@ -73,22 +72,22 @@ fn timetable(config: &SimclrConfig, images: &TrainingImages) -> Timetable {
 /// Two views of each image, from `first_step` on.
 fn views(
     config: &SimclrConfig,
-    images: Arc<Images>,
+    images: &ImageSet,
     first_step: u64,
     device: &Device,
 ) -> anyhow::Result<Prefetcher<ViewBatch>> {
     let plan = StepPlan::new(images.len(), config.batch_size, true, config.seed)?;
     let size = config.image_shape().height;
     let views = ViewPlan { views_per_image: 2, size, augmentation: config.augmentation() };
-    data::views(images, &plan, views, first_step, device)
+    data::views(images.source(), &plan, views, first_step, device)
 }
 
 /// What is trained on and watched by.
 struct TrainingImages {
     name: String,
-    train: Arc<Images>,
+    train: ImageSet,
     /// The images that the kNN accuracy is of.
-    watched: Images,
+    watched: ImageSet,
     classes: usize,
 }
 
@@ -99,13 +98,12 @@ impl TrainingImages {
             KnnReference::Validation => validation,
             KnnReference::Test => test,
         };
-        Self { name, train: Arc::new(train), watched, classes: classes.len() }
+        Self { name, train, watched, classes: classes.len() }
     }
 
     /// Whether there is a kNN accuracy.
     fn are_labelled(&self) -> bool {
-        let labelled = |images: &Images| !images.is_empty() && images.labels.len() == images.len();
-        labelled(&self.train) && labelled(&self.watched)
+        self.train.is_labelled() && self.watched.is_labelled()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is logged of a step, whether the run is well, and the kNN accuracy.
 
 use super::Training;
-use crate::data::Images;
+use crate::data::ImageSet;
 use crate::metrics::embedding::{alignment, uniformity};
 use crate::pretrained::features::{Labelled, features, knn_top1};
 use crate::report::SimclrRecord;
@@ -54,8 +54,8 @@ impl Training<'_> {
         let (train, watched) = (&self.images.train, &self.images.watched);
         let progress = self.console.items("kNN", (train.len() + watched.len()) as u64);
         let (encoder, stop) = (self.networks.frozen_encoder(), &self.session.clock.stop);
-        let of = |images: &Images, before: usize| {
-            features(encoder, images, &self.device, |done| {
+        let of = |images: &ImageSet, before: usize| {
+            features(encoder, &**images, &self.device, |done| {
                 progress.set((before + done) as u64);
                 stop.signal().is_none()
             })
@@ -63,8 +63,8 @@ impl Training<'_> {
         let (Some(bank), Some(queries)) = (of(train, 0)?, of(watched, train.len())?) else {
             return Ok(None);
         };
-        let bank = Labelled { features: &bank, labels: &train.labels };
-        let queries = Labelled { features: &queries, labels: &watched.labels };
+        let bank = Labelled { features: &bank, labels: &train.labels() };
+        let queries = Labelled { features: &queries, labels: &watched.labels() };
         Ok(knn_top1(bank, queries, self.images.classes, || stop.signal().is_none())?)
     }
 }

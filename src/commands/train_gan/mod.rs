@@ -5,12 +5,11 @@ mod record;
 mod scores;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use crate::commands::{Invocation, images};
-use crate::data::{self, Images, Prefetcher, StepPlan, steps_per_epoch};
+use crate::data::{self, ImageSet, Prefetcher, StepPlan, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
 use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
@@ -40,7 +39,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         Some(_) => images::open(&config.data, config.image_shape(), config.balanced_parts, call)?,
         None => images::open_in_own_colours(&config.data, config.image_shape().height, config.balanced_parts, call)?,
     };
-    run.config.channels = Some(dataset.train.shape().channels);
+    run.config.channels = Some(dataset.train.shape()?.channels);
     let config = run.config.clone();
     config.validate()?;
     run.identify(&dataset, options.changed_data)?;
@@ -58,7 +57,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     run.restore(|state, step| adversaries.restore(state, step))?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);
     let images = dataset.train.len();
-    let inputs = Inputs::start(&config, Arc::new(dataset.train), run.step(), device)?;
+    let inputs = Inputs::start(&config, dataset.train, run.step(), device)?;
     let session = Session::begin(run, timetable, call.monitor())?;
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
@@ -87,7 +86,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     Ok(training.session.run.directory.weights.clone())
 }
 
-fn timetable(config: &GanConfig, images: &Images) -> Timetable {
+fn timetable(config: &GanConfig, images: &ImageSet) -> Timetable {
     let steps_per_epoch = steps_per_epoch(images.len(), config.batch_size);
     Timetable {
         last_step: config.last_step(steps_per_epoch),
@@ -108,13 +107,13 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// From `first_step` on.
-    fn start(config: &GanConfig, images: Arc<Images>, first_step: u64, device: &Device) -> anyhow::Result<Self> {
-        let (augment, shape) = (config.diffaugment, images.shape());
+    /// From `first_step` on. The images are given away: a device that has its own copy needs no other.
+    fn start(config: &GanConfig, images: ImageSet, first_step: u64, device: &Device) -> anyhow::Result<Self> {
+        let (augment, shape) = (config.diffaugment, images.shape()?);
         let plan = StepPlan::new(images.len(), config.batch_size, !config.no_shuffle, config.seed)?;
         let draws = augment.is_on().then(|| augment.draws(&plan, shape, first_step, device)).transpose()?;
         let latents = data::latents(&plan, config.latent_space(), first_step, device)?;
-        Ok(Self { batches: data::batches(images, &plan, first_step, device)?, latents, draws })
+        Ok(Self { batches: data::batches(images.source(), &plan, first_step, device)?, latents, draws })
     }
 }
 

@@ -25,5 +25,5 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         }
     }
-    let _ = data::open(directory.path().to_str().unwrap(), None, SHAPE, &|_, _, _| ());
+    let _ = data::open(directory.path().to_str().unwrap(), &data::DataOptions::default(), SHAPE, &|_, _, _| ());
 });

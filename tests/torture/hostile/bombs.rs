@@ -53,14 +53,20 @@ pub fn run() -> String {
     // Pictures that claim to be large.
     for (name, side) in [("huge", 60_000u32), ("large", 16_000)] {
         write(&format!("{name}/x.png"), &png_header(side));
-        refuse("a PNG of 60,000 pixels a side", &["train-gan", "--data", name]);
         write(&format!("{name}-jpeg/x.jpg"), &jpeg_header(side as u16));
-        refuse("a JPEG of 60,000 pixels a side", &["train-gan", "--data", &format!("{name}-jpeg")]);
+        for memory in ["1GB", "0"] {
+            let held = ["train-gan", "--data-memory", memory, "--data"];
+            refuse("a PNG of 60,000 pixels a side", &[&held[..], &[name]].concat());
+            refuse("a JPEG of 60,000 pixels a side", &[&held[..], &[&format!("{name}-jpeg")]].concat());
+        }
     }
 
     for (name, bytes) in claiming_pictures(16_000) {
         write(&format!("{name}-claims/x.{name}"), &bytes);
-        refuse("a picture of 16,000 pixels a side", &["train-gan", "--data", &format!("{name}-claims")]);
+        for memory in ["1GB", "0"] {
+            let arguments = ["train-gan", "--data-memory", memory, "--data", &format!("{name}-claims")];
+            refuse("a picture of 16,000 pixels a side", &arguments);
+        }
     }
 
     // Headers that claim 2^32 items and more.

@@ -10,7 +10,8 @@ use anyhow::Context;
 use candle_core::Device;
 use gan::checkpoint::header::{CONFIG, STATE};
 use gan::checkpoint::{self, Archive};
-use gan::data::{self, ImageShape};
+use gan::data::memory::MemorySize;
+use gan::data::{self, DataOptions, ImageShape};
 use gan::error::Error;
 use gan::params::Parameters;
 use gan::pretrained::EncoderSource;
@@ -67,14 +68,21 @@ pub fn all() -> Vec<Kind> {
     let fixture =
         |name: &str| fs::read(Path::new(&crate::support::repository()).join("tests/fixtures").join(name)).unwrap();
     let fixtures = |names: &[&str]| names.iter().map(|name| fixture(name)).collect::<Vec<_>>();
-    let read_data =
-        |directory: &Path, _: &Path| data::open(directory.to_str().unwrap(), None, GREY, &|_, _, _| ()).map(drop);
+    let read_data = |directory: &Path, _: &Path| {
+        data::open(directory.to_str().unwrap(), &DataOptions::default(), GREY, &|_, _, _| ()).map(drop)
+    };
     let labels = ("train-labels-idx1-ubyte".to_string(), idx(&[4], &[0, 1, 2, 1]));
     let images = idx(&[4, 5, 6], &(0..120).collect::<Vec<u8>>());
     let batch: Bytes = (0..2).flat_map(|label| [vec![label], vec![7 * label; 3072]].concat()).collect();
     let batches: Vec<_> = data::cifar::BATCHES[1..].iter().map(|name| (name.to_string(), batch.clone())).collect();
-    let picture =
-        |directory: &Path, _: &Path| data::open(directory.to_str().unwrap(), None, GREY, &|_, _, _| ()).map(drop);
+    let picture = |directory: &Path, _: &Path| {
+        let open = |options: DataOptions| data::open(directory.to_str().unwrap(), &options, GREY, &|_, _, _| ());
+        let in_memory = open(DataOptions::default()).and_then(|set| set.train.to_images());
+        let options = DataOptions { data_memory: Some(MemorySize(0)), ..DataOptions::default() };
+        let on_demand = open(options).and_then(|set| set.train.to_images());
+        assert_eq!(in_memory.as_ref().ok(), on_demand.as_ref().ok());
+        in_memory.map(drop)
+    };
     vec![
         Kind {
             weight: 10,

@@ -1,0 +1,26 @@
+//! Where named sets lie, and how a set is held.
+
+use std::path::PathBuf;
+
+use super::memory::MemorySize;
+
+/// Flags that say where images come from and where they are kept, which changes no result.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct DataOptions {
+    /// Directory of the named data sets, each in its own folder; missing ones are downloaded to it [default: the user's
+    /// cache directory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Memory for the images of a folder, such as 512MiB or 4GB; images that take more are decoded each time they are
+    /// used, with the same results [default: half of the free memory]
+    #[arg(long, value_name = "SIZE")]
+    pub data_memory: Option<MemorySize>,
+}
+
+impl DataOptions {
+    /// Bytes that the images of a folder may take.
+    pub fn memory(&self) -> MemorySize {
+        self.data_memory.unwrap_or_else(MemorySize::half_of_free)
+    }
+}
