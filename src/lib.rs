@@ -78,6 +78,7 @@ pub mod latent_space;
 pub mod losses;
 pub mod metrics;
 pub mod models;
+pub mod normalisation;
 pub mod pretrained;
 
 // What the program, its tests and its benches reach. No promise is made about these.

@@ -1,18 +1,23 @@
 //! Encoders and their projection head: sizes, names, initial weights.
 
 use candle_core::{DType, Device, ModuleT, Tensor};
-use gan::models::{Encoder, EncoderArchitecture, ProjectionHead, ProjectionHeadConfig};
+use gan::models::{Encoder, EncoderArchitecture, EncoderConfig, ProjectionHead, ProjectionHeadConfig, Stem};
 use gan::params::Parameters;
 
-fn encoder(architecture: EncoderArchitecture, seed: u64) -> (Encoder, Parameters) {
+fn encoder(config: impl Into<EncoderConfig>, seed: u64) -> (Encoder, Parameters) {
     let parameters = Parameters::new(seed, "encoder", &Device::Cpu);
-    (Encoder::new(architecture, parameters.builder().pp("f")).unwrap(), parameters)
+    (Encoder::new(config, parameters.builder().pp("f")).unwrap(), parameters)
 }
 
 fn head(architecture: EncoderArchitecture) -> (ProjectionHead, Parameters) {
     let parameters = Parameters::new(0, "projection_head", &Device::Cpu);
     let config = ProjectionHeadConfig::default();
     (ProjectionHead::new(architecture.features(), config, parameters.builder().pp("g")).unwrap(), parameters)
+}
+
+/// With torchvision's own stem.
+fn large(architecture: EncoderArchitecture) -> EncoderConfig {
+    EncoderConfig { architecture, stem: Stem::Imagenet }
 }
 
 /// torchvision's ResNets without the last linear layer and with a 3x3 stem; `generate_simclr.py` counts the same.
@@ -26,6 +31,46 @@ fn parameter_counts_are_torchvisions() {
         assert_eq!(encoder(architecture, 0).1.count(), of_encoder, "{architecture:?}");
         assert_eq!(head(architecture).1.count(), of_head, "{architecture:?}");
     }
+    // torchvision counts 11,689,512 and 25,557,032 with the last layer's 1000 classes.
+    for (architecture, count) in
+        [(EncoderArchitecture::Resnet18, 11_689_512 - 513_000), (EncoderArchitecture::Resnet50, 25_557_032 - 2_049_000)]
+    {
+        assert_eq!(encoder(large(architecture), 0).1.count(), count, "{architecture:?}");
+    }
+}
+
+#[test]
+fn the_stem_is_for_the_size_of_the_pictures() {
+    for (architecture, side, stem) in [
+        (EncoderArchitecture::Resnet18, 32, Stem::Small),
+        (EncoderArchitecture::Resnet18, 64, Stem::Small),
+        (EncoderArchitecture::Resnet18, 96, Stem::Imagenet),
+        (EncoderArchitecture::Resnet50, 224, Stem::Imagenet),
+        (EncoderArchitecture::Resnet9, 224, Stem::Small),
+    ] {
+        let config = EncoderConfig::for_pictures(architecture, side);
+        assert_eq!(config, EncoderConfig { architecture, stem }, "{side}");
+    }
+    let parameters = Parameters::new(0, "encoder", &Device::Cpu);
+    let error = Encoder::new(large(EncoderArchitecture::Resnet9), parameters.builder()).err().unwrap();
+    assert!(error.to_string().contains("resnet9 is made for small pictures"), "{error}");
+}
+
+#[test]
+fn with_torchvisions_stem_names_are_torchvisions() {
+    let (network, parameters) = encoder(large(EncoderArchitecture::Resnet18), 0);
+    let names: Vec<String> = parameters.all().into_iter().map(|(name, _)| name).collect();
+    for name in ["conv1.weight", "bn1.running_var", "layer1.0.conv1.weight", "layer4.0.downsample.1.bias"] {
+        assert!(names.contains(&format!("f.{name}")), "{name} in {names:?}");
+    }
+    // 224, 112, 56, 56, 28, 14, 7: odd sides are rounded up, as torchvision's are.
+    for side in [33, 96] {
+        let pictures = Tensor::ones((1, side, side, 3), DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(network.forward_t(&pictures, false).unwrap().dims(), [1, 512]);
+    }
+    let stem = parameters.tensors()["f.conv1.weight"].clone();
+    let deviation = stem.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+    assert!((deviation / (2f32 / (64.0 * 49.0)).sqrt() - 1.0).abs() < 0.05, "{deviation}: normal by the fan out");
 }
 
 #[test]
@@ -46,7 +91,7 @@ fn pictures_of_any_size_become_features_and_embeddings() {
 /// What `nn.Sequential(conv1, bn1, relu, layer1, ..., layer4, avgpool)` calls them: 2 and 7 have no tensors.
 #[test]
 fn names_are_those_of_torchvisions_layers_in_a_sequence() {
-    let names = |architecture| -> Vec<String> {
+    let names = |architecture: EncoderArchitecture| -> Vec<String> {
         let (_, parameters) = encoder(architecture, 0);
         parameters.all().into_iter().map(|(name, _)| name).filter(|name| name.ends_with("weight")).collect()
     };

@@ -8,7 +8,7 @@ use gan::commands::exit_code::exit_code;
 use gan::image_shape::ImageShape;
 use gan::latent_space::{LatentDistribution, LatentSpace};
 use gan::models::{
-    Architecture, EncoderArchitecture, NetworkDescription, NetworkKind, ProjectionHeadConfig, linear_classifier,
+    Architecture, EncoderArchitecture, NetworkDescription, NetworkKind, ProjectionHeadConfig, Stem, linear_classifier,
 };
 use gan::params::Parameters;
 use gan::pretrained::{self, EncoderSource, TrainedEncoder, TrainedGenerator};
@@ -169,7 +169,7 @@ fn files_from_before_are_recognised_by_their_configuration() {
             latent_dim: 96,
             latents: LatentDistribution::Uniform,
         },
-        NetworkKind::Encoder { architecture: EncoderArchitecture::Resnet9 },
+        NetworkKind::Encoder { architecture: EncoderArchitecture::Resnet9, stem: Stem::Small },
     ]) {
         let candidates = pretrained::recognise(&Weights::bundled(bundled).unwrap()).unwrap();
         let kinds: Vec<_> = candidates.into_iter().map(|candidate| candidate.description.kind).collect();

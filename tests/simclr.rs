@@ -1,5 +1,14 @@
 //! `gan pretrain-simclr` through the real binary: files, streams, stops and resumption, what goes wrong.
 
+use std::path::Path;
+
+use gan::checkpoint::Weights;
+use gan::data::{self, ImageShape};
+use gan::models::{EncoderArchitecture, NetworkDescription, NetworkKind, Stem};
+use gan::normalisation::Normalisation;
+use gan::pretrained::EncoderSource;
+use gan::train::simclr_config::SimclrConfig;
+
 use crate::resume::stop_after;
 use crate::support::{Workplace, bytes_of, write_pictures};
 
@@ -109,6 +118,136 @@ fn interrupted_runs_end_in_the_same_bytes() {
         }
     }
     assert!(interrupted > 0, "no signal has stopped a run");
+}
+
+/// What a file of weights says of its network.
+fn network(work: &Workplace, file: &str) -> NetworkDescription {
+    let weights = Weights::open(&work.path(file)).unwrap();
+    serde_json::from_str(&weights.metadata["gan.network"]).unwrap()
+}
+
+#[test]
+fn an_encoder_of_large_pictures_trains_resumes_and_is_used() {
+    let work = workplace();
+    let flags = ["--encoder", "resnet18", "--image-size", "96", "--normalise", "measured", "--schedule", "constant"];
+    run(&work, "whole", &[&flags[..], &["--steps", "4"]].concat());
+    run(&work, "parts", &[&flags[..], &["--steps", "2"]].concat());
+    work.gan(&["pretrain-simclr", "--resume", "parts", "--steps", "4"]).assert().success();
+    let state = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/step-00000004.safetensors")));
+    assert!(state("parts") == state("whole"));
+    assert!(state("whole").keys().any(|name| name == "f.layer4.1.bn2.running_var"));
+
+    let encoder = network(&work, "weights/whole/encoder.safetensors");
+    let kind = NetworkKind::Encoder { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
+    assert_eq!((&encoder.kind, encoder.image_shape), (&kind, ImageShape::new(96, 96, 3)));
+    let config: SimclrConfig = serde_json::from_slice(&work.read("weights/whole/config.json")).unwrap();
+    assert_eq!(config.normalisation.as_ref(), Some(&encoder.normalisation));
+    assert_ne!(encoder.normalisation, Normalisation::cifar10());
+    // A checkpoint of the run is the same network.
+    let found = EncoderSource::open(&work.path("weights/whole/step-00000004.safetensors")).unwrap();
+    assert_eq!(found.network(), encoder);
+
+    let finetune = ["finetune", "--weights", "weights/whole", "--epochs", "1", "--labels", "1.0", "--run", "tuned"];
+    work.gan(&finetune).assert().success();
+    let classifier = network(&work, "weights/tuned/classifier.safetensors");
+    assert!(matches!(classifier.kind, NetworkKind::Classifier { stem: Stem::Imagenet, .. }));
+    assert_eq!((classifier.image_shape, classifier.normalisation), (encoder.image_shape, encoder.normalisation));
+    work.gan(&["evaluate", "--weights", "weights/whole"]).assert().success();
+    // Other pixels, other features.
+    let embed = |name: &str, flags: &[&str]| {
+        let finetune = ["finetune", "--weights", "weights/whole", "--data", "pictures/test/disc", "--embeddings", name];
+        work.gan(&[&finetune[..], flags].concat()).assert().success();
+        work.read(name)
+    };
+    let as_pretrained = embed("as_pretrained.npy", &[]);
+    assert!(embed("again.npy", &["--image-size", "96"]) == as_pretrained);
+    assert!(embed("smaller.npy", &["--image-size", "64"]) != as_pretrained);
+    assert!(embed("normalised.npy", &["--normalise", "imagenet"]) != as_pretrained);
+}
+
+/// A configuration from before there were sizes: the run goes on at 32 pixels, with CIFAR-10's statistics.
+#[test]
+fn runs_from_before_sizes_go_on_as_they_began() {
+    let work = workplace();
+    run(&work, "whole", &["--schedule", "constant", "--steps", "4"]);
+    run(&work, "old", &["--schedule", "constant", "--steps", "2"]);
+    let path = work.path("weights/old/config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&work.read("weights/old/config.json")).unwrap();
+    let fields = config.as_object_mut().unwrap();
+    let new = ["stem", "image_size", "crops_originals", "normalise", "normalisation"];
+    new.iter().for_each(|field| assert!(fields.remove(*field).is_some(), "{field}"));
+    std::fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
+    work.gan(&["pretrain-simclr", "--resume", "old", "--steps", "4"]).assert().success();
+    let encoder = |run: &str| bytes_of(&work.tensors(&format!("weights/{run}/encoder.safetensors")));
+    assert!(encoder("old") == encoder("whole"));
+}
+
+/// Twelve pictures of three classes and of several sizes, one of them grey, in `directory`.
+fn write_sizes(directory: &Path) {
+    for (class, (height, width)) in [(50, 40), (33, 61), (32, 32)].into_iter().enumerate() {
+        let folder = directory.join(format!("class{class}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        for index in 0..4u32 {
+            let channels = if class == 1 && index == 0 { 1 } else { 3 };
+            let pixels = (0..height * width * channels).map(|place| (place * (7 + index) / 3) as u8).collect();
+            write_picture(&folder.join(format!("{index}.png")), [height, width, channels], pixels);
+        }
+    }
+}
+
+fn write_picture(path: &Path, [height, width, channels]: [u32; 3], pixels: Vec<u8>) {
+    let picture = gan::report::Picture { width, height, channels: channels as usize, pixels };
+    gan::report::encode_png(&picture, &mut std::fs::File::create(path).unwrap()).unwrap();
+}
+
+/// Views are crops of the pictures as they are, in memory or decoded on demand. A run from before goes on with crops of
+/// pictures made to fit.
+#[test]
+fn crops_are_of_the_original_pictures() {
+    let work = Workplace::new();
+    write_sizes(&work.path("sizes"));
+    let flags = |data: &'static str| -> Vec<&str> {
+        let more = ["--knn-every", "0", "--test-part", "0", "--steps", "2", "--schedule", "constant"];
+        let mut flags = [&["pretrain-simclr", "--batch-size", "6", "--warmup-steps", "0"][..], &more].concat();
+        flags.extend(["--data", data]);
+        flags
+    };
+    let train = |name: &str, data: &'static str, more: &[&str]| {
+        work.gan(&[&flags(data)[..], &["--run", name], more].concat()).assert().success();
+        bytes_of(&work.tensors(&format!("weights/{name}/encoder.safetensors")))
+    };
+    let in_memory = train("in_memory", "sizes", &[]);
+    assert!(train("on_demand", "sizes", &["--data-memory", "0"]) == in_memory);
+    assert!(work.read("samples/in_memory/views.png") == work.read("samples/on_demand/views.png"));
+
+    let shape = ImageShape::new(32, 32, 3);
+    let options = data::DataOptions::default();
+    let fitted = data::open(work.path("sizes").to_str().unwrap(), &options, shape, &|_, _, _| ()).unwrap();
+    let images = fitted.train.to_images().unwrap();
+    for (index, label) in images.labels.iter().enumerate() {
+        let folder = work.path(&format!("fitted/class{label}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        write_picture(&folder.join(format!("{index:02}.png")), [32, 32, 3], images.image(index).to_vec());
+    }
+    let of_fitted = train("of_fitted", "fitted", &[]);
+    assert!(of_fitted != in_memory);
+
+    let path = work.path("weights/on_demand/config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(config.as_object_mut().unwrap().remove("crops_originals"), Some(true.into()));
+    std::fs::write(&path, serde_json::to_vec(&config).unwrap()).unwrap();
+    std::fs::remove_file(work.path("weights/on_demand/step-00000002.safetensors")).unwrap();
+    work.gan(&["pretrain-simclr", "--resume", "on_demand"]).assert().success();
+    assert!(bytes_of(&work.tensors("weights/on_demand/encoder.safetensors")) == of_fitted);
+
+    // A linear layer is trained on crops of the originals too, and measured on what fits.
+    let finetune =
+        ["finetune", "--weights", "weights/in_memory", "--data", "sizes", "--labels", "1.0", "--epochs", "1"];
+    let row = |name: &str, more: &[&str]| {
+        work.gan(&[&finetune[..], &["--run", name], more].concat()).assert().success();
+        bytes_of(&work.tensors(&format!("weights/{name}/classifier.safetensors")))
+    };
+    assert!(row("tuned", &[]) == row("tuned_on_demand", &["--data-memory", "0"]));
 }
 
 /// The records of a run without its flag `--knn-reference test`.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use gan::checkpoint::{self, Archive, Bundled};
-use gan::models::{Architecture, DigitClassifier, Encoder, EncoderArchitecture, Generator};
+use gan::image_shape::ImageShape;
+use gan::models::{Architecture, DigitClassifier, Encoder, EncoderArchitecture, EncoderConfig, Generator, Stem};
+use gan::normalisation::Normalisation;
 use gan::params::Parameters;
 use gan::pretrained::EncoderSource;
 
@@ -242,7 +244,7 @@ fn an_encoder_is_found_under_any_names() {
         save(&work.path("theirs.pth"), &layout);
         let found = EncoderSource::open(&work.path("theirs.pth")).unwrap();
         assert!(bytes_of(&found.tensors) == expected, "{place}");
-        assert_eq!(found.architecture, EncoderArchitecture::Resnet9);
+        assert_eq!(found.encoder.architecture, EncoderArchitecture::Resnet9);
         let said =
             if place.is_empty() { "theirs.pth, a resnet9".to_string() } else { format!("theirs.pth at {place}, a ") };
         assert!(found.description.contains(&said), "{place}: {}", found.description);
@@ -278,7 +280,7 @@ fn encoders_of_others_are_used_and_others_are_refused() {
     for (layout, words) in [
         (with("backbone.layer1.0.conv4.weight", &[32, 32, 3, 3]), ["not expected: f.3.0.conv4.weight", "at backbone"]),
         (with("backbone.layer5.0.conv1.weight", &[32, 32, 3, 3]), ["not expected: layer5.0.conv1.weight", "resnet9"]),
-        (with("backbone.conv1.weight", &[32, 3, 7, 7]), ["7x7", "224"]),
+        (with("backbone.conv1.weight", &[32, 3, 7, 7]), ["7x7", "resnet9 is made for small pictures"]),
         (with("backbone.bn1.weight", &[64]), ["different: f.1.weight", "[64]"]),
         (state(&generator(Architecture::Vanilla, 1), "f."), ["not an encoder", "f.0.bias"]),
     ] {
@@ -287,6 +289,38 @@ fn encoders_of_others_are_used_and_others_are_refused() {
     }
     let wanted = [&finetune("theirs.pth", "x.npy")[..], &["--encoder", "resnet18"]].concat();
     refused(&work, &wanted, &["holds a resnet9 encoder", "--encoder resnet18"]);
+}
+
+/// torchvision's ResNet-18 as `torch.save(model.state_dict())` writes it.
+#[test]
+fn torchvisions_resnet_is_taken_with_its_stem() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 2);
+    let config = EncoderConfig { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
+    let parameters = Parameters::new(1, "encoder", &Device::Cpu);
+    Encoder::new(config, parameters.builder().pp("f")).unwrap();
+    let ours = parameters.tensors();
+    let mut layout: Vec<(String, Item)> = ours
+        .iter()
+        .map(|(name, tensor)| (name.strip_prefix("f.").unwrap().to_string(), Item::Tensor(tensor.clone())))
+        .collect();
+    layout.extend([("fc.weight".into(), zeros(&[1000, 512])), ("fc.bias".into(), zeros(&[1000]))]);
+    save(&work.path("resnet18.pth"), &Item::Dict(layout));
+    let found = EncoderSource::open(&work.path("resnet18.pth")).unwrap();
+    assert!(bytes_of(&found.tensors) == bytes_of(&ours));
+    assert_eq!((found.encoder, found.image_shape), (config, ImageShape::new(224, 224, 3)));
+    assert_eq!(found.normalisation, Normalisation::imagenet());
+
+    let evaluate = ["evaluate", "--weights", "resnet18.pth", "--data", "pictures", "--image-size", "64"];
+    let output = work.gan(&evaluate).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("64x64"), "{stderr}");
+    let finetune = ["finetune", "--weights", "resnet18.pth", "--data", "pictures", "--cached", "--image-size", "64"];
+    work.gan(&[&finetune[..], &["--labels", "1.0", "--epochs", "1", "--run", "tuned"]].concat()).assert().success();
+    let classifier = EncoderSource::open(&work.path("weights/tuned/classifier.safetensors")).unwrap();
+    assert_eq!((classifier.encoder, classifier.image_shape), (config, ImageShape::new(64, 64, 3)));
+    assert_eq!(classifier.normalisation, Normalisation::imagenet());
+    assert!(bytes_of(&classifier.tensors) == bytes_of(&ours));
 }
 
 /// Every command that reads a network, and every network.

@@ -4,7 +4,7 @@ use anyhow::bail;
 
 use crate::commands::Invocation;
 use crate::data::test_part::TestPart;
-use crate::data::{self, DataOptions, Dataset, ImageShape};
+use crate::data::{self, DataOptions, Dataset, ImageShape, TargetShape};
 use crate::error::Error;
 use crate::report::Console;
 
@@ -40,10 +40,10 @@ pub fn cut(
     Ok(dataset)
 }
 
-/// The data set that `--data` names, in `shape`; a download shows its progress. Runs from before parts were `balanced` go
+/// The data set that `--data` names, as `target` says; a download shows its progress. Runs from before parts were `balanced` go
 /// on with the first images of every set.
-pub fn open(data: &str, shape: ImageShape, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
-    let dataset = open_from(data, &call.options.data, shape, call.console)?;
+pub fn open(data: &str, target: impl Into<TargetShape>, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
+    let dataset = open_from(data, &call.options.data, target, call.console)?;
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
 }
 
@@ -61,16 +61,26 @@ pub fn open_in_own_colours(data: &str, size: usize, balanced: bool, call: &Invoc
     Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
 }
 
-/// The data set that `--data` names, in `shape`; a download shows its progress. Says what is to be said of the set.
-pub fn open_from(data: &str, options: &DataOptions, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
-    let dataset = read(data, options, shape, console)?;
+/// The data set that `--data` names, as `target` says; a download shows its progress. Says what is to be said of the set.
+pub fn open_from(
+    data: &str,
+    options: &DataOptions,
+    target: impl Into<TargetShape>,
+    console: &Console,
+) -> anyhow::Result<Dataset> {
+    let dataset = read(data, options, target, console)?;
     say_of(&dataset, console);
     Ok(dataset)
 }
 
-fn read(data: &str, options: &DataOptions, shape: ImageShape, console: &Console) -> anyhow::Result<Dataset> {
+fn read(
+    data: &str,
+    options: &DataOptions,
+    target: impl Into<TargetShape>,
+    console: &Console,
+) -> anyhow::Result<Dataset> {
     let bytes = console.bytes();
-    data::open(data, options, shape, &|name, done, total| bytes.update(name, done, total))
+    data::open(data, options, target, &|name, done, total| bytes.update(name, done, total))
 }
 
 fn say_of(dataset: &Dataset, console: &Console) {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::summary::{self, Original};
 use super::test_part::TestPart;
-use super::{ImageSet, ImageShape};
+use super::{ImageSet, TargetShape};
 
 /// A data set: its name, its classes, what to train on and what to test on.
 #[derive(Clone, Debug)]
@@ -56,11 +56,11 @@ impl Dataset {
         Self { is_canonical: true, ..Self::new(name, classes, train, test) }
     }
 
-    /// All parts in `shape`; see [`ImageSet::fit`].
-    pub fn fit(self, shape: ImageShape) -> Result<Self> {
-        let mut notes = self.notes;
-        notes.extend(summary::refitted("images", &originals(&self.train), shape));
-        let (train, validation, test) = (self.train.fit(shape)?, self.validation.fit(shape)?, self.test.fit(shape)?);
+    /// All parts as `target` says; see [`ImageSet::fit`].
+    pub fn fit(self, target: impl Into<TargetShape>) -> Result<Self> {
+        let (target, mut notes) = (target.into(), self.notes);
+        notes.extend(summary::refitted("images", &originals(&self.train), target));
+        let (train, validation, test) = (self.train.fit(target)?, self.validation.fit(target)?, self.test.fit(target)?);
         Ok(Self { train, validation, test, notes, ..self })
     }
 }

@@ -9,7 +9,8 @@ use super::open::readable;
 use super::picture_files::{PictureFiles, load};
 use super::walk;
 use super::{
-    DataOptions, Dataset, ImageSet, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, cifar, entries, idx, parquet, picture,
+    DataOptions, Dataset, ImageSet, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, TargetShape, cifar, entries, idx,
+    parquet, picture,
 };
 use crate::data::splits::Folders;
 use crate::data::summary::{Original, refitted};
@@ -26,7 +27,7 @@ struct Listing {
     labels: Vec<u32>,
 }
 
-/// The set in `directory`, in `shape` (see [`picture::fit_into`]: the centre is cut out, then resized).
+/// The set in `directory`, in `target`'s shape (see [`picture::fit_into`]: the centre is cut out, then resized).
 ///
 /// Where it has a folder `train`, that is the training part; `val` and `test`, if they are there, are the other two (see
 /// [`Split::names`](super::splits::Split::names)). Otherwise all is for training. Where pictures lie directly in a part,
@@ -39,7 +40,7 @@ struct Listing {
 ///
 /// [`Error::Input`] where there is no picture, a class has none, there are more than [`MAX_CLASSES`], or a picture
 /// cannot be decoded; of those that are decoded later, where its headers cannot be read.
-pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions) -> Result<Dataset> {
+pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Result<Dataset> {
     let mut passed = PassedOver::default();
     let Parts { folders: Folders { train, validation, test, .. }, mut notes } = parts(directory, &mut passed)?;
     let train_folder = train.unwrap_or_else(|| directory.to_path_buf());
@@ -55,12 +56,13 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions) -> Resul
             .push(format!("{} pictures to validate on are passed over: they have no classes", validation.files.len()));
         validation = Listing::default();
     }
-    let pictures = [&train, &validation, &test].iter().map(|part| part.files.len() as u64).sum::<u64>();
-    let (wanted, memory) = (MemorySize(pictures.saturating_mul(shape.stride() as u64)), options.memory());
+    let parts = [&train, &validation, &test];
+    let memory = options.memory();
+    let ([(train_images, sources), (validation_images, _), (test_images, _)], wanted) = match target.keeps_sizes {
+        true => read_originals(parts, target, memory)?,
+        false => read_fitted(parts, target.shape, memory)?,
+    };
     let fits = wanted.0 <= memory.0;
-    let (train_images, sources) = read(&train, shape, memory, fits)?;
-    let (validation_images, _) = read(&validation, shape, memory, fits)?;
-    let (test_images, _) = read(&test, shape, memory, fits)?;
 
     let mut line = match train.classes.len() {
         0 => format!("{} pictures, no classes", train.files.len()),
@@ -76,7 +78,7 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions) -> Resul
     if train.classes.is_empty() && train.files.iter().any(|path| path.parent() != Some(&train_folder)) {
         notes.push("pictures lie directly in the directory, so that the folders in it are no classes".into());
     }
-    notes.extend(refitted("pictures", &sources, shape));
+    notes.extend(refitted("pictures", &sources, target));
     if !fits {
         notes.push(format!("decoded each time they are used: they take {wanted}, and the data memory is {memory}"));
     }
@@ -100,7 +102,7 @@ pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<Stri
         bail!(Error::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
     }
     let (images, sources) = load(&listing.files, &listing.labels, shape, MAX_PIXELS)?;
-    Ok((images, refitted("pictures", &sources, shape).into_iter().chain(passed.line()).collect()))
+    Ok((images, refitted("pictures", &sources, shape.into()).into_iter().chain(passed.line()).collect()))
 }
 
 /// `directory` where there are pictures in a folder of it, or in a folder of that. They may lie deeper, which takes longer
@@ -269,6 +271,39 @@ fn matched(part: Listing, train: &Listing, directory: &Path) -> Result<Listing> 
     }
     let labels = part.labels.iter().map(|label| label_of[*label as usize]).collect();
     Ok(Listing { labels, ..part })
+}
+
+/// The images of the three parts with what each was before, and the memory that all take.
+type ReadParts = ([(ImageSet, Vec<Original>); 3], MemorySize);
+
+/// The pictures of the parts in `shape`.
+fn read_fitted(parts: [&Listing; 3], shape: ImageShape, memory: MemorySize) -> Result<ReadParts> {
+    let pictures = parts.iter().map(|part| part.files.len() as u64).sum::<u64>();
+    let wanted = MemorySize(pictures.saturating_mul(shape.stride() as u64));
+    let fits = wanted.0 <= memory.0;
+    let [train, validation, test] = parts.map(|part| read(part, shape, memory, fits));
+    Ok(([train?, validation?, test?], wanted))
+}
+
+/// The pictures of the parts in their own sizes.
+fn read_originals(parts: [&Listing; 3], target: TargetShape, memory: MemorySize) -> Result<ReadParts> {
+    let opened = |part: &Listing| -> Result<(ImageSet, Vec<Original>)> {
+        let pictures = PictureFiles::open(part.files.clone(), part.labels.clone())?;
+        let sources = pictures.originals();
+        Ok((ImageSet::from(pictures).fit(target)?, sources))
+    };
+    let [train, validation, test] = parts.map(opened);
+    let parts = [train?, validation?, test?];
+    let bytes = |(images, _): &(ImageSet, Vec<Original>)| -> u64 {
+        (0..images.len()).map(|index| images.shape_of(index).stride() as u64).sum()
+    };
+    let wanted = MemorySize(parts.iter().map(bytes).sum());
+    if wanted.0 > memory.0 {
+        return Ok((parts, wanted));
+    }
+    let [train, validation, test] =
+        parts.map(|(images, sources)| Ok::<_, anyhow::Error>((images.in_memory()?, sources)));
+    Ok(([train?, validation?, test?], wanted))
 }
 
 /// The pictures in `shape`, and what each was before.

@@ -10,9 +10,10 @@ use rayon::prelude::*;
 
 use super::fitted::Fitted;
 use super::images::copied;
+use super::pictures::Pictures;
 use super::selection::Selection;
 use super::source::common_shape;
-use super::{ImageShape, ImageSource, Images, parts};
+use super::{ImageShape, ImageSource, Images, MAX_PIXELS, TargetShape, parts};
 
 /// Images to train on, to choose by or to test on: an [`ImageSource`], to whose methods this derefs. A clone shares them.
 #[derive(Clone)]
@@ -66,20 +67,38 @@ impl ImageSet {
         parts::at(&**self, places, is_canonical)
     }
 
-    /// The images in `shape`: themselves where they have it, else cropped, resized and converted as
+    /// The images as `target` says: themselves where they are so, else cropped, resized and converted as
     /// [`picture::fit_into`](super::picture::fit_into) says; now where they lie in memory, else as each is asked for.
     ///
     /// # Errors
     /// [`Error::Input`](crate::error::Error::Input) where images in memory would take more than
     /// [`MAX_PIXELS`](super::MAX_PIXELS).
-    pub fn fit(self, shape: ImageShape) -> Result<Self> {
-        if self.uniform_shape() == Some(shape) {
-            return Ok(self);
-        }
-        let fitted = Fitted::new(self.source(), shape);
+    pub fn fit(self, target: impl Into<TargetShape>) -> Result<Self> {
+        let fitted = self.fit_on_demand(target);
         match self.contiguous() {
-            Some(_) => Ok(Images::read(&fitted)?.into()),
-            None => Ok(fitted.into()),
+            Some(_) if fitted.contiguous().is_none() => Ok(fitted.to_images()?.into()),
+            _ => Ok(fitted),
+        }
+    }
+
+    /// As [`fit`](Self::fit), each image when it is asked for, wherever they lie: for what is seen once.
+    pub fn fit_on_demand(&self, target: impl Into<TargetShape>) -> Self {
+        let target = target.into();
+        let are_so = match self.uniform_shape() {
+            Some(shape) => target.of(shape) == shape,
+            None => (0..self.len()).map(|index| self.shape_of(index)).all(|shape| target.of(shape) == shape),
+        };
+        if are_so { self.clone() } else { Fitted::new(self.source(), target).into() }
+    }
+
+    /// The images decoded in memory, one after the other where they have one shape.
+    ///
+    /// # Errors
+    /// Of the first image that cannot be read.
+    pub fn in_memory(&self) -> Result<Self> {
+        match self.uniform_shape() {
+            Some(shape) if (self.len() * shape.stride()) as u64 <= MAX_PIXELS => Ok(self.to_images()?.into()),
+            _ => Ok(Pictures::read(&**self)?.into()),
         }
     }
 
@@ -166,6 +185,45 @@ mod tests {
         }
         assert_eq!(on_demand.first(4).to_images().unwrap(), all.first(4));
         assert_eq!(on_demand.first(99).len(), 9);
+    }
+
+    /// Two pictures of different shapes, one of them grey.
+    struct Two;
+
+    impl ImageSource for Two {
+        fn len(&self) -> usize {
+            2
+        }
+
+        fn shape_of(&self, index: usize) -> ImageShape {
+            [ImageShape::new(5, 4, 1), ImageShape::new(3, 6, 3)][index]
+        }
+
+        fn label_of(&self, index: usize) -> Option<u32> {
+            Some(index as u32)
+        }
+
+        fn bytes_of(&self, index: usize) -> Result<Cow<'_, [u8]>> {
+            Ok((0..self.shape_of(index).stride()).map(|place| place as u8).collect())
+        }
+    }
+
+    #[test]
+    fn originals_keep_their_sizes_and_become_colour() {
+        let originals = ImageSet::from(Two).fit(TargetShape::originals(ImageShape::new(8, 8, 3))).unwrap();
+        assert_eq!([0, 1].map(|index| originals.shape_of(index)), [ImageShape::new(5, 4, 3), ImageShape::new(3, 6, 3)]);
+        assert_eq!(originals.bytes_of(0).unwrap()[..6], [0, 0, 0, 1, 1, 1], "grey in three channels");
+        assert_eq!(originals.bytes_of(1).unwrap(), Two.bytes_of(1).unwrap());
+        let in_memory = originals.in_memory().unwrap();
+        for index in [0, 1] {
+            assert_eq!(in_memory.shape_of(index), originals.shape_of(index));
+            assert_eq!(in_memory.bytes_of(index).unwrap(), originals.bytes_of(index).unwrap());
+        }
+        assert_eq!(*in_memory.labels(), [0, 1]);
+        // What is fitted of the originals is what is fitted of the pictures.
+        let shape = ImageShape::new(4, 4, 3);
+        let of_originals = originals.fit_on_demand(shape).to_images().unwrap();
+        assert_eq!(of_originals, ImageSet::from(Two).fit(shape).unwrap().to_images().unwrap());
     }
 
     #[test]

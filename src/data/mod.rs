@@ -30,6 +30,7 @@ pub mod parquet;
 pub mod parts;
 pub mod picture;
 mod picture_files;
+mod pictures;
 mod plan;
 mod prefetch;
 mod selection;
@@ -37,6 +38,7 @@ pub mod shapes;
 mod source;
 pub mod splits;
 pub mod summary;
+mod target_shape;
 pub mod test_part;
 mod tiff;
 mod views;
@@ -60,6 +62,7 @@ pub use open::{open, own_shape};
 pub use plan::{Order, Shard, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
 pub use source::{ImageSource, common_shape, pixels_of};
+pub use target_shape::TargetShape;
 pub use views::{ViewBatch, views};
 
 /// The most pixels (bytes) that one part of a data set may hold in memory: 4 GiB. A file that claims more is refused. Folders

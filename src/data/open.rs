@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::catalogue::{BUILT_IN, BuiltIn, MNIST_SHAPE, NamedSet, SETS};
-use super::{DataOptions, Dataset, ImageShape, OnBytes, cifar, folder, idx, named, parquet, picture, summary};
+use super::{
+    DataOptions, Dataset, ImageShape, OnBytes, TargetShape, cifar, folder, idx, named, parquet, picture, summary,
+};
 use crate::error::{Error, legible};
 
 /// What a directory may hold.
@@ -16,7 +18,7 @@ struct Reader {
     shape: Option<ImageShape>,
     /// Where it lies in a directory; `None` where there is nothing of it.
     find: fn(&Path) -> Result<Option<PathBuf>>,
-    open: fn(&Path, ImageShape, &DataOptions) -> Result<Dataset>,
+    open: fn(&Path, TargetShape, &DataOptions) -> Result<Dataset>,
 }
 
 /// All of them. Where a directory holds several, the first is taken.
@@ -25,19 +27,19 @@ static READERS: [Reader; 4] = [
         what: "CIFAR-10's binary batches or their .tar.gz",
         shape: Some(cifar::SHAPE),
         find: cifar::find,
-        open: |path, shape, _| cifar::open(path)?.fit(shape),
+        open: |path, target, _| cifar::open(path)?.fit(target),
     },
     Reader {
         what: "IDX files (MNIST's names)",
         shape: Some(MNIST_SHAPE),
         find: idx::source,
-        open: |folder, shape, _| idx::open(folder)?.fit(shape),
+        open: |folder, target, _| idx::open(folder)?.fit(target),
     },
     Reader {
         what: "the Hub's parquet files",
         shape: None,
         find: parquet::source,
-        open: |path, shape, _| parquet::open(path, shape),
+        open: |path, target, _| parquet::open(path, target.shape),
     },
     Reader { what: "pictures in one folder a class", shape: None, find: folder::source, open: folder::open },
 ];
@@ -49,22 +51,24 @@ static READERS: [Reader; 4] = [
 /// their archive, which may also be named itself ([`cifar::open`]), of the Hub's parquet files ([`parquet::open`]) or of
 /// pictures ([`folder::open`]), which is found out by the names in it. [`DataOptions::data_dir`] is where named sets lie, each
 /// in a folder of its own name, or are downloaded to; without it, the user's cache directory ([`named::cache_dir`]). The
-/// images come out in `shape`. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known ones.
+/// images come out as `target` says. The variable [`named::MIRROR_VARIABLE`] names a mirror to use in place of the known
+/// ones.
 ///
 /// [`Error::Data`] or [`Error::DataElsewhere`] where there is nothing of that name, [`Error::Input`] where it is damaged;
 /// [`Error::Storage`] where a download cannot be written.
-pub fn open(spec: &str, options: &DataOptions, shape: ImageShape, on_bytes: OnBytes) -> Result<Dataset> {
+pub fn open(spec: &str, options: &DataOptions, target: impl Into<TargetShape>, on_bytes: OnBytes) -> Result<Dataset> {
+    let target = target.into();
     let data_dir = options.data_dir.as_deref();
     let mut dataset = match known(spec) {
         Some(Known::BuiltIn(set)) => {
             let (train, test) = rayon::join(set.train, set.test);
             let classes = set.classes.iter().map(|class| class.to_string()).collect();
-            Dataset::canonical(set.name, classes, train, test).fit(shape)?
+            Dataset::canonical(set.name, classes, train, test).fit(target)?
         }
-        Some(Known::Named(set)) => named::open(set, data_dir, on_bytes)?.fit(shape)?,
+        Some(Known::Named(set)) => named::open(set, data_dir, on_bytes)?.fit(target)?,
         None => {
             let path = Path::new(spec);
-            Dataset { name: directory_name(path), ..open_path(path, options, shape)? }
+            Dataset { name: directory_name(path), ..open_path(path, options, target)? }
         }
     };
     dataset.warnings.extend(summary::emptiness(&dataset.train)?);
@@ -108,11 +112,11 @@ pub(super) fn is_spelling(text: &str, name: &str) -> bool {
     letters(text) == letters(name)
 }
 
-fn open_path(path: &Path, options: &DataOptions, shape: ImageShape) -> Result<Dataset> {
+fn open_path(path: &Path, options: &DataOptions, target: TargetShape) -> Result<Dataset> {
     if !path.is_dir() {
         // CIFAR-10's archive is the one file that is a set.
         return match cifar::find(path)? {
-            Some(archive) => cifar::open(&archive)?.fit(shape),
+            Some(archive) => cifar::open(&archive)?.fit(target),
             None => bail!(not_found(path, options.data_dir.as_deref())),
         };
     }
@@ -121,12 +125,12 @@ fn open_path(path: &Path, options: &DataOptions, shape: ImageShape) -> Result<Da
     }
     for (place, reader) in READERS.iter().enumerate() {
         if let Some(found) = (reader.find)(path)? {
-            let mut dataset = (reader.open)(&found, shape, options)?;
+            let mut dataset = (reader.open)(&found, target, options)?;
             dataset.notes.extend(others(path, reader, &found, &READERS[place + 1..]));
             return Ok(dataset);
         }
     }
-    folder::open(path, shape, options) // an error that says what was looked for
+    folder::open(path, target, options) // an error that says what was looked for
 }
 
 /// What is said where a directory holds more than the set that was taken from it.

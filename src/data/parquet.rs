@@ -100,7 +100,7 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
             format!("the label {highest}, where its parquet files name {} classes, from 0 on", class_names.len());
         bail!(Error::reading(directory, text));
     }
-    let notes = refitted("images", &sources, shape).into_iter().collect();
+    let notes = refitted("images", &sources, shape.into()).into_iter().collect();
     Ok(Dataset { validation: validation.into(), notes, ..Dataset::new("", class_names, train, test) })
 }
 

@@ -9,6 +9,7 @@ use super::ImageShape;
 use super::augment::{Augmentation, ViewParameters};
 use crate::error::Error;
 use crate::latent_space::LatentSpace;
+use crate::normalisation::Normalisation;
 use crate::rng::{Generator, Stream};
 
 /// Which of the processes that train together this one is.
@@ -50,6 +51,8 @@ pub struct ViewPlan {
     pub size: usize,
     /// How their parameters are drawn.
     pub augmentation: Augmentation,
+    /// What pixels are to the network.
+    pub normalisation: Normalisation,
 }
 
 impl StepPlan {
@@ -225,7 +228,8 @@ mod tests {
                     |plan: StepPlan| plan.generators(step, "warp").map(|mut own| own.bits()).collect::<Vec<_>>();
                 assert_eq!(joined(&parts(whole, world, words), 1), words(whole), "generators of {world}");
 
-                let views = ViewPlan { views_per_image: 2, size: 8, augmentation: Augmentation::default() };
+                let (augmentation, normalisation) = (Augmentation::default(), Normalisation::cifar10());
+                let views = ViewPlan { views_per_image: 2, size: 8, augmentation, normalisation };
                 let views = |plan: StepPlan| {
                     let shape = |index: u32| ImageShape { height: 20 + index as usize, width: 30, channels: 3 };
                     let images: Vec<_> = plan.indices(step).into_iter().map(|index| (index, shape(index))).collect();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::{ImageSet, ImageShape, parts};
+use super::{ImageSet, ImageShape, TargetShape, parts};
 
 /// What a picture was before it was made to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,10 +34,10 @@ impl Original {
     }
 }
 
-/// Sizes (width x height) and colours of `sources`, and what they become in `shape`; `None` where they are of it. `what`
-/// they are: pictures, images.
-pub fn refitted(what: &str, sources: &[Original], shape: ImageShape) -> Option<String> {
-    let fitted = Original::of(shape);
+/// Sizes (width x height) and colours of `sources`, and what becomes of them for a network; `None` where they are of its
+/// shape. `what` they are: pictures, images.
+pub fn refitted(what: &str, sources: &[Original], target: TargetShape) -> Option<String> {
+    let fitted = Original::of(target.shape);
     if sources.iter().all(|source| *source == fitted) {
         return None;
     }
@@ -60,7 +60,11 @@ pub fn refitted(what: &str, sources: &[Original], shape: ImageShape) -> Option<S
     let is_cut = |source: &Original| {
         u64::from(source.width) * u64::from(fitted.height) != u64::from(fitted.width) * u64::from(source.height)
     };
-    let cut = if sources.iter().any(is_cut) { ", the largest centre of that shape" } else { "" };
+    let cut = match sources.iter().any(is_cut) {
+        _ if target.keeps_sizes => ", as crops of the originals",
+        true => ", the largest centre of that shape",
+        false => "",
+    };
     Some(format!("{what} {sizes} {colours} become {} {}{cut}", fitted.size(), colour(fitted.is_colour)))
 }
 

@@ -1,13 +1,14 @@
 //! Batches of augmented views, for SimCLR (two of each image) and for a linear probe (one), made ahead of training. One
-//! thread makes tens of thousands of views a second: far more than an encoder takes.
+//! thread makes tens of thousands of views of 32 pixels a second: far more than an encoder takes.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
-use super::augment::{self, ViewParameters};
+use super::augment::{self, ColourScale, ViewParameters};
 use super::batches::kept;
 use super::plan::{Order, StepPlan, ViewPlan};
 use super::source::fetch;
@@ -34,8 +35,9 @@ pub fn views(
     device: &Device,
 ) -> Result<Prefetcher<ViewBatch>> {
     check(&*images)?;
+    let scale = ColourScale::new(&views.normalisation)?;
     if let (Some((shape, pixels)), true) = (images.contiguous(), device::keeps_images(device)) {
-        return kept_views(kept(shape, pixels, device)?, plan, views, first_step);
+        return kept_views(kept(shape, pixels, device)?, plan, (views, scale), first_step);
     }
     // Made on the host, and uploaded.
     let (plan, size, device) = (*plan, views.size, device.clone());
@@ -48,12 +50,16 @@ pub fn views(
         let seen: Vec<(u32, ImageShape)> =
             indices.iter().map(|index| (*index, images.shape_of(*index as usize))).collect();
         let drawn = plan.view_parameters(step, &views, &seen);
-        let mut pixels = vec![0.0; drawn.len() * size * size * 3];
-        let pictures = fetched.iter().zip(&seen).cycle();
-        for ((view, (_, parameters)), (image, (_, shape))) in
-            pixels.chunks_exact_mut(size * size * 3).zip(drawn).zip(pictures)
-        {
-            parameters.apply(image, *shape, size, view);
+        let values = size * size * 3;
+        let mut pixels = vec![0.0; drawn.len() * values];
+        let make_one = |(place, view): (usize, &mut [f32])| {
+            let (image, (_, parameters)) = (place % indices.len(), &drawn[place]);
+            parameters.apply((&fetched[image], seen[image].1), size, scale, view);
+        };
+        match images.contiguous() {
+            Some(_) => pixels.chunks_exact_mut(values).enumerate().for_each(make_one),
+            // As they were decoded: on all threads.
+            None => pixels.par_chunks_exact_mut(values).enumerate().for_each(make_one),
         }
         Ok((indices, pixels))
     };
@@ -64,7 +70,12 @@ pub fn views(
 }
 
 /// Views of images (M, height, width, 3) in u8 that lie on the device, made there of what is drawn on the host.
-fn kept_views(images: Tensor, plan: &StepPlan, views: ViewPlan, first_step: u64) -> Result<Prefetcher<ViewBatch>> {
+fn kept_views(
+    images: Tensor,
+    plan: &StepPlan,
+    (views, scale): (ViewPlan, ColourScale),
+    first_step: u64,
+) -> Result<Prefetcher<ViewBatch>> {
     let (_, height, width, channels) = images.dims4()?;
     let (plan, size, shape) = (*plan, views.size, ImageShape { height, width, channels });
     let mut order = Order::new(plan);
@@ -75,7 +86,7 @@ fn kept_views(images: Tensor, plan: &StepPlan, views: ViewPlan, first_step: u64)
         Ok((indices, drawn))
     };
     let place = move |(indices, drawn): (Vec<u32>, Vec<(u32, ViewParameters)>)| {
-        Ok(ViewBatch { indices, views: augment::views(&images, &drawn, size)? })
+        Ok(ViewBatch { indices, views: augment::views(&images, &drawn, size, scale)? })
     };
     Prefetcher::start("views", first_step, draw, place)
 }
@@ -107,6 +118,7 @@ mod tests {
     use crate::data::Images;
     use crate::data::augment::Augmentation;
     use crate::data::source::tests::OneByOne;
+    use crate::normalisation::Normalisation;
     use crate::rng::Stream;
 
     fn values(batch: &ViewBatch) -> Vec<f32> {
@@ -122,11 +134,13 @@ mod tests {
         let on_device = kept(images.shape(), &images.pixels, &Device::Cpu).unwrap();
         for size in [32, 27] {
             let plan = StepPlan::new(7, 3, true, 5).unwrap();
-            let views = ViewPlan { views_per_image: 2, size, augmentation: Augmentation::default() };
+            let (augmentation, normalisation) = (Augmentation::default(), Normalisation::imagenet());
+            let scale = ColourScale::new(&normalisation).unwrap();
+            let views = ViewPlan { views_per_image: 2, size, augmentation, normalisation };
             let mut prefetchers = [
                 super::views(Arc::new(images.clone()), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
                 super::views(Arc::new(OneByOne(images.clone())), &plan, views.clone(), 1, &Device::Cpu).unwrap(),
-                kept_views(on_device.clone(), &plan, views, 1).unwrap(),
+                kept_views(on_device.clone(), &plan, (views, scale), 1).unwrap(),
             ];
             for _ in 0..5 {
                 let [host, one_by_one, on_device] = prefetchers.each_mut().map(|views| views.next().unwrap());

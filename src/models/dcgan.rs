@@ -50,9 +50,9 @@ impl DcganDiscriminator {
 impl Module for DcganDiscriminator {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
         let x = self.conv1.forward(images)?; // (N, 24, 24, 32)
-        let x = ops::max_pool2d(&x, 2, LEAKY)?; // (N, 12, 12, 32)
+        let x = ops::max_pool2d(&x, 2, 2, 0, LEAKY)?; // (N, 12, 12, 32)
         let x = self.conv2.forward(&x)?; // (N, 8, 8, 64)
-        let x = ops::max_pool2d(&x, 2, LEAKY)?; // (N, 4, 4, 64)
+        let x = ops::max_pool2d(&x, 2, 2, 0, LEAKY)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first: the columns of fc1's weight are in that order.
         let x = autograd::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         let x = self.fc1.forward(&x)?; // (N, 1024)

@@ -7,11 +7,12 @@ use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Architecture, CLASSES, DigitClassifier, Discriminator, Encoder, EncoderArchitecture, Generator, ProjectionHead,
-    ProjectionHeadConfig, linear_classifier,
+    Architecture, CLASSES, DigitClassifier, Discriminator, Encoder, EncoderArchitecture, EncoderConfig, Generator,
+    ProjectionHead, ProjectionHeadConfig, Stem, linear_classifier,
 };
 use crate::image_shape::ImageShape;
 use crate::latent_space::{LatentDistribution, LatentSpace};
+use crate::normalisation::Normalisation;
 use crate::params::{self, Signature};
 
 /// A network as the header of its file describes it.
@@ -42,34 +43,22 @@ pub enum NetworkKind {
     /// Scores of images.
     Discriminator { architecture: Architecture },
     /// Features of pictures.
-    Encoder { architecture: EncoderArchitecture },
+    Encoder {
+        architecture: EncoderArchitecture,
+        #[serde(default, skip_serializing_if = "Stem::is_small")]
+        stem: Stem,
+    },
     /// SimCLR's embeddings of features of the encoder.
     ProjectionHead { architecture: EncoderArchitecture, hidden: usize, embedding: usize },
     /// An encoder with a linear classifier on it.
-    Classifier { architecture: EncoderArchitecture, classes: usize },
+    Classifier {
+        architecture: EncoderArchitecture,
+        #[serde(default, skip_serializing_if = "Stem::is_small")]
+        stem: Stem,
+        classes: usize,
+    },
     /// What generators are scored by.
     DigitClassifier { classes: usize },
-}
-
-/// How a pixel becomes a network's input or comes from its output: (pixel / 255 - mean) / std, channel by channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Normalisation {
-    /// Of each channel.
-    pub mean: Vec<f32>,
-    /// Of each channel.
-    pub std: Vec<f32>,
-}
-
-impl Normalisation {
-    /// Pixels become values in [-1, 1].
-    fn symmetric(channels: usize) -> Self {
-        Self { mean: vec![0.5; channels], std: vec![0.5; channels] }
-    }
-
-    /// CIFAR-10's mean and standard deviation of red, green and blue.
-    fn cifar10() -> Self {
-        Self { mean: vec![0.4914, 0.4822, 0.4465], std: vec![0.2023, 0.1994, 0.2010] }
-    }
 }
 
 /// Sides of images, latents and classes end here: a header that claims more is damaged.
@@ -94,8 +83,9 @@ impl NetworkDescription {
     }
 
     /// An encoder that is pretrained on images of `image_shape`.
-    pub fn encoder(architecture: EncoderArchitecture, image_shape: ImageShape) -> Self {
-        Self::new(NetworkKind::Encoder { architecture }, image_shape)
+    pub fn encoder(encoder: impl Into<EncoderConfig>, image_shape: ImageShape) -> Self {
+        let EncoderConfig { architecture, stem } = encoder.into();
+        Self::new(NetworkKind::Encoder { architecture, stem }, image_shape)
     }
 
     /// A projection head on the encoder `architecture`.
@@ -109,8 +99,14 @@ impl NetworkDescription {
     }
 
     /// An encoder with a linear classifier of `classes` classes on it.
-    pub fn classifier(architecture: EncoderArchitecture, classes: usize, image_shape: ImageShape) -> Self {
-        Self::new(NetworkKind::Classifier { architecture, classes }, image_shape)
+    pub fn classifier(encoder: impl Into<EncoderConfig>, classes: usize, image_shape: ImageShape) -> Self {
+        let EncoderConfig { architecture, stem } = encoder.into();
+        Self::new(NetworkKind::Classifier { architecture, stem, classes }, image_shape)
+    }
+
+    /// The same network of pictures with another normalisation than CIFAR-10's.
+    pub fn normalised_by(self, normalisation: Normalisation) -> Self {
+        Self { normalisation, ..self }
     }
 
     /// The digit classifier of 28x28 grey images.
@@ -135,13 +131,15 @@ impl NetworkDescription {
                 Generator::new(architecture, latent_dim, shape, vb).map(drop)
             }
             NetworkKind::Discriminator { architecture } => Discriminator::new(architecture, shape, vb).map(drop),
-            NetworkKind::Encoder { architecture } => Encoder::new(architecture, vb.pp("f")).map(drop),
+            NetworkKind::Encoder { architecture, stem } => {
+                Encoder::new(EncoderConfig { architecture, stem }, vb.pp("f")).map(drop)
+            }
             NetworkKind::ProjectionHead { architecture, hidden, embedding } => {
                 let config = ProjectionHeadConfig { hidden, embedding };
                 ProjectionHead::new(architecture.features(), config, vb.pp("g")).map(drop)
             }
-            NetworkKind::Classifier { architecture, classes } => {
-                Encoder::new(architecture, vb.pp("f"))?;
+            NetworkKind::Classifier { architecture, stem, classes } => {
+                Encoder::new(EncoderConfig { architecture, stem }, vb.pp("f"))?;
                 linear_classifier(architecture.features(), classes, vb.pp("fc")).map(drop)
             }
             NetworkKind::DigitClassifier { .. } => DigitClassifier::new(shape, vb).map(drop),
@@ -167,28 +165,31 @@ impl NetworkDescription {
         if ![1, 3].contains(&channels) || self.kind.is_of_pictures() && channels != 3 {
             return Some(format!("images of {channels} channels"));
         }
-        // No tensor of an encoder depends on the size of its pictures: nothing else would notice a wrong one.
-        if let Some(expected) = self.kind.picture_shape().filter(|expected| *expected != self.image_shape) {
-            return Some(format!("images of {}; expected {expected}", self.image_shape));
+        if !self.kind.is_of_pictures() {
+            let is_computed = self.normalisation == self.kind.normalisation(channels);
+            return (!is_computed).then(|| "another normalisation of pixels".into());
         }
-        (self.normalisation != self.kind.normalisation(channels)).then(|| "another normalisation of pixels".into())
+        // No tensor of an encoder depends on the size of its pictures: nothing else would notice a wrong one.
+        if height != width {
+            return Some(format!("images of {height}x{width}; expected squares"));
+        }
+        if let Some(expected) = EncoderConfig::refuses(height) {
+            return Some(format!("images of {height}x{width}; {expected}"));
+        }
+        if let NetworkKind::Encoder { architecture, stem } | NetworkKind::Classifier { architecture, stem, .. } =
+            self.kind
+            && let Some(reason) = architecture.refuses(stem)
+        {
+            return Some(format!("the stem {}: {reason}", stem.name()));
+        }
+        self.normalisation.fault(channels)
     }
 }
 
 impl NetworkKind {
     /// Whether it is SimCLR's, of pictures in red, green and blue.
     fn is_of_pictures(&self) -> bool {
-        self.picture_shape().is_some()
-    }
-
-    /// The shape of the pictures that SimCLR's networks see.
-    fn picture_shape(&self) -> Option<ImageShape> {
-        match self {
-            Self::Encoder { architecture }
-            | Self::ProjectionHead { architecture, .. }
-            | Self::Classifier { architecture, .. } => Some(architecture.image_shape()),
-            _ => None,
-        }
+        matches!(self, Self::Encoder { .. } | Self::ProjectionHead { .. } | Self::Classifier { .. })
     }
 
     fn normalisation(&self, channels: usize) -> Normalisation {
@@ -205,9 +206,9 @@ impl fmt::Display for NetworkKind {
                 write!(f, "{article} {} generator", architecture.name())
             }
             Self::Discriminator { architecture } => write!(f, "the discriminator of {}", architecture.name()),
-            Self::Encoder { architecture } => write!(f, "a {} encoder", architecture.name()),
+            Self::Encoder { architecture, .. } => write!(f, "a {} encoder", architecture.name()),
             Self::ProjectionHead { architecture, .. } => write!(f, "the projection head of {}", architecture.name()),
-            Self::Classifier { architecture, classes } => {
+            Self::Classifier { architecture, classes, .. } => {
                 write!(f, "a {} encoder with a classifier of {classes} classes", architecture.name())
             }
             Self::DigitClassifier { .. } => write!(f, "a digit classifier"),
@@ -236,6 +237,10 @@ mod tests {
             all.push(NetworkDescription::projection_head(architecture, ProjectionHeadConfig::default(), colour));
             all.push(NetworkDescription::classifier(architecture, 7, colour));
         }
+        let large = EncoderConfig { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
+        let shape = ImageShape::new(224, 224, 3);
+        all.push(NetworkDescription::encoder(large, shape).normalised_by(Normalisation::imagenet()));
+        all.push(NetworkDescription::classifier(large, 7, shape));
         all
     }
 
@@ -261,6 +266,9 @@ mod tests {
         assert_eq!(of("4.weight", generator), [784, 1024]);
         let head = NetworkDescription::classifier(EncoderArchitecture::Resnet9, 7, ImageShape::new(32, 32, 3));
         assert_eq!([of("fc.weight", &head), of("f.0.weight", &head)], [vec![7, 256], vec![32, 3, 3, 3]]);
+        let large = EncoderConfig { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
+        let large = NetworkDescription::encoder(large, ImageShape::new(224, 224, 3));
+        assert_eq!([of("f.conv1.weight", &large), of("f.layer4.1.bn2.weight", &large)], [vec![64, 3, 7, 7], vec![512]]);
         // A header can claim this; no machine could hold it.
         let (space, shape) = (LatentSpace::uniform(LARGEST), ImageShape::new(LARGEST, LARGEST, 3));
         let huge = NetworkDescription::generator(Architecture::Vanilla, space, shape);
@@ -278,8 +286,24 @@ mod tests {
             (dcgan(96, ImageShape::new(28, 28, 2)), "2 channels"),
             (NetworkDescription::encoder(EncoderArchitecture::Resnet9, grey), "1 channels"),
             (
-                NetworkDescription::encoder(EncoderArchitecture::Resnet9, ImageShape::new(600, 600, 3)),
-                "600x600x3; expected 32x32x3",
+                NetworkDescription::encoder(EncoderArchitecture::Resnet9, ImageShape::new(60, 61, 3)),
+                "60x61; expected squares",
+            ),
+            (
+                NetworkDescription::encoder(EncoderArchitecture::Resnet9, ImageShape::new(6000, 6000, 3)),
+                "6000x6000; expected 8 to 1024 pixels",
+            ),
+            (
+                NetworkDescription::encoder(
+                    EncoderConfig { architecture: EncoderArchitecture::Resnet9, stem: Stem::Imagenet },
+                    ImageShape::new(224, 224, 3),
+                ),
+                "the stem imagenet: resnet9 is made for small",
+            ),
+            (
+                NetworkDescription::encoder(EncoderArchitecture::Resnet18, ImageShape::new(32, 32, 3))
+                    .normalised_by(Normalisation { mean: vec![0.5; 3], std: vec![0.2, 0.0, 0.2] }),
+                "none of 3 channels",
             ),
             (
                 NetworkDescription {
@@ -297,8 +321,9 @@ mod tests {
     #[test]
     fn the_normalisation_is_what_is_computed() {
         let mut values = [0.0; 6];
-        augment::normalise(&[0, 0, 0, 255, 255, 255], &mut values);
-        let Normalisation { mean, std } = Normalisation::cifar10();
+        let normalisation = Normalisation::cifar10();
+        augment::normalise(&[0, 0, 0, 255, 255, 255], &normalisation, &mut values);
+        let Normalisation { mean, std } = normalisation;
         let expected = |pixel: f32| [0, 1, 2].map(|channel| (pixel - mean[channel]) / std[channel]);
         assert_eq!(values, [expected(0.0), expected(1.0)].concat()[..]);
         let shades = crate::data::normalised();

@@ -53,9 +53,9 @@ impl DigitClassifier {
     /// Images (N, 28, 28, 1) in [-1, 1] to features (N, 128), none below 0.
     pub fn features(&self, images: &Tensor, train: bool) -> Result<Tensor> {
         let x = self.conv1.forward_t(images, train)?; // (N, 24, 24, 32)
-        let x = ops::max_pool2d(&x, 2, Activation::Identity)?; // (N, 12, 12, 32)
+        let x = ops::max_pool2d(&x, 2, 2, 0, Activation::Identity)?; // (N, 12, 12, 32)
         let x = self.conv2.forward_t(&x, train)?; // (N, 8, 8, 64)
-        let x = ops::max_pool2d(&x, 2, Activation::Identity)?; // (N, 4, 4, 64)
+        let x = ops::max_pool2d(&x, 2, 2, 0, Activation::Identity)?; // (N, 4, 4, 64)
         // PyTorch flattens channels first.
         let x = autograd::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         self.fc1.forward_t(&x, train) // (N, 128)

@@ -12,18 +12,21 @@ mod mlp;
 mod radford;
 mod resnet;
 mod simclr;
+mod stem;
 
 use candle_core::{ModuleT, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+pub use crate::normalisation::Normalisation;
 pub use dcgan::{DcganDiscriminator, DcganGenerator};
-pub use description::{NetworkDescription, NetworkKind, Normalisation};
+pub use description::{NetworkDescription, NetworkKind};
 pub use digit_classifier::{CLASSES, DigitClassifier, FEATURES};
 pub use mlp::{MlpDiscriminator, MlpGenerator};
 pub use radford::{RadfordDiscriminator, RadfordGenerator};
-pub use resnet::{Encoder, EncoderArchitecture};
+pub use resnet::{Encoder, EncoderArchitecture, EncoderConfig};
 pub use simclr::{ProjectionHead, ProjectionHeadConfig, linear_classifier};
+pub use stem::Stem;
 
 use crate::image_shape::ImageShape;
 

@@ -1,15 +1,19 @@
-//! Residual networks for small pictures (He et al., 1512.03385): torchvision's, with the 7x7 stride-2 stem replaced by
-//! a 3x3 stride-1 one and the max-pool and the last linear layer left out, as SimCLR does for CIFAR-10 (Chen et al.,
+//! Residual networks (He et al., 1512.03385): torchvision's without the last linear layer. For small pictures the 7x7
+//! stride-2 stem is replaced by a 3x3 stride-1 one and the max-pool left out, as SimCLR does for CIFAR-10 (Chen et al.,
 //! 2002.05709, appendix B.9).
 //!
-//! Tensor names are those of `nn.Sequential(conv1, bn1, relu, layer1, layer2, layer3, layer4, avgpool)`: `0` the stem,
-//! `1` its batch norm, `3` to `6` the stages, with torchvision's names within.
+//! Tensor names are those of [`Stem::layer_names`]: with the small stem those of `nn.Sequential(conv1, bn1, relu, layer1,
+//! layer2, layer3, layer4, avgpool)`, `0` the stem, `1` its batch norm, `3` to `6` the stages; else torchvision's own.
+//! Within the stages they are torchvision's.
+
+use std::ops::RangeInclusive;
 
 use crate::autograd;
-use candle_core::{ModuleT, Result, Tensor};
+use candle_core::{ModuleT, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use super::stem::{CHANNELS, Stem, StemLayers};
 use crate::image_shape::ImageShape;
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Initialisation, Normalised};
 use crate::ops::{self, Activation};
@@ -25,9 +29,6 @@ pub enum EncoderArchitecture {
     /// ResNet-50, 2048 features, the course's
     Resnet50,
 }
-
-/// Red, green and blue: the stem's inputs.
-const CHANNELS: usize = 3;
 
 /// What a stage is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,15 +71,65 @@ impl EncoderArchitecture {
         }
     }
 
-    /// The pictures that it is pretrained on. It takes any height and width.
+    /// The pictures that it is pretrained on where nothing else is said.
     pub fn image_shape(self) -> ImageShape {
         ImageShape::new(32, 32, CHANNELS)
+    }
+
+    /// Why there is none with this stem, if there is none.
+    pub fn refuses(self, stem: Stem) -> Option<&'static str> {
+        match (self, stem) {
+            (Self::Resnet9, Stem::Imagenet) => {
+                Some("resnet9 is made for small pictures; resnet18 and resnet50 have torchvision's stem")
+            }
+            _ => None,
+        }
     }
 
     /// Numbers in h, what the encoder makes of a picture.
     pub fn features(self) -> usize {
         let (kind, _, width) = self.plan();
         8 * width * kind.expansion()
+    }
+}
+
+/// What decides an encoder's tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderConfig {
+    /// Its stages.
+    pub architecture: EncoderArchitecture,
+    /// Its first layers.
+    pub stem: Stem,
+}
+
+/// With the small stem.
+impl From<EncoderArchitecture> for EncoderConfig {
+    fn from(architecture: EncoderArchitecture) -> Self {
+        Self { architecture, stem: Stem::Small }
+    }
+}
+
+impl EncoderConfig {
+    /// Sides of the pictures that an encoder is used on, in pixels.
+    const SIDES: RangeInclusive<usize> = 8..=1024;
+    /// Sides from here on are for torchvision's stem, where nothing else is said.
+    const LARGE: usize = 96;
+
+    /// The encoder for pictures of `side` x `side`.
+    pub fn for_pictures(architecture: EncoderArchitecture, side: usize) -> Self {
+        let is_large = side >= Self::LARGE && architecture.refuses(Stem::Imagenet).is_none();
+        Self { architecture, stem: if is_large { Stem::Imagenet } else { Stem::Small } }
+    }
+
+    /// What is wrong with pictures of `side` x `side`, if anything.
+    pub fn refuses(side: usize) -> Option<String> {
+        let (least, most) = (Self::SIDES.start(), Self::SIDES.end());
+        (!Self::SIDES.contains(&side)).then(|| format!("expected {least} to {most} pixels"))
+    }
+
+    /// Numbers in h, what the encoder makes of a picture.
+    pub fn features(self) -> usize {
+        self.architecture.features()
     }
 }
 
@@ -152,31 +203,35 @@ impl ModuleT for Block {
 /// SimCLR's f: pictures (N, H, W, 3) to features (N, D).
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    stem: Normalised<Conv2d>,
+    stem: StemLayers,
     blocks: Vec<Block>,
 }
 
 impl Encoder {
     /// The encoder with the tensors of `vb`, which creates them where it is one for training.
-    pub fn new(architecture: EncoderArchitecture, vb: VarBuilder) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where there is no such architecture with such a stem.
+    pub fn new(config: impl Into<EncoderConfig>, vb: VarBuilder) -> Result<Self> {
+        let EncoderConfig { architecture, stem } = config.into();
+        if let Some(reason) = architecture.refuses(stem) {
+            bail!("no {} with the stem {}: {reason}", architecture.name(), stem.name());
+        }
         let (kind, counts, stem_width) = architecture.plan();
-        // The stem is put in place of torchvision's after that has been initialised, so it has PyTorch's default.
-        let config = Conv2dConfig { padding: 1, bias: false, ..Default::default() };
-        let stem = Normalised::new(
-            Conv2d::new(CHANNELS, stem_width, 3, config, vb.pp(0))?,
-            BatchNorm::new(stem_width, Activation::Relu, vb.pp(1))?,
-        );
+        let layers = StemLayers::new(stem, stem_width, &vb)?;
+        let [.., first, second, third, fourth] = stem.layer_names();
+        let names = [first, second, third, fourth];
         let mut blocks = Vec::new();
         let mut inputs = stem_width;
-        for (stage, count) in counts.into_iter().enumerate() {
+        for (stage, (count, name)) in counts.into_iter().zip(names).enumerate() {
             let width = stem_width << stage;
             for index in 0..count {
                 let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                blocks.push(Block::new(kind, inputs, width, stride, vb.pp(3 + stage).pp(index))?);
+                blocks.push(Block::new(kind, inputs, width, stride, vb.pp(name).pp(index))?);
                 inputs = width * kind.expansion();
             }
         }
-        Ok(Self { stem, blocks })
+        Ok(Self { stem: layers, blocks })
     }
 
     /// The same for evaluation, with the batch norms as they are now in the weights.
@@ -188,9 +243,9 @@ impl Encoder {
 
 impl ModuleT for Encoder {
     fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        let mut x = self.stem.forward_t(&autograd::activations(images)?, train)?; // (N, H, W, width)
+        let mut x = self.stem.forward_t(&autograd::activations(images)?, train)?; // (N, H, W, width), or a quarter of both sides
         for block in &self.blocks {
-            x = block.forward_t(&x, train)?; // to (N, H / 8, W / 8, D)
+            x = block.forward_t(&x, train)?; // to an eighth of both sides, D
         }
         ops::mean_pool2d(&x) // (N, D)
     }

@@ -11,7 +11,8 @@ use crate::checkpoint::{Bundled, Weights};
 use crate::data::{ImageSource, common_shape};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
-use crate::models::{Encoder, EncoderArchitecture, NetworkDescription, NetworkKind};
+use crate::models::{Encoder, EncoderArchitecture, EncoderConfig, NetworkDescription, NetworkKind};
+use crate::normalisation::Normalisation;
 use crate::params::Parameters;
 use crate::pretrained::features::features;
 use crate::pretrained::origin::Origin;
@@ -22,10 +23,12 @@ pub const ENCODER: &str = "encoder.safetensors";
 
 /// A pretrained encoder as its file has it.
 pub struct EncoderSource {
-    /// Its architecture.
-    pub architecture: EncoderArchitecture,
+    /// Its architecture and stem.
+    pub encoder: EncoderConfig,
     /// The pictures that it was pretrained on.
     pub image_shape: ImageShape,
+    /// What their pixels are to it.
+    pub normalisation: Normalisation,
     /// Its file.
     pub path: PathBuf,
     /// The name of the run that the file lies in, or of the file.
@@ -40,10 +43,10 @@ pub struct EncoderSource {
     pub trained_on: Option<TrainedOn>,
 }
 
-/// An encoder of `architecture` with fresh weights under `seed`, as pretraining begins with.
-pub fn fresh(architecture: EncoderArchitecture, seed: u64, device: &Device) -> candle_core::Result<Parameters> {
+/// The parameters of an encoder with fresh weights under `seed`, as pretraining begins with.
+pub fn fresh(encoder: EncoderConfig, seed: u64, device: &Device) -> candle_core::Result<Parameters> {
     let parameters = Parameters::new(seed, "encoder", device);
-    Encoder::new(architecture, parameters.builder().pp("f"))?;
+    Encoder::new(encoder, parameters.builder().pp("f"))?;
     Ok(parameters)
 }
 
@@ -90,13 +93,14 @@ impl EncoderSource {
                 )
             ))
         };
-        let NetworkKind::Encoder { architecture } = found.description.kind else {
+        let NetworkKind::Encoder { architecture, stem } = found.description.kind else {
             bail!("{} is no encoder", found.words)
         };
         let Origin { path, words, data, trained_on } = Origin::new(weights, found.words);
         Ok(Self {
-            architecture,
+            encoder: EncoderConfig { architecture, stem },
             image_shape: found.description.image_shape,
+            normalisation: found.description.normalisation,
             name: name_of(&path),
             path,
             description: words,
@@ -106,13 +110,25 @@ impl EncoderSource {
         })
     }
 
+    /// For images of `side` x `side`, if that is given, in place of those that it was pretrained on.
+    pub fn for_pictures(self, side: Option<usize>) -> Self {
+        let ImageShape { height, channels, .. } = self.image_shape;
+        let side = side.unwrap_or(height);
+        Self { image_shape: ImageShape::new(side, side, channels), ..self }
+    }
+
+    /// What the network is.
+    pub fn network(&self) -> NetworkDescription {
+        NetworkDescription::encoder(self.encoder, self.image_shape).normalised_by(self.normalisation.clone())
+    }
+
     /// The encoder's parameters, loaded.
     ///
     /// # Errors
     /// Where the device does not take them.
     pub fn parameters(&self, device: &Device) -> anyhow::Result<Parameters> {
         let parameters = Parameters::undrawn("encoder", device);
-        Encoder::new(self.architecture, parameters.builder().pp("f"))?;
+        Encoder::new(self.encoder, parameters.builder().pp("f"))?;
         parameters.load(&self.tensors).with_context(|| self.path.display().to_string())?;
         Ok(parameters)
     }
@@ -157,7 +173,7 @@ impl TrainedEncoder {
     /// Where the device does not take it.
     pub fn new(source: EncoderSource, device: &Device) -> anyhow::Result<Self> {
         let parameters = source.parameters(device)?;
-        let network = Encoder::new(source.architecture, parameters.frozen().pp("f"))?.folded()?;
+        let network = Encoder::new(source.encoder, parameters.frozen().pp("f"))?.folded()?;
         Ok(Self { source, network, device: device.clone() })
     }
 
@@ -188,12 +204,12 @@ impl TrainedEncoder {
                 "images of {found} channels; the encoder takes {expected}: red, green and blue"
             )));
         }
-        features(&self.network, images, &self.device, proceed)
+        features(&self.network, &self.source.normalisation, images, &self.device, proceed)
     }
 
     /// What the network is.
     pub fn description(&self) -> NetworkDescription {
-        NetworkDescription::encoder(self.source.architecture, self.source.image_shape)
+        self.source.network()
     }
 
     /// Its file, and what it was pretrained on.

@@ -1,16 +1,10 @@
 //! What the tensors of a ResNet are called by others, and by us.
 
-/// The last number of the names of our stem, its batch norm and the four stages: `f.3.0.conv1.weight`.
-const OURS: [&str; 6] = ["0", "1", "3", "4", "5", "6"];
+use crate::models::Stem;
 
-/// What else they are called: by torchvision; in `nn.Sequential(*resnet.children())`, with a max-pool or its place, and
-/// without modules for ReLU and max-pool.
-const NAMES: [[&str; 6]; 4] = [
-    OURS,
-    ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"],
-    ["0", "1", "4", "5", "6", "7"],
-    ["0", "1", "2", "3", "4", "5"],
-];
+/// What the stem, its batch norm and the four stages are called: in `nn.Sequential(*resnet.children())` without a
+/// max-pool, with a max-pool or its place, and without modules for ReLU and max-pool; and by torchvision.
+const IN_SEQUENCE: [[&str; 6]; 2] = [["0", "1", "4", "5", "6", "7"], ["0", "1", "2", "3", "4", "5"]];
 
 /// The names that an encoder was found under, from the stem to the last stage.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +19,7 @@ impl EncoderNames {
             let before = first.parse::<u32>().ok().map(|number| (number - 1).to_string());
             has(first) && !before.is_some_and(|before| has(&before))
         };
-        NAMES.into_iter().find(fit).map(Self)
+        [Stem::Small, Stem::Imagenet].map(Stem::layer_names).into_iter().chain(IN_SEQUENCE).find(fit).map(Self)
     }
 
     /// The weight of the first convolution.
@@ -37,13 +31,13 @@ impl EncoderNames {
         format!("{}.{name}", self.0[2])
     }
 
-    /// Our name of a tensor, or one that no encoder has where the tensor makes this another network; `None` where it is
+    /// The name of a tensor in our encoder with the stem `ours`, or one that no encoder has where the tensor makes this another network; `None` where it is
     /// beside the encoder.
-    pub(super) fn our_name(&self, name: &str, shape: &[usize]) -> Option<String> {
+    pub(super) fn our_name(&self, ours: Stem, name: &str, shape: &[usize]) -> Option<String> {
         let (part, rest) = name.split_once('.')?;
         if let Some(place) = self.0.iter().position(|theirs| *theirs == part) {
             // Many ResNets for CIFAR call the shortcut so.
-            return Some(format!("f.{}.{}", OURS[place], rest.replace("shortcut.", "downsample.")));
+            return Some(format!("f.{}.{}", ours.layer_names()[place], rest.replace("shortcut.", "downsample.")));
         }
         let number = |name: &str| name.parse::<u32>().ok();
         let is_another = match (number(part), number(self.0[5])) {

@@ -3,29 +3,39 @@
 use candle_core::{Device, ModuleT, Tensor};
 
 use crate::autograd;
-use crate::data::augment;
-use crate::data::{ImageShape, ImageSource, common_shape, pixels_of};
+use crate::data::{ImageShape, ImageSource, augment, common_shape, pixels_of};
 use crate::metrics::Knn;
 use crate::models::Encoder;
+use crate::normalisation::Normalisation;
 
-/// Images that go through the encoder at a time, a short last batch padded to full: h of an image then comes out of the
-/// same arithmetic, to the bit, whatever set it is in.
+/// Images of 32x32 that go through the encoder at a time, a short last batch padded to full: h of an image then comes out
+/// of the same arithmetic, to the bit, whatever set it is in.
 const TILE: usize = 128;
 
-/// h of all `images` in evaluation mode, without augmentation: (N, D). `proceed` is asked after each part with the
+/// Larger images go in tiles of as many pixels, but of so many images at least.
+const SMALLEST_TILE: usize = 8;
+
+fn tile_of(shape: ImageShape) -> usize {
+    let pixels = (shape.height * shape.width).max(1);
+    (TILE * 32 * 32 / pixels).clamp(SMALLEST_TILE, TILE)
+}
+
+/// h of all `images` in evaluation mode, normalised, without augmentation: (N, D). `proceed` is asked after each part with the
 /// number of images done, and ends the work (`None`) where it says no.
 pub fn features(
     encoder: &Encoder,
+    normalisation: &Normalisation,
     images: &dyn ImageSource,
     device: &Device,
     mut proceed: impl FnMut(usize) -> bool,
 ) -> anyhow::Result<Option<Tensor>> {
     let (encoder, shape) = (encoder.folded()?, common_shape(images)?);
-    let mut parts = Vec::with_capacity(images.len().div_ceil(TILE));
-    for start in (0..images.len()).step_by(TILE) {
-        let end = (start + TILE).min(images.len());
-        let pixels = tile(&pixels_of(images, start..end)?, shape, device)?; // (TILE, H, W, C)
-        let part = autograd::inference(|| encoder.forward_t(&pixels, false))?.detach(); // (TILE, D)
+    let size = tile_of(shape);
+    let mut parts = Vec::with_capacity(images.len().div_ceil(size));
+    for start in (0..images.len()).step_by(size) {
+        let end = (start + size).min(images.len());
+        let pixels = tile(&pixels_of(images, start..end)?, (shape, size), normalisation, device)?; // (size, H, W, C)
+        let part = autograd::inference(|| encoder.forward_t(&pixels, false))?.detach(); // (size, D)
         parts.push(part.narrow(0, 0, end - start)?);
         if !proceed(end) {
             return Ok(None);
@@ -61,9 +71,14 @@ pub fn knn_top1(
     Ok(Some(right as f64 / queries.labels.len() as f64))
 }
 
-/// Normalised pixels of these images, the rest of the tile zero.
-fn tile(images: &[u8], shape: ImageShape, device: &Device) -> candle_core::Result<Tensor> {
-    let mut pixels = vec![0.0; TILE * shape.stride()];
-    augment::normalise(images, &mut pixels[..images.len()]);
-    Tensor::from_vec(pixels, (TILE, shape.height, shape.width, shape.channels), device)
+/// Normalised pixels of these images, the rest of a tile of `size` images zero.
+fn tile(
+    images: &[u8],
+    (shape, size): (ImageShape, usize),
+    normalisation: &Normalisation,
+    device: &Device,
+) -> candle_core::Result<Tensor> {
+    let mut pixels = vec![0.0; size * shape.stride()];
+    augment::normalise(images, normalisation, &mut pixels[..images.len()]);
+    Tensor::from_vec(pixels, (size, shape.height, shape.width, shape.channels), device)
 }

@@ -4,7 +4,8 @@ use super::encoder_names::EncoderNames;
 use crate::checkpoint::Signature;
 use crate::image_shape::ImageShape;
 use crate::latent_space::{LatentDistribution, LatentSpace};
-use crate::models::{Architecture, EncoderArchitecture, NetworkDescription};
+use crate::models::{Architecture, EncoderArchitecture, EncoderConfig, NetworkDescription, Stem};
+use crate::normalisation::Normalisation;
 use crate::pretrained::recognise::Naming;
 
 /// Names of tensors one of which every network has.
@@ -99,11 +100,16 @@ fn encoder(part: &Part) -> Option<Guess> {
     } else {
         EncoderArchitecture::Resnet9
     };
-    let is_of_imagenet = [height, width] == [7, 7];
-    let refusal = "its stem is 7x7, for pictures of 224x224; expected the 3x3 stem of an encoder for 32x32";
+    // Nothing else tells for which pictures it is: those of the set that the stem was made for.
+    let (stem, side, normalisation) = match [height, width] {
+        [7, 7] => (Stem::Imagenet, 224, Normalisation::imagenet()),
+        _ => (Stem::Small, 32, Normalisation::cifar10()),
+    };
+    let encoder = EncoderConfig { architecture, stem };
+    let description = NetworkDescription::encoder(encoder, ImageShape::new(side, side, 3));
     Some(Guess {
-        description: NetworkDescription::encoder(architecture, architecture.image_shape()),
-        naming: Naming::Encoder(names),
-        refusal: is_of_imagenet.then(|| refusal.into()),
+        description: description.normalised_by(normalisation),
+        naming: Naming::Encoder(names, stem),
+        refusal: architecture.refuses(stem).map(|reason| format!("a stem of 7x7: {reason}")),
     })
 }

@@ -16,7 +16,8 @@ use crate::checkpoint::{Signature, Weights};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::latent_space::{LatentDistribution, LatentSpace};
-use crate::models::{Architecture, EncoderArchitecture, NetworkDescription, NetworkKind};
+use crate::models::{Architecture, EncoderArchitecture, EncoderConfig, NetworkDescription, NetworkKind, Stem};
+use crate::normalisation::Normalisation;
 use crate::pretrained::encoder_names::EncoderNames;
 
 /// A network that a file seems to hold. Whether every tensor of it is there is found out by [`super::search`].
@@ -40,7 +41,8 @@ pub(super) enum Naming {
     Ours(&'static str),
     /// Numbered layers, as in an `nn.Sequential`, which ours have this before; what has no number is beside the network.
     Layers(&'static str),
-    Encoder(EncoderNames),
+    /// An encoder's, which has this stem.
+    Encoder(EncoderNames, Stem),
 }
 
 impl Naming {
@@ -50,7 +52,7 @@ impl Naming {
         match self {
             Self::Ours(before) => Some(format!("{before}{name}")),
             Self::Layers(before) => guess::is_layer(name).then(|| format!("{before}{name}")),
-            Self::Encoder(names) => names.our_name(name, shape),
+            Self::Encoder(names, stem) => names.our_name(*stem, name, shape),
         }
     }
 }
@@ -109,8 +111,9 @@ fn by_header(weights: &Weights, text: &str) -> anyhow::Result<Vec<Candidate>> {
         bail!(damaged(fault));
     }
     let mut candidates = vec![Candidate::ours(description.clone(), "")];
-    if let NetworkKind::Classifier { architecture, .. } = description.kind {
-        candidates.push(Candidate::ours(NetworkDescription::encoder(architecture, description.image_shape), ""));
+    if let NetworkKind::Classifier { architecture, stem, .. } = description.kind {
+        let encoder = NetworkKind::Encoder { architecture, stem };
+        candidates.push(Candidate::ours(NetworkDescription { kind: encoder, ..description }, ""));
     }
     Ok(candidates)
 }
@@ -118,16 +121,17 @@ fn by_header(weights: &Weights, text: &str) -> anyhow::Result<Vec<Candidate>> {
 /// What of a saved configuration tells the networks of its run.
 #[derive(Deserialize)]
 struct SavedConfig {
-    /// Of `train-gan`, with the latents.
+    /// Of all. Older runs do not say it: their GANs are for 28x28 grey, their encoders for 32x32.
+    image_size: Option<usize>,
+    /// Of `train-gan`, with the latents; those of older runs are uniform.
     model: Option<Architecture>,
     latent_dim: Option<usize>,
-    /// Those of older runs are all 28x28 grey, from uniform latents.
-    image_size: Option<usize>,
     channels: Option<usize>,
     #[serde(default)]
     latents: Option<LatentDistribution>,
     /// Of `pretrain-simclr`, and of `finetune` where it was asked for.
     encoder: Option<EncoderArchitecture>,
+    normalisation: Option<Normalisation>,
 }
 
 /// The networks of the run that `config` is of, as far as the file holds their first tensors. Runs whose files do not
@@ -158,8 +162,13 @@ fn by_config(signature: &Signature, config: &str) -> Vec<Candidate> {
         let places = places.filter(|prefix| has(&format!("{prefix}{one}")) && !has(&format!("{prefix}{none}")));
         candidates.extend(places.map(|prefix| Candidate::ours(discriminator.clone(), prefix)));
     }
-    if let Some(encoder) = saved.encoder.filter(|_| has("f.0.weight")) {
-        candidates.push(Candidate::ours(NetworkDescription::encoder(encoder, encoder.image_shape()), ""));
+    let first = |stem: Stem| format!("f.{}.weight", stem.layer_names()[0]);
+    let stem = [Stem::Small, Stem::Imagenet].into_iter().find(|stem| has(&first(*stem)));
+    if let (Some(architecture), Some(stem)) = (saved.encoder, stem) {
+        let image_shape = saved.image_size.map_or(architecture.image_shape(), |size| ImageShape::new(size, size, 3));
+        let encoder = NetworkDescription::encoder(EncoderConfig { architecture, stem }, image_shape)
+            .normalised_by(saved.normalisation.unwrap_or_else(Normalisation::cifar10));
+        candidates.extend(Some(Candidate::ours(encoder.clone(), "")).filter(|_| encoder.fault().is_none()));
     }
     candidates
 }

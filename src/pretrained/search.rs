@@ -64,7 +64,7 @@ impl Wanted {
                 let found = family(*architecture);
                 (found != family(wanted)).then(|| other(format!("{found} generator"), "model", wanted.name()))
             }
-            (Self::Encoder { architecture: Some(wanted) }, NetworkKind::Encoder { architecture }) => {
+            (Self::Encoder { architecture: Some(wanted) }, NetworkKind::Encoder { architecture, .. }) => {
                 let found = format!("{} encoder", architecture.name());
                 (wanted != *architecture).then(|| other(found, "encoder", wanted.name()))
             }

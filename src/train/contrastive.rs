@@ -44,8 +44,8 @@ impl Contrastive {
     pub fn new(config: &SimclrConfig, device: &Device) -> Result<Self> {
         let encoder_parameters = Parameters::new(config.seed, "encoder", device);
         let head_parameters = Parameters::new(config.seed, "projection_head", device);
-        let encoder = Encoder::new(config.encoder, encoder_parameters.builder().pp("f"))?;
-        let frozen_encoder = Encoder::new(config.encoder, encoder_parameters.frozen().pp("f"))?;
+        let encoder = Encoder::new(config.encoder(), encoder_parameters.builder().pp("f"))?;
+        let frozen_encoder = Encoder::new(config.encoder(), encoder_parameters.frozen().pp("f"))?;
         let head_config = ProjectionHeadConfig::default();
         let projection_head =
             ProjectionHead::new(config.encoder.features(), head_config, head_parameters.builder().pp("g"))?;

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
-use crate::models::EncoderArchitecture;
+use crate::models::{EncoderArchitecture, EncoderConfig};
+use crate::normalisation::Normalisation;
 use crate::optim::AdamConfig;
 use crate::train::labels::Labels;
+use crate::train::normalise::Normalise;
 
 /// What is trained with the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -37,6 +39,26 @@ pub struct FinetuneConfig {
     /// Architecture that the encoder must have [default: any]
     #[arg(long, value_enum)]
     pub encoder: Option<EncoderArchitecture>,
+
+    /// Height and width that images are resized to, in pixels [default: the encoder's]
+    #[arg(long, value_name = "PIXELS")]
+    #[serde(default)] // runs from before took the encoder's
+    pub image_size: Option<usize>,
+
+    /// Whether crops are taken of the images in their own sizes; runs from before took them of images made to fit
+    #[arg(skip = true)]
+    #[serde(default)]
+    pub crops_originals: bool,
+
+    /// Mean and standard deviation that pixels are normalised by [default: the encoder's]
+    #[arg(long, value_enum)]
+    #[serde(default)] // runs from before took the encoder's
+    pub normalise: Option<Normalise>,
+
+    /// The statistics themselves, where they are not the encoder's
+    #[arg(skip)]
+    #[serde(default)]
+    pub normalisation: Option<Normalisation>,
 
     /// Labelled images: shapes (built in), cifar10, another named set, or a directory [default: what the encoder was
     /// pretrained on]
@@ -126,6 +148,9 @@ impl FinetuneConfig {
             if value == 0 {
                 bail!(Error::setting(name, value, "expected at least 1"));
             }
+        }
+        if let Some((size, expected)) = self.image_size.and_then(|size| Some((size, EncoderConfig::refuses(size)?))) {
+            bail!(Error::setting("image_size", size, expected));
         }
         if self.batch_size < 2 && self.mode != Mode::Linear {
             bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));

@@ -10,6 +10,7 @@ pub mod gan_config;
 mod gan_images;
 pub mod health;
 pub mod labels;
+pub mod normalise;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;

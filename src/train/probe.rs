@@ -8,7 +8,7 @@ use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
-use crate::models::{Encoder, EncoderArchitecture, linear_classifier};
+use crate::models::{Encoder, EncoderConfig, linear_classifier};
 use crate::optim::{AdamConfig, Optimizer};
 use crate::params::Parameters;
 
@@ -31,7 +31,7 @@ impl Probe {
     /// A new classifier of `classes` classes, drawn from `seed`, on the encoder that `encoder_parameters` are of.
     /// Without `trains_encoder` nothing of the encoder is ever changed.
     pub fn new(
-        architecture: EncoderArchitecture,
+        encoder: EncoderConfig,
         encoder_parameters: Parameters,
         classes: usize,
         seed: u64,
@@ -40,14 +40,14 @@ impl Probe {
         precision: Precision,
     ) -> Result<Self> {
         let classifier_parameters = Parameters::new(seed, "classifier", encoder_parameters.device());
-        let classifier = linear_classifier(architecture.features(), classes, classifier_parameters.builder().pp("fc"))?;
+        let classifier = linear_classifier(encoder.features(), classes, classifier_parameters.builder().pp("fc"))?;
         let mut trained = classifier_parameters.trainable();
         if trains_encoder {
             trained.extend(encoder_parameters.trainable());
         }
-        let frozen_encoder = Encoder::new(architecture, encoder_parameters.frozen().pp("f"))?;
+        let frozen_encoder = Encoder::new(encoder, encoder_parameters.frozen().pp("f"))?;
         Ok(Self {
-            encoder: Encoder::new(architecture, encoder_parameters.builder().pp("f"))?,
+            encoder: Encoder::new(encoder, encoder_parameters.builder().pp("f"))?,
             // Nothing of it changes where it is not trained.
             frozen_encoder: if trains_encoder { frozen_encoder } else { frozen_encoder.folded()? },
             classifier,
@@ -147,10 +147,11 @@ pub fn hash(tensors: &Tensors) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{EncoderArchitecture, Stem};
     use crate::pretrained::encoder::fresh;
     use crate::rng::Stream;
 
-    const ARCHITECTURE: EncoderArchitecture = EncoderArchitecture::Resnet9;
+    const ENCODER: EncoderConfig = EncoderConfig { architecture: EncoderArchitecture::Resnet9, stem: Stem::Small };
 
     fn pictures(count: usize) -> Tensor {
         let mut generator = Stream::new(0, "pictures").at(0);
@@ -159,9 +160,9 @@ mod tests {
     }
 
     fn train(trains_encoder: bool) -> (Probe, String, String) {
-        let parameters = fresh(ARCHITECTURE, 0, &Device::Cpu).unwrap();
+        let parameters = fresh(ENCODER, 0, &Device::Cpu).unwrap();
         let adam = AdamConfig { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
-        let mut probe = Probe::new(ARCHITECTURE, parameters, 3, 0, trains_encoder, adam, Precision::F32).unwrap();
+        let mut probe = Probe::new(ENCODER, parameters, 3, 0, trains_encoder, adam, Precision::F32).unwrap();
         let before = probe.encoder_hash().unwrap();
         let labels = Tensor::new(&[0u32, 1, 2, 0], &Device::Cpu).unwrap();
         for _ in 0..3 {
@@ -176,7 +177,7 @@ mod tests {
         let (probe, before, after) = train(false);
         assert_eq!(before, after);
         let fresh = Parameters::new(0, "classifier", &Device::Cpu);
-        linear_classifier(ARCHITECTURE.features(), 3, fresh.builder().pp("fc")).unwrap();
+        linear_classifier(ENCODER.features(), 3, fresh.builder().pp("fc")).unwrap();
         let weights = |parameters: &Parameters| parameters.tensors()["fc.weight"].to_vec2::<f32>().unwrap();
         assert_ne!(weights(&fresh), weights(&probe.classifier_parameters));
     }
@@ -197,9 +198,9 @@ mod tests {
         let (mut probe, ..) = train(true);
         let labels = Tensor::new(&[2u32, 1, 0, 0], &Device::Cpu).unwrap();
         let (saved, _, _) = train(true);
-        let parameters = fresh(ARCHITECTURE, 7, &Device::Cpu).unwrap();
+        let parameters = fresh(ENCODER, 7, &Device::Cpu).unwrap();
         let adam = AdamConfig { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
-        let mut other = Probe::new(ARCHITECTURE, parameters, 3, 9, true, adam, Precision::F32).unwrap();
+        let mut other = Probe::new(ENCODER, parameters, 3, 9, true, adam, Precision::F32).unwrap();
         other.restore(&saved.state(), 3).unwrap();
         for probe in [&mut probe, &mut other] {
             probe.step(&pictures(4), &labels).unwrap();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use crate::data::augment::Augmentation;
 use crate::data::{self, ImageSource, Order, Prefetcher, StepPlan, ViewBatch, ViewPlan};
 use crate::train::probe::Probe;
 
@@ -23,15 +22,14 @@ enum Inputs {
 }
 
 impl ProbeBatches {
-    /// Augmented pictures of `size` x `size`, from `first_step` of the plan on.
+    /// Augmented pictures as `views` says, from `first_step` of the plan on.
     pub fn views(
         labelled: Arc<dyn ImageSource>,
         plan: &StepPlan,
-        size: usize,
+        views: ViewPlan,
         first_step: u64,
         device: &Device,
     ) -> anyhow::Result<Self> {
-        let views = ViewPlan { views_per_image: 1, size, augmentation: Augmentation::default() };
         let inputs = Inputs::Views(data::views(labelled.clone(), plan, views, first_step, device)?);
         Ok(Self { labelled, inputs, device: device.clone() })
     }

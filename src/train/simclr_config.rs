@@ -6,12 +6,15 @@ use candle_core::Var;
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
+use crate::data::TargetShape;
 use crate::data::augment::Augmentation;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
 use crate::image_shape::ImageShape;
-use crate::models::EncoderArchitecture;
+use crate::models::{EncoderArchitecture, EncoderConfig, Stem};
+use crate::normalisation::Normalisation;
 use crate::optim::{AdamConfig, Decay, Optimizer, Schedule, SgdConfig};
+use crate::train::normalise::Normalise;
 
 /// Which optimizer moves the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -52,6 +55,31 @@ pub struct SimclrConfig {
     /// Encoder
     #[arg(long, value_enum, default_value_t = EncoderArchitecture::Resnet9)]
     pub encoder: EncoderArchitecture,
+
+    /// First layers of the encoder [default: imagenet for resnet18 and resnet50 from --image-size 96 on, else small]
+    #[arg(long, value_enum)]
+    #[serde(default)] // runs from before had the small one
+    pub stem: Option<Stem>,
+
+    /// Height and width of the views, in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = IMAGE_SIZE)]
+    #[serde(default = "image_size")] // of runs from before
+    pub image_size: usize,
+
+    /// Whether crops are taken of the images in their own sizes; runs from before took them of images made to fit
+    #[arg(skip = true)]
+    #[serde(default)]
+    pub crops_originals: bool,
+
+    /// Mean and standard deviation that pixels are normalised by
+    #[arg(long, value_enum, default_value_t = Normalise::Cifar10)]
+    #[serde(default)] // runs from before were normalised so
+    pub normalise: Normalise,
+
+    /// The statistics themselves, once the images are known; runs from before do not say them
+    #[arg(skip)]
+    #[serde(default)]
+    pub normalisation: Option<Normalisation>,
 
     /// Training images: shapes (built in), cifar10, another named set, or a directory of images or data files
     #[arg(long, value_name = "NAME|DIR", default_value = "shapes")]
@@ -198,6 +226,14 @@ pub struct SimclrConfig {
 /// Passes over the images where neither --steps nor --epochs is given.
 const EPOCHS: u64 = 4;
 
+/// CIFAR-10's.
+const IMAGE_SIZE: usize = 32;
+
+/// Of older runs.
+fn image_size() -> usize {
+    IMAGE_SIZE
+}
+
 fn nothing() -> Option<TestPart> {
     Some(TestPart::NONE)
 }
@@ -225,6 +261,12 @@ impl SimclrConfig {
             if value == 0 {
                 bail!(Error::setting(name, value, "expected at least 1"));
             }
+        }
+        if let Some(expected) = EncoderConfig::refuses(self.image_size) {
+            bail!(Error::setting("image_size", self.image_size, expected));
+        }
+        if let Some((stem, reason)) = self.stem.and_then(|stem| Some((stem, self.encoder.refuses(stem)?))) {
+            bail!(Error::setting("stem", stem.name(), reason));
         }
         if self.batch_size < 2 {
             let problem = "the loss tells images of a batch apart, so a batch has at least 2";
@@ -279,7 +321,23 @@ impl SimclrConfig {
 
     /// The views that the networks take: square, since a crop is resized to one size.
     pub fn image_shape(&self) -> ImageShape {
-        self.encoder.image_shape()
+        ImageShape::new(self.image_size, self.image_size, 3)
+    }
+
+    /// The images that views are made of.
+    pub fn target(&self) -> TargetShape {
+        TargetShape { shape: self.image_shape(), keeps_sizes: self.crops_originals }
+    }
+
+    /// The encoder's architecture, with `--stem` or the usual one of the image size.
+    pub fn encoder(&self) -> EncoderConfig {
+        let usual = EncoderConfig::for_pictures(self.encoder, self.image_size);
+        EncoderConfig { stem: self.stem.unwrap_or(usual.stem), ..usual }
+    }
+
+    /// What pixels are to the encoder.
+    pub fn normalisation(&self) -> Normalisation {
+        self.normalisation.clone().unwrap_or_else(Normalisation::cifar10)
     }
 
     /// `--lr`, or the optimizer's usual one: for LARS that of the SimCLR paper, for SGD what is customary on CIFAR-10.

@@ -1,6 +1,7 @@
 // Runs the kernels of src/data/augment/kernel.cu on a CPU, with a thread for each of CUDA's: what the kernel computes can be
 // tested without a card. stdin: counts of images and views, height, width, size of a
-// view, whether the kernel of large views is to be used (i32); the images; the views' records. stdout: the views.
+// view, whether the kernel of large views is to be used (i32); the images; the views' records; how they are normalised.
+// stdout: the views.
 #include <barrier>
 #include <cmath>
 #include <cstdio>
@@ -50,11 +51,15 @@ int main() {
     std::vector<float> made((size_t)drawn * size * size * 3);
     read(pixels.data(), 1, pixels.size());
     read(records.data(), sizeof(View), records.size());
+    float scale[6];
+    read(scale, sizeof(float), 6);
     auto run = [&](unsigned thread) {
         threadIdx.x = thread;
         for (int block = 0; block < drawn; block++) {
             blockIdx.x = block;
-            views(made.data(), pixels.data(), records.data(), height, width, size);
+            views(
+                made.data(), pixels.data(), records.data(), height, width, size, scale[0], scale[1], scale[2], scale[3],
+                scale[4], scale[5]);
             __syncthreads(); // what is shared is the next block's
         }
     };

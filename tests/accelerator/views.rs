@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use gan::data::augment::{self, Augmentation, Crop, ViewParameters};
+use gan::data::augment::{self, Augmentation, ColourScale, Crop, ViewParameters};
 use gan::data::{self, ImageShape, Images, StepPlan, ViewPlan};
+use gan::normalisation::Normalisation;
 use gan::rng::Stream;
 
 use crate::device::accelerator;
@@ -18,7 +19,8 @@ const SIZES: [usize; 3] = [32, 27, 45];
 
 /// Random images, some of one colour or none, and views of them: all that can be drawn, and nothing but the size changed.
 fn cases() -> Vec<(Images, Vec<(u32, ViewParameters)>)> {
-    let sizes = [(32, 32), (40, 25), (7, 50), (1, 1), (96, 64)];
+    // Of the last, not all rows are in memory at a time.
+    let sizes = [(32, 32), (40, 25), (7, 50), (1, 1), (96, 64), (200, 300)];
     let case = |(height, width)| {
         let shape = ImageShape { height, width, channels: 3 };
         let mut generator = Stream::new(3, "pixels").at((height * 100 + width) as u64);
@@ -41,11 +43,15 @@ fn cases() -> Vec<(Images, Vec<(u32, ViewParameters)>)> {
     sizes.into_iter().map(case).collect()
 }
 
+fn scale() -> ColourScale {
+    ColourScale::new(&Normalisation::imagenet()).unwrap()
+}
+
 fn on_a_cpu(images: &Images, views: &[(u32, ViewParameters)], size: usize) -> Vec<f32> {
     let values = size * size * 3;
     let mut made = vec![0.0; views.len() * values];
     for (view, (image, parameters)) in made.chunks_exact_mut(values).zip(views) {
-        parameters.apply(images.image(*image as usize), images.shape(), size, view);
+        parameters.apply((images.image(*image as usize), images.shape()), size, scale(), view);
     }
     made
 }
@@ -88,6 +94,8 @@ fn the_kernel_run_by_a_cpu_makes_the_cpus_views() {
         for (image, parameters) in views {
             input.extend(parameters.packed(*image).iter().flat_map(|word| word.to_le_bytes()));
         }
+        let ColourScale { mean, factor } = scale();
+        input.extend([mean, factor].concat().iter().flat_map(|value| value.to_le_bytes()));
         let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(&input).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -107,7 +115,7 @@ fn views_made_on_the_device_are_the_cpus() {
     for ((images, views), size) in cases().iter().flat_map(|case| SIZES.map(|size| (case, size))) {
         let dims = (images.len(), images.height, images.width, 3);
         let kept = Tensor::from_slice(&images.pixels, dims, &device).unwrap();
-        let made = augment::views(&kept, views, size).unwrap();
+        let made = augment::views(&kept, views, size, scale()).unwrap();
         assert_eq!(made.dims(), [views.len(), size, size, 3]);
         let what = format!("{} x {} as {size}", images.height, images.width);
         assert_same_bits(&what, &values(&made), &on_a_cpu(images, views, size));
@@ -122,9 +130,9 @@ fn a_view_beyond_its_image_is_refused() {
     let plain = ViewParameters::plain(ImageShape { height: 5, width: 6, channels: 3 });
     let beyond = Crop { top: 1, ..plain.crop };
     for drawn in [(2, plain), (0, ViewParameters { crop: beyond, ..plain })] {
-        assert!(augment::views(&images, &[drawn], 32).is_err(), "{drawn:?}");
+        assert!(augment::views(&images, &[drawn], 32, scale()).is_err(), "{drawn:?}");
     }
-    assert!(augment::views(&images.narrow(3, 0, 1).unwrap(), &[], 32).is_err(), "grey");
+    assert!(augment::views(&images.narrow(3, 0, 1).unwrap(), &[], 32, scale()).is_err(), "grey");
 }
 
 /// Whatever a device makes itself, and whatever the host makes for it.
@@ -134,7 +142,8 @@ fn a_seed_gives_the_same_batches_and_views() {
     let device = accelerator();
     let images = Arc::new(cases().remove(1).0);
     let plan = StepPlan::new(images.len(), 2, true, 4).unwrap();
-    let views = ViewPlan { views_per_image: 2, size: 32, augmentation: Augmentation::default() };
+    let (augmentation, normalisation) = (Augmentation::default(), Normalisation::imagenet());
+    let views = ViewPlan { views_per_image: 2, size: 32, augmentation, normalisation };
     let [mut there, mut here] =
         [&device, &Device::Cpu].map(|device| data::views(images.clone(), &plan, views.clone(), 1, device).unwrap());
     let [mut batches_there, mut batches_here] =

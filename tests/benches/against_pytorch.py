@@ -51,6 +51,15 @@ WORKLOADS = {
     "simclr-resnet50": (
         "train", ["pretrain-simclr", "--encoder", "resnet50", "--log-every", "1"], ["--fused", "--channels-last"]
     ),
+    "simclr-resnet18-96": (
+        "train", ["pretrain-simclr", "--encoder", "resnet18", "--image-size", "96", "--log-every", "1"],
+        ["--fused", "--channels-last"],
+    ),
+    "simclr-resnet18-224": (
+        "train",
+        ["pretrain-simclr", "--encoder", "resnet18", "--image-size", "224", "--batch-size", "16", "--log-every", "1"],
+        ["--fused", "--channels-last"],
+    ),
     "sample64": ("sample", 64, ["--channels-last"]),
     "sample1024": ("sample", 1024, ["--channels-last"]),
     "augment": ("augment", None, []),

@@ -10,11 +10,12 @@ mod measure;
 
 use candle_core::{Device, Result, Tensor, Var};
 use criterion::{Criterion, Throughput};
-use gan::data::augment::{self, Augmentation};
+use gan::data::augment::{self, Augmentation, ColourScale};
 use gan::data::shapes::{self, Part};
 use gan::device::DeviceChoice;
 use gan::losses::adversarial::AdversarialLoss;
 use gan::losses::nt_xent::nt_xent;
+use gan::normalisation::Normalisation;
 use gan::ops::{self, Activation, AdamStep, SgdRule, SgdStep};
 use measure::{Group, fallible, measure, passes, products, random};
 use std::time::Duration;
@@ -76,6 +77,7 @@ fn conv2d(group: &mut Group) -> Result<()> {
         (12, 32, 64, 5, 1, 0),
         (32, 3, 32, 3, 1, 1), // the stems
         (32, 3, 64, 3, 1, 1),
+        (96, 3, 64, 7, 2, 3),
         (32, 32, 32, 3, 1, 1), // ResNet-9
         (16, 64, 64, 3, 1, 1),
         (8, 128, 128, 3, 1, 1),
@@ -166,9 +168,12 @@ fn elementwise(group: &mut Group) -> Result<()> {
 }
 
 fn pooling(group: &mut Group) -> Result<()> {
-    for dims in [[BATCH, 24, 24, 32], [BATCH, 8, 8, 64]] {
-        let op = |x: &[Tensor]| ops::max_pool2d(&x[0], 2, Activation::Identity);
-        measure(group, &format!("max_pool2d {dims:?}"), &op, &[&dims], 0, passes(&dims, 1, 1))?;
+    // Side by side, as a DCGAN's; overlapping, as a ResNet's.
+    let windows = [([BATCH, 24, 24, 32], 2, 0), ([BATCH, 8, 8, 64], 2, 0), ([BATCH, 48, 48, 64], 3, 1)];
+    for (dims, size, padding) in windows {
+        let op = |x: &[Tensor]| ops::max_pool2d(&x[0], size, 2, padding, Activation::Identity);
+        let name = format!("max_pool2d {dims:?}, {size}x{size}");
+        measure(group, &name, &op, &[&dims], 0, passes(&dims, 1, 1))?;
     }
     let dims = [BATCH, 4, 4, 2048];
     measure(group, &format!("mean_pool2d {dims:?}"), &|x| ops::mean_pool2d(&x[0]), &[&dims], 0, passes(&dims, 1, 1))
@@ -247,6 +252,7 @@ fn augmentation(group: &mut Group) -> Result<()> {
     const VIEWS: usize = 512;
     const SIZE: usize = 32;
     group.throughput(Throughput::Elements(VIEWS as u64));
+    let scale = ColourScale::new(&Normalisation::cifar10()).map_err(candle_core::Error::msg)?;
     group.bench_function("views", |bencher| {
         let images = shapes::first(Part::Train, VIEWS);
         let (augmentation, mut view) = (Augmentation::default(), vec![0.0; SIZE * SIZE * 3]);
@@ -255,7 +261,7 @@ fn augmentation(group: &mut Group) -> Result<()> {
             epoch += 1;
             for (index, image) in images.pixels.chunks_exact(images.stride()).enumerate() {
                 let parameters = augmentation.view(0, epoch, index as u32, 0, images.shape());
-                parameters.apply(image, images.shape(), SIZE, &mut view);
+                parameters.apply((image, images.shape()), SIZE, scale, &mut view);
             }
             view[0]
         });
@@ -272,7 +278,7 @@ fn augmentation(group: &mut Group) -> Result<()> {
         step += 1;
         let of = |branch, image| (image, augmentation.view(0, step, image, branch, images.shape()));
         let drawn: Vec<_> = (0..2).flat_map(|branch| (0..VIEWS as u32).map(move |image| of(branch, image))).collect();
-        let views = augment::views(&kept, &drawn, SIZE)?;
+        let views = augment::views(&kept, &drawn, SIZE, scale)?;
         device.synchronize()?;
         Ok(views)
     };

@@ -70,7 +70,8 @@ class Ours:
 
     def train(self, arguments):
         """A step of a run, between two records of its log at least `--seconds` apart."""
-        batch = ["--batch-size", 64 if arguments[0] == "pretrain-simclr" else 128]
+        usual = ["--batch-size", 64 if arguments[0] == "pretrain-simclr" else 128]
+        batch = [] if "--batch-size" in arguments else usual
         child = self.gan(*arguments, *batch, "--steps", LONG, "--run", "timed", "--force", "--json")
         records, first = [], None
         for line in child.process.stdout:

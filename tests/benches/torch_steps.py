@@ -118,7 +118,7 @@ class Resnet9(nn.Module):
 class Contrastive(nn.Module):
     """SimCLR's f and g, and the directions of what g makes."""
 
-    def __init__(self, encoder):
+    def __init__(self, encoder, side):
         super().__init__()
         if encoder == "resnet9":
             self.f, features = Resnet9(), 256
@@ -127,8 +127,9 @@ class Contrastive(nn.Module):
 
             self.f = getattr(torchvision.models, encoder)(weights=None)
             features = self.f.fc.in_features
-            # The stem for small images (Chen et al., 2002.05709, appendix B.9).
-            self.f.conv1, self.f.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+            if side < 96:
+                # The stem for small images (Chen et al., 2002.05709, appendix B.9).
+                self.f.conv1, self.f.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
             self.f.fc = nn.Identity()
         self.g = nn.Sequential(
             nn.Linear(features, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(inplace=True), nn.Linear(512, 128)
@@ -186,15 +187,16 @@ def gan(options, discriminator, generator, loss, shape=(1, 28, 28), latents=unif
 
 def nt_xent(directions):
     similarities = directions @ directions.t() / TEMPERATURE
-    itself = torch.eye(2 * PAIRS, dtype=torch.bool)
-    other_view = torch.cat([torch.arange(PAIRS, 2 * PAIRS), torch.arange(PAIRS)])
+    pairs = len(directions) // 2
+    itself = torch.eye(2 * pairs, dtype=torch.bool)
+    other_view = torch.cat([torch.arange(pairs, 2 * pairs), torch.arange(pairs)])
     return F.cross_entropy(similarities.masked_fill(itself, float("-inf")), other_view)
 
 
-def simclr(options, encoder):
-    networks = laid_out(options, Contrastive(encoder).train())
+def simclr(options, encoder, side=32, pairs=PAIRS):
+    networks = laid_out(options, Contrastive(encoder, side).train())
     optimizer = adam(options, networks, betas=(0.9, 0.999), weight_decay=1e-6)
-    views = laid_out(options, torch.rand(2 * PAIRS, 3, 32, 32) * 2 - 1)
+    views = laid_out(options, torch.rand(2 * pairs, 3, side, side) * 2 - 1)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -203,7 +205,7 @@ def simclr(options, encoder):
         optimizer.step()
         return loss.item()
 
-    return step, PAIRS
+    return step, pairs
 
 
 def sample(options, count):
@@ -256,6 +258,8 @@ WORKLOADS = {
     "simclr-resnet9": lambda options: simclr(options, "resnet9"),
     "simclr-resnet18": lambda options: simclr(options, "resnet18"),
     "simclr-resnet50": lambda options: simclr(options, "resnet50"),
+    "simclr-resnet18-96": lambda options: simclr(options, "resnet18", 96),
+    "simclr-resnet18-224": lambda options: simclr(options, "resnet18", 224, 16),
     "sample64": lambda options: sample(options, 64),
     "sample1024": lambda options: sample(options, 1024),
     "augment": augment,

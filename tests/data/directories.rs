@@ -47,7 +47,10 @@ fn every_command_says_how_it_read_a_directory() {
     assert_eq!(stderr, "");
     let simclr = ["pretrain-simclr", "--data", "pets", "--steps", "1", "--batch-size", "4", "--knn-every", "0"];
     let (_, stderr) = said(&work, &simclr);
-    assert!(stderr.contains("pets: pictures of 8x8 in colour become 32x32 in colour"), "{stderr}");
+    assert!(
+        stderr.contains("pets: pictures of 8x8 in colour become 32x32 in colour, as crops of the originals"),
+        "{stderr}"
+    );
     let (_, stderr) = said(&work, &["evaluate", "--run", "pets", "--data", "pets", "--reference", "0..6", "--n", "10"]);
     assert_eq!(stderr.matches("12 pictures in 2 classes").count(), 1, "{stderr}");
     // Images of another kind of file that are made to fit.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use candle_core::Device;
-use gan::data::augment::Augmentation;
+use gan::data::augment::{Augmentation, ColourScale};
 use gan::data::{self, ImageShape, ImageSource, StepPlan, ViewPlan};
+use gan::normalisation::Normalisation;
 
 use super::{GREY, open_directory, refused, write_set};
 use crate::support::write_pictures;
@@ -42,7 +43,9 @@ impl ImageSource for Drawn {
 #[test]
 fn views_are_taken_of_images_that_are_decoded_on_demand() {
     let plan = StepPlan::new(9, 4, true, 3).unwrap();
-    let views = ViewPlan { views_per_image: 2, size: 16, augmentation: Augmentation::default() };
+    let (augmentation, normalisation) = (Augmentation::default(), Normalisation::cifar10());
+    let scale = ColourScale::new(&normalisation).unwrap();
+    let views = ViewPlan { views_per_image: 2, size: 16, augmentation, normalisation };
     let source = Arc::new(Drawn { broken: usize::MAX });
     let mut prefetcher = data::views(source.clone(), &plan, views.clone(), 5, &Device::Cpu).unwrap();
     for step in 5..9 {
@@ -54,7 +57,7 @@ fn views_are_taken_of_images_that_are_decoded_on_demand() {
         for (found, (image, parameters)) in found.chunks_exact(16 * 16 * 3).zip(drawn) {
             let mut view = vec![0.0; found.len()];
             let bytes = source.bytes_of(image as usize).unwrap();
-            parameters.apply(&bytes, source.shape_of(image as usize), 16, &mut view);
+            parameters.apply((&bytes, source.shape_of(image as usize)), 16, scale, &mut view);
             assert_eq!(found, view);
         }
     }
@@ -65,7 +68,8 @@ fn views_are_taken_of_images_that_are_decoded_on_demand() {
 #[test]
 fn an_image_that_cannot_be_read_any_more_ends_the_step_that_takes_it() {
     let plan = StepPlan::new(9, 4, false, 3).unwrap();
-    let views = ViewPlan { views_per_image: 1, size: 8, augmentation: Augmentation::default() };
+    let (augmentation, normalisation) = (Augmentation::default(), Normalisation::cifar10());
+    let views = ViewPlan { views_per_image: 1, size: 8, augmentation, normalisation };
     let mut views = data::views(Arc::new(Drawn { broken: 6 }), &plan, views, 0, &Device::Cpu).unwrap();
     assert_eq!(views.next().unwrap().indices, [0, 1, 2, 3]);
     assert_eq!(views.next().unwrap_err().to_string(), "image 6 has gone");

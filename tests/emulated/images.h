@@ -75,8 +75,9 @@ static void check_window(int count, int height, int width, int channels, int siz
     check("unpack_bfloat16 " + shape, unpacked, weight, 1e-2);
 }
 
-static void check_pools(int count, int height, int width, int channels, int size) {
-    int down = height / size, across = width / size, places = height * width;
+static void check_pools(int count, int height, int width, int channels, int size, int stride, int padding) {
+    int down = (height + 2 * padding - size) / stride + 1, across = (width + 2 * padding - size) / stride + 1;
+    int places = height * width;
     size_t pixels = (size_t)count * places * channels, windows = (size_t)count * down * across * channels;
     std::string shape = std::to_string(height) + " x " + std::to_string(width) + " x " + std::to_string(channels);
     Floats x = exact(pixels), given = exact(windows);
@@ -84,17 +85,20 @@ static void check_pools(int count, int height, int width, int channels, int size
     std::vector<unsigned> winners(windows, 99);
     Doubles largest(windows, -INFINITY), expected(pixels, 0.0);
     std::vector<size_t> places_of_largest(windows);
-    for (size_t at = 0; at < pixels; at++) {
-        int channel = at % channels, column = at / channels % width, row = at / channels / width % height;
-        size_t image = at / channels / places;
-        if (row / size >= down || column / size >= across) continue;
-        size_t window = ((image * down + row / size) * across + column / size) * channels + channel;
-        if (x[at] > largest[window]) largest[window] = x[at], places_of_largest[window] = at;
+    for (size_t window = 0; window < windows; window++) {
+        int channel = window % channels, left = (int)(window / channels % across) * stride - padding;
+        int top = (int)(window / channels / across % down) * stride - padding;
+        size_t image = window / channels / across / down;
+        for (int row = std::max(top, 0); row < std::min(top + size, height); row++)
+            for (int column = std::max(left, 0); column < std::min(left + size, width); column++) {
+                size_t at = ((image * height + row) * width + column) * channels + channel;
+                if (x[at] > largest[window]) largest[window] = x[at], places_of_largest[window] = at;
+            }
     }
-    for (size_t at = 0; at < windows; at++) expected[places_of_largest[at]] = given[at];
-    launch(BLOCKS, THREADS, [&] { max_pool(y.data(), winners.data(), of_x.data(), windows, height, width, channels, size); });
+    for (size_t at = 0; at < windows; at++) expected[places_of_largest[at]] += given[at];
+    launch(BLOCKS, THREADS, [&] { max_pool(y.data(), winners.data(), of_x.data(), windows, height, width, channels, size, stride, padding, down, across); });
     check("max_pool " + shape, to_floats(y), largest);
-    launch(BLOCKS, THREADS, [&] { max_pool_gradient(into.data(), of_given.data(), winners.data(), pixels, height, width, channels, size); });
+    launch(BLOCKS, THREADS, [&] { max_pool_gradient(into.data(), of_given.data(), winners.data(), pixels, height, width, channels, size, stride, padding, down, across); });
     check("max_pool_gradient " + shape, to_floats(into), expected);
 
     size_t means = (size_t)count * channels;
@@ -156,8 +160,10 @@ static void check_all() {
     check_window(2, 6, 6, 8, 4, 2, 1, 2);
     check_window(3, 5, 5, 2, 1, 2, 0, 3);
     check_window(2, 4, 4, 8, 1, 1, 0, 8);
-    check_pools(2, 7, 9, 5, 2);
-    check_pools(1, 8, 8, 33, 3);
-    check_pools(3, 4, 4, 64, 2);
+    check_pools(2, 7, 9, 5, 2, 2, 0);
+    check_pools(1, 8, 8, 33, 3, 3, 0);
+    check_pools(3, 4, 4, 64, 2, 2, 0);
+    check_pools(2, 12, 9, 16, 3, 2, 1);
+    check_pools(2, 7, 8, 3, 2, 3, 1);
 }
 } // namespace images

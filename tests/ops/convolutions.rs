@@ -7,7 +7,7 @@ use gan::rng::Generator;
 use super::{ACTIVATIONS, SMOOTH, assert_close, assert_finite_differences, assert_parity, generator, random};
 
 /// (N, H, W, C, O, K, stride, padding)
-const CONVOLUTIONS: [[usize; 8]; 26] = [
+const CONVOLUTIONS: [[usize; 8]; 28] = [
     [2, 28, 28, 1, 32, 5, 1, 0],
     [3, 12, 11, 5, 7, 5, 1, 0],
     [2, 9, 14, 3, 17, 3, 2, 1],
@@ -35,6 +35,9 @@ const CONVOLUTIONS: [[usize; 8]; 26] = [
     [2, 14, 14, 32, 64, 4, 2, 1],
     [3, 8, 17, 64, 32, 4, 2, 1],
     [2, 8, 8, 32, 16, 4, 2, 1],
+    // torchvision's first layer.
+    [2, 20, 18, 3, 64, 7, 2, 3],
+    [1, 9, 7, 3, 8, 7, 2, 3],
 ];
 
 /// Input, weight and bias, the weight so small that outputs are of the size that they have in a network: the sines that

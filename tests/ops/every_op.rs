@@ -71,8 +71,18 @@ fn every_op() -> Vec<NamedOp> {
         ),
         (
             "max_pool2d",
-            Box::new(|x: &[Tensor]| ops::max_pool2d(&x[0], 2, Activation::LeakyRelu(0.2))),
+            Box::new(|x: &[Tensor]| ops::max_pool2d(&x[0], 2, 2, 0, Activation::LeakyRelu(0.2))),
             vec![random(generator, &[30, 13, 12, 20])],
+        ),
+        (
+            "max_pool2d of windows that overlap",
+            Box::new(|x: &[Tensor]| ops::max_pool2d(&x[0], 3, 2, 1, Activation::Identity)),
+            vec![random(generator, &[30, 13, 12, 20])],
+        ),
+        (
+            "conv2d 7 x 7 of stride 2",
+            Box::new(move |x: &[Tensor]| ops::conv2d(&x[0], &x[1], None, 2, 3, Activation::Identity)),
+            convolution_inputs(generator, [20, 24, 20, 3, 16, 7, 2, 3])[..2].to_vec(),
         ),
         (
             "channels_first",
@@ -253,7 +263,7 @@ fn nan_propagates_through_every_op() {
         window[position] = f32::NAN;
         let x = Tensor::from_slice(&window, (1, 2, 2, 1), &device()).unwrap();
         for dtype in [DType::F32, DType::F64] {
-            assert!(values(&ops::max_pool2d(&in_dtype(&x, dtype), 2, Activation::Identity).unwrap())[0].is_nan());
+            assert!(values(&ops::max_pool2d(&in_dtype(&x, dtype), 2, 2, 0, Activation::Identity).unwrap())[0].is_nan());
         }
     }
 }
@@ -324,9 +334,11 @@ fn wrong_shapes_are_errors_that_say_the_shapes() {
         ops::conv_transpose2d(&image, &zeros(&[3, 4, 3, 3]), None, 0, 0, none),
         ops::conv_transpose2d(&image, &zeros(&[3, 4, 3, 3]), None, 1, 50, none),
         ops::conv_transpose2d(&image, &zeros(&[3, 4, 3, 3]), None, usize::MAX, 0, none),
-        ops::max_pool2d(&image, 0, Activation::Identity),
-        ops::max_pool2d(&image, 9, Activation::Identity),
-        ops::max_pool2d(&zeros(&[8, 8]), 2, Activation::Identity),
+        ops::max_pool2d(&image, 0, 2, 0, Activation::Identity),
+        ops::max_pool2d(&image, 9, 2, 0, Activation::Identity),
+        ops::max_pool2d(&zeros(&[8, 8]), 2, 2, 0, Activation::Identity),
+        ops::max_pool2d(&image, 2, 0, 0, Activation::Identity),
+        ops::max_pool2d(&image, 3, 2, 2, Activation::Identity),
         ops::batch_norm_train(&image, &zeros(&[4]), &zeros(&[3]), 1e-5, none).map(|result| result.output),
         ops::batch_norm_train(&zeros(&[1, 3]), &zeros(&[3]), &zeros(&[3]), 1e-5, none).map(|result| result.output),
         ops::channels_first(&zeros(&[8, 8])),
@@ -356,7 +368,7 @@ fn an_empty_batch_gives_an_empty_output() {
         ops::linear(&zeros(&[0, 3]), &zeros(&[4, 3]), None, tanh).unwrap(),
         ops::conv2d(&image, &kernel, Some(&bias), 1, 0, tanh).unwrap(),
         ops::conv_transpose2d(&image, &kernel, Some(&bias), 1, 0, tanh).unwrap(),
-        ops::max_pool2d(&image, 2, Activation::Identity).unwrap(),
+        ops::max_pool2d(&image, 2, 2, 0, Activation::Identity).unwrap(),
         ops::batch_norm_eval(&image, &bias, &bias, &bias, &bias, 1e-5, tanh).unwrap(),
         ops::channels_first(&image).unwrap(),
         ops::add_relu(&image, &image).unwrap(),

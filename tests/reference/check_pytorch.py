@@ -7,7 +7,8 @@
 Ours to theirs: `pretrain-simclr` makes two steps, PyTorch's `Model` loads encoder.safetensors and
 projection_head.safetensors with `strict=True`, and both make features of the same test images. Theirs to ours: the
 `Model` goes back as .pth files under every layout of names that is met, and `finetune` makes of each the features that
-it made of its own file. At last what must be refused.
+it made of its own file. torchvision's own networks, with random weights, are taken at 224 pixels. At last what must be
+refused.
 """
 
 import contextlib
@@ -41,9 +42,10 @@ def gan(*arguments, expect=0):
     return done.stderr
 
 
-def embeddings(weights, name):
+def embeddings(weights, name, *flags):
     """h of the test images as the program computes it, (N, D)."""
-    gan("finetune", "--weights", weights, "--data", "pictures", "--cached", "--labels", LABELS, "--epochs", 1, "--run", name,
+    data = flags or ("--data", "pictures")
+    gan("finetune", "--weights", weights, *data, "--cached", "--labels", LABELS, "--epochs", 1, "--run", name,
         "--embeddings", f"{name}.npy")  # fmt: skip
     return np.load(f"{name}.npy")
 
@@ -55,8 +57,12 @@ def write_pictures():
         table = pyarrow.parquet.read_table(file).slice(0, count)
         for place, (cell, label) in enumerate(zip(table["img"].to_pylist(), table["label"].to_pylist())):
             path = Path("pictures", split, f"class{label}", f"{place:05}.png")
+            picture = Image.open(io.BytesIO(cell["bytes"])).convert("RGB")
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.open(io.BytesIO(cell["bytes"])).convert("RGB").save(path)
+            picture.save(path)
+            large = Path("large", *path.parts[1:])
+            large.parent.mkdir(parents=True, exist_ok=True)
+            picture.resize((224, 224), Image.Resampling.BICUBIC).save(large)
 
 
 def test_images():
@@ -81,6 +87,36 @@ def profiled(state):
     modules = sorted({name.rsplit(".", 1)[0] for name in state} | {"f", "g"})
     counters = {f"{module}.{of}" for module in modules for of in ("total_ops", "total_params")}
     return state | {name: torch.zeros(1, dtype=torch.float64) for name in [*counters, "total_ops", "total_params"]}
+
+
+def randomised(network):
+    """Weights and batch-norm statistics that no layer has by default."""
+    generator = torch.Generator().manual_seed(0)
+    for name, buffer in network.named_buffers():
+        if buffer.is_floating_point():
+            drawn = torch.rand(buffer.shape, generator=generator)
+            buffer.copy_(0.5 + drawn if name.endswith("var") else drawn - 0.5)
+    for name, parameter in network.named_parameters():
+        if parameter.dim() == 1:
+            parameter.data = 0.5 + torch.rand(parameter.shape, generator=generator)
+    return network.eval()
+
+
+def check_torchvisions(name):
+    """A file of torchvision's: the program's features of pictures at 224 pixels, as it resizes them, are torchvision's."""
+    torch.manual_seed(0)
+    network = randomised(getattr(torchvision.models, name)())
+    torch.save(network.state_dict(), f"{name}.pth")
+    ours = embeddings(f"{name}.pth", f"from_{name}", "--data", "large")
+    network.fc = torch.nn.Identity()
+    pixels = np.stack([np.asarray(Image.open(path)) for path in sorted(Path("large/test").glob("*/*.png"))])
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    scaled = ((torch.from_numpy(pixels).float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        features = network(scaled).numpy()
+    farthest, size = np.abs(features - ours).max(), np.abs(features).mean()
+    print(f"{name}.pth of torchvision: features {farthest:.2g} apart at most, of magnitude {size:.3g}")
+    assert farthest < TOLERANCE * size
 
 
 def main():
@@ -112,10 +148,13 @@ def main():
         print(f"{layout}.pth:", "the same bytes of h" if same else "ANOTHER h")
         assert same
 
-    torch.save(torchvision.models.resnet50().state_dict(), "imagenet.pth")
+    for name in ("resnet18", "resnet50"):
+        check_torchvisions(name)
+
     torch.save({"0.weight": torch.zeros(1024, 96), "0.bias": torch.zeros(1024)}, "generator.pth")
     torch.save(model.g.state_dict(), "head.pth")
-    for refused in ("imagenet.pth", "generator.pth", "head.pth"):
+    torch.save(torchvision.models.resnet34().state_dict(), "resnet34.pth")
+    for refused in ("resnet34.pth", "generator.pth", "head.pth"):
         message = gan("finetune", "--weights", refused, "--data", "pictures", "--cached", expect=3)
         print(f"{refused}: refused, exit 3\n  " + message.strip().replace("\n", "\n  "))
 

@@ -47,7 +47,7 @@ pub fn config(flags: &[&str]) -> SimclrConfig {
 /// Encoder and head with the weights that `generate_simclr.py` calls `name`.
 pub fn filled(name: &str, config: &SimclrConfig) -> Contrastive {
     let contrastive = Contrastive::new(config, &device()).unwrap();
-    let bottlenecks = contrastive.encoder_parameters().tensors().contains_key("f.3.0.bn3.weight");
+    let bottlenecks = contrastive.encoder_parameters().tensors().keys().any(|name| name.ends_with(".bn3.weight"));
     let last_norm = if bottlenecks { ".bn3" } else { ".bn2" };
     let gain = |layer: &str| if layer.ends_with(last_norm) { BRANCH_GAIN } else { 1.0 };
     fill(name, contrastive.encoder_parameters(), gain);
@@ -56,8 +56,8 @@ pub fn filled(name: &str, config: &SimclrConfig) -> Contrastive {
 }
 
 /// Trains as the record does: the networks, and the relative errors of the losses.
-fn train(record: &Record, precision: Precision) -> (Contrastive, Vec<f64>) {
-    let mut config = config(&["--encoder", "resnet9", "--optimizer", &record.optimizer, "--views", &record.views]);
+fn train(encoder: &[&str], record: &Record, precision: Precision) -> (Contrastive, Vec<f64>) {
+    let mut config = config(&[encoder, &["--optimizer", &record.optimizer, "--views", &record.views]].concat());
     config.precision = precision;
     config.weight_decay = record.weight_decay;
     config.momentum = record.momentum.unwrap_or(config.momentum);
@@ -76,9 +76,15 @@ fn record(name: &str) -> Record {
     read_part::<BTreeMap<String, Record>>("simclr", "trajectories").remove(name).unwrap()
 }
 
+/// Of the trajectories but one.
+const RESNET9: &[&str] = &["--encoder", "resnet9"];
+
 fn check(name: &str) {
-    let record = record(name);
-    let (contrastive, errors) = train(&record, Precision::F32);
+    check_record(name, RESNET9, &record(name));
+}
+
+fn check_record(name: &str, encoder: &[&str], record: &Record) {
+    let (contrastive, errors) = train(encoder, record, Precision::F32);
     let is_near = |(error, spread): (&f64, &f64)| *error <= TOLERANCE.max(ALLOWANCE * spread); // a NaN is not
     assert!(errors.iter().zip(&record.torch_f32_spread).all(is_near), "{name}: relative errors {errors:?}");
 
@@ -112,6 +118,12 @@ fn five_steps_of_lars_are_simclrs() {
     check("lars");
 }
 
+#[test]
+fn five_steps_of_a_resnet18_with_its_own_stem_are_pytorchs() {
+    let encoder = ["--encoder", "resnet18", "--stem", "imagenet"];
+    check_record("imagenet", &encoder, &read_part("simclr", "imagenet_trajectory"));
+}
+
 /// Relative, at every step.
 const BF16_TOLERANCE: f64 = 0.02;
 
@@ -119,7 +131,7 @@ const BF16_TOLERANCE: f64 = 0.02;
 #[cfg_attr(not(feature = "cuda"), ignore = "bf16 is of CUDA devices")]
 fn five_steps_in_bf16_stay_near_pytorchs_f64() {
     for name in ["adam", "sgd", "lars"] {
-        let (_, errors) = train(&record(name), Precision::Bf16);
+        let (_, errors) = train(RESNET9, &record(name), Precision::Bf16);
         assert!(errors.iter().all(|error| *error <= BF16_TOLERANCE), "{name} in bf16: relative errors {errors:?}");
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{ModuleT, Tensor};
-use gan::models::{Encoder, EncoderArchitecture};
+use gan::models::{Encoder, EncoderArchitecture, EncoderConfig, Stem};
 use gan::params::is_buffer;
 use gan::train::contrastive::Contrastive;
 use serde::Deserialize;
@@ -25,7 +25,8 @@ struct Record {
     /// Of encoder and head.
     parameters: usize,
     joint: Pass,
-    separate: Pass,
+    /// Of the small stem.
+    separate: Option<Pass>,
 }
 
 /// The views as one batch or as two.
@@ -42,22 +43,25 @@ struct Pass {
 }
 
 /// What f makes of `views` with batch norm in training.
-fn features_in_training(contrastive: &Contrastive, architecture: EncoderArchitecture, views: &Tensor) -> Tensor {
-    let encoder = Encoder::new(architecture, contrastive.encoder_parameters().builder().pp("f")).unwrap();
+fn features_in_training(contrastive: &Contrastive, encoder: EncoderConfig, views: &Tensor) -> Tensor {
+    let encoder = Encoder::new(encoder, contrastive.encoder_parameters().builder().pp("f")).unwrap();
     encoder.forward_t(views, true).unwrap()
 }
 
-fn check(architecture: EncoderArchitecture) {
+fn check(architecture: EncoderArchitecture, stem: Stem) {
     let name = architecture.name();
-    let record = read_part::<BTreeMap<String, Record>>("simclr", "encoders").remove(name).unwrap();
+    let part = if stem == Stem::Small { "encoders" } else { "imagenet_encoders" };
+    let record = read_part::<BTreeMap<String, Record>>("simclr", part).remove(name).unwrap();
     let views = views(name, record.pairs, record.side);
-    for (mode, want) in [("joint", record.joint), ("separate", record.separate)] {
+    let passes = [("joint", Some(record.joint)), ("separate", record.separate)];
+    for (mode, want) in passes.into_iter().filter_map(|(mode, want)| Some((mode, want?))) {
         // SGD without decay at a rate of 0 changes nothing, and keeps the gradient: it is the first velocity.
-        let config = config(&["--encoder", name, "--optimizer", "sgd", "--weight-decay", "0", "--views", mode]);
+        let flags = ["--encoder", name, "--stem", stem.name(), "--optimizer", "sgd", "--weight-decay", "0"];
+        let config = config(&[&flags[..], &["--views", mode]].concat());
         let contrastive = filled(name, &config);
         let parameters = contrastive.encoder_parameters().count() + contrastive.head_parameters().count();
         assert_eq!(parameters, record.parameters, "{name}");
-        let features = features_in_training(&contrastive, architecture, &views);
+        let features = features_in_training(&contrastive, config.encoder(), &views);
         want.features_in_training.hold(&format!("{name}: features in training"), &features);
 
         let mut contrastive = filled(name, &config);
@@ -94,15 +98,25 @@ fn check(architecture: EncoderArchitecture) {
 
 #[test]
 fn resnet9_is_torchvisions_blocks() {
-    check(EncoderArchitecture::Resnet9);
+    check(EncoderArchitecture::Resnet9, Stem::Small);
 }
 
 #[test]
 fn resnet18_is_torchvisions() {
-    check(EncoderArchitecture::Resnet18);
+    check(EncoderArchitecture::Resnet18, Stem::Small);
 }
 
 #[test]
 fn resnet50_is_torchvisions() {
-    check(EncoderArchitecture::Resnet50);
+    check(EncoderArchitecture::Resnet50, Stem::Small);
+}
+
+#[test]
+fn resnet18_with_its_own_stem_is_torchvisions() {
+    check(EncoderArchitecture::Resnet18, Stem::Imagenet);
+}
+
+#[test]
+fn resnet50_with_its_own_stem_is_torchvisions() {
+    check(EncoderArchitecture::Resnet50, Stem::Imagenet);
 }

@@ -61,18 +61,24 @@ def trunk(encoder):
         network, features = ResNet(BasicBlock, [2, 2, 2, 2]), 512
     else:
         network, features = ResNet(Bottleneck, [3, 4, 6, 3]), 2048
-    network.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
     return network, features
 
 
 class Model(nn.Module):
-    """The course's: f and g. The max-pool and the last linear layer are left out, so the indices are 0, 1, 3 to 6."""
+    """The course's: f and g. With the small stem the max-pool and the last linear layer are left out, so the indices are
+    0, 1, 3 to 6; with ImageNet's f is torchvision's whole network, and the last linear layer gives way to nothing."""
 
-    def __init__(self, encoder):
+    def __init__(self, encoder, stem="small"):
         super().__init__()
         network, features = trunk(encoder)
-        kept = [child for child in network.children() if not isinstance(child, (nn.MaxPool2d, nn.Linear))]
-        self.f = nn.Sequential(*kept)
+        if stem == "imagenet":
+            network.fc = nn.Identity()
+            self.f = network
+        else:
+            if encoder != "resnet9":
+                network.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+            kept = [child for child in network.children() if not isinstance(child, (nn.MaxPool2d, nn.Linear))]
+            self.f = nn.Sequential(*kept)
         self.g = nn.Sequential(
             nn.Linear(features, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 128)
         )
@@ -170,9 +176,9 @@ OPTIMIZERS = {
 # ---- the parts of the file ---------------------------------------------------------------------------------------
 
 
-def passes(encoder, pairs, side, mode, dtype, perturbation=None):
+def passes(encoder, stem, pairs, side, mode, dtype, perturbation=None):
     """Everything that one step of training computes, and the features before and after it."""
-    model = fill(encoder, Model(encoder)).to(dtype)
+    model = fill(encoder, Model(encoder, stem)).to(dtype)
     if perturbation is not None:
         perturb(model, perturbation)
     both = views(encoder, pairs, side, dtype)
@@ -185,21 +191,31 @@ def passes(encoder, pairs, side, mode, dtype, perturbation=None):
     }
     with torch.no_grad():
         found["features_in_evaluation"] = model.eval().features(both)
-        found["features_in_training"] = fill(encoder, Model(encoder)).to(dtype).features(both)
+        found["features_in_training"] = fill(encoder, Model(encoder, stem)).to(dtype).features(both)
     return found
 
 
 def encoders():
+    return encoders_of("small", (("resnet9", 4, 32), ("resnet18", 4, 32), ("resnet50", 4, 16)), ("joint", "separate"))
+
+
+def imagenet_encoders():
+    """With torchvision's stem, which makes the same sizes of four times larger views."""
+    return encoders_of("imagenet", (("resnet18", 4, 96), ("resnet50", 4, 64)), ("joint",))
+
+
+def encoders_of(stem, cases, modes):
     record = {}
-    for encoder, pairs, side in (("resnet9", 4, 32), ("resnet18", 4, 32), ("resnet50", 4, 16)):
+    for encoder, pairs, side in cases:
         record[encoder] = {
             "pairs": pairs,
             "side": side,
-            "parameters": sum(parameter.numel() for parameter in Model(encoder).parameters()),
+            "parameters": sum(parameter.numel() for parameter in Model(encoder, stem).parameters()),
         }
-        for mode in ("joint", "separate"):
-            f64 = passes(encoder, pairs, side, mode, torch.float64)
-            f32 = [passes(encoder, pairs, side, mode, torch.float32, seed) for seed in [None, *range(PERTURBED_RUNS)]]
+        for mode in modes:
+            run = lambda *how: passes(encoder, stem, pairs, side, mode, *how)
+            f64 = run(torch.float64)
+            f32 = [run(torch.float32, seed) for seed in [None, *range(PERTURBED_RUNS)]]
             part = {"loss": whole(f64["loss"], [run["loss"] for run in f32])}
             for tensors in ("gradients", "buffers"):
                 # Of two batches a few tensors tell whether they were two.
@@ -214,8 +230,8 @@ def encoders():
     return record
 
 
-def train(optimizer, lr, mode, dtype, perturbation=None):
-    model = fill("trajectory", Model("resnet9")).to(dtype)
+def train(optimizer, lr, mode, dtype, perturbation=None, encoder="resnet9", stem="small", pairs=TRAINED_PAIRS, side=32):
+    model = fill("trajectory", Model(encoder, stem)).to(dtype)
     initial = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     if perturbation is not None:
         perturb(model, perturbation)
@@ -223,7 +239,7 @@ def train(optimizer, lr, mode, dtype, perturbation=None):
     optimizer = make(model.parameters(), lr=lr, **settings)
     losses = []
     for step in range(STEPS):
-        loss = contrastive_loss(model, views(f"trajectory.{step}", TRAINED_PAIRS, 32, dtype), mode)
+        loss = contrastive_loss(model, views(f"trajectory.{step}", pairs, side, dtype), mode)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -262,6 +278,26 @@ def trajectories():
         }
         print(name, numbers(want), "relative spread of f32:", record[name]["torch_f32_spread"])
     return record
+
+
+def imagenet_trajectory():
+    """Steps of a ResNet-18 with torchvision's stem: losses alone."""
+    how = {"encoder": "resnet18", "stem": "imagenet", "pairs": 4, "side": 64}
+    want, *_ = train("sgd", 0.01, "joint", torch.float64, **how)
+    runs32 = [train("sgd", 0.01, "joint", torch.float32, seed, **how)[0] for seed in [None, *range(PERTURBED_RUNS)]]
+    spread = torch.stack([losses / want - 1 for losses in runs32]).abs().max(0).values
+    print("imagenet", numbers(want), "relative spread of f32:", spread.tolist())
+    return {
+        "pairs": how["pairs"],
+        "side": how["side"],
+        "optimizer": "sgd",
+        "views": "joint",
+        "lr": 0.01,
+        **OPTIMIZERS["sgd"][1],
+        "loss": numbers(want),
+        "torch_f32_spread": [float(f"{value:.2g}") for value in spread.tolist()],
+        "after": {},
+    }
 
 
 def in_both(compute):
@@ -351,7 +387,7 @@ def text(value, indent):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)  # one order of sums, and faster at these sizes
-    parts = (encoders, trajectories, nt_xents, cross_entropies, sgds, cosines)
+    parts = (encoders, trajectories, nt_xents, cross_entropies, sgds, cosines, imagenet_encoders, imagenet_trajectory)
     path = HERE / "simclr.json"
     path.write_text(text({part.__name__: part() for part in parts}, "") + "\n")
     print(f"{path.name}: {path.stat().st_size} bytes")

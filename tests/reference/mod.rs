@@ -14,3 +14,4 @@ mod scores;
 mod sgd;
 mod trajectories;
 mod vectors;
+mod views;

@@ -23,19 +23,21 @@ const VALUES: &[(&str, &str)] = &[
         "train-images=0 batch-size=0 batch-size=1 batch-size=32769 temperature=0 temperature=nan temperature=inf lr=-1 \
          lr=nan weight-decay=-1 beta1=1 beta2=1 eps=-1 momentum=1 momentum=-1 trust=-1 min-crop=0 min-crop=1.1 flip=1.1 \
          flip=-0.1 jitter=2 jitter-strength=-1 hue=0.6 hue=-0.1 grey=1.1 checkpoint-every=0 log-every=0 keep=0 \
-         accumulate=4",
+         accumulate=4 image-size=7 image-size=1025 stem=large normalise=none",
     ),
+    ("pretrain-simclr --encoder resnet9", "stem=imagenet"),
     (
         "finetune",
         "labels=0 labels=1.5 epochs=0 batch-size=0 batch-size=65537 lr=-1 lr=nan weight-decay=-1 checkpoint-every=0 \
-         keep=0 embeddings=h.csv",
+         keep=0 embeddings=h.csv image-size=7 image-size=1025",
     ),
     ("finetune --mode full", "batch-size=1"),
     ("sample --model vanilla", "n=0 output=grid.bmp offset=18446744073709551615 columns=0 scale=0 scale=65"),
     ("sample --model vanilla -o walk.gif", "n=1 walks=0 walks=1025 frames=0 frames=9999"),
     (
         "evaluate",
-        "reference=9..3 reference=0..10001 n=9 n=100001 seeds=0 seeds=1001 labels=0 labels=1.5 output=pairs.bmp",
+        "reference=9..3 reference=0..10001 n=9 n=100001 seeds=0 seeds=1001 labels=0 labels=1.5 output=pairs.bmp \
+         image-size=7",
     ),
     ("evaluate --train-classifier --data whole", "output=c.png"),
     ("evaluate --train-classifier --data whole -o c.safetensors", "steps=0 batch-size=1 lr=-1 lr=nan"),

@@ -6,10 +6,11 @@ use crate::commands::weights::GeneratorChoice;
 use crate::data::DataOptions;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
-use crate::models::{Architecture, EncoderArchitecture};
+use crate::models::{Architecture, EncoderArchitecture, EncoderConfig};
 use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::classifier_config::ClassifierConfig;
 use crate::train::labels::Labels;
+use crate::train::normalise::Normalise;
 
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,6 +31,14 @@ pub struct EvaluateConfig {
     /// Architecture of the encoder; without --weights, its newest run
     #[arg(long, value_enum)]
     pub encoder: Option<EncoderArchitecture>,
+
+    /// Height and width that an encoder's images are resized to, in pixels [default: the encoder's]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<usize>,
+
+    /// Mean and standard deviation that an encoder's pixels are normalised by [default: the encoder's]
+    #[arg(long, value_enum)]
+    pub normalise: Option<Normalise>,
 
     /// Evaluate images instead of a generator: a folder of pictures (converted to 28x28 grey), or a .npy of shape (N,
     /// 1, 28, 28), floats in [-1, 1] or uint8
@@ -108,6 +117,9 @@ impl EvaluateConfig {
         }
         if !(1..=1000).contains(&self.seeds) || self.seed.checked_add(self.seeds).is_none() {
             bail!(Error::Usage(format!("--seeds {}: expected 1 to 1000 seeds from --seed on", self.seeds)));
+        }
+        if let Some((size, expected)) = self.image_size.and_then(|size| Some((size, EncoderConfig::refuses(size)?))) {
+            bail!(Error::Usage(format!("--image-size {size}: {expected}")));
         }
         let wanted = if self.train_classifier { "safetensors" } else { "png" };
         if let Some(output) = &self.output

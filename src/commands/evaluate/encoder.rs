@@ -38,6 +38,7 @@ pub fn evaluate(
     if config.output.is_some() {
         bail!(Error::Usage("-o: an encoder draws no samples; leave it out".into()));
     }
+    let mut source = source.for_pictures(config.image_size);
     let data = config.data.as_deref().or(source.data.as_deref()).unwrap_or(DEFAULT_DATA);
     let (encoder, device_name) = (&source.description, crate::device::name(device));
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
@@ -68,6 +69,9 @@ pub fn evaluate(
     if let Some(missing) = missing_classes(&labelled.labels(), &dataset.classes) {
         console.warning(&missing);
     }
+    if let Some(normalise) = config.normalise {
+        source.normalisation = normalise.of(&*dataset.train)?;
+    }
     let encoder = TrainedEncoder::new(source, device)?;
     let source = encoder.source();
     let look = |what: &str, images: &ImageSet| -> anyhow::Result<Tensor> {
@@ -91,7 +95,7 @@ pub fn evaluate(
     for &seed in &seeds {
         let began = Instant::now();
         let parameters = source.parameters(device)?;
-        let mut probe = Probe::new(source.architecture, parameters, classes, seed, false, ADAM, Precision::F32)?;
+        let mut probe = Probe::new(source.encoder, parameters, classes, seed, false, ADAM, Precision::F32)?;
         let batch = BATCH.min(labelled.len());
         let plan = StepPlan::new(labelled.len(), batch, true, seed)?;
         let mut batches = ProbeBatches::features(labelled.source(), &plan, bank.clone());

@@ -13,6 +13,7 @@ use crate::data::ImageSet;
 use crate::error::Error;
 use crate::metrics;
 use crate::models::{Encoder, NetworkDescription};
+use crate::pretrained::encoder::EncoderSource;
 use crate::pretrained::features::features;
 use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
 use crate::run::StopRequest;
@@ -31,7 +32,8 @@ impl Tuning<'_> {
             (encoder, mode) => format!("-{encoder}-{mode}"),
         };
         let source = &self.subject.source;
-        let network = NetworkDescription::classifier(source.architecture, dataset.classes.len(), source.image_shape);
+        let network = NetworkDescription::classifier(source.encoder, dataset.classes.len(), source.image_shape)
+            .normalised_by(source.normalisation.clone());
         let entries = [(CONFIG, serde_json::to_string(&self.config)?), (NETWORK, serde_json::to_string(&network)?)];
         let metadata = entries.map(|(key, text)| (key.to_string(), text)).into();
         let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));
@@ -58,17 +60,20 @@ impl Tuning<'_> {
     }
 }
 
-/// h of `images` as (N, D) f32 in a .npy file.
+/// h of `images` under the encoder of `source` as (N, D) f32 in a .npy file.
 pub(super) fn write_embeddings(
-    encoder: &Encoder,
+    source: &EncoderSource,
     images: &ImageSet,
     path: &Path,
     device: &Device,
     console: &Console,
     stop: &StopRequest,
 ) -> anyhow::Result<()> {
+    let parameters = source.parameters(device)?;
+    let encoder = Encoder::new(source.encoder, parameters.frozen().pp("f"))?;
     let progress = console.items("features", images.len() as u64);
-    let features = features(encoder, &**images, device, |done| {
+    let fitted = images.fit_on_demand(source.image_shape);
+    let features = features(&encoder, &source.normalisation, &*fitted, device, |done| {
         progress.set(done as u64);
         stop.signal().is_none()
     })?;

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::atomic;
 use crate::checkpoint::header::ROWS;
 use crate::commands::{Invocation, images, weights};
-use crate::data::{Dataset, ImageSet, steps_per_epoch};
+use crate::data::{Dataset, ImageSet, TargetShape, steps_per_epoch};
 use crate::device::check_precision;
 use crate::error::Error;
-use crate::models::Encoder;
 use crate::pretrained::encoder::EncoderSource;
 use crate::report::{Console, ProbeRow};
 use crate::run::{Clock, Run, RunDirectory, Session, StopRequest, Timetable, resume};
@@ -59,6 +58,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
         check_precision(config.precision, device)?;
     }
     let source = weights::encoder(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
+    let mut source = source.for_pictures(config.image_size);
     let hash = hash(&source.tensors)?;
     if let Some(run) = &mut resumed {
         checks::refuse_another_encoder(run, &source, &hash)?;
@@ -72,7 +72,8 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     // What was found is part of the configuration: a resumed run must not take another.
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
-    let dataset = images::open(&data, source.image_shape, config.balanced_parts, call)?;
+    let target = TargetShape { shape: source.image_shape, keeps_sizes: config.crops_originals };
+    let dataset = images::open(&data, target, config.balanced_parts, call)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
     // What the encoder's run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
@@ -81,12 +82,15 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
         console.warning(&warning);
     }
     console.note(&source.description);
+    if let Some(normalise) = config.normalise {
+        let normalisation = config.normalisation.clone().map_or_else(|| normalise.of(&*dataset.train), Ok)?;
+        source.normalisation = normalisation.clone();
+        config.normalisation = Some(normalisation);
+    }
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen()?;
     if let (true, Some(path)) = (dataset.train.labels().is_empty(), &config.embeddings) {
-        let parameters = source.parameters(device)?;
-        let encoder = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
-        files::write_embeddings(&encoder, &dataset.train, path, device, console, &stop)?;
+        files::write_embeddings(&source, &dataset.train, path, device, console, &stop)?;
         console.note(&format!("{} has no labels: nothing but {} was written", dataset.name, path.display()));
         return Ok(Vec::new());
     }

@@ -7,9 +7,9 @@ use super::files::write_embeddings;
 use super::{RowsDone, Subject, Tuning};
 use crate::checkpoint::header::{ENCODER, ROWS};
 use crate::checkpoint::state::Tensors;
-use crate::data::{ImageSet, StepPlan};
+use crate::data::augment::Augmentation;
+use crate::data::{ImageSet, StepPlan, ViewPlan};
 use crate::metrics::top_k;
-use crate::models::Encoder;
 use crate::pretrained::encoder;
 use crate::pretrained::features::{Labelled, features, knn_top1};
 use crate::report::{Figure, ProbeRow};
@@ -33,9 +33,9 @@ impl Subject {
         let (source, classes) = (&self.source, self.dataset.classes.len());
         let parameters = match encoder {
             EncoderKind::Pretrained => source.parameters(&self.device)?,
-            EncoderKind::Untrained => encoder::fresh(source.architecture, config.seed, &self.device)?,
+            EncoderKind::Untrained => encoder::fresh(source.encoder, config.seed, &self.device)?,
         };
-        Ok(Probe::new(source.architecture, parameters, classes, config.seed, full, config.adam(), config.precision)?)
+        Ok(Probe::new(source.encoder, parameters, classes, config.seed, full, config.adam(), config.precision)?)
     }
 }
 
@@ -43,9 +43,7 @@ impl Tuning<'_> {
     pub(super) fn run_rows(&mut self) -> anyhow::Result<()> {
         if let Some(path) = &self.config.embeddings {
             let Subject { source, dataset, device, .. } = &self.subject;
-            let parameters = source.parameters(device)?;
-            let encoder = Encoder::new(source.architecture, parameters.frozen().pp("f"))?;
-            write_embeddings(&encoder, &dataset.test, path, device, self.console, &self.session.clock.stop)?;
+            write_embeddings(source, &dataset.test, path, device, self.console, &self.session.clock.stop)?;
         }
         for (encoder, full) in self.config.rows().into_iter().skip(self.done.rows.len()) {
             self.session.stop_if_asked()?; // nothing of the row is to be saved yet
@@ -127,8 +125,9 @@ impl Tuning<'_> {
         let batch_size = self.session.clock.timetable().batch_size;
         let plan = StepPlan::new(labelled.len(), batch_size, true, self.config.seed)?;
         if !self.config.cached || full {
-            let size = source.image_shape.height;
-            return Ok(Some(ProbeBatches::views(labelled.source(), &plan, size, step, device)?));
+            let (size, normalisation) = (source.image_shape.height, source.normalisation.clone());
+            let views = ViewPlan { views_per_image: 1, size, augmentation: Augmentation::default(), normalisation };
+            return Ok(Some(ProbeBatches::views(labelled.source(), &plan, views, step, device)?));
         }
         let Some(features) = self.features(probe, labelled)? else { return Ok(None) };
         Ok(Some(ProbeBatches::features(labelled.source(), &plan, features)))
@@ -150,7 +149,9 @@ impl Tuning<'_> {
 
     fn features(&self, probe: &Probe, images: &ImageSet) -> anyhow::Result<Option<Tensor>> {
         let progress = self.console.items("features", images.len() as u64);
-        features(probe.frozen_encoder(), &**images, &self.subject.device, |done| {
+        let Subject { source, device, .. } = &self.subject;
+        let fitted = images.fit_on_demand(source.image_shape);
+        features(probe.frozen_encoder(), &source.normalisation, &*fitted, device, |done| {
             progress.set(done as u64);
             self.session.clock.stop.signal().is_none()
         })

@@ -2,7 +2,7 @@
 
 use super::Training;
 use crate::checkpoint::header::HEALTH;
-use crate::data::augment;
+use crate::data::augment::{self, ColourScale};
 use crate::models::NetworkDescription;
 use crate::report;
 use crate::run::Snapshot;
@@ -14,9 +14,11 @@ impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
     pub(super) fn save(&mut self) -> anyhow::Result<()> {
         let epoch = self.session.clock.epoch();
-        let (architecture, shape) = (self.config.encoder, self.config.image_shape());
-        let encoder = NetworkDescription::encoder(architecture, shape);
-        let head = NetworkDescription::projection_head(architecture, self.networks.head_config(), shape);
+        let (encoder, shape) = (self.config.encoder(), self.config.image_shape());
+        let head_config = self.networks.head_config();
+        let head = NetworkDescription::projection_head(encoder.architecture, head_config, shape);
+        let [encoder, head] = [NetworkDescription::encoder(encoder, shape), head]
+            .map(|network| network.normalised_by(self.config.normalisation()));
         self.session.save(Snapshot {
             state: self.networks.state(),
             networks: vec![
@@ -31,20 +33,24 @@ impl Training<'_> {
     /// `views.png`: some images, each beside two views as the network sees them in the first epoch.
     pub(super) fn draw_views(&self) -> anyhow::Result<()> {
         let (config, augmentation) = (&self.config, self.config.augmentation());
-        let images = self.images.train.first(SHEET).to_images()?;
-        let shape = images.shape();
-        let of_branch = |branch: usize| -> Vec<u8> {
+        let normalisation = config.normalisation();
+        let scale = ColourScale::new(&normalisation)?;
+        let (images, shape) = (self.images.train.first(SHEET), config.image_shape());
+        let of_branch = |branch: usize| -> anyhow::Result<Vec<u8>> {
             let (mut view, mut pixels) = (vec![0.0; shape.stride()], vec![0; shape.stride()]);
-            let mut drawn = Vec::with_capacity(images.pixels.len());
+            let mut drawn = Vec::with_capacity(images.len() * shape.stride());
             for index in 0..images.len() {
-                let parameters = augmentation.view(config.seed, 0, index as u32, branch, shape);
-                parameters.apply(images.image(index), shape, shape.height, &mut view);
-                augment::denormalise(&view, &mut pixels);
+                let (image, original) = (images.bytes_of(index)?, images.shape_of(index));
+                let parameters = augmentation.view(config.seed, 0, index as u32, branch, original);
+                parameters.apply((&image, original), shape.height, scale, &mut view);
+                augment::denormalise(&view, &normalisation, &mut pixels);
                 drawn.extend_from_slice(&pixels);
             }
-            drawn
+            Ok(drawn)
         };
-        self.session.draw("views.png", || report::views_sheet(&images.pixels, &of_branch(0), &of_branch(1), shape))
+        let views = [of_branch(0)?, of_branch(1)?];
+        let fitted = images.fit_on_demand(shape).to_images()?;
+        self.session.draw("views.png", || report::views_sheet(&fitted.pixels, &views[0], &views[1], shape))
     }
 
     /// The last checkpoint and the curves.

@@ -21,18 +21,22 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let &Invocation { options, device, console, .. } = call;
     let default_name = config.encoder.name();
     let mut run = Run::open(config, default_name, call.typed, options)?;
-    let config = run.config.clone();
+    let mut config = run.config.clone();
     config.validate()?;
     run.check_precision(config.precision, config.steps, device)?;
     // The images may have to be downloaded: what needs none is refused before.
     run.refuse_past(config.steps)?;
-    let dataset = images::open(&config.data, config.image_shape(), config.balanced_parts, call)?;
+    let dataset = images::open(&config.data, config.target(), config.balanced_parts, call)?;
     run.identify(&dataset, options.changed_data)?;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.
     let validates = config.watches_validation() && !dataset.train.labels().is_empty();
     let dataset = images::cut(dataset, config.train_images, validates, config.batch_size, console)?;
     let images = TrainingImages::of(dataset, config.knn_reference);
+    if !run.is_resumed() {
+        config.normalisation = Some(config.normalise.of(&*images.train)?);
+        run.config = config.clone();
+    }
 
     let timetable = timetable(&config, &images);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
@@ -78,7 +82,8 @@ fn views(
 ) -> anyhow::Result<Prefetcher<ViewBatch>> {
     let plan = StepPlan::new(images.len(), config.batch_size, true, config.seed)?;
     let size = config.image_shape().height;
-    let views = ViewPlan { views_per_image: 2, size, augmentation: config.augmentation() };
+    let (augmentation, normalisation) = (config.augmentation(), config.normalisation());
+    let views = ViewPlan { views_per_image: 2, size, augmentation, normalisation };
     data::views(images.source(), &plan, views, first_step, device)
 }
 

@@ -54,8 +54,10 @@ impl Training<'_> {
         let (train, watched) = (&self.images.train, &self.images.watched);
         let progress = self.console.items("kNN", (train.len() + watched.len()) as u64);
         let (encoder, stop) = (self.networks.frozen_encoder(), &self.session.clock.stop);
+        let normalisation = self.config.normalisation();
         let of = |images: &ImageSet, before: usize| {
-            features(encoder, &**images, &self.device, |done| {
+            let fitted = images.fit_on_demand(self.config.image_shape());
+            features(encoder, &normalisation, &*fitted, &self.device, |done| {
                 progress.set((before + done) as u64);
                 stop.signal().is_none()
             })

@@ -197,10 +197,16 @@ struct Large {
     }
 };
 
+// How colours are normalised: (colour - mean) * factor.
+struct Scale {
+    Colour mean, factor;
+};
+
 // images: (count, height, width, 3). views: (gridDim.x, size, size, 3), normalised.
 template <typename Pixels>
 __device__ void make(
-    Pixels& pixels, const unsigned char* images, const View& view, int height, int width, float* sums) {
+    Pixels& pixels, const unsigned char* images, const View& view, int height, int width, const Scale& scale,
+    float* sums) {
     const unsigned char* image = images + (size_t)view.image * height * width * 3;
     int top = view.corner >> 16, left = view.corner & 0xffff;
     int tall = view.extent >> 16, wide = view.extent & 0xffff, size = pixels.place.size;
@@ -241,8 +247,9 @@ __device__ void make(
     float* into = pixels.place.into;
     pixels.update([&](Colour c, int pixel) {
         if (view.flags & 2) c.red = c.green = c.blue = grey_of(c);
-        Colour normalised = {times(minus(c.red, 0.4914f), 1.0f / 0.2023f), times(minus(c.green, 0.4822f), 1.0f / 0.1994f),
-                             times(minus(c.blue, 0.4465f), 1.0f / 0.2010f)};
+        Colour normalised = {times(minus(c.red, scale.mean.red), scale.factor.red),
+                             times(minus(c.green, scale.mean.green), scale.factor.green),
+                             times(minus(c.blue, scale.mean.blue), scale.factor.blue)};
         store(into + 3 * pixel, normalised);
         return normalised;
     });
@@ -254,15 +261,19 @@ __device__ Place place_of(float* views, int size) {
 
 // Views of at most SMALL pixels.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) small_views(
-    float* views, const unsigned char* images, const View* drawn, int height, int width, int size) {
+    float* views, const unsigned char* images, const View* drawn, int height, int width, int size, float mean_red,
+    float mean_green, float mean_blue, float factor_red, float factor_green, float factor_blue) {
     __shared__ float sums[LANES];
     Small pixels = {place_of(views, size)};
-    make(pixels, images, drawn[blockIdx.x], height, width, sums);
+    Scale scale = {{mean_red, mean_green, mean_blue}, {factor_red, factor_green, factor_blue}};
+    make(pixels, images, drawn[blockIdx.x], height, width, scale, sums);
 }
 
 extern "C" __global__ void large_views(
-    float* views, const unsigned char* images, const View* drawn, int height, int width, int size) {
+    float* views, const unsigned char* images, const View* drawn, int height, int width, int size, float mean_red,
+    float mean_green, float mean_blue, float factor_red, float factor_green, float factor_blue) {
     __shared__ float sums[LANES];
     Large pixels = {place_of(views, size)};
-    make(pixels, images, drawn[blockIdx.x], height, width, sums);
+    Scale scale = {{mean_red, mean_green, mean_blue}, {factor_red, factor_green, factor_blue}};
+    make(pixels, images, drawn[blockIdx.x], height, width, scale, sums);
 }

@@ -21,7 +21,7 @@ use crate::rng::{Generator, Stream};
 
 pub use crop::Crop;
 pub use jitter::{ColourChange, Jitter};
-pub use normalise::{MEAN, STD, denormalise, normalise};
+pub use normalise::{ColourScale, denormalise, measure, normalise};
 pub use op::views;
 pub use view::ViewParameters;
 

@@ -4,14 +4,14 @@
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 
-use super::ViewParameters;
+use super::{ColourScale, ViewParameters};
 use crate::data::ImageShape;
 use crate::data::augment::packed::WORDS;
 
 /// The views of `images`, (M, height, width, 3) in u8, that are drawn, each of the image of that number:
 /// (V, `size`, `size`, 3) in f32, normalised, on the images' device. The same bits on every device that has a path here:
 /// the CPU and CUDA.
-pub fn views(images: &Tensor, drawn: &[(u32, ViewParameters)], size: usize) -> Result<Tensor> {
+pub fn views(images: &Tensor, drawn: &[(u32, ViewParameters)], size: usize, scale: ColourScale) -> Result<Tensor> {
     let (count, height, width, channels) = images.dims4()?;
     if images.dtype() != DType::U8 || channels != 3 || height.max(width) > 0xFFFF {
         bail!("views are taken of images (M, height, width, 3) in u8, found {:?} {:?}", images.dims(), images.dtype())
@@ -25,12 +25,13 @@ pub fn views(images: &Tensor, drawn: &[(u32, ViewParameters)], size: usize) -> R
     }
     let words: Vec<u32> = drawn.iter().flat_map(|(image, parameters)| parameters.packed(*image)).collect();
     let words = Tensor::from_vec(words, (drawn.len(), WORDS), images.device())?;
-    images.contiguous()?.apply_op2_no_bwd(&words, &Views { size })
+    images.contiguous()?.apply_op2_no_bwd(&words, &Views { size, scale })
 }
 
 struct Views {
     /// Height and width of a view.
     size: usize,
+    scale: ColourScale,
 }
 
 impl CustomOp2 for Views {
@@ -59,7 +60,7 @@ impl CustomOp2 for Views {
         for (view, words) in views.chunks_exact_mut(values).zip(records) {
             let (image, parameters) = ViewParameters::unpacked(*words);
             let pixels = &pixels[first + image as usize * shape.stride()..][..shape.stride()];
-            parameters.apply(pixels, shape, size, view);
+            parameters.apply((pixels, shape), size, self.scale, view);
         }
         Ok((CpuStorage::F32(views), Shape::from((records.len(), size, size, channels))))
     }
@@ -72,6 +73,6 @@ impl CustomOp2 for Views {
         drawn: &CudaStorage,
         drawn_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        super::cuda::views((images, images_layout), (drawn, drawn_layout), self.size)
+        super::cuda::views((images, images_layout), (drawn, drawn_layout), self.size, self.scale)
     }
 }

@@ -9,9 +9,19 @@ use crate::data::ImageShape;
 /// Values that are summed side by side: an AVX-512 vector.
 const LANES: usize = 16;
 
+/// Values of the rows of a crop that are in memory at a time, 256 KiB: of a large photograph they would be hundreds of MiB.
+const ROWS: usize = 1 << 16;
+
 /// The values of memory that [`resize`] needs.
 pub fn memory(crop: Crop, size: usize) -> usize {
-    stride(crop) * (crop.height + 1) + 3 * crop.width * size + taps(crop.height.max(crop.width), size)
+    stride(crop) * (rows_in_memory(crop, size) + 1) + 3 * crop.width * size + taps(crop.height.max(crop.width), size)
+}
+
+/// All rows of a small crop; of others at least twice those that a row of the view takes from, so that they are moved
+/// seldom.
+#[inline(always)]
+fn rows_in_memory(crop: Crop, size: usize) -> usize {
+    (ROWS / stride(crop)).max(2 * taps(crop.height, size)).min(crop.height)
 }
 
 /// Of the rows of a crop in memory: whole blocks, so that the first pass has no rest.
@@ -36,21 +46,32 @@ pub fn resize(
     planes: &mut [f32],
 ) {
     let (row, stride) = (3 * crop.width, stride(crop));
-    let (source, memory) = memory.split_at_mut(stride * crop.height);
+    let (source, memory) = memory.split_at_mut(stride * rows_in_memory(crop, size));
     let (sum, memory) = memory.split_at_mut(stride);
     let (columns, weights) = memory.split_at_mut(row * size);
 
-    let rows = pixels.chunks_exact(3 * shape.width).skip(crop.top);
-    for (values, pixels) in source.chunks_exact_mut(stride).zip(rows) {
-        let (values, padding) = values.split_at_mut(row);
-        for (value, pixel) in values.iter_mut().zip(&pixels[3 * crop.left..]) {
-            *value = f32::from(*pixel) * (1.0 / 255.0);
-        }
-        padding.fill(0.0);
-    }
+    let mut rows = pixels.chunks_exact(3 * shape.width).skip(crop.top);
+    // Which rows of the crop are in memory, one after the other.
+    let mut held = 0..0;
     for y in 0..size {
         let window = window(y, crop.height, size, weights);
-        add_rows(&source[window.start * stride..], stride, &weights[..window.len()], sum);
+        if window.end > held.end {
+            if window.end - held.start > source.len() / stride {
+                let kept = window.start.max(held.start).min(held.end);
+                source.copy_within((kept - held.start) * stride..(held.end - held.start) * stride, 0);
+                held.start = kept;
+            }
+            let free = source[(held.end - held.start) * stride..].chunks_exact_mut(stride);
+            for (values, pixels) in free.zip(&mut rows).take(crop.height - held.end) {
+                let (values, padding) = values.split_at_mut(row);
+                for (value, pixel) in values.iter_mut().zip(&pixels[3 * crop.left..]) {
+                    *value = f32::from(*pixel) * (1.0 / 255.0);
+                }
+                padding.fill(0.0);
+                held.end += 1;
+            }
+        }
+        add_rows(&source[(window.start - held.start) * stride..], stride, &weights[..window.len()], sum);
         for (column, value) in columns.chunks_exact_mut(size).zip(&*sum) {
             column[y] = *value;
         }

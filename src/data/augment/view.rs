@@ -2,7 +2,7 @@
 
 use super::{Crop, Jitter, colour};
 use crate::data::ImageShape;
-use crate::data::augment::normalise::normalise_planes;
+use crate::data::augment::normalise::{ColourScale, normalise_planes};
 use crate::data::augment::resize::{memory, resize};
 use crate::kernels::cpu::{scratch, vectorised};
 
@@ -27,7 +27,7 @@ impl ViewParameters {
 
     /// Writes the view of an image, (height, width, 3) of `shape`, into `view`: (`size`, `size`, 3), normalised. The
     /// crop must lie within the image.
-    pub fn apply(&self, pixels: &[u8], shape: ImageShape, size: usize, view: &mut [f32]) {
+    pub fn apply(&self, (pixels, shape): (&[u8], ImageShape), size: usize, scale: ColourScale, view: &mut [f32]) {
         debug_assert_eq!(shape.channels, 3, "views have colours");
         let area = size * size;
         scratch(3 * area + memory(self.crop, size), |scratch| {
@@ -46,7 +46,7 @@ impl ViewParameters {
                         colour::grey(&mut planes);
                     }
                     let [red, green, blue] = planes;
-                    normalise_planes([red, green, blue], size, view);
+                    normalise_planes([red, green, blue], size, scale, view);
                 },
             );
         });

@@ -10,27 +10,28 @@ use crate::kernels::activation::Activation;
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda::{Array as CudaArray, Epilogue, Fresh, Gpu, epilogue, lend};
 use crate::kernels::storage::{is_fused, read, tensor, values};
+use crate::kernels::window::{Window, places};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
 use std::sync::OnceLock;
 
-/// The largest value of each `size` x `size` window of x (N, H, W, C), the windows side by side, then `activation`:
-/// (N, H / size, W / size, C), rounded down. As `torch.nn.functional.max_pool2d`: the gradient goes to the first maximum,
-/// NaN is larger than every number, and rows and columns that fill no window are ignored.
+/// The largest value of each `size` x `size` window of x (N, H, W, C), `stride` apart, then `activation`: (N, H', W', C)
+/// with H' = (H + 2 padding - size) / stride + 1, rounded down. As `torch.nn.functional.max_pool2d`: what is beyond the
+/// image is no value, the gradient goes to the first maximum, NaN is larger than every number, and rows and columns that
+/// fill no window are ignored. `padding` is at most half of `size`.
 ///
-/// An activation that never falls is the same before and after the pooling, and after it there are size² times fewer
-/// values.
-pub fn max_pool2d(x: &Tensor, size: usize, activation: Activation) -> Result<Tensor> {
-    check(x, size)?;
+/// An activation that never falls is the same before and after the pooling, and after it there are fewer values.
+pub fn max_pool2d(x: &Tensor, size: usize, stride: usize, padding: usize, activation: Activation) -> Result<Tensor> {
+    let window = Pool { size, stride, padding }.window(x.dims())?;
     activation.check()?;
     if !is_fused(&[x]) || size > cpu::LARGEST {
-        return naive(x, size, activation);
+        return naive(x, size, stride, padding, activation);
     }
     autograd::apply_op1(
         &x.contiguous()?,
         MaxPool {
-            size,
+            window,
             activation,
             winners: OnceLock::new(),
             #[cfg(feature = "cuda")]
@@ -40,34 +41,63 @@ pub fn max_pool2d(x: &Tensor, size: usize, activation: Activation) -> Result<Ten
 }
 
 /// [`max_pool2d`] in candle's ops.
-pub fn naive(x: &Tensor, size: usize, activation: Activation) -> Result<Tensor> {
-    let (count, down, across, channels) = check(x, size)?;
-    let windows = x
-        .narrow(1, 0, down * size)?
-        .narrow(2, 0, across * size)?
-        .reshape((count, down, size, across, size * channels))?
-        .transpose(2, 3)? // (N, H', W', K, K * C)
-        .reshape((count, down, across, size * size, channels))?;
-    let mut largest = windows.narrow(3, 0, 1)?;
-    for position in 1..size * size {
-        let value = windows.narrow(3, position, 1)?;
-        let wins = (value.gt(&largest)? + value.ne(&value)?)?; // only NaN differs from itself
-        largest = wins.where_cond(&value, &largest)?;
+pub fn naive(x: &Tensor, size: usize, stride: usize, padding: usize, activation: Activation) -> Result<Tensor> {
+    let window = Pool { size, stride, padding }.window(x.dims())?;
+    let beyond = |dim: usize, x: &Tensor| {
+        let mut dims = x.dims().to_vec();
+        dims[dim] = padding;
+        let edge = Tensor::full(f64::NEG_INFINITY, dims, x.device())?.to_dtype(x.dtype())?;
+        Tensor::cat(&[&edge, x, &edge], dim)
+    };
+    let padded = if padding > 0 { beyond(2, &beyond(1, x)?)? } else { x.clone() };
+    let every = |start: usize, count: usize| {
+        let indexes = (0..count).map(|place| (start + place * stride) as u32).collect::<Vec<_>>();
+        Tensor::new(indexes, x.device())
+    };
+    let mut largest: Option<Tensor> = None;
+    for row in 0..size {
+        let rows = padded.index_select(&every(row, window.down)?, 1)?;
+        for column in 0..size {
+            let value = rows.index_select(&every(column, window.across)?, 2)?; // (N, H', W', C)
+            largest = Some(match largest {
+                None => value,
+                Some(largest) => {
+                    let wins = (value.gt(&largest)? + value.ne(&value)?)?; // only NaN differs from itself
+                    wins.where_cond(&value, &largest)?
+                }
+            });
+        }
     }
-    activation::naive(&largest.reshape((count, down, across, channels))?, activation)
+    match largest {
+        Some(largest) => activation::naive(&largest, activation),
+        None => bail!("max_pool2d: windows of no pixel, of {:?}", x.dims()),
+    }
 }
 
-fn check(x: &Tensor, size: usize) -> Result<(usize, usize, usize, usize)> {
-    match *x.dims() {
-        [count, height, width, channels] if size > 0 && height >= size && width >= size => {
-            Ok((count, height / size, width / size, channels))
+/// The geometry of a pooling.
+struct Pool {
+    size: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl Pool {
+    fn window(&self, x: &[usize]) -> Result<Window> {
+        let Pool { size, stride, padding } = *self;
+        if let &[images, height, width, channels] = x
+            && size > 0
+            && padding <= size / 2
+            && let (Some(down), Some(across)) =
+                (places(height, size, stride, padding), places(width, size, stride, padding))
+        {
+            return Ok(Window { images, height, width, channels, size, stride, padding, down, across });
         }
-        _ => bail!("max_pool2d: expected an input (N, H, W, C) of at least {size} x {size}, found {:?}", x.dims()),
+        bail!("max_pool2d: no windows of {size} x {size}, {stride} apart, padded by {padding}, in {x:?}")
     }
 }
 
 struct MaxPool {
-    size: usize,
+    window: Window,
     activation: Activation,
     /// For each image the position in its window of each maximum, row after row; written by the forward pass.
     winners: OnceLock<Vec<Vec<u8>>>,
@@ -90,16 +120,16 @@ impl CustomOp1 for MaxPool {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let dims = layout.shape().dims4()?;
-        let (output, winners) = cpu::forward(values(x, layout)?, dims, self.size, self.activation);
+        let Window { images, down, across, channels, .. } = self.window;
+        let (output, winners) = cpu::forward(values(x, layout)?, &self.window, self.activation);
         self.winners.get_or_init(|| winners);
-        Ok((CpuStorage::F32(output), Shape::from((dims.0, dims.1 / self.size, dims.2 / self.size, dims.3))))
+        Ok((CpuStorage::F32(output), Shape::from((images, down, across, channels))))
     }
 
     #[cfg(feature = "cuda")]
     fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
         let gpu = Gpu::of(&x.device)?;
-        let (output, winners) = cuda::forward(&gpu, CudaArray::new(x, layout)?, layout.shape().dims4()?, self.size)?;
+        let (output, winners) = cuda::forward(&gpu, CudaArray::new(x, layout)?, &self.window)?;
         Epilogue { bias: None, activation: self.activation }.finish(&gpu, output.array())?;
         self.winners_on_cuda.get_or_init(|| winners);
         Ok(output.into_storage())
@@ -108,23 +138,21 @@ impl CustomOp1 for MaxPool {
     fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         #[cfg(feature = "cuda")]
         if let (true, Some(winners)) = (x.track_op(), self.winners_on_cuda.get()) {
-            let dims = x.dims4()?;
             let given = lend(&gradient.contiguous()?, |gpu, gradient| {
                 let before = match self.activation {
                     Activation::Identity => None, // whose output is not kept
                     _ => Some(lend(output, |_, output| epilogue::gradient(gpu, gradient, output, self.activation))?),
                 };
                 let gradient = before.as_ref().map_or(gradient, Fresh::array);
-                cuda::backward(gpu, gradient, winners.array(), dims, self.size)
+                cuda::backward(gpu, gradient, winners.array(), &self.window)
             });
             return Ok(Some(given?.into_tensor()));
         }
         let (true, Some(winners)) = (x.track_op(), self.winners.get()) else { return Ok(None) };
-        let dims = x.dims4()?;
         let no_values = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
         let output = if self.activation == Activation::Identity { &no_values } else { output };
         let gradient = read(gradient, |gradient| {
-            read(output, |output| cpu::backward(gradient, output, winners, dims, self.size, self.activation))
+            read(output, |output| cpu::backward(gradient, output, winners, &self.window, self.activation))
         })??;
         Ok(Some(tensor(gradient, x.dims())?))
     }

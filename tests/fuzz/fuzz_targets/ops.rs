@@ -55,8 +55,10 @@ fuzz_target!(|bytes: [u8; 8]| {
             Ok([ours(x, &mean, &variance, w, b, 1e-5, activation)?, twin(x, &mean, &variance, w, b, 1e-5, activation)?])
         }),
         5 if size <= height.min(width) => {
-            let [ours, twin] = [ops::max_pool2d, naive::max_pool2d];
-            check([&image], |[x]| Ok([ours(x, size, activation)?, twin(x, size, activation)?]))
+            let ([ours, twin], padding) = ([ops::max_pool2d, naive::max_pool2d], padding.min(size / 2));
+            check([&image], |[x]| {
+                Ok([ours(x, size, stride, padding, activation)?, twin(x, size, stride, padding, activation)?])
+            })
         }
         6 => check([&image], |[x]| Ok([ops::mean_pool2d(x)?, naive::mean_pool2d(x)?])),
         7 => check([&image, &image], |[x, y]| Ok([ops::add_relu(x, y)?, naive::add_relu(x, y)?])),
