@@ -245,5 +245,5 @@ fn headers_that_describe_no_network_are_refused() {
             .unwrap();
     write(&path, &parameters, &[("gan.network", text)]);
     let error = TrainedGenerator::open(&path, &Device::Cpu).unwrap_err();
-    assert!(error.to_string().contains("is for images of 28x28x1, not 20x12x3"), "{error:#}");
+    assert!(error.to_string().contains("32, 64, 128 or 256 in grey or colour, not 20x12x3"), "{error:#}");
 }

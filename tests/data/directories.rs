@@ -183,7 +183,7 @@ fn a_set_without_test_images_is_divided() {
     assert_eq!(labels(&stdout), 60);
 
     // A generator is judged by them too; it is trained on all, unless it is told.
-    let gan = [GAN, &["--data", "pictures/train", "--run", "g", "--test-part", "0.25"]].concat();
+    let gan = [GAN, &["--image-size", "28", "--channels", "1", "--run", "g", "--test-part", "0.25"], &data].concat();
     assert!(said(&work, &gan).1.contains(&held_out(15)));
     let evaluate = ["evaluate", "--run", "g", "--data", "pictures/train", "--n", "10", "--test-part", "0.25", "--json"];
     let (stdout, stderr) = said(&work, &evaluate);
