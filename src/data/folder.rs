@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::memory::MemorySize;
+use super::held_pictures::HeldPictures;
 use super::open::readable;
-use super::picture_files::{PictureFiles, load};
+use super::picture_files::load;
 use super::walk;
 use super::{
-    DataOptions, Dataset, ImageSet, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, TargetShape, cifar, entries, idx,
-    parquet, picture,
+    DataOptions, Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, TargetShape, cifar, entries, idx, parquet,
+    picture,
 };
 use crate::data::splits::Folders;
-use crate::data::summary::{Original, refitted};
+use crate::data::summary::refitted;
 use crate::data::walk::PassedOver;
 use crate::error::{Error, legible};
 
@@ -56,12 +56,10 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
             .push(format!("{} pictures to validate on are passed over: they have no classes", validation.files.len()));
         validation = Listing::default();
     }
-    let parts = [&train, &validation, &test];
+    let parts = [&train, &validation, &test].map(|part| (&part.files[..], &part.labels[..]));
     let memory = options.memory();
-    let ([(train_images, sources), (validation_images, _), (test_images, _)], wanted) = match target.keeps_sizes {
-        true => read_originals(parts, target, memory)?,
-        false => read_fitted(parts, target.shape, memory)?,
-    };
+    let HeldPictures { parts: [train_images, validation_images, test_images], sources, wanted } =
+        HeldPictures::read(parts, target, memory)?;
     let fits = wanted.0 <= memory.0;
 
     let mut line = match train.classes.len() {
@@ -271,48 +269,4 @@ fn matched(part: Listing, train: &Listing, directory: &Path) -> Result<Listing> 
     }
     let labels = part.labels.iter().map(|label| label_of[*label as usize]).collect();
     Ok(Listing { labels, ..part })
-}
-
-/// The images of the three parts with what each was before, and the memory that all take.
-type ReadParts = ([(ImageSet, Vec<Original>); 3], MemorySize);
-
-/// The pictures of the parts in `shape`.
-fn read_fitted(parts: [&Listing; 3], shape: ImageShape, memory: MemorySize) -> Result<ReadParts> {
-    let pictures = parts.iter().map(|part| part.files.len() as u64).sum::<u64>();
-    let wanted = MemorySize(pictures.saturating_mul(shape.stride() as u64));
-    let fits = wanted.0 <= memory.0;
-    let [train, validation, test] = parts.map(|part| read(part, shape, memory, fits));
-    Ok(([train?, validation?, test?], wanted))
-}
-
-/// The pictures of the parts in their own sizes.
-fn read_originals(parts: [&Listing; 3], target: TargetShape, memory: MemorySize) -> Result<ReadParts> {
-    let opened = |part: &Listing| -> Result<(ImageSet, Vec<Original>)> {
-        let pictures = PictureFiles::open(part.files.clone(), part.labels.clone())?;
-        let sources = pictures.originals();
-        Ok((ImageSet::from(pictures).fit(target)?, sources))
-    };
-    let [train, validation, test] = parts.map(opened);
-    let parts = [train?, validation?, test?];
-    let bytes = |(images, _): &(ImageSet, Vec<Original>)| -> u64 {
-        (0..images.len()).map(|index| images.shape_of(index).stride() as u64).sum()
-    };
-    let wanted = MemorySize(parts.iter().map(bytes).sum());
-    if wanted.0 > memory.0 {
-        return Ok((parts, wanted));
-    }
-    let [train, validation, test] =
-        parts.map(|(images, sources)| Ok::<_, anyhow::Error>((images.in_memory()?, sources)));
-    Ok(([train?, validation?, test?], wanted))
-}
-
-/// The pictures in `shape`, and what each was before.
-fn read(part: &Listing, shape: ImageShape, memory: MemorySize, fits: bool) -> Result<(ImageSet, Vec<Original>)> {
-    if fits || part.files.is_empty() {
-        let (images, sources) = load(&part.files, &part.labels, shape, memory.0)?;
-        return Ok((images.into(), sources));
-    }
-    let pictures = PictureFiles::open(part.files.clone(), part.labels.clone())?;
-    let sources = pictures.originals();
-    Ok((ImageSet::from(pictures).fit(shape)?, sources))
 }

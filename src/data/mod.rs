@@ -18,6 +18,7 @@ mod fitted;
 pub mod folder;
 mod given_images;
 mod guard;
+mod held_pictures;
 pub mod identity;
 pub mod idx;
 mod image_set;

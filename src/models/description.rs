@@ -154,6 +154,7 @@ impl NetworkDescription {
 mod tests {
     use super::*;
     use crate::data::augment;
+    use crate::models::Stem;
 
     fn dcgan(latent_dim: usize, shape: ImageShape) -> NetworkDescription {
         NetworkDescription::generator(Architecture::Dcgan, LatentSpace::uniform(latent_dim), shape)

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
-use crate::models::{EncoderArchitecture, EncoderConfig};
+use crate::models::EncoderArchitecture;
 use crate::normalisation::Normalisation;
 use crate::optim::AdamConfig;
 use crate::train::labels::Labels;
 use crate::train::normalise::Normalise;
+use crate::train::simclr_images::check_image_size;
 
 /// What is trained with the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -149,9 +150,7 @@ impl FinetuneConfig {
                 bail!(Error::setting(name, value, "expected at least 1"));
             }
         }
-        if let Some((size, expected)) = self.image_size.and_then(|size| Some((size, EncoderConfig::refuses(size)?))) {
-            bail!(Error::setting("image_size", size, expected));
-        }
+        check_image_size(self.image_size)?;
         if self.batch_size < 2 && self.mode != Mode::Linear {
             bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
         }

@@ -14,4 +14,6 @@ pub mod normalise;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;
+mod simclr_choices;
 pub mod simclr_config;
+pub mod simclr_images;

@@ -6,47 +6,15 @@ use candle_core::Var;
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
-use crate::data::TargetShape;
 use crate::data::augment::Augmentation;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
-use crate::image_shape::ImageShape;
-use crate::models::{EncoderArchitecture, EncoderConfig, Stem};
+use crate::models::{EncoderArchitecture, Stem};
 use crate::normalisation::Normalisation;
 use crate::optim::{AdamConfig, Decay, Optimizer, Schedule, SgdConfig};
 use crate::train::normalise::Normalise;
-
-/// Which optimizer moves the weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    Adam,
-    /// SGD with momentum
-    Sgd,
-    /// LARS: SGD with momentum and layer-wise learning rates, for large batches
-    Lars,
-}
-
-/// How the two views of a batch go through the networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum ViewBatches {
-    /// As one batch of 2N: batch norm sees both
-    Joint,
-    /// As two batches of N, one after the other, as in the course
-    Separate,
-}
-
-/// Which images the kNN accuracy is of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum KnnReference {
-    /// The data set's validation images, or a part of the training images that is held out (CIFAR-10's last 5000)
-    Validation,
-    /// The test images, for final results only
-    #[default]
-    Test,
-}
+pub use crate::train::simclr_choices::{KnnReference, OptimizerKind, ViewBatches};
+use crate::train::simclr_images::cifar_size;
 
 /// What to pretrain, on what, how long, and how often to write what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -62,8 +30,8 @@ pub struct SimclrConfig {
     pub stem: Option<Stem>,
 
     /// Height and width of the views, in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = IMAGE_SIZE)]
-    #[serde(default = "image_size")] // of runs from before
+    #[arg(long, value_name = "PIXELS", default_value_t = cifar_size())]
+    #[serde(default = "cifar_size")] // of runs from before
     pub image_size: usize,
 
     /// Whether crops are taken of the images in their own sizes; runs from before took them of images made to fit
@@ -226,14 +194,6 @@ pub struct SimclrConfig {
 /// Passes over the images where neither --steps nor --epochs is given.
 const EPOCHS: u64 = 4;
 
-/// CIFAR-10's.
-const IMAGE_SIZE: usize = 32;
-
-/// Of older runs.
-fn image_size() -> usize {
-    IMAGE_SIZE
-}
-
 fn nothing() -> Option<TestPart> {
     Some(TestPart::NONE)
 }
@@ -262,12 +222,7 @@ impl SimclrConfig {
                 bail!(Error::setting(name, value, "expected at least 1"));
             }
         }
-        if let Some(expected) = EncoderConfig::refuses(self.image_size) {
-            bail!(Error::setting("image_size", self.image_size, expected));
-        }
-        if let Some((stem, reason)) = self.stem.and_then(|stem| Some((stem, self.encoder.refuses(stem)?))) {
-            bail!(Error::setting("stem", stem.name(), reason));
-        }
+        self.validate_images()?;
         if self.batch_size < 2 {
             let problem = "the loss tells images of a batch apart, so a batch has at least 2";
             bail!(Error::setting("batch_size", self.batch_size, problem));
@@ -317,27 +272,6 @@ impl SimclrConfig {
     /// `--steps`, or the steps of `--epochs`.
     pub fn last_step(&self, steps_per_epoch: u64) -> u64 {
         self.steps.unwrap_or_else(|| self.epochs.unwrap_or(EPOCHS).saturating_mul(steps_per_epoch))
-    }
-
-    /// The views that the networks take: square, since a crop is resized to one size.
-    pub fn image_shape(&self) -> ImageShape {
-        ImageShape::new(self.image_size, self.image_size, 3)
-    }
-
-    /// The images that views are made of.
-    pub fn target(&self) -> TargetShape {
-        TargetShape { shape: self.image_shape(), keeps_sizes: self.crops_originals }
-    }
-
-    /// The encoder's architecture, with `--stem` or the usual one of the image size.
-    pub fn encoder(&self) -> EncoderConfig {
-        let usual = EncoderConfig::for_pictures(self.encoder, self.image_size);
-        EncoderConfig { stem: self.stem.unwrap_or(usual.stem), ..usual }
-    }
-
-    /// What pixels are to the encoder.
-    pub fn normalisation(&self) -> Normalisation {
-        self.normalisation.clone().unwrap_or_else(Normalisation::cifar10)
     }
 
     /// `--lr`, or the optimizer's usual one: for LARS that of the SimCLR paper, for SGD what is customary on CIFAR-10.

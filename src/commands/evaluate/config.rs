@@ -6,11 +6,12 @@ use crate::commands::weights::GeneratorChoice;
 use crate::data::DataOptions;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
-use crate::models::{Architecture, EncoderArchitecture, EncoderConfig};
+use crate::models::{Architecture, EncoderArchitecture};
 use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::classifier_config::ClassifierConfig;
 use crate::train::labels::Labels;
 use crate::train::normalise::Normalise;
+use crate::train::simclr_images::check_image_size;
 
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,9 +119,7 @@ impl EvaluateConfig {
         if !(1..=1000).contains(&self.seeds) || self.seed.checked_add(self.seeds).is_none() {
             bail!(Error::Usage(format!("--seeds {}: expected 1 to 1000 seeds from --seed on", self.seeds)));
         }
-        if let Some((size, expected)) = self.image_size.and_then(|size| Some((size, EncoderConfig::refuses(size)?))) {
-            bail!(Error::Usage(format!("--image-size {size}: {expected}")));
-        }
+        check_image_size(self.image_size)?;
         let wanted = if self.train_classifier { "safetensors" } else { "png" };
         if let Some(output) = &self.output
             && output.extension().is_none_or(|extension| extension != wanted)
