@@ -24,8 +24,8 @@ const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN o
 
 const PRETRAIN_SIMCLR: &str = "  gan pretrain-simclr                           resnet9 on built-in shapes
   gan pretrain-simclr --data cifar10 --encoder resnet18 --epochs 100
-  gan pretrain-simclr --data photos/ --run photos
-  gan pretrain-simclr --resume photos --epochs 20";
+  gan pretrain-simclr --data photos/ --encoder resnet50 --image-size 224
+  gan pretrain-simclr --resume resnet50 --epochs 20";
 
 const FINETUNE: &str = "  gan finetune --baseline                       probe the newest encoder
   gan finetune --data cifar10 --labels 0.1 --mode both --baseline
@@ -50,7 +50,8 @@ const INSPECT: &str = "  gan inspect weights/dcgan/generator.safetensors
 /// The heading of a flag; none for the common flags, which come first.
 fn heading(command: &str, flag: &str) -> Option<&'static str> {
     Some(match (command, flag) {
-        ("evaluate", "encoder" | "labels" | "stratified") => "Encoders",
+        ("evaluate", "encoder" | "labels" | "stratified" | "image_size" | "normalise") => "Encoders",
+        ("pretrain-simclr", "stem") => "Encoder",
         ("evaluate", "classifier" | "raw" | "seeds") => "Generators",
         ("evaluate", "train_classifier") => "With --train-classifier",
         ("sample", "offset" | "latents") => "Latents",
@@ -59,8 +60,8 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         ("sample", "columns" | "scale" | "format" | "force") => "Output",
         (
             _,
-            "image_size" | "channels" | "train_images" | "test_part" | "stratified" | "no_shuffle" | "data_dir"
-            | "data_memory" | "changed_data",
+            "image_size" | "channels" | "normalise" | "train_images" | "test_part" | "stratified" | "no_shuffle"
+            | "data_dir" | "data_memory" | "changed_data",
         ) => "Data",
         (_, "loss" | "latent_dim" | "latents" | "discriminator_lr" | "schedule" | "warmup_steps" | "weight_decay") => {
             "Training"
