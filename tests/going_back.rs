@@ -113,8 +113,9 @@ fn a_new_run_that_cannot_begin_leaves_nothing_and_a_forced_one_the_old_run() {
     let stderr = assert_refused(&work, &["train-gan", "--resume", "run", "--data", "nowhere", "--lr", "0.5"], 2);
     assert!(stderr.contains("--lr"), "{stderr}");
     assert_refused(&work, &["train-gan", "--resume", "run", "--data", "nowhere"], 3);
-    let flags = ["--data", "digits", "--evaluate-every", "2", "--evaluate-classifier", "no.safetensors"];
-    assert!(assert_refused(&work, &[&["train-gan"], &flags[..]].concat(), 3).contains("no.safetensors"));
+    let grey = ["train-gan", "--data", "nowhere", "--image-size", "28", "--channels", "1"];
+    let flags = ["--evaluate-every", "2", "--evaluate-classifier", "no.safetensors"];
+    assert!(assert_refused(&work, &[&grey[..], &flags[..]].concat(), 3).contains("no.safetensors"));
 }
 
 #[test]
