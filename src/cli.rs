@@ -11,6 +11,7 @@ use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gan::candle_core::Device;
+use gan::commands::embed::{self, EmbedConfig};
 use gan::commands::evaluate::{self, EvaluateConfig};
 use gan::commands::inspect::inspect;
 use gan::commands::sample::{self, SampleConfig};
@@ -94,6 +95,9 @@ enum Command {
     /// Draw samples from a trained generator
     #[command(args_override_self = true)]
     Sample(SampleConfig),
+    /// Write the features that an encoder gives pictures
+    #[command(args_override_self = true)]
+    Embed(EmbedConfig),
     /// Score a generator, an encoder, or images from elsewhere
     #[command(args_override_self = true)]
     Evaluate(EvaluateConfig),
@@ -161,6 +165,10 @@ impl Cli {
             Command::Sample(config) => {
                 gan::startup::use_small_pages();
                 sample::sample(&config, &typed, &device.open()?, json, console)
+            }
+            Command::Embed(config) => {
+                refuse_missing_weights_dir(&config.weights_dir, &typed)?;
+                embed::embed(&config, &device.open()?, json, console)
             }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;

@@ -44,6 +44,11 @@ const EVALUATE: &str = "  gan evaluate                                  the newe
   gan evaluate --weights weights/resnet9        an encoder: kNN, linear probe
   gan evaluate --train-classifier --data fashion-mnist -o fashion.safetensors";
 
+const EMBED: &str = "  gan embed photos/ -o features.npy             (N, D) f32, and features.paths.csv
+  gan embed photos/ --weights resnet50.pth -o features.parquet
+  gan embed cifar10 --weights weights/resnet9 -o - | head
+  gan embed photos/ -o features.csv --neighbours 5 --skip-broken";
+
 const INSPECT: &str = "  gan inspect weights/dcgan/generator.safetensors
   gan inspect model.pth --json";
 
@@ -84,6 +89,7 @@ fn examples(command: &str) -> Option<&'static str> {
         "pretrain-simclr" => PRETRAIN_SIMCLR,
         "finetune" => FINETUNE,
         "sample" => SAMPLE,
+        "embed" => EMBED,
         "evaluate" => EVALUATE,
         "inspect" => INSPECT,
         _ => return None,

@@ -1,10 +1,12 @@
 //! What each command does, straight down. Commands do not import each other; they share
-//! [`Invocation`], `images`, `weights` and `weights_dir`.
+//! [`Invocation`], `gallery`, `images`, `weights` and `weights_dir`.
 
 pub mod errors;
+pub mod embed;
 pub mod evaluate;
 pub mod exit_code;
 pub mod finetune;
+mod gallery;
 mod images;
 pub mod inspect;
 pub mod pretrain_simclr;

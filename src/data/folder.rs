@@ -121,13 +121,14 @@ fn name(path: &Path) -> String {
 }
 
 /// Which folders are for what.
-struct Parts {
+pub(super) struct Parts {
     /// Without one to train on, the directory itself is.
-    folders: Folders,
+    pub(super) folders: Folders,
     notes: Vec<String>,
 }
 
-fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
+/// The folders of `directory` that are for parts. [`Error::Input`] where there are some and none to train on.
+pub(super) fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
     let folders = Folders::find(directory)?;
     let Some(train) = &folders.train else {
         let only = [&folders.validation, &folders.test].into_iter().flatten().next();
@@ -164,7 +165,7 @@ fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
 }
 
 /// The pictures directly in `directory`.
-fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = entries(directory)?;
     paths.retain(|path| picture::is_named(path) && path.is_file());
     Ok(paths)

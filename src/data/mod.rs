@@ -16,6 +16,7 @@ pub mod download;
 mod entries;
 mod fitted;
 pub mod folder;
+mod gallery;
 mod given_images;
 mod guard;
 mod held_pictures;
@@ -53,6 +54,7 @@ pub use batches::{batches, latents, normalised};
 pub use data_options::DataOptions;
 pub use dataset::Dataset;
 use entries::entries;
+pub use gallery::{Gallery, GalleryEntry};
 pub use given_images::{GivenImages, read_images};
 #[doc(hidden)]
 pub use guard::silence_decoder_panics;

@@ -133,6 +133,21 @@ fn open_path(path: &Path, options: &DataOptions, target: TargetShape) -> Result<
     folder::open(path, target, options) // an error that says what was looked for
 }
 
+/// Whether `spec` is a picture or a directory that is read as pictures, not a set of another kind.
+pub(super) fn is_of_pictures(spec: &str) -> Result<bool> {
+    let path = Path::new(spec);
+    if known(spec).is_some() || !path.is_dir() {
+        return Ok(path.is_file() && picture::is_named(path));
+    }
+    let [others @ .., _pictures] = &READERS;
+    for reader in others {
+        if (reader.find)(path)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(cifar::python_hint(path).is_none())
+}
+
 /// What is said where a directory holds more than the set that was taken from it.
 fn others(directory: &Path, taken: &Reader, found: &Path, rest: &[Reader]) -> Vec<String> {
     let other = |reader: &Reader| {

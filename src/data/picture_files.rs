@@ -91,7 +91,19 @@ pub fn load(files: &[PathBuf], labels: &[u32], shape: ImageShape, most: u64) -> 
     Ok((Images { pixels, labels: labels.to_vec(), ..Images::empty(shape) }, sources))
 }
 
+/// The picture in `path` in `shape`. [`Error::Input`] with its name where it cannot be decoded.
+pub fn read_fitted(path: &Path, shape: ImageShape) -> Result<Vec<u8>> {
+    let mut pixels = vec![0; shape.stride()];
+    picture::fit_into(decode(path)?, shape, &mut pixels)?;
+    Ok(pixels)
+}
+
 fn decode(path: &Path) -> Result<DynamicImage> {
+    picture::decode(&read_file(path)?).map_err(|error| undecodable(path, error))
+}
+
+/// The bytes of a picture's file. [`Error::Input`] where there are too many.
+fn read_file(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(picture::MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -99,7 +111,7 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     if bytes.len() as u64 > picture::MAX_BYTES {
         bail!(Error::reading(path, "longer than the 256 MiB that are read for one picture"));
     }
-    picture::decode(&bytes).map_err(|error| undecodable(path, error))
+    Ok(bytes)
 }
 
 /// What the headers of a picture say of it.

@@ -7,8 +7,10 @@ mod canvas;
 pub mod confusion;
 #[cfg(feature = "cli")]
 pub mod console;
+pub mod csv;
 pub mod curves;
 pub mod embedding_map;
+pub mod features;
 pub mod gan_curves;
 pub mod grid;
 #[cfg(feature = "cli")]
@@ -33,8 +35,10 @@ pub use animation::{Animation, encode_gif, film};
 pub use confusion::ConfusionMatrix;
 #[cfg(feature = "cli")]
 pub use console::{Console, ConsoleOptions, stdout_failure};
+pub use csv::csv_line;
 pub use curves::{Chart, Curve};
 pub use embedding_map::EmbeddingMap;
+pub use features::{FeatureFormat, FeatureRow, FeatureWriter};
 pub use gan_curves::gan_curves;
 pub use grid::{Grid, Picture};
 #[cfg(feature = "cli")]
