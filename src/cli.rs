@@ -11,6 +11,7 @@ use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gan::candle_core::Device;
+use gan::commands::data::{self, DataConfig};
 use gan::commands::embed::{self, EmbedConfig};
 use gan::commands::evaluate::{self, EvaluateConfig};
 use gan::commands::inspect::inspect;
@@ -101,6 +102,9 @@ enum Command {
     /// Score a generator, an encoder, or images from elsewhere
     #[command(args_override_self = true)]
     Evaluate(EvaluateConfig),
+    /// Say what is in a data set: sizes, classes, broken pictures, duplicates
+    #[command(args_override_self = true)]
+    Data(DataConfig),
     /// List the tensors and metadata of a weights file
     Inspect {
         /// Weights or checkpoint, .safetensors or PyTorch's .pth
@@ -178,6 +182,7 @@ impl Cli {
                     false => evaluate::evaluate(&config, &device, json, console),
                 }
             }
+            Command::Data(config) => data::data(&config, json, console),
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -34,6 +34,8 @@ mod digits;
 mod going_back;
 // Encoders and their projection head: sizes, names, initial weights.
 mod encoders;
+// `gan embed`: features in every format, neighbours, broken pictures, memory.
+mod embed;
 // `gan evaluate`, and scores during training.
 mod evaluate;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.

@@ -49,6 +49,10 @@ const EMBED: &str = "  gan embed photos/ -o features.npy             (N, D) f32,
   gan embed cifar10 --weights weights/resnet9 -o - | head
   gan embed photos/ -o features.csv --neighbours 5 --skip-broken";
 
+const DATA: &str = "  gan data photos/                              counts, sizes, classes, duplicates
+  gan data photos/ -o sheet.png                 some pictures of each class
+  gan data photos/ --json | jq .broken";
+
 const INSPECT: &str = "  gan inspect weights/dcgan/generator.safetensors
   gan inspect model.pth --json";
 
@@ -91,6 +95,7 @@ fn examples(command: &str) -> Option<&'static str> {
         "sample" => SAMPLE,
         "embed" => EMBED,
         "evaluate" => EVALUATE,
+        "data" => DATA,
         "inspect" => INSPECT,
         _ => return None,
     })

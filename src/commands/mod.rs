@@ -2,6 +2,7 @@
 //! [`Invocation`], `gallery`, `images`, `weights` and `weights_dir`.
 
 pub mod errors;
+pub mod data;
 pub mod embed;
 pub mod evaluate;
 pub mod exit_code;

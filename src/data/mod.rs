@@ -6,6 +6,7 @@
 pub mod augment;
 mod batches;
 pub mod catalogue;
+pub mod census;
 pub mod cifar;
 #[cfg(feature = "download")]
 mod claim;
@@ -51,6 +52,7 @@ pub mod warp;
 
 pub use crate::image_shape::ImageShape;
 pub use batches::{batches, latents, normalised};
+pub use census::Census;
 pub use data_options::DataOptions;
 pub use dataset::Dataset;
 use entries::entries;

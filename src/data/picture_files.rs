@@ -98,6 +98,13 @@ pub fn read_fitted(path: &Path, shape: ImageShape) -> Result<Vec<u8>> {
     Ok(pixels)
 }
 
+/// The picture in `path` as it is, and the name of its format. [`Error::Input`] with its name where it cannot be decoded.
+pub fn read_with_format(path: &Path) -> Result<(DynamicImage, &'static str)> {
+    let bytes = read_file(path)?;
+    let image = picture::decode(&bytes).map_err(|error| undecodable(path, error))?;
+    Ok((image, picture::format_name(&bytes)))
+}
+
 fn decode(path: &Path) -> Result<DynamicImage> {
     picture::decode(&read_file(path)?).map_err(|error| undecodable(path, error))
 }
