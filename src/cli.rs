@@ -15,6 +15,7 @@ use gan::commands::data::{self, DataConfig};
 use gan::commands::embed::{self, EmbedConfig};
 use gan::commands::evaluate::{self, EvaluateConfig};
 use gan::commands::inspect::inspect;
+use gan::commands::predict::{self, PredictConfig};
 use gan::commands::sample::{self, SampleConfig};
 use gan::commands::train_classifier::{self, Task};
 use gan::commands::weights_dir::refuse_missing_weights_dir;
@@ -99,6 +100,9 @@ enum Command {
     /// Write the features that an encoder gives pictures
     #[command(args_override_self = true)]
     Embed(EmbedConfig),
+    /// Say what pictures show, by a classifier of `finetune`
+    #[command(args_override_self = true)]
+    Predict(PredictConfig),
     /// Score a generator, an encoder, or images from elsewhere
     #[command(args_override_self = true)]
     Evaluate(EvaluateConfig),
@@ -173,6 +177,10 @@ impl Cli {
             Command::Embed(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
                 embed::embed(&config, &device.open()?, json, console)
+            }
+            Command::Predict(config) => {
+                refuse_missing_weights_dir(&config.weights_dir, &typed)?;
+                predict::predict(&config, &device.open()?, json, console)
             }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;

@@ -53,6 +53,11 @@ const DATA: &str = "  gan data photos/                              counts, size
   gan data photos/ -o sheet.png                 some pictures of each class
   gan data photos/ --json | jq .broken";
 
+const PREDICT: &str = "  gan predict photos/                           by the newest run of finetune
+  gan predict photos/ --weights weights/resnet9-finetune --top 3
+  gan predict photo.jpg --json
+  gan predict photos/ -o predictions.csv --skip-broken";
+
 const INSPECT: &str = "  gan inspect weights/dcgan/generator.safetensors
   gan inspect model.pth --json";
 
@@ -96,6 +101,7 @@ fn examples(command: &str) -> Option<&'static str> {
         "embed" => EMBED,
         "evaluate" => EVALUATE,
         "data" => DATA,
+        "predict" => PREDICT,
         "inspect" => INSPECT,
         _ => return None,
     })

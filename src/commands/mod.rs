@@ -10,6 +10,7 @@ pub mod finetune;
 mod gallery;
 mod images;
 pub mod inspect;
+pub mod predict;
 pub mod pretrain_simclr;
 pub mod sample;
 pub mod train_classifier;
