@@ -26,6 +26,10 @@ mod checkpoint;
 mod concurrent;
 // Data sets and batches: IDX, CIFAR's batches, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
+// `gan data`.
+mod census;
+// `gan predict`.
+mod predict;
 // `gan finetune`.
 mod finetune;
 // The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
