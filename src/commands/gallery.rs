@@ -20,7 +20,13 @@ const NAMED: usize = 5;
 pub fn open(data: &str, data_dir: Option<PathBuf>, console: &Console) -> anyhow::Result<Gallery> {
     let bytes = console.bytes();
     let options = DataOptions { data_dir, ..DataOptions::default() };
-    let gallery = Gallery::open(data, &options, &|name, done, total| bytes.update(name, done, total))?;
+    let gallery = Gallery::open(data, &options, &|name, done, total| bytes.update(name, done, total));
+    // The set is no flag here, where errors would call it one.
+    let gallery = gallery.map_err(|error| match error.downcast::<Error>() {
+        Ok(error @ (Error::Data { .. } | Error::DataElsewhere { .. })) => Error::Input(error.to_string()).into(),
+        Ok(error) => error.into(),
+        Err(error) => error,
+    })?;
     drop(bytes);
     gallery.notes.iter().for_each(|note| console.note(note));
     Ok(gallery)

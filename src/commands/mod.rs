@@ -1,9 +1,9 @@
 //! What each command does, straight down. Commands do not import each other; they share
 //! [`Invocation`], `gallery`, `images`, `weights` and `weights_dir`.
 
-pub mod errors;
 pub mod data;
 pub mod embed;
+pub mod errors;
 pub mod evaluate;
 pub mod exit_code;
 pub mod finetune;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::broken::without_broken;
 use super::held_pictures::HeldPictures;
 use super::open::readable;
 use super::picture_files::load;
@@ -50,11 +51,16 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
         Some(folder) => matched(list(&folder, &mut passed)?, &train, &folder),
         None => Ok(Listing::default()),
     };
-    let (mut validation, test) = (other(validation)?, other(test)?);
+    let (mut validation, mut test) = (other(validation)?, other(test)?);
     if validation.classes.is_empty() != train.classes.is_empty() && !validation.files.is_empty() {
         warnings
             .push(format!("{} pictures to validate on are passed over: they have no classes", validation.files.len()));
         validation = Listing::default();
+    }
+    let mut train = train;
+    if options.skip_broken {
+        let parts = [&mut train, &mut validation, &mut test];
+        warnings.extend(without_broken(parts.map(|part| (&mut part.files, &mut part.labels)))?);
     }
     let parts = [&train, &validation, &test].map(|part| (&part.files[..], &part.labels[..]));
     let memory = options.memory();

@@ -5,6 +5,7 @@
 
 pub mod augment;
 mod batches;
+mod broken;
 pub mod catalogue;
 pub mod census;
 pub mod cifar;

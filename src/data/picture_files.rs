@@ -98,6 +98,11 @@ pub fn read_fitted(path: &Path, shape: ImageShape) -> Result<Vec<u8>> {
     Ok(pixels)
 }
 
+/// Whether the picture in `path` can be decoded.
+pub fn is_whole(path: &Path) -> bool {
+    decode(path).is_ok()
+}
+
 /// The picture in `path` as it is, and the name of its format. [`Error::Input`] with its name where it cannot be decoded.
 pub fn read_with_format(path: &Path) -> Result<(DynamicImage, &'static str)> {
     let bytes = read_file(path)?;

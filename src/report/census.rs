@@ -87,7 +87,7 @@ fn section(what: &str, count: usize, shown: usize, lines: impl Iterator<Item = S
     let mut section = vec![format!("{count} {what}:")];
     section.extend(lines.map(|line| legible(&line)));
     if count > shown {
-        section.push(format!("  and {} more; --json has them all", count - shown));
+        section.push(format!("  and {} more", count - shown));
     }
     Some(section.join("\n"))
 }
