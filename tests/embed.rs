@@ -11,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use serde_json::Value;
 
-use crate::support::{Workplace, peak_memory, write_pictures};
+use crate::support::{Workplace, write_pictures};
 
 const SHAPE: ImageShape = ImageShape::new(32, 32, 3);
 
@@ -166,6 +166,22 @@ fn many(work: &Workplace, count: usize) -> PathBuf {
         fs::hard_link(&original, folder.join(format!("{index:05}.png"))).unwrap();
     }
     folder
+}
+
+/// Runs a command to its end, which must be a success, and says how much memory it took at most, in bytes.
+#[expect(clippy::zombie_processes)] // wait4 does so, and says what the child has used
+fn peak_memory(mut command: std::process::Command) -> u64 {
+    command.stdout(std::process::Stdio::null());
+    let child = command.spawn().unwrap();
+    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
+    // SAFETY: the child is ours and nobody else waits for it; the call writes into both.
+    let usage = unsafe {
+        assert_eq!(libc::wait4(child.id() as i32, &mut status, 0, usage.as_mut_ptr()), child.id() as i32);
+        usage.assume_init()
+    };
+    assert_eq!(status, 0);
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    usage.ru_maxrss as u64 * unit
 }
 
 #[test]

@@ -75,21 +75,6 @@ fn heed_signals(command: &mut std::process::Command) {
     };
 }
 
-/// Runs a command to its end, which must be a success, and says how much memory it took at most, in bytes.
-pub fn peak_memory(mut command: std::process::Command) -> u64 {
-    command.stdout(std::process::Stdio::null());
-    let child = command.spawn().unwrap();
-    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
-    // SAFETY: the child is ours and nobody else waits for it; the call writes into both.
-    let usage = unsafe {
-        assert_eq!(libc::wait4(child.id() as i32, &mut status, 0, usage.as_mut_ptr()), child.id() as i32);
-        usage.assume_init()
-    };
-    assert_eq!(status, 0);
-    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-    usage.ru_maxrss as u64 * unit
-}
-
 /// The directory of this repository: not where the tests were compiled, but where they run. cargo and gpu.sh say it.
 pub fn repository() -> String {
     std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_string())
