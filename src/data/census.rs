@@ -188,8 +188,8 @@ impl PartCensus {
 
 fn facts(gallery: &Gallery, index: usize) -> Result<Facts> {
     let (original, has_alpha, format, (shape, pixels)) = match gallery.file(index) {
-        Some(path) => {
-            let (image, format) = read_with_format(path)?;
+        Some(place) => {
+            let (image, format) = read_with_format(place)?;
             (picture::original(&image), image.color().has_alpha(), Some(format), picture::to_pixels(image))
         }
         None => {

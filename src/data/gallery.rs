@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
+use super::archives::{ArchivedPicture, Archives};
 use super::folder;
-use super::open::is_of_pictures;
+use super::open::{archives_of, is_of_pictures};
 use super::picture_files::read_fitted;
+use super::picture_place::PicturePlace;
 use super::splits::{Folders, Split};
 use super::walk::{self, PassedOver};
 use super::{DataOptions, ImageSet, ImageShape, OnBytes, TargetShape, open, picture};
 use crate::error::Error;
 
-/// Pictures in the order of their paths; of a data set in its own order, training images first.
+/// Pictures in the order of their paths; of archives and of a data set in the order that they have there.
 ///
 /// Nothing is decoded before it is asked for.
 pub struct Gallery {
@@ -40,7 +42,7 @@ pub struct GalleryEntry {
 
 /// Where the pictures are.
 enum Place {
-    Files(Vec<PathBuf>),
+    Files(Vec<PicturePlace>),
     /// The parts of a set, one after the other.
     Parts(Vec<ImageSet>),
 }
@@ -58,6 +60,9 @@ impl Gallery {
         if is_of_pictures(spec)? {
             return Self::of_files(Path::new(spec));
         }
+        if let Some(found) = archives_of(spec)? {
+            return Self::of_archives(&found);
+        }
         let dataset = open(spec, options, TargetShape::originals(SET_SHAPE), on_bytes)?;
         let mut entries = Vec::new();
         let parts =
@@ -74,10 +79,20 @@ impl Gallery {
         Ok(Self { entries, classes: dataset.classes, notes: dataset.notes, images })
     }
 
+    fn of_archives(path: &Path) -> Result<Self> {
+        let Archives { pictures, classes, notes } = Archives::open(path)?;
+        let mut entries = Vec::with_capacity(pictures.len());
+        for ArchivedPicture { place, part, class } in &pictures {
+            entries.push(GalleryEntry { path: place.path().display().to_string(), class: *class, part: *part });
+        }
+        let places = pictures.into_iter().map(|picture| picture.place);
+        Ok(Self { entries, classes, notes, images: Place::Files(places.collect()) })
+    }
+
     fn of_files(place: &Path) -> Result<Self> {
         if place.is_file() {
             let entry = GalleryEntry { path: place.display().to_string(), class: None, part: None };
-            let images = Place::Files(vec![place.to_path_buf()]);
+            let images = Place::Files(vec![PicturePlace::File(place.to_path_buf())]);
             return Ok(Self { entries: vec![entry], classes: Vec::new(), notes: Vec::new(), images });
         }
         let mut passed = PassedOver::default();
@@ -115,7 +130,8 @@ impl Gallery {
                 part: *part,
             })
             .collect();
-        Ok(Self { entries, classes, notes: passed.line().into_iter().collect(), images: Place::Files(files) })
+        let images = Place::Files(files.into_iter().map(PicturePlace::File).collect());
+        Ok(Self { entries, classes, notes: passed.line().into_iter().collect(), images })
     }
 
     /// The number of pictures.
@@ -133,8 +149,8 @@ impl Gallery {
         self.classes.get(self.entries[index].class? as usize).map(String::as_str)
     }
 
-    /// The file of a picture; `None` where it is an image of a set in other files.
-    pub fn file(&self, index: usize) -> Option<&Path> {
+    /// Where the file of a picture lies; `None` where it is an image of a set in other files.
+    pub(super) fn file(&self, index: usize) -> Option<&PicturePlace> {
         match &self.images {
             Place::Files(files) => Some(&files[index]),
             Place::Parts(_) => None,
@@ -160,7 +176,7 @@ impl Gallery {
 
     fn read_one(&self, index: usize, shape: ImageShape) -> Result<Vec<u8>> {
         match (self.file(index), self.in_set(index)) {
-            (Some(path), _) => read_fitted(path, shape),
+            (Some(place), _) => read_fitted(place, shape),
             (_, Some((images, index))) => Ok(images.fit_on_demand(shape).bytes_of(index)?.into_owned()),
             _ => bail!("there is no picture {index}"),
         }

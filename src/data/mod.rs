@@ -3,6 +3,7 @@
 //! From the disk to a step: [`open()`] finds the set and its reader, which gives a [`Dataset`]; a [`StepPlan`] says what each
 //! step takes of an [`ImageSource`]; a [`Prefetcher`] makes it: [`batches()`], [`views()`], [`latents`].
 
+mod archives;
 pub mod augment;
 mod batches;
 mod broken;
@@ -34,6 +35,7 @@ pub mod parquet;
 pub mod parts;
 pub mod picture;
 mod picture_files;
+mod picture_place;
 mod pictures;
 mod plan;
 mod prefetch;
