@@ -48,7 +48,8 @@ enum Place {
 }
 
 impl Gallery {
-    /// The pictures that `spec` names: a picture; a directory, in which all pictures at any depth are taken; or what
+    /// The pictures that `spec` names: a picture; a directory, in which all pictures at any depth are taken;
+    /// archives of pictures, as [`open()`] finds them; or what
     /// [`open()`] takes, whose images come in three channels.
     ///
     /// In a directory, the folder of a picture below the directory, or below its `train`, `val` or `test`, is its class;
