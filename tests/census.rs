@@ -52,7 +52,7 @@ fn the_tables_say_the_same() {
     for line in ["train  png 13         13     32x32   32x32    80x60     1      12      0", "cross      3     2"] {
         assert!(said.contains(line), "{line}\n{said}");
     }
-    assert!(said.contains("1 broken pictures:\n  pictures/train/cross/001.png: cannot be decoded"), "{said}");
+    assert!(said.contains("broken pictures (1):\n  pictures/train/cross/001.png: cannot be decoded"), "{said}");
     let flat = work.gan(&["data", "pictures/train/bar"]).assert().success();
     let said = String::from_utf8(flat.get_output().stdout.clone()).unwrap();
     assert!(said.contains("all ") && !said.contains("class"), "{said}");

@@ -13,7 +13,7 @@ const GAN: &str = "  gan train-gan --steps 500          train a DCGAN on built-i
   gan evaluate                       score it against real images
   gan pretrain-simclr                pretrain an encoder without labels
   gan finetune --baseline            train a linear probe on it
-  gan embed photos/ -o features.npy  write what the encoder makes of your pictures
+  gan embed photos/ -o features.npy  write its features of pictures
   gan train-gan --help               all flags; -h shows the common ones";
 
 const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN on built-in digits

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::archives::{ArchivedPicture, Archives};
 use super::folder;
-use super::open::{archives_of, is_of_pictures};
+use super::open::{archives_of, is_of_pictures, own_shape};
 use super::picture_files::read_fitted;
 use super::picture_place::PicturePlace;
 use super::splits::{Folders, Split};
@@ -49,8 +49,7 @@ enum Place {
 
 impl Gallery {
     /// The pictures that `spec` names: a picture; a directory, in which all pictures at any depth are taken;
-    /// archives of pictures, as [`open()`] finds them; or what
-    /// [`open()`] takes, whose images come in three channels.
+    /// archives of pictures, as [`open()`] finds them; or another set that [`open()`] takes.
     ///
     /// In a directory, the folder of a picture below the directory, or below its `train`, `val` or `test`, is its class;
     /// there are none where pictures lie directly there, as in [`folder::open`].
@@ -64,7 +63,8 @@ impl Gallery {
         if let Some(found) = archives_of(spec)? {
             return Self::of_archives(&found);
         }
-        let dataset = open(spec, options, TargetShape::originals(SET_SHAPE), on_bytes)?;
+        let shape = own_shape(spec).unwrap_or(PARQUET_SHAPE);
+        let dataset = open(spec, options, TargetShape::originals(shape), on_bytes)?;
         let mut entries = Vec::new();
         let parts =
             [(Split::Train, dataset.train), (Split::Validation, dataset.validation), (Split::Test, dataset.test)];
@@ -197,8 +197,8 @@ impl Gallery {
     }
 }
 
-/// Images of data sets come in colour. Only pictures of parquet files are resized, to this.
-const SET_SHAPE: ImageShape = ImageShape::new(64, 64, 3);
+/// Pictures of parquet files are resized to this.
+const PARQUET_SHAPE: ImageShape = ImageShape::new(64, 64, 3);
 
 /// The folders of the parts of a set in `directory`; the directory itself where it has none.
 fn part_folders(directory: &Path) -> Result<Vec<(Option<Split>, PathBuf)>> {

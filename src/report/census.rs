@@ -67,7 +67,7 @@ fn classes(census: &Census) -> Option<String> {
 
 fn broken(census: &Census) -> Option<String> {
     let lines = census.broken.iter().take(BROKEN).map(|broken| format!("  {}: {}", broken.path, broken.problem));
-    section("broken pictures", census.broken.len(), BROKEN, lines)
+    section("broken pictures", String::new(), census.broken.len(), BROKEN, lines)
 }
 
 fn duplicates(census: &Census) -> Option<String> {
@@ -76,15 +76,21 @@ fn duplicates(census: &Census) -> Option<String> {
     sets.sort_by_key(|set| !set.across_parts);
     let lines = sets.into_iter().take(DUPLICATES).map(|set| format!("  {}", set.paths.join(" = ")));
     let across = census.duplicates.iter().filter(|set| set.across_parts).count();
-    let what = format!("pictures that are there more than once, {across} of them in several parts");
-    section(&what, census.duplicates.len(), DUPLICATES, lines)
+    let across = format!(", {across} of them in several parts");
+    section("pictures that are there more than once", across, census.duplicates.len(), DUPLICATES, lines)
 }
 
-fn section(what: &str, count: usize, shown: usize, lines: impl Iterator<Item = String>) -> Option<String> {
+fn section(
+    what: &str,
+    more: String,
+    count: usize,
+    shown: usize,
+    lines: impl Iterator<Item = String>,
+) -> Option<String> {
     if count == 0 {
         return None;
     }
-    let mut section = vec![format!("{count} {what}:")];
+    let mut section = vec![format!("{what} ({count}{more}):")];
     section.extend(lines.map(|line| legible(&line)));
     if count > shown {
         section.push(format!("  and {} more", count - shown));
