@@ -11,8 +11,11 @@ use anyhow::bail;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use gan::candle_core::Device;
+use gan::commands::data::{self, DataConfig};
+use gan::commands::embed::{self, EmbedConfig};
 use gan::commands::evaluate::{self, EvaluateConfig};
 use gan::commands::inspect::inspect;
+use gan::commands::predict::{self, PredictConfig};
 use gan::commands::sample::{self, SampleConfig};
 use gan::commands::train_classifier::{self, Task};
 use gan::commands::weights_dir::refuse_missing_weights_dir;
@@ -94,9 +97,18 @@ enum Command {
     /// Draw samples from a trained generator
     #[command(args_override_self = true)]
     Sample(SampleConfig),
+    /// Write the features that an encoder gives pictures
+    #[command(args_override_self = true)]
+    Embed(EmbedConfig),
+    /// Say what pictures show, by a classifier of `finetune`
+    #[command(args_override_self = true)]
+    Predict(PredictConfig),
     /// Score a generator, an encoder, or images from elsewhere
     #[command(args_override_self = true)]
     Evaluate(EvaluateConfig),
+    /// Say what is in a data set: sizes, classes, broken pictures, duplicates
+    #[command(args_override_self = true)]
+    Data(DataConfig),
     /// List the tensors and metadata of a weights file
     Inspect {
         /// Weights or checkpoint, .safetensors or PyTorch's .pth
@@ -162,6 +174,14 @@ impl Cli {
                 gan::startup::use_small_pages();
                 sample::sample(&config, &typed, &device.open()?, json, console)
             }
+            Command::Embed(config) => {
+                refuse_missing_weights_dir(&config.weights_dir, &typed)?;
+                embed::embed(&config, &device.open()?, json, console)
+            }
+            Command::Predict(config) => {
+                refuse_missing_weights_dir(&config.weights_dir, &typed)?;
+                predict::predict(&config, &device.open()?, json, console)
+            }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
                 let device = device.open()?;
@@ -170,6 +190,7 @@ impl Cli {
                     false => evaluate::evaluate(&config, &device, json, console),
                 }
             }
+            Command::Data(config) => data::data(&config, json, console),
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

@@ -3,6 +3,7 @@
 // What helpers of tests do, clippy's own exception for tests does not cover.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod archives;
 mod cifar;
 mod directories;
 mod downloads;

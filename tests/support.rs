@@ -88,8 +88,8 @@ fn program() -> std::ffi::OsString {
 /// The arguments, with the device of the tests where one is named, and they name none and are of a command that has one.
 fn placed(arguments: &[&str]) -> Vec<String> {
     let mut placed: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-    let computes =
-        ["train-gan", "sample", "pretrain-simclr", "finetune", "evaluate"].contains(arguments.first().unwrap_or(&""));
+    let computes = ["train-gan", "sample", "pretrain-simclr", "finetune", "embed", "predict", "evaluate"]
+        .contains(arguments.first().unwrap_or(&""));
     if let Some(name) = crate::device::named().filter(|_| computes && !arguments.contains(&"--device")) {
         placed.extend(["--device".to_string(), name]);
     }

@@ -20,12 +20,18 @@ mod given_images;
 mod bad_input;
 // GANs of other images than 28x28 grey: sizes, colour, Radford's networks.
 mod colour;
+// `--skip-broken` of the commands that train.
+mod broken_pictures;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
 mod checkpoint;
 // Steps and inference of several threads.
 mod concurrent;
 // Data sets and batches: IDX, CIFAR's batches, parquet, folders of pictures, downloads from a server that misbehaves.
 mod data;
+// `gan data`.
+mod census;
+// `gan predict`.
+mod predict;
 // `gan finetune`.
 mod finetune;
 // The built-in digits: the same bytes everywhere, balanced, neither trivial nor hopeless.
@@ -34,6 +40,8 @@ mod digits;
 mod going_back;
 // Encoders and their projection head: sizes, names, initial weights.
 mod encoders;
+// `gan embed`: features in every format, neighbours, broken pictures, memory.
+mod embed;
 // `gan evaluate`, and scores during training.
 mod evaluate;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.

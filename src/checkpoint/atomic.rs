@@ -16,14 +16,35 @@ use crate::error::Error;
 /// [`Error::Storage`] on any error, of `body` too: then the old file is intact and no temporary file is left.
 /// [`Error::ClosedPipe`] where `path` is a pipe whose reader has gone.
 pub fn write(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-    match fs::metadata(path) {
+    write_file(path, |out| Ok(body(out)?))
+}
+
+/// As [`write()`], for a `body` that goes back in the file, or that may fail for other reasons than the file: an error of
+/// its own that is no [`io::Error`] is returned as it is.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_file(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    // What writes knows I/O errors alone: one of another kind is carried past it.
+    let mut failure = None;
+    let body = |out: &mut BufWriter<File>| {
+        body(out).map_err(|error| match error.downcast::<io::Error>() {
+            Ok(error) => error,
+            Err(error) => {
+                failure = Some(error);
+                io::Error::other("stopped")
+            }
+        })
+    };
+    let written = match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(Error::writing(path, "it is a directory").into()),
         Ok(found) if !found.is_file() => write_through(path, body).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Error::ClosedPipe.into(),
             _ => Error::writing(path, error).into(),
         }),
         _ => replace(path, Durable::Yes, body).map_err(|error| Error::writing(path, error).into()),
-    }
+    };
+    failure.map_or(written, Err)
 }
 
 /// Refuses, before long work, what [`write()`] would refuse after it: a directory, or a name in a directory that is not
@@ -49,7 +70,7 @@ pub fn check(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn write_unsynced(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-    Ok(replace(path, Durable::No, body).map_err(|error| Error::writing(path, error))?)
+    Ok(replace(path, Durable::No, |out| body(out)).map_err(|error| Error::writing(path, error))?)
 }
 
 /// Whether a file must outlive a loss of power.
@@ -59,13 +80,13 @@ enum Durable {
     No,
 }
 
-fn write_through(path: &Path, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn write_through(path: &Path, body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::new(OpenOptions::new().write(true).open(path)?);
     body(&mut out)?;
     out.flush()
 }
 
-fn replace(path: &Path, durable: Durable, body: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn replace(path: &Path, durable: Durable, body: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     let target = if path.is_symlink() { fs::canonicalize(path).unwrap_or(path.to_owned()) } else { path.to_owned() };
     let directory = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

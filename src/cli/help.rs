@@ -13,6 +13,7 @@ const GAN: &str = "  gan train-gan --steps 500          train a DCGAN on built-i
   gan evaluate                       score it against real images
   gan pretrain-simclr                pretrain an encoder without labels
   gan finetune --baseline            train a linear probe on it
+  gan embed photos/ -o features.npy  write its features of pictures
   gan train-gan --help               all flags; -h shows the common ones";
 
 const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN on built-in digits
@@ -43,6 +44,20 @@ const EVALUATE: &str = "  gan evaluate                                  the newe
   gan evaluate --images samples/ --data mnist   images made by another program
   gan evaluate --weights weights/resnet9        an encoder: kNN, linear probe
   gan evaluate --train-classifier --data fashion-mnist -o fashion.safetensors";
+
+const EMBED: &str = "  gan embed photos/ -o features.npy             (N, D) f32, and features.paths.csv
+  gan embed photos/ --weights resnet50.pth -o features.parquet
+  gan embed cifar10 --weights weights/resnet9 -o - | head
+  gan embed photos/ -o features.csv --neighbours 5 --skip-broken";
+
+const DATA: &str = "  gan data photos/                              counts, sizes, classes, duplicates
+  gan data photos/ -o sheet.png                 some pictures of each class
+  gan data photos/ --json | jq .broken";
+
+const PREDICT: &str = "  gan predict photos/                           by the newest run of finetune
+  gan predict photos/ --weights weights/resnet9-finetune --top 3
+  gan predict photo.jpg --json
+  gan predict photos/ -o predictions.csv --skip-broken";
 
 const INSPECT: &str = "  gan inspect weights/dcgan/generator.safetensors
   gan inspect model.pth --json";
@@ -85,7 +100,10 @@ fn examples(command: &str) -> Option<&'static str> {
         "pretrain-simclr" => PRETRAIN_SIMCLR,
         "finetune" => FINETUNE,
         "sample" => SAMPLE,
+        "embed" => EMBED,
         "evaluate" => EVALUATE,
+        "data" => DATA,
+        "predict" => PREDICT,
         "inspect" => INSPECT,
         _ => return None,
     })

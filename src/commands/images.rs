@@ -40,25 +40,44 @@ pub fn cut(
     Ok(dataset)
 }
 
-/// The data set that `--data` names, as `target` says; a download shows its progress. Runs from before parts were `balanced` go
-/// on with the first images of every set.
-pub fn open(data: &str, target: impl Into<TargetShape>, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
-    let dataset = open_from(data, &call.options.data, target, call.console)?;
-    Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
+/// How a run reads its images, as its configuration says.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Runs from before parts were balanced go on with the first images of every set.
+    pub balanced_parts: bool,
+    /// Whether broken pictures are left out.
+    pub skip_broken: bool,
+}
+
+impl Reading {
+    fn options(self, call: &Invocation) -> DataOptions {
+        DataOptions { skip_broken: self.skip_broken, ..call.options.data.clone() }
+    }
+}
+
+/// The data set that `--data` names, as `target` says; a download shows its progress.
+pub fn open(
+    data: &str,
+    target: impl Into<TargetShape>,
+    reading: Reading,
+    call: &Invocation,
+) -> anyhow::Result<Dataset> {
+    let dataset = open_from(data, &reading.options(call), target, call.console)?;
+    Ok(Dataset { is_canonical: dataset.is_canonical || !reading.balanced_parts, ..dataset })
 }
 
 /// As [`open`], in colour, or in grey where no image has colours.
-pub fn open_in_own_colours(data: &str, size: usize, balanced: bool, call: &Invocation) -> anyhow::Result<Dataset> {
+pub fn open_in_own_colours(data: &str, size: usize, reading: Reading, call: &Invocation) -> anyhow::Result<Dataset> {
     let colour = ImageShape::new(size, size, 3);
-    let dataset = read(data, &call.options.data, colour, call.console)?;
+    let dataset = read(data, &reading.options(call), colour, call.console)?;
     let parts = [&dataset.train, &dataset.validation, &dataset.test];
     let has_colour = parts.into_iter().map(|part| part.has_colour()).find(|found| !matches!(found, Ok(false)));
     if !has_colour.transpose()?.unwrap_or(false) {
         // Read anew, so that they are what a run finds that is resumed with its channels.
-        return open(data, ImageShape { channels: 1, ..colour }, balanced, call);
+        return open(data, ImageShape { channels: 1, ..colour }, reading, call);
     }
     say_of(&dataset, call.console);
-    Ok(Dataset { is_canonical: dataset.is_canonical || !balanced, ..dataset })
+    Ok(Dataset { is_canonical: dataset.is_canonical || !reading.balanced_parts, ..dataset })
 }
 
 /// The data set that `--data` names, as `target` says; a download shows its progress. Says what is to be said of the set.

@@ -1,12 +1,16 @@
 //! What each command does, straight down. Commands do not import each other; they share
-//! [`Invocation`], `images`, `weights` and `weights_dir`.
+//! [`Invocation`], `gallery`, `images`, `weights` and `weights_dir`.
 
+pub mod data;
+pub mod embed;
 pub mod errors;
 pub mod evaluate;
 pub mod exit_code;
 pub mod finetune;
+mod gallery;
 mod images;
 pub mod inspect;
+pub mod predict;
 pub mod pretrain_simclr;
 pub mod sample;
 pub mod train_classifier;

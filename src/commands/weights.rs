@@ -11,7 +11,7 @@ use crate::checkpoint::saved_runs::{CONFIG_FILE, saved_runs};
 use crate::checkpoint::{Bundled, Weights};
 use crate::error::Error;
 use crate::models::{Architecture, EncoderArchitecture};
-use crate::pretrained::{EncoderSource, TrainedGenerator};
+use crate::pretrained::{EncoderSource, TrainedClassifier, TrainedGenerator};
 
 /// What `--weights` says to have the pretrained weights although there are runs; a file of that name is `./bundled`.
 const BUNDLED: &str = "bundled";
@@ -80,6 +80,22 @@ pub fn encoder(
         wanted.map(|wanted| format!("{} ", wanted.name())).unwrap_or_default(),
         weights_dir.display(),
     )))
+}
+
+/// The classifier: `weights` (a file or the directory of a run), else that of the newest run under `weights_dir` that has
+/// one. [`Error::Input`] where there is none or it is something else.
+pub fn classifier(weights: Option<&Path>, weights_dir: &Path, device: &Device) -> anyhow::Result<TrainedClassifier> {
+    let path = match weights {
+        Some(path) => Some(path.to_path_buf()),
+        None => newest(weights_dir, |run| TrainedClassifier::file_of(run).ok()),
+    };
+    match path {
+        Some(path) => TrainedClassifier::open(&path, device),
+        None => bail!(Error::Input(format!(
+            "no classifier under {}\ntrain one with `gan finetune`, or name a file with --weights",
+            weights_dir.display()
+        ))),
+    }
 }
 
 /// What `file` finds in the newest run in which it finds something.

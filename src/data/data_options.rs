@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::memory::MemorySize;
 
-/// Flags that say where images come from and where they are kept, which changes no result.
+/// Where images come from and how they are kept. What is a flag of its own here changes no result.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct DataOptions {
     /// Directory of the named data sets, each in its own folder; missing ones are downloaded to it [default: the user's
@@ -16,6 +16,11 @@ pub struct DataOptions {
     /// used, with the same results [default: half of the free memory]
     #[arg(long, value_name = "SIZE")]
     pub data_memory: Option<MemorySize>,
+
+    /// Whether pictures of a folder that cannot be decoded are left out. It changes results: the configuration of a run
+    /// says so.
+    #[arg(skip)]
+    pub skip_broken: bool,
 }
 
 impl DataOptions {

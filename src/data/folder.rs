@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::broken::without_broken;
 use super::held_pictures::HeldPictures;
 use super::open::readable;
 use super::picture_files::load;
+use super::picture_place::PicturePlace;
 use super::walk;
 use super::{
     DataOptions, Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, TargetShape, cifar, entries, idx, parquet,
@@ -22,7 +24,7 @@ use crate::error::{Error, legible};
 struct Listing {
     /// The folders of the classes in order; empty for a flat directory.
     classes: Vec<PathBuf>,
-    files: Vec<PathBuf>,
+    files: Vec<PicturePlace>,
     /// Empty for a flat directory.
     labels: Vec<u32>,
 }
@@ -50,11 +52,16 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
         Some(folder) => matched(list(&folder, &mut passed)?, &train, &folder),
         None => Ok(Listing::default()),
     };
-    let (mut validation, test) = (other(validation)?, other(test)?);
+    let (mut validation, mut test) = (other(validation)?, other(test)?);
     if validation.classes.is_empty() != train.classes.is_empty() && !validation.files.is_empty() {
         warnings
             .push(format!("{} pictures to validate on are passed over: they have no classes", validation.files.len()));
         validation = Listing::default();
+    }
+    let mut train = train;
+    if options.skip_broken {
+        let parts = [&mut train, &mut validation, &mut test];
+        warnings.extend(without_broken(parts.map(|part| (&mut part.files, &mut part.labels)))?);
     }
     let parts = [&train, &validation, &test].map(|part| (&part.files[..], &part.labels[..]));
     let memory = options.memory();
@@ -73,7 +80,7 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
         }
     }
     notes.insert(0, line);
-    if train.classes.is_empty() && train.files.iter().any(|path| path.parent() != Some(&train_folder)) {
+    if train.classes.is_empty() && train.files.iter().any(|place| place.path().parent() != Some(&train_folder)) {
         notes.push("pictures lie directly in the directory, so that the folders in it are no classes".into());
     }
     notes.extend(refitted("pictures", &sources, target));
@@ -94,7 +101,7 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
 /// [`Error::Input`] where there is no picture, or one cannot be decoded.
 pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<String>)> {
     let mut passed = PassedOver::default();
-    let listing = Listing { files: walk::pictures(directory, &mut passed)?, ..Listing::default() };
+    let listing = Listing { files: places(directory, &mut passed)?, ..Listing::default() };
     if listing.files.is_empty() {
         let what = passed.line().map_or(String::new(), |line| format!("; {line}"));
         bail!(Error::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
@@ -121,13 +128,14 @@ fn name(path: &Path) -> String {
 }
 
 /// Which folders are for what.
-struct Parts {
+pub(super) struct Parts {
     /// Without one to train on, the directory itself is.
-    folders: Folders,
+    pub(super) folders: Folders,
     notes: Vec<String>,
 }
 
-fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
+/// The folders of `directory` that are for parts. [`Error::Input`] where there are some and none to train on.
+pub(super) fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
     let folders = Folders::find(directory)?;
     let Some(train) = &folders.train else {
         let only = [&folders.validation, &folders.test].into_iter().flatten().next();
@@ -163,8 +171,13 @@ fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> {
     Ok(Parts { folders, notes })
 }
 
+/// The pictures below `directory`.
+fn places(directory: &Path, passed: &mut PassedOver) -> Result<Vec<PicturePlace>> {
+    Ok(walk::pictures(directory, passed)?.into_iter().map(PicturePlace::File).collect())
+}
+
 /// The pictures directly in `directory`.
-fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = entries(directory)?;
     paths.retain(|path| picture::is_named(path) && path.is_file());
     Ok(paths)
@@ -173,7 +186,7 @@ fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
 fn list(directory: &Path, passed: &mut PassedOver) -> Result<Listing> {
     let fail = |text: String| Error::Input(format!("{}: {text}", directory.display()));
     if !directly_in(directory)?.is_empty() {
-        return Ok(Listing { files: walk::pictures(directory, passed)?, ..Listing::default() });
+        return Ok(Listing { files: places(directory, passed)?, ..Listing::default() });
     }
     let (folders, files): (Vec<_>, Vec<_>) = entries(directory)?.into_iter().partition(|path| path.is_dir());
     files.iter().for_each(|path| passed.add_file(path));
@@ -182,7 +195,7 @@ fn list(directory: &Path, passed: &mut PassedOver) -> Result<Listing> {
     }
     let mut listing = Listing::default();
     for folder in folders {
-        let files = walk::pictures(&folder, passed)?;
+        let files = places(&folder, passed)?;
         if files.is_empty() && holds_only_hidden(&folder)? {
             continue;
         }
@@ -235,7 +248,7 @@ fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Error> {
 /// of its own.
 fn wrapper(directory: &Path, listing: &Listing) -> Option<String> {
     let [class] = &listing.classes[..] else { return None };
-    let mut folders: Vec<&Path> = listing.files.iter().filter_map(|path| path.parent()).collect();
+    let mut folders: Vec<&Path> = listing.files.iter().filter_map(|place| place.path().parent()).collect();
     folders.dedup();
     let is_inside = folders.len() > 1 && folders.iter().all(|folder| folder != class);
     is_inside.then(|| {

@@ -1,16 +1,15 @@
-//! The pictures of a folder's parts: in memory where they fit, else decoded on demand.
-
-use std::path::PathBuf;
+//! The pictures of a folder's or of archives' parts: in memory where they fit, else decoded on demand.
 
 use anyhow::Result;
 
 use super::memory::MemorySize;
 use super::picture_files::{PictureFiles, load};
+use super::picture_place::PicturePlace;
 use super::summary::Original;
 use super::{ImageSet, ImageShape, TargetShape};
 
 /// Where the pictures of a part lie, and their labels, if there are any.
-type Files<'a> = (&'a [PathBuf], &'a [u32]);
+type Files<'a> = (&'a [PicturePlace], &'a [u32]);
 
 /// The pictures of the three parts of a set.
 pub struct HeldPictures {

@@ -3,9 +3,12 @@
 //! From the disk to a step: [`open()`] finds the set and its reader, which gives a [`Dataset`]; a [`StepPlan`] says what each
 //! step takes of an [`ImageSource`]; a [`Prefetcher`] makes it: [`batches()`], [`views()`], [`latents`].
 
+mod archives;
 pub mod augment;
 mod batches;
+mod broken;
 pub mod catalogue;
+pub mod census;
 pub mod cifar;
 #[cfg(feature = "download")]
 mod claim;
@@ -16,6 +19,7 @@ pub mod download;
 mod entries;
 mod fitted;
 pub mod folder;
+mod gallery;
 mod given_images;
 mod guard;
 mod held_pictures;
@@ -31,6 +35,7 @@ pub mod parquet;
 pub mod parts;
 pub mod picture;
 mod picture_files;
+mod picture_place;
 mod pictures;
 mod plan;
 mod prefetch;
@@ -50,9 +55,11 @@ pub mod warp;
 
 pub use crate::image_shape::ImageShape;
 pub use batches::{batches, latents, normalised};
+pub use census::Census;
 pub use data_options::DataOptions;
 pub use dataset::Dataset;
 use entries::entries;
+pub use gallery::{Gallery, GalleryEntry};
 pub use given_images::{GivenImages, read_images};
 #[doc(hidden)]
 pub use guard::silence_decoder_panics;

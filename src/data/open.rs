@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use super::catalogue::{BUILT_IN, BuiltIn, MNIST_SHAPE, NamedSet, SETS};
 use super::{
-    DataOptions, Dataset, ImageShape, OnBytes, TargetShape, cifar, folder, idx, named, parquet, picture, summary,
+    DataOptions, Dataset, ImageShape, OnBytes, TargetShape, archives, cifar, folder, idx, named, parquet, picture,
+    summary,
 };
 use crate::error::{Error, legible};
 
@@ -22,7 +23,7 @@ struct Reader {
 }
 
 /// All of them. Where a directory holds several, the first is taken.
-static READERS: [Reader; 4] = [
+static READERS: [Reader; 5] = [
     Reader {
         what: "CIFAR-10's binary batches or their .tar.gz",
         shape: Some(cifar::SHAPE),
@@ -42,6 +43,8 @@ static READERS: [Reader; 4] = [
         open: |path, target, _| parquet::open(path, target.shape),
     },
     Reader { what: "pictures in one folder a class", shape: None, find: folder::source, open: folder::open },
+    // The archive that the folders beside it came in is passed over.
+    Reader { what: "tar or zip files of pictures", shape: None, find: archives::source, open: archives::open },
 ];
 
 /// Opens the data set that `spec` names.
@@ -86,6 +89,7 @@ pub fn own_shape(spec: &str) -> Option<ImageShape> {
             let is_found = |reader: &&Reader| (reader.find)(path).is_ok_and(|found| found.is_some());
             READERS.iter().find(is_found)?.shape
         }
+        None if archives::source(path).is_ok_and(|found| found.is_some()) => None,
         None => cifar::find(path).ok()?.map(|_| cifar::SHAPE),
     }
 }
@@ -114,7 +118,10 @@ pub(super) fn is_spelling(text: &str, name: &str) -> bool {
 
 fn open_path(path: &Path, options: &DataOptions, target: TargetShape) -> Result<Dataset> {
     if !path.is_dir() {
-        // CIFAR-10's archive is the one file that is a set.
+        if let Some(found) = archives::source(path)? {
+            return archives::open(&found, target, options);
+        }
+        // Of other files, CIFAR-10's archive is a set.
         return match cifar::find(path)? {
             Some(archive) => cifar::open(&archive)?.fit(target),
             None => bail!(not_found(path, options.data_dir.as_deref())),
@@ -131,6 +138,37 @@ fn open_path(path: &Path, options: &DataOptions, target: TargetShape) -> Result<
         }
     }
     folder::open(path, target, options) // an error that says what was looked for
+}
+
+/// Whether `spec` is a picture or a directory that is read as pictures, not a set of another kind.
+pub(super) fn is_of_pictures(spec: &str) -> Result<bool> {
+    let path = Path::new(spec);
+    if known(spec).is_some() || !path.is_dir() {
+        return Ok(path.is_file() && picture::is_named(path));
+    }
+    Ok(!is_other_set(path)? && archives_in(path)?.is_none() && cifar::python_hint(path).is_none())
+}
+
+/// The archives of pictures that `spec` is or holds, where it is no other set.
+pub(super) fn archives_of(spec: &str) -> Result<Option<PathBuf>> {
+    let path = Path::new(spec);
+    if known(spec).is_some() || path.is_dir() && is_other_set(path)? { Ok(None) } else { archives_in(path) }
+}
+
+/// Whether a directory is a set of neither pictures nor archives of them.
+fn is_other_set(directory: &Path) -> Result<bool> {
+    let [sets @ .., _pictures, _archives] = &READERS;
+    for reader in sets {
+        if (reader.find)(directory)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The archives of pictures that `path` is or holds, where no pictures lie there.
+fn archives_in(path: &Path) -> Result<Option<PathBuf>> {
+    if path.is_dir() && folder::source(path)?.is_some() { Ok(None) } else { archives::source(path) }
 }
 
 /// What is said where a directory holds more than the set that was taken from it.

@@ -143,6 +143,12 @@ impl<'a> Checked<'a> {
     }
 }
 
+/// The usual ending of the names of files that begin with these bytes, in lower case.
+pub fn format_name(bytes: &[u8]) -> &'static str {
+    let format = image::guess_format(bytes).ok();
+    format.and_then(|format| format.extensions_str().first().copied()).unwrap_or("unknown")
+}
+
 /// What is said of a picture before it is made to fit. One that is stored in colour and has none counts as grey.
 pub fn original(image: &DynamicImage) -> Original {
     let has_colour = |pixels: &[u8], channels| pixels.chunks_exact(channels).any(|p| p[0] != p[1] || p[1] != p[2]);

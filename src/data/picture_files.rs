@@ -1,15 +1,13 @@
 //! Pictures that lie in files: all in memory, or decoded as each is asked for.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use image::DynamicImage;
 use rayon::prelude::*;
 
 use super::images::zeroed;
+use super::picture_place::PicturePlace;
 use super::summary::Original;
 use super::{ImageShape, ImageSource, Images, picture};
 use crate::error::Error;
@@ -19,7 +17,7 @@ const HEAD: u64 = 64 << 10;
 
 /// Pictures of any shapes, each decoded when it is asked for.
 pub struct PictureFiles {
-    files: Vec<PathBuf>,
+    files: Vec<PicturePlace>,
     /// Of each file, as its headers have it.
     shapes: Vec<ImageShape>,
     /// Of each file, or empty.
@@ -31,9 +29,9 @@ impl PictureFiles {
     ///
     /// # Errors
     /// [`Error::Input`] with the first file that is no picture by its headers.
-    pub fn open(files: Vec<PathBuf>, labels: Vec<u32>) -> Result<Self> {
+    pub fn open(files: Vec<PicturePlace>, labels: Vec<u32>) -> Result<Self> {
         // Every file is tried, so that the one that is named is the first in order, on any number of threads.
-        let shapes: Vec<Result<ImageShape>> = files.par_iter().map(|path| shape(path)).collect();
+        let shapes: Vec<Result<ImageShape>> = files.par_iter().map(shape).collect();
         Ok(Self { shapes: shapes.into_iter().collect::<Result<_>>()?, files, labels })
     }
 
@@ -59,10 +57,13 @@ impl ImageSource for PictureFiles {
     /// [`Error::Input`] with the name of the file where it has gone, cannot be decoded, or holds a picture of another shape
     /// than it did.
     fn bytes_of(&self, index: usize) -> Result<Cow<'_, [u8]>> {
-        let (path, then) = (&self.files[index], self.shapes[index]);
-        let (found, pixels) = picture::to_pixels(decode(path)?);
+        let (place, then) = (&self.files[index], self.shapes[index]);
+        let (found, pixels) = picture::to_pixels(decode(place)?);
         if found != then {
-            bail!(Error::reading(path, format!("{found} pixels, where {then} were found when the set was opened")));
+            bail!(Error::reading(
+                place.path(),
+                format!("{found} pixels, where {then} were found when the set was opened")
+            ));
         }
         Ok(Cow::Owned(pixels))
     }
@@ -74,14 +75,14 @@ impl ImageSource for PictureFiles {
 
 /// The pictures in `files` in `shape`, with their labels, in memory; and what each was before. [`Error::Input`] with the
 /// first file that cannot be decoded, and where they would take more than `most` bytes.
-pub fn load(files: &[PathBuf], labels: &[u32], shape: ImageShape, most: u64) -> Result<(Images, Vec<Original>)> {
+pub fn load(files: &[PicturePlace], labels: &[u32], shape: ImageShape, most: u64) -> Result<(Images, Vec<Original>)> {
     let mut pixels = zeroed(files.len(), shape, most)?;
     // Every file is tried, so that the one that is named is the first damaged one in order, on any number of threads.
     let outcomes: Vec<Result<Original>> = pixels
         .par_chunks_mut(shape.stride())
         .zip(files)
-        .map(|(pixels, path)| {
-            let image = decode(path)?;
+        .map(|(pixels, place)| {
+            let image = decode(place)?;
             let source = picture::original(&image);
             picture::fit_into(image, shape, pixels)?;
             Ok(source)
@@ -91,38 +92,43 @@ pub fn load(files: &[PathBuf], labels: &[u32], shape: ImageShape, most: u64) -> 
     Ok((Images { pixels, labels: labels.to_vec(), ..Images::empty(shape) }, sources))
 }
 
-fn decode(path: &Path) -> Result<DynamicImage> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(picture::MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| Error::reading(path, error))?;
-    if bytes.len() as u64 > picture::MAX_BYTES {
-        bail!(Error::reading(path, "longer than the 256 MiB that are read for one picture"));
-    }
-    picture::decode(&bytes).map_err(|error| undecodable(path, error))
+/// The picture at `place` in `shape`. [`Error::Input`] with its name where it cannot be decoded.
+pub fn read_fitted(place: &PicturePlace, shape: ImageShape) -> Result<Vec<u8>> {
+    let mut pixels = vec![0; shape.stride()];
+    picture::fit_into(decode(place)?, shape, &mut pixels)?;
+    Ok(pixels)
+}
+
+/// Whether the picture at `place` can be decoded.
+pub fn is_whole(place: &PicturePlace) -> bool {
+    decode(place).is_ok()
+}
+
+/// The picture at `place` as it is, and the name of its format. [`Error::Input`] with its name where it cannot be decoded.
+pub fn read_with_format(place: &PicturePlace) -> Result<(DynamicImage, &'static str)> {
+    let bytes = place.read()?;
+    let image = picture::decode(&bytes).map_err(|error| undecodable(place, error))?;
+    Ok((image, picture::format_name(&bytes)))
+}
+
+fn decode(place: &PicturePlace) -> Result<DynamicImage> {
+    picture::decode(&place.read()?).map_err(|error| undecodable(place, error))
 }
 
 /// What the headers of a picture say of it.
-fn shape(path: &Path) -> Result<ImageShape> {
-    let mut head = Vec::new();
-    let mut file = File::open(path).map_err(|error| Error::reading(path, error))?;
-    let length = file.metadata().map_err(|error| Error::reading(path, error))?.len();
-    if length > picture::MAX_BYTES {
-        bail!(Error::reading(path, "longer than the 256 MiB that are read for one picture"));
+fn shape(place: &PicturePlace) -> Result<ImageShape> {
+    if let Some(length) = place.length()? {
+        let head = place.begin(HEAD)?;
+        if !picture::is_told_by_the_whole(&head)
+            && let Ok(shape) = picture::shape(&head, length as usize)
+        {
+            return Ok(shape);
+        }
     }
-    let mut read = |most: u64, head: &mut Vec<u8>| {
-        file.by_ref().take(most).read_to_end(head).map_err(|error| Error::reading(path, error))
-    };
-    read(HEAD, &mut head)?;
-    if !picture::is_told_by_the_whole(&head)
-        && let Ok(shape) = picture::shape(&head, length as usize)
-    {
-        return Ok(shape);
-    }
-    read(picture::MAX_BYTES, &mut head)?;
-    picture::shape(&head, head.len()).map_err(|error| undecodable(path, error))
+    let whole = place.read()?;
+    picture::shape(&whole, whole.len()).map_err(|error| undecodable(place, error))
 }
 
-fn undecodable(path: &Path, error: anyhow::Error) -> anyhow::Error {
-    Error::reading(path, format!("cannot be decoded: {error}; mend it or take it away")).into()
+fn undecodable(place: &PicturePlace, error: anyhow::Error) -> anyhow::Error {
+    Error::reading(place.path(), format!("cannot be decoded: {error}; mend it or take it away")).into()
 }

@@ -19,7 +19,8 @@ pub enum Split {
 }
 
 impl Split {
-    const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
 
     /// The names that it goes by, in lower case.
     pub fn names(self) -> &'static [&'static str] {

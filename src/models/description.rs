@@ -65,7 +65,15 @@ impl NetworkDescription {
     /// An encoder with a linear classifier of `classes` classes on it.
     pub fn classifier(encoder: impl Into<EncoderConfig>, classes: usize, image_shape: ImageShape) -> Self {
         let EncoderConfig { architecture, stem } = encoder.into();
-        Self::new(NetworkKind::Classifier { architecture, stem, classes }, image_shape)
+        Self::new(NetworkKind::Classifier { architecture, stem, classes, names: Vec::new() }, image_shape)
+    }
+
+    /// The same classifier with the names of its classes; other networks have none.
+    pub fn with_class_names(mut self, class_names: &[String]) -> Self {
+        if let NetworkKind::Classifier { names, .. } = &mut self.kind {
+            *names = class_names.to_vec();
+        }
+        self
     }
 
     /// The same network of pictures with another normalisation than CIFAR-10's.
@@ -102,7 +110,7 @@ impl NetworkDescription {
                 let config = ProjectionHeadConfig { hidden, embedding };
                 ProjectionHead::new(architecture.features(), config, vb.pp("g")).map(drop)
             }
-            NetworkKind::Classifier { architecture, stem, classes } => {
+            NetworkKind::Classifier { architecture, stem, classes, .. } => {
                 Encoder::new(EncoderConfig { architecture, stem }, vb.pp("f"))?;
                 linear_classifier(architecture.features(), classes, vb.pp("fc")).map(drop)
             }
@@ -125,6 +133,11 @@ impl NetworkDescription {
         });
         if let Some((name, size)) = sizes.into_iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
             return Some(format!("{name} {size}; expected 1 to {LARGEST}"));
+        }
+        if let NetworkKind::Classifier { classes, names, .. } = &self.kind
+            && ![0, *classes].contains(&names.len())
+        {
+            return Some(format!("{} names of {classes} classes", names.len()));
         }
         if ![1, 3].contains(&channels) || self.kind.is_of_pictures() && channels != 3 {
             return Some(format!("images of {channels} channels"));
@@ -171,6 +184,8 @@ mod tests {
             all.push(NetworkDescription::encoder(architecture, colour));
             all.push(NetworkDescription::projection_head(architecture, ProjectionHeadConfig::default(), colour));
             all.push(NetworkDescription::classifier(architecture, 7, colour));
+            let names: Vec<String> = (0..7).map(|class| format!("class {class}")).collect();
+            all.push(NetworkDescription::classifier(architecture, 7, colour).with_class_names(&names));
         }
         let large = EncoderConfig { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
         let shape = ImageShape::new(224, 224, 3);
@@ -220,6 +235,11 @@ mod tests {
             (dcgan(96, ImageShape::new(28, LARGEST + 1, 1)), "width 65537"),
             (dcgan(96, ImageShape::new(28, 28, 2)), "2 channels"),
             (NetworkDescription::encoder(EncoderArchitecture::Resnet9, grey), "1 channels"),
+            (
+                NetworkDescription::classifier(EncoderArchitecture::Resnet9, 7, ImageShape::new(32, 32, 3))
+                    .with_class_names(&["cat".to_string()]),
+                "1 names of 7 classes",
+            ),
             (
                 NetworkDescription::encoder(EncoderArchitecture::Resnet9, ImageShape::new(60, 61, 3)),
                 "60x61; expected squares",

@@ -37,6 +37,9 @@ pub enum NetworkKind {
         #[serde(default, skip_serializing_if = "Stem::is_small")]
         stem: Stem,
         classes: usize,
+        /// In the order of the scores; older files have none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        names: Vec<String>,
     },
     /// What generators are scored by.
     DigitClassifier { classes: usize },

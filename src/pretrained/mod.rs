@@ -1,8 +1,9 @@
 //! Trained networks: recognised and found in files, loaded, used. Nothing here knows a flag or the console.
 //!
-//! - [`TrainedGenerator`] draws images, [`TrainedEncoder`] embeds them.
+//! - [`TrainedGenerator`] draws images, [`TrainedEncoder`] embeds them, [`TrainedClassifier`] says what they show.
 //! - [`recognise()`] tells which networks a file holds, [`search`] finds one of them with its tensors.
 
+pub mod classifier;
 mod draw;
 pub mod encoder;
 mod encoder_names;
@@ -20,6 +21,8 @@ pub mod reference;
 pub mod search;
 pub mod trained_on;
 
+#[doc(inline)]
+pub use classifier::TrainedClassifier;
 #[doc(hidden)]
 pub use draw::{draw, tile};
 #[doc(inline)]

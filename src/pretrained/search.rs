@@ -41,6 +41,8 @@ pub enum Wanted {
         /// Of whichever architecture, if none is named.
         architecture: Option<EncoderArchitecture>,
     },
+    /// An encoder with a linear classifier on it.
+    Classifier,
     DigitClassifier,
 }
 
@@ -51,6 +53,7 @@ impl Wanted {
             (self, kind),
             (Self::Generator { .. }, NetworkKind::Generator { .. })
                 | (Self::Encoder { .. }, NetworkKind::Encoder { .. })
+                | (Self::Classifier, NetworkKind::Classifier { .. })
                 | (Self::DigitClassifier, NetworkKind::DigitClassifier { .. })
         )
     }

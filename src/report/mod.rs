@@ -4,11 +4,15 @@
 pub mod animation;
 mod axis;
 mod canvas;
+pub mod census;
 pub mod confusion;
 #[cfg(feature = "cli")]
 pub mod console;
+pub mod contact_sheet;
+pub mod csv;
 pub mod curves;
 pub mod embedding_map;
+pub mod features;
 pub mod gan_curves;
 pub mod grid;
 #[cfg(feature = "cli")]
@@ -30,11 +34,15 @@ pub mod table;
 pub mod views_sheet;
 
 pub use animation::{Animation, encode_gif, film};
+pub use census::census_tables;
 pub use confusion::ConfusionMatrix;
 #[cfg(feature = "cli")]
 pub use console::{Console, ConsoleOptions, stdout_failure};
+pub use contact_sheet::{ContactRow, contact_sheet};
+pub use csv::csv_line;
 pub use curves::{Chart, Curve};
 pub use embedding_map::EmbeddingMap;
+pub use features::{FeatureFormat, FeatureRow, FeatureWriter};
 pub use gan_curves::gan_curves;
 pub use grid::{Grid, Picture};
 #[cfg(feature = "cli")]

@@ -66,6 +66,11 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "NAME|DIR")]
     pub data: Option<String>,
 
+    /// Leave out pictures of a folder that cannot be decoded, with a warning, instead of refusing the folder
+    #[arg(long)]
+    #[serde(default)]
+    pub skip_broken: bool,
+
     /// Fraction of the images to hold out for testing, the same of every class, if the data set has no test images
     /// [default: 0.2, or its validation images]
     #[arg(long, value_name = "PART")]

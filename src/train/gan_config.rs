@@ -61,6 +61,11 @@ pub struct GanConfig {
     #[serde(default)]
     pub balanced_parts: bool,
 
+    /// Leave out pictures of a folder that cannot be decoded, with a warning, instead of refusing the folder
+    #[arg(long)]
+    #[serde(default)]
+    pub skip_broken: bool,
+
     /// Fraction of the images to hold out for testing, the same of every class, if the data set has no test images
     /// [default: none]
     #[arg(long, value_name = "PART")]

@@ -24,10 +24,15 @@ impl Normalise {
     /// # Errors
     /// Where an image that is measured cannot be read.
     pub fn of(self, images: &dyn ImageSource) -> anyhow::Result<Normalisation> {
+        self.known().map_or_else(|| augment::measure(images), Ok)
+    }
+
+    /// The statistics that need no images; `None` where they are measured.
+    pub fn known(self) -> Option<Normalisation> {
         match self {
-            Self::Cifar10 => Ok(Normalisation::cifar10()),
-            Self::Imagenet => Ok(Normalisation::imagenet()),
-            Self::Measured => augment::measure(images),
+            Self::Cifar10 => Some(Normalisation::cifar10()),
+            Self::Imagenet => Some(Normalisation::imagenet()),
+            Self::Measured => None,
         }
     }
 }

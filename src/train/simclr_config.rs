@@ -62,6 +62,11 @@ pub struct SimclrConfig {
     #[serde(default)]
     pub balanced_parts: bool,
 
+    /// Leave out pictures of a folder that cannot be decoded, with a warning, instead of refusing the folder
+    #[arg(long)]
+    #[serde(default)]
+    pub skip_broken: bool,
+
     /// Fraction of the images to hold out for testing, the same of every class, if the data set has no test images but
     /// has classes; 0: none [default: 0.2]
     #[arg(long, value_name = "PART")]

@@ -6,6 +6,7 @@ mod adam;
 mod contrastive;
 mod embeddings;
 mod encoders;
+mod features;
 mod losses;
 mod networks;
 mod radford;

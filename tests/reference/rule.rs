@@ -29,6 +29,11 @@ pub fn symmetric_values(name: &str, count: usize) -> Vec<f32> {
     (0..count).map(bits(name)).map(|word| (word >> 8) as f32 * (1.0 / 8_388_608.0) - 1.0).collect()
 }
 
+/// `count` bytes.
+pub fn bytes(name: &str, count: usize) -> Vec<u8> {
+    (0..count).map(bits(name)).map(|word| (word >> 24) as u8).collect()
+}
+
 pub fn symmetric(name: &str, shape: &[usize]) -> Tensor {
     Tensor::from_vec(symmetric_values(name, shape.iter().product()), shape, &device()).unwrap()
 }

@@ -8,7 +8,7 @@ use super::places::{put, spoil};
 use super::{Row, row};
 
 pub fn rows() -> Vec<Row> {
-    [sample(), evaluate(), offline(), print()].into_iter().flatten().collect()
+    [sample(), embed(), evaluate(), offline(), print()].into_iter().flatten().collect()
 }
 
 fn sample() -> Vec<Row> {
@@ -67,6 +67,32 @@ fn sample() -> Vec<Row> {
         row("no such directory", Gan, "sample --weights-dir wieghts", 3, "--weights-dir wieghts"),
         row("no such directory", Gan, "evaluate --weights-dir wieghts", 3, "--weights-dir wieghts"),
         row("no such directory", Encoder, "finetune --weights-dir wieghts", 3, "--weights-dir wieghts"),
+    ]
+}
+
+/// `embed`, `predict` and `data`.
+fn embed() -> Vec<Row> {
+    let refused = |name: &str, arguments: &str, code, says: &str| row(name, Encoder, arguments, code, says);
+    vec![
+        refused("no data", "embed gone --weights bundled -o h.npy", 3, "gone"),
+        refused("no pictures", "embed weights --weights bundled -o h.npy", 3, "weights"),
+        refused("no file", "embed pictures --weights gone.pth -o h.npy", 3, "gone.pth"),
+        refused("no encoder", "embed pictures --weights other.safetensors -o h.npy", 3, "not an encoder"),
+        refused("no such directory", "embed pictures --weights-dir wieghts -o h.npy", 3, "--weights-dir wieghts"),
+        refused("a new directory", "embed pictures --weights bundled -o nowhere/h.npy", 5, "cannot write"),
+        refused("a full disk", "embed pictures --weights bundled -o h.npy", 5, "h.npy").on_a_full_disk(),
+        refused("a full disk", "embed pictures --weights bundled -o h.parquet", 5, "h.parquet").on_a_full_disk(),
+        refused("stdout on a full disk", "embed pictures --weights bundled -o -", 5, "stdout").into_a_full_disk(),
+        refused("no classifier", "predict pictures", 3, "no classifier under weights"),
+        refused("no classifier in it", "predict pictures --weights weights/encoder", 3, "holds no classifier"),
+        refused(
+            "no classifier",
+            "predict pictures --weights weights/encoder/encoder.safetensors",
+            3,
+            "not a classifier",
+        ),
+        refused("no data", "data gone", 3, "gone"),
+        refused("a new directory", "data pictures -o nowhere/sheet.png", 5, "cannot write"),
     ]
 }
 

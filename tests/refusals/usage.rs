@@ -34,6 +34,9 @@ const VALUES: &[(&str, &str)] = &[
     ("finetune --mode full", "batch-size=1"),
     ("sample --model vanilla", "n=0 output=grid.bmp offset=18446744073709551615 columns=0 scale=0 scale=65"),
     ("sample --model vanilla -o walk.gif", "n=1 walks=0 walks=1025 frames=0 frames=9999"),
+    ("embed pictures --json", "output=h.png image-size=7 normalise=measured neighbours=0 neighbours=x"),
+    ("predict pictures", "top=0 output=p.npy"),
+    ("data pictures", "output=sheet.jpg"),
     (
         "evaluate",
         "reference=9..3 reference=0..10001 n=9 n=100001 seeds=0 seeds=1001 labels=0 labels=1.5 output=pairs.bmp \
@@ -71,6 +74,15 @@ pub fn rows() -> Vec<Row> {
         ("sample --model vanilla -o x.png --format gif", "--format"),
         ("sample --model vanilla -o - --json", "--json"),
         ("sample --model vanilla --n 1000000 -o grid.png", "--n"),
+        ("embed pictures", "-o is missing"),
+        ("embed pictures -o h.csv --format npy", "--format"),
+        ("embed pictures -o - --json", "--json"),
+        ("embed pictures -o - --neighbours 3", "--neighbours"),
+        ("embed pictures -o - --format npy --skip-broken", "--skip-broken"),
+        ("embed", "<DATA>"),
+        ("predict pictures -o p.csv --json", "--json"),
+        ("predict", "<DATA>"),
+        ("data", "<DATA>"),
         ("evaluate --weights a --run b", "--run"),
         ("evaluate --model vanilla --encoder resnet9", "--encoder"),
         ("evaluate --images few.npy --n 50", "--n"),
@@ -108,7 +120,9 @@ pub fn rows() -> Vec<Row> {
 /// A value that is none for every flag of every command that does not take any text, as the help lists them.
 fn unreadable() -> Vec<Row> {
     let mut rows = Vec::new();
-    for command in ["train-gan", "pretrain-simclr", "finetune", "sample", "evaluate", "inspect"] {
+    for command in
+        ["train-gan", "pretrain-simclr", "finetune", "sample", "embed", "predict", "data", "evaluate", "inspect"]
+    {
         let help = Workplace::new().gan(&[command, "--help"]).output().unwrap().stdout;
         for line in String::from_utf8(help).unwrap().lines().filter(|line| line.trim_start().starts_with('-')) {
             let Some((flag, value)) = line.split_once("--").and_then(|(_, flag)| flag.split_once(" <")) else {

@@ -33,7 +33,8 @@ impl Tuning<'_> {
         };
         let source = &self.subject.source;
         let network = NetworkDescription::classifier(source.encoder, dataset.classes.len(), source.image_shape)
-            .normalised_by(source.normalisation.clone());
+            .normalised_by(source.normalisation.clone())
+            .with_class_names(&dataset.classes);
         let entries = [(CONFIG, serde_json::to_string(&self.config)?), (NETWORK, serde_json::to_string(&network)?)];
         let metadata = entries.map(|(key, text)| (key.to_string(), text)).into();
         let path = directory.weights_path(&format!("classifier{of_row}.safetensors"));

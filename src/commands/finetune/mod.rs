@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::atomic;
 use crate::checkpoint::header::ROWS;
+use crate::commands::images::Reading;
 use crate::commands::{Invocation, images, weights};
 use crate::data::{Dataset, ImageSet, TargetShape, steps_per_epoch};
 use crate::device::check_precision;
@@ -72,8 +73,10 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     // What was found is part of the configuration: a resumed run must not take another.
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
+    let &FinetuneConfig { balanced_parts, skip_broken, .. } = &config;
+    let reading = Reading { balanced_parts, skip_broken };
     let target = TargetShape { shape: source.image_shape, keeps_sizes: config.crops_originals };
-    let dataset = images::open(&data, target, config.balanced_parts, call)?;
+    let dataset = images::open(&data, target, reading, call)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
     // What the encoder's run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));

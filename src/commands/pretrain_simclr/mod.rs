@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use candle_core::Device;
 
 use crate::checkpoint::header::HEALTH;
+use crate::commands::images::Reading;
 use crate::commands::{Invocation, images};
 use crate::data::{self, Dataset, ImageSet, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
 use crate::report::{Console, Figure, SimclrRecord};
@@ -26,7 +27,9 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     run.check_precision(config.precision, config.steps, device)?;
     // The images may have to be downloaded: what needs none is refused before.
     run.refuse_past(config.steps)?;
-    let dataset = images::open(&config.data, config.target(), config.balanced_parts, call)?;
+    let SimclrConfig { balanced_parts, skip_broken, .. } = config;
+    let reading = Reading { balanced_parts, skip_broken };
+    let dataset = images::open(&config.data, config.target(), reading, call)?;
     run.identify(&dataset, options.changed_data)?;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.

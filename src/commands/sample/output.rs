@@ -61,18 +61,7 @@ struct Job<'a> {
 impl Job<'_> {
     /// Replaces the file in one step.
     fn file(&self, format: Format) -> anyhow::Result<()> {
-        // The writer knows I/O errors only: one of another kind is carried past it.
-        let mut failure = None;
-        let written = atomic::write(Path::new(&self.config.output), |out| {
-            self.stream(format, out).map_err(|error| match error.downcast::<io::Error>() {
-                Ok(error) => error,
-                Err(error) => {
-                    failure = Some(error);
-                    io::Error::other("stopped")
-                }
-            })
-        });
-        failure.map_or(written, Err)
+        atomic::write_file(Path::new(&self.config.output), |out| self.stream(format, out))
     }
 
     fn stream(&self, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {

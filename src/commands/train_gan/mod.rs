@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 
+use crate::commands::images::Reading;
 use crate::commands::{Invocation, images};
 use crate::data::{self, ImageSet, Prefetcher, StepPlan, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
@@ -35,9 +36,11 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
     let classifier = scores::classifier(&config, device)?;
+    let GanConfig { balanced_parts, skip_broken, .. } = config;
+    let reading = Reading { balanced_parts, skip_broken };
     let dataset = match config.channels {
-        Some(_) => images::open(&config.data, config.image_shape(), config.balanced_parts, call)?,
-        None => images::open_in_own_colours(&config.data, config.image_shape().height, config.balanced_parts, call)?,
+        Some(_) => images::open(&config.data, config.image_shape(), reading, call)?,
+        None => images::open_in_own_colours(&config.data, config.image_shape().height, reading, call)?,
     };
     run.config.channels = Some(dataset.train.shape()?.channels);
     let config = run.config.clone();

@@ -1,0 +1,113 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::error::Error;
+use crate::models::{EncoderArchitecture, EncoderConfig};
+use crate::report::FeatureFormat;
+use crate::train::normalise::Normalise;
+
+/// Which pictures, by which encoder, into what.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EmbedConfig {
+    /// Pictures: a folder, at any depth, whose folders are classes if no picture lies directly in it; one picture; a named
+    /// set or another directory that `--data` takes elsewhere. In the order of their paths
+    pub data: String,
+
+    /// Output: FILE.npy (the features, (N, D) f32, with path and class in FILE.paths.csv), FILE.csv (path, class, f0, f1,
+    /// ...), FILE.parquet (path, class, features) or - (stdout)
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Format to write to stdout, with -o - [default: csv]
+    #[arg(long, value_enum)]
+    pub format: Option<FeatureFormat>,
+
+    /// Encoder: a file (.safetensors or PyTorch's .pth, torchvision's ResNets too), a checkpoint, a run's directory, or
+    /// `bundled` [default: the newest run, else bundled]
+    #[arg(long, value_name = "FILE|DIR|bundled")]
+    pub weights: Option<PathBuf>,
+
+    /// Architecture of the encoder; without --weights, its newest run
+    #[arg(long, value_enum)]
+    pub encoder: Option<EncoderArchitecture>,
+
+    /// Directory of the runs' weights and checkpoints
+    #[arg(long, value_name = "DIR", default_value = "weights")]
+    pub weights_dir: PathBuf,
+
+    /// Height and width that pictures are made, in pixels: the largest square in their middle is cut out and resized
+    /// [default: the encoder's]
+    #[arg(long, value_name = "PIXELS")]
+    pub image_size: Option<usize>,
+
+    /// Mean and standard deviation that pixels are normalised by: cifar10 or imagenet [default: the encoder's]
+    #[arg(long, value_enum)]
+    pub normalise: Option<Normalise>,
+
+    /// Find each picture's K nearest others too, by the cosine of their features: into FILE.neighbours.csv, or the lines
+    /// of --json. Holds all features in memory
+    #[arg(long, value_name = "K")]
+    pub neighbours: Option<usize>,
+
+    /// Pass over pictures that cannot be decoded, with a warning
+    #[arg(long)]
+    pub skip_broken: bool,
+
+    /// Directory of the named data sets [default: the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Where features go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// Into the lines of `--json`.
+    Lines,
+    Stdout(FeatureFormat),
+    File(&'a Path, FeatureFormat),
+}
+
+impl EmbedConfig {
+    /// [`Error::Usage`] where a value is out of range or flags do not go together; it names the flag.
+    pub(super) fn target(&self, json: bool) -> anyhow::Result<Target<'_>> {
+        if let Some((size, expected)) = self.image_size.and_then(|size| Some((size, EncoderConfig::refuses(size)?))) {
+            bail!(Error::Usage(format!("--image-size {size}: {expected}")));
+        }
+        if self.normalise == Some(Normalise::Measured) {
+            bail!(Error::Usage("--normalise measured: nothing is trained here; expected cifar10 or imagenet".into()));
+        }
+        if self.neighbours == Some(0) {
+            bail!(Error::Usage("--neighbours 0: expected at least 1".into()));
+        }
+        let target = match self.output.as_deref() {
+            None if json => Target::Lines,
+            None => bail!(Error::Usage("-o is missing: name a file (.npy, .csv, .parquet) or -, or use --json".into())),
+            Some(output) if output == Path::new("-") => Target::Stdout(self.format.unwrap_or(FeatureFormat::Csv)),
+            Some(output) => match output.extension().and_then(|extension| extension.to_str()) {
+                Some("csv") => Target::File(output, FeatureFormat::Csv),
+                Some("npy") => Target::File(output, FeatureFormat::Npy),
+                Some("parquet") => Target::File(output, FeatureFormat::Parquet),
+                _ => bail!(Error::Usage(format!(
+                    "-o {}: expected a name that ends in .npy, .csv or .parquet, or - for stdout",
+                    output.display()
+                ))),
+            },
+        };
+        if self.format.is_some() && !matches!(target, Target::Stdout(_)) {
+            bail!(Error::Usage("--format goes with -o -; elsewhere the name's ending says what is written".into()));
+        }
+        match target {
+            Target::Stdout(_) if json => {
+                bail!(Error::Usage("-o - and --json both write to stdout; name a file, or leave out -o".into()))
+            }
+            Target::Stdout(_) if self.neighbours.is_some() => {
+                bail!(Error::Usage("--neighbours needs -o FILE or --json: they have no place in -o -".into()))
+            }
+            Target::Stdout(FeatureFormat::Npy) if self.skip_broken => bail!(Error::Usage(
+                "--skip-broken does not go with a .npy on stdout, which begins with the number of its rows".into()
+            )),
+            _ => Ok(target),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! A set without the pictures in it that cannot be decoded.
+
+use anyhow::{Result, bail};
+use rayon::prelude::*;
+
+use super::picture_files::is_whole;
+use super::picture_place::PicturePlace;
+use crate::error::{Error, legible};
+
+/// Broken pictures that are named.
+const NAMED: usize = 5;
+
+/// Takes the pictures out of the parts of a set, the training part first, that cannot be decoded, with their labels where
+/// there are labels. What is to be said of them; `None` where all are whole.
+///
+/// [`Error::Input`] where no picture is left to train on.
+pub fn without_broken(parts: [(&mut Vec<PicturePlace>, &mut Vec<u32>); 3]) -> Result<Option<String>> {
+    let mut broken = Vec::new();
+    for (place, (files, labels)) in parts.into_iter().enumerate() {
+        let are_whole: Vec<bool> = files.par_iter().map(is_whole).collect();
+        let mut kept = are_whole.iter();
+        labels.retain(|_| kept.next() == Some(&true));
+        let mut whole = Vec::with_capacity(files.len());
+        for (place, is_whole) in files.drain(..).zip(are_whole) {
+            if is_whole { whole.push(place) } else { broken.push(place) }
+        }
+        *files = whole;
+        if let (0, true, Some(first)) = (place, files.is_empty(), broken.first()) {
+            let others = broken.len() - 1;
+            bail!(Error::reading(first.path(), format!("cannot be decoded, nor can the {others} others to train on")));
+        }
+    }
+    if broken.is_empty() {
+        return Ok(None);
+    }
+    let mut names: Vec<String> = broken.iter().take(NAMED).map(|place| place.path().display().to_string()).collect();
+    names.extend((broken.len() > NAMED).then(|| "...".to_string()));
+    let pictures = if broken.len() == 1 { "1 picture is" } else { &format!("{} pictures are", broken.len()) };
+    Ok(Some(legible(&format!("{pictures} left out, which cannot be decoded: {}", names.join(", ")))))
+}
