@@ -45,12 +45,12 @@ const EVALUATE: &str = "  gan evaluate                                  the newe
   gan evaluate --weights weights/resnet9        an encoder: kNN, linear probe
   gan evaluate --train-classifier --data fashion-mnist -o fashion.safetensors";
 
-const EMBED: &str = "  gan embed photos/ -o features.npy             (N, D) f32, and features.paths.csv
+const EMBED: &str = "  gan embed photos/ -o features.npy             (N, D), and features.paths.csv
   gan embed photos/ --weights resnet50.pth -o features.parquet
   gan embed cifar10 --weights weights/resnet9 -o - | head
   gan embed photos/ -o features.csv --neighbours 5 --skip-broken";
 
-const DATA: &str = "  gan data photos/                              counts, sizes, classes, duplicates
+const DATA: &str = "  gan data photos/                              sizes, classes, duplicates
   gan data photos/ -o sheet.png                 some pictures of each class
   gan data photos/ --json | jq .broken";
 
