@@ -121,7 +121,8 @@ fn every_network_of_simclr_describes_itself() {
     let architecture = EncoderArchitecture::Resnet9;
     let encoder = || NetworkDescription::encoder(architecture, PICTURE);
     let head = NetworkDescription::projection_head(architecture, ProjectionHeadConfig::default(), PICTURE);
-    let classifier = NetworkDescription::classifier(architecture, 3, PICTURE);
+    let names = ["bar", "cross", "disc"].map(String::from);
+    let classifier = NetworkDescription::classifier(architecture, 3, PICTURE).with_class_names(&names);
     for (file, expected) in [
         ("resnet9/encoder", vec![("f.", encoder())]),
         ("resnet9/projection_head", vec![("", head)]),

@@ -83,7 +83,7 @@ fn embed() -> Vec<Row> {
         refused("a full disk", "embed pictures --weights bundled -o h.npy", 5, "h.npy").on_a_full_disk(),
         refused("a full disk", "embed pictures --weights bundled -o h.parquet", 5, "h.parquet").on_a_full_disk(),
         refused("stdout on a full disk", "embed pictures --weights bundled -o -", 5, "stdout").into_a_full_disk(),
-        refused("no classifier", "predict pictures", 3, "no classifier under weights"),
+        refused("no classifier", "predict pictures --weights-dir weights/encoder", 3, "no classifier under weights"),
         refused("no classifier in it", "predict pictures --weights weights/encoder", 3, "holds no classifier"),
         refused(
             "no classifier",

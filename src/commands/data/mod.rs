@@ -70,7 +70,8 @@ pub fn data(config: &DataConfig, json: bool, console: &Console) -> anyhow::Resul
     }
     let across = census.duplicates.iter().filter(|set| set.across_parts).count();
     if across > 0 {
-        console.warning(&format!("{across} pictures are in more than one part of the set"));
+        let pictures = if across == 1 { "picture is" } else { "pictures are" };
+        console.warning(&format!("{across} {pictures} in more than one part of the set"));
     }
     Ok(())
 }
