@@ -242,13 +242,18 @@ impl Error {
 
     /// An error of reading `path`.
     pub fn reading(path: &Path, error: impl fmt::Display) -> Self {
-        Error::Input(format!("{}: {error}", path.display()))
+        Error::Input(format!("{}: {error}", in_a_line(path)))
     }
 
     /// An error of writing `path`.
     pub fn writing(path: &Path, error: impl fmt::Display) -> Self {
-        Error::Storage(format!("{}: cannot write: {error}", path.display()))
+        Error::Storage(format!("{}: cannot write: {error}", in_a_line(path)))
     }
+}
+
+/// A path in the text of an error: its line breaks must not begin a line of their own there.
+fn in_a_line(path: &Path) -> String {
+    path.display().to_string().replace('\n', "\\n")
 }
 
 fn assignment(name: &str, value: &str) -> String {

@@ -165,8 +165,8 @@ fn shapes_that_do_not_fit_are_refused() {
         // Told when they are read.
         (&["--model", "dcgan", "--data", "pictures", "--image-size", "28"], "28x28 grey"),
         (&["--model", "dcgan", "--image-size", "32", "--r1", "1"], "batch norm"),
-        (&["--image-size", "32", "--evaluate-every", "1"], "no classifier fits images of 32x32x1"),
-        (&["--data", "pictures", "--evaluate-every", "1"], "no classifier fits images of 64x64"),
+        (&["--image-size", "32", "--evaluate-every", "1"], "which is for images of 28x28x1 alone"),
+        (&["--data", "pictures", "--evaluate-every", "1"], "which is for images of 28x28x1 alone"),
     ] {
         let refused = work.gan(&[TINY, &["--steps", "1"], flags].concat()).assert().code(2);
         refused.stderr(predicate::str::contains(words));

@@ -16,6 +16,7 @@ const NO_NUMBERS: [&str; 11] = [
     "FILE|DIR|bundled",
     "NAME",
     "NAME|DIR",
+    "NAME|DIR|FILE",
     "NAME|DIR|CHECKPOINT",
     "WHAT",
     "FORMAT",

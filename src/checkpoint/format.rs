@@ -164,7 +164,7 @@ fn open(path: &Path) -> anyhow::Result<Opened> {
     // Looked at before it is opened: opening a pipe would wait for its writer.
     let found = match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("there is no such file; `gan train-gan` makes checkpoints under weights/")
+            bail!("there is no such file")
         }
         found => found?,
     };

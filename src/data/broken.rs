@@ -35,6 +35,9 @@ pub fn without_broken(parts: [(&mut Vec<PicturePlace>, &mut Vec<u32>); 3]) -> Re
     }
     let mut names: Vec<String> = broken.iter().take(NAMED).map(|place| place.path().display().to_string()).collect();
     names.extend((broken.len() > NAMED).then(|| "...".to_string()));
-    let pictures = if broken.len() == 1 { "1 picture is" } else { &format!("{} pictures are", broken.len()) };
-    Ok(Some(legible(&format!("{pictures} left out, which cannot be decoded: {}", names.join(", ")))))
+    let what = match broken.len() {
+        1 => "1 picture cannot be decoded and is left out".to_string(),
+        count => format!("{count} pictures cannot be decoded and are left out"),
+    };
+    Ok(Some(legible(&format!("{what}: {}", names.join(", ")))))
 }

@@ -1,6 +1,7 @@
 //! Pictures that lie in files: all in memory, or decoded as each is asked for.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 use image::DynamicImage;
@@ -20,6 +21,8 @@ pub struct PictureFiles {
     files: Vec<PicturePlace>,
     /// Of each file, as its headers have it.
     shapes: Vec<ImageShape>,
+    /// When each file was changed last.
+    changed: Vec<Option<SystemTime>>,
     /// Of each file, or empty.
     labels: Vec<u32>,
 }
@@ -32,7 +35,9 @@ impl PictureFiles {
     pub fn open(files: Vec<PicturePlace>, labels: Vec<u32>) -> Result<Self> {
         // Every file is tried, so that the one that is named is the first in order, on any number of threads.
         let shapes: Vec<Result<ImageShape>> = files.par_iter().map(shape).collect();
-        Ok(Self { shapes: shapes.into_iter().collect::<Result<_>>()?, files, labels })
+        let shapes = shapes.into_iter().collect::<Result<_>>()?;
+        let changed = files.par_iter().map(PicturePlace::changed).collect();
+        Ok(Self { shapes, changed, files, labels })
     }
 
     /// What the pictures are before they are made to fit. Whether one that is stored in colour has any is not looked at.
@@ -54,16 +59,13 @@ impl ImageSource for PictureFiles {
         self.labels.get(index).copied()
     }
 
-    /// [`Error::Input`] with the name of the file where it has gone, cannot be decoded, or holds a picture of another shape
-    /// than it did.
+    /// [`Error::Input`] with the name of the file where it has gone, cannot be decoded, or was changed since the set was
+    /// opened.
     fn bytes_of(&self, index: usize) -> Result<Cow<'_, [u8]>> {
         let (place, then) = (&self.files[index], self.shapes[index]);
         let (found, pixels) = picture::to_pixels(decode(place)?);
-        if found != then {
-            bail!(Error::reading(
-                place.path(),
-                format!("{found} pixels, where {then} were found when the set was opened")
-            ));
+        if found != then || place.changed() != self.changed[index] {
+            bail!(Error::reading(place.path(), "it was changed since the set was opened"));
         }
         Ok(Cow::Owned(pixels))
     }
@@ -130,5 +132,6 @@ fn shape(place: &PicturePlace) -> Result<ImageShape> {
 }
 
 fn undecodable(place: &PicturePlace, error: anyhow::Error) -> anyhow::Error {
-    Error::reading(place.path(), format!("cannot be decoded: {error}; mend it or take it away")).into()
+    Error::reading(place.path(), format!("cannot be decoded: {error}; repair it, remove it, or skip broken pictures"))
+        .into()
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::{Result, bail};
 use flate2::read::DeflateDecoder;
@@ -66,6 +67,15 @@ impl PicturePlace {
         }
         .map_err(failed)?;
         Ok(bytes)
+    }
+
+    /// When the file that it lies in was changed last; `None` where the system does not say.
+    pub fn changed(&self) -> Option<SystemTime> {
+        let file: &Path = match self {
+            Self::File(path) => path,
+            Self::Entry { archive, .. } => archive,
+        };
+        std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
     }
 
     /// The number of its bytes; `None` where they are compressed, which do not tell.

@@ -61,9 +61,9 @@ pub struct FinetuneConfig {
     #[serde(default)]
     pub normalisation: Option<Normalisation>,
 
-    /// Labelled images: shapes (built in), cifar10, another named set, or a directory [default: what the encoder was
-    /// pretrained on]
-    #[arg(long, value_name = "NAME|DIR")]
+    /// Labelled images: shapes (built in), cifar10, another named set, a directory, or a .tar or .zip of images
+    /// [default: what the encoder was pretrained on]
+    #[arg(long, value_name = "NAME|DIR|FILE")]
     pub data: Option<String>,
 
     /// Leave out pictures of a folder that cannot be decoded, with a warning, instead of refusing the folder

@@ -35,9 +35,9 @@ pub struct GanConfig {
     #[arg(long, value_enum)]
     pub loss: Option<AdversarialLoss>,
 
-    /// Training images: digits (built in), mnist, fashion-mnist, another named set, or a directory of images, IDX or
-    /// parquet files
-    #[arg(long, value_name = "NAME|DIR", default_value = "digits")]
+    /// Training images: digits (built in), mnist, fashion-mnist, another named set, a directory of images, IDX or
+    /// parquet files, or a .tar or .zip of images
+    #[arg(long, value_name = "NAME|DIR|FILE", default_value = "digits")]
     pub data: String,
 
     /// Height and width of the images; dcgan: 28 (grey), 32, 64, 128 or 256 [default: those of a named set, 28 for IDX

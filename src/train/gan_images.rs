@@ -71,7 +71,12 @@ impl GanConfig {
             bail!(Error::setting("channels", shape.channels, "expected 1 (grey) or 3 (colour)"));
         }
         if let Err(unfit) = self.model.check(shape) {
-            bail!(Error::setting("image_size", shape.height, error::text(&unfit.into())));
+            let mut problem = error::text(&unfit.into());
+            if self.channels.is_none() {
+                // It is not known yet whether the images are in colour.
+                problem = problem.replace(&shape.to_string(), &format!("{0}x{0}", shape.height));
+            }
+            bail!(Error::setting("image_size", shape.height, problem));
         }
         if self.r1 > 0.0 && self.model.is_radford(shape) {
             let problem = format!(
@@ -82,7 +87,7 @@ impl GanConfig {
         }
         if self.evaluate_every > 0 && shape != ImageShape::COURSE {
             let problem = format!(
-                "no classifier fits images of {shape}; scores are computed with the digit classifier, for images of {}",
+                "scores are computed with the digit classifier, which is for images of {} alone",
                 ImageShape::COURSE
             );
             bail!(Error::setting("evaluate_every", self.evaluate_every, problem));

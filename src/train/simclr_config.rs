@@ -49,8 +49,9 @@ pub struct SimclrConfig {
     #[serde(default)]
     pub normalisation: Option<Normalisation>,
 
-    /// Training images: shapes (built in), cifar10, another named set, or a directory of images or data files
-    #[arg(long, value_name = "NAME|DIR", default_value = "shapes")]
+    /// Training images: shapes (built in), cifar10, another named set, a directory of images or data files, or
+    /// a .tar or .zip of images
+    #[arg(long, value_name = "NAME|DIR|FILE", default_value = "shapes")]
     pub data: String,
 
     /// Train on N images only: the first N of a named or built-in set, a fixed, class-balanced choice of any other

@@ -46,7 +46,7 @@ impl<'a> Truth<'a> {
         let mut unknown: Vec<&str> =
             classes.filter(|(_, class)| class.is_none()).map(|(name, _)| name.as_str()).collect();
         if unknown.len() == self.class_of.len() {
-            console.note("none of the folders is called like a class of the classifier: no accuracy");
+            console.note("no class of these pictures has the name of a class of the classifier: no accuracy");
             return;
         }
         if !unknown.is_empty() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use index::ArchiveEntry;
 pub use listing::{ArchivedPicture, Archives};
 
 use super::broken::without_broken;
@@ -23,12 +24,19 @@ fn is_named(path: &Path) -> bool {
     ["tar", "zip"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// `path` where it is an archive that holds pictures, or a directory without pictures directly in it and with archives
+/// `path` where it is a zip file or a tar file that holds pictures, or a directory without pictures directly in it and with archives
 /// in it or in its folders for training, validation and test.
 pub fn source(path: &Path) -> Result<Option<PathBuf>> {
     if !path.is_dir() {
-        let holds_pictures = || index::index(path).is_ok_and(|found| found.iter().any(|e| picture::is_named(&e.name)));
-        return Ok((path.is_file() && is_named(path) && holds_pictures()).then(|| path.to_path_buf()));
+        let holds_pictures = |found: Vec<ArchiveEntry>| found.iter().any(|entry| picture::is_named(&entry.name));
+        let is_archive = match path.extension().unwrap_or_default() {
+            _ if !path.is_file() => false,
+            extension if extension.eq_ignore_ascii_case("zip") => true,
+            // Others may be CIFAR-10's.
+            extension if extension.eq_ignore_ascii_case("tar") => index::index(path).is_ok_and(holds_pictures),
+            _ => false,
+        };
+        return Ok(is_archive.then(|| path.to_path_buf()));
     }
     Ok((directly_in(path)?.is_empty() && !archives(path)?.is_empty()).then(|| path.to_path_buf()))
 }
