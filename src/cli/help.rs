@@ -73,6 +73,7 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         ("sample", "walk" | "walks" | "frames") => "Interpolations (.gif)",
         ("sample", "weights_dir" | "raw") => "Generator",
         ("sample", "columns" | "scale" | "format" | "force") => "Output",
+        ("train-gan" | "pretrain-simclr" | "finetune", "skip_broken") => "Data",
         (
             _,
             "image_size" | "channels" | "normalise" | "train_images" | "test_part" | "stratified" | "no_shuffle"
