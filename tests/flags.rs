@@ -7,7 +7,7 @@ use crate::support::{Workplace, write_pictures};
 const COMMANDS: [&str; 5] = ["train-gan", "pretrain-simclr", "finetune", "sample", "evaluate"];
 
 /// What `--help` calls the value of a flag that takes no number.
-const NO_NUMBERS: [&str; 11] = [
+const NO_NUMBERS: [&str; 12] = [
     "DEVICE",
     "DIR",
     "FILE",
