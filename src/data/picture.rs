@@ -145,8 +145,11 @@ impl<'a> Checked<'a> {
 
 /// The usual ending of the names of files that begin with these bytes, in lower case.
 pub fn format_name(bytes: &[u8]) -> &'static str {
-    let format = image::guess_format(bytes).ok();
-    format.and_then(|format| format.extensions_str().first().copied()).unwrap_or("unknown")
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Pnm) => "pnm",
+        Ok(format) => format.extensions_str().first().copied().unwrap_or("unknown"),
+        Err(_) => "unknown",
+    }
 }
 
 /// What is said of a picture before it is made to fit. One that is stored in colour and has none counts as grey.
