@@ -218,7 +218,7 @@ fn members(archive: &Path, mut take: impl FnMut(usize, &str, &mut dyn Read) -> R
     io::copy(&mut tape.into_inner(), &mut io::sink()).map_err(unreadable)?;
     match found.iter().position(|found| !found) {
         Some(at) => bail!(Error::Input(format!(
-            "{}: an archive without pictures and without {}; expected is {ARCHIVE}, the binary version of CIFAR-10, or a \
+            "{}: an archive without {}; expected is {ARCHIVE}, the binary version of CIFAR-10, or a \
              .tar or .zip of pictures",
             archive.display(),
             BATCHES[at]

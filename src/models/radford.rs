@@ -37,7 +37,7 @@ const DEVIATION: f64 = 0.02;
 pub(super) fn blocks(shape: ImageShape) -> Result<usize> {
     let ImageShape { height, width, channels } = shape;
     if height != width || !SIZES.contains(&height) || ![1, 3].contains(&channels) {
-        bail!("dcgan is for images of 28x28 in grey, or of 32, 64, 128 or 256 in grey or colour, not {shape}");
+        bail!("dcgan is for images of 28x28 grey, or of 32, 64, 128 or 256 in grey or colour, not {shape}");
     }
     Ok((height / BASE).ilog2() as usize)
 }

@@ -58,7 +58,7 @@ fn hostile_headers_are_refused() {
 fn what_is_no_checkpoint_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let missing = refused(read(&directory.path().join("none.safetensors")), 3);
-    assert!(missing.contains("none.safetensors: there is no such file") && missing.contains("train-gan"), "{missing}");
+    assert!(missing.contains("none.safetensors: there is no such file"), "{missing}");
     assert!(refused(read(directory.path()), 3).contains("directory"));
     assert!(refused(read_bytes(b""), 3).contains("empty"));
     assert!(refused(read_bytes(b"{"), 3).contains("neither"));
