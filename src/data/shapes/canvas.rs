@@ -19,6 +19,7 @@ pub(super) struct Canvas {
 
 impl Canvas {
     /// Each pixel from its centre's place.
+    #[inline] // else it may be compiled apart from its loop, which then takes twice as long
     pub fn new(ground: impl Fn(Point) -> Colour) -> Self {
         let mut pixels = Box::new([[0.0; 3]; SIDE * SIDE]);
         for (index, pixel) in pixels.iter_mut().enumerate() {
@@ -30,6 +31,7 @@ impl Canvas {
     /// Fills what lies within an odd number of `contours` (closed polygons; parts outside the image are cut off).
     ///
     /// Only operations that IEEE 754 rounds exactly, so the bytes are the same on every machine.
+    #[inline] // else it may be compiled apart from its loop, which then takes twice as long
     pub fn fill(&mut self, contours: &[Vec<Point>], colour: Colour) {
         let (mut top, mut bottom) = (f32::MAX, f32::MIN);
         for point in contours.iter().flatten() {

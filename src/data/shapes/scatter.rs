@@ -101,6 +101,7 @@ impl Ground {
     }
 
     /// The colour at a place: between those of the four nearest patches.
+    #[inline] // else it may be compiled apart from its loop, which then takes twice as long
     fn colour(&self, at: Point) -> Colour {
         let [(column, right), (row, down)] = at.map(|axis| {
             let place = axis * ((PATCHES - 1) as f32 / SIDE as f32);
