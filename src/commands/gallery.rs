@@ -16,6 +16,22 @@ const HELD: (usize, usize) = (8, 128);
 /// Broken pictures that a warning names.
 const NAMED: usize = 5;
 
+/// Which pictures, and what to do about broken ones.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GalleryConfig {
+    /// Pictures: a folder, at any depth, whose folders are classes if no picture lies directly in it; one picture; a .tar or
+    /// .zip of pictures; a named set or another directory that `--data` takes elsewhere. In the order of their paths
+    pub data: String,
+
+    /// Pass over pictures that cannot be decoded, with a warning
+    #[arg(long)]
+    pub skip_broken: bool,
+
+    /// Directory of the named data sets [default: the user's cache directory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
 /// Opens what `data` names; a download shows its progress.
 pub fn open(data: &str, data_dir: Option<PathBuf>, console: &Console) -> anyhow::Result<Gallery> {
     let bytes = console.bytes();

@@ -13,6 +13,7 @@ use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
 use super::rule::{fill, symmetric};
+use super::trajectories::Losses;
 use super::vectors::{Glimpse, Held, Trained, assert_all, read_part, values};
 use crate::device::device;
 
@@ -95,21 +96,6 @@ struct Trajectory {
     generator: BTreeMap<String, Trained>,
 }
 
-#[derive(Deserialize)]
-struct Losses {
-    want: Vec<f64>,
-    /// Of each step, relative.
-    torch_f32_spread: Vec<f64>,
-}
-
-impl Losses {
-    fn assert(&self, what: &str, found: &[f64]) {
-        let errors: Vec<f64> = found.iter().zip(&self.want).map(|(found, want)| (found / want - 1.0).abs()).collect();
-        let is_near = |(error, spread): (&f64, &f64)| *error <= TOLERANCE.max(ALLOWANCE * spread); // a NaN is not
-        assert!(errors.iter().zip(&self.torch_f32_spread).all(is_near), "{what}: relative errors {errors:?}");
-    }
-}
-
 /// Noise over a coarser noise, by the rule of `generate_radford.py`.
 fn real_images(step: usize, count: usize) -> Tensor {
     let ImageShape { height, width, channels } = SHAPE;
@@ -151,8 +137,9 @@ fn ten_steps_are_pytorchs() {
         d_losses.extend(values(&outcome.d_loss));
         g_losses.extend(values(&outcome.g_loss));
     }
-    record.d_loss.assert("d_loss", &d_losses);
-    record.g_loss.assert("g_loss", &g_losses);
+    let tolerance = |spread: f64| TOLERANCE.max(ALLOWANCE * spread);
+    record.d_loss.assert("d_loss", &d_losses, tolerance);
+    record.g_loss.assert("g_loss", &g_losses, tolerance);
     for (part, want, parameters, passes) in [
         // On real images, on fakes, and in the generator's step; and of the generator one in each network's.
         ("discriminator", &record.discriminator, adversaries.discriminator_parameters(), 3),

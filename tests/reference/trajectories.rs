@@ -32,15 +32,16 @@ struct Record {
     generator: BTreeMap<String, Trained>,
 }
 
+/// The losses of one network, step by step.
 #[derive(Deserialize)]
-struct Losses {
-    want: Vec<f64>,
+pub(super) struct Losses {
+    pub want: Vec<f64>,
     /// Of each step, relative.
     torch_f32_spread: Vec<f64>,
 }
 
 impl Losses {
-    fn assert(&self, what: &str, found: &[f64], tolerance: impl Fn(f64) -> f64) {
+    pub fn assert(&self, what: &str, found: &[f64], tolerance: impl Fn(f64) -> f64) {
         assert_eq!(found.len(), self.want.len(), "{what}");
         let errors: Vec<f64> = found.iter().zip(&self.want).map(|(found, want)| (found / want - 1.0).abs()).collect();
         let is_near = |(error, spread): (&f64, &f64)| *error <= tolerance(*spread); // a NaN is not

@@ -2,17 +2,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use crate::commands::gallery::GalleryConfig;
 use crate::error::Error;
-use crate::models::{EncoderArchitecture, EncoderConfig};
+use crate::models::EncoderArchitecture;
 use crate::report::FeatureFormat;
 use crate::train::normalise::Normalise;
+use crate::train::simclr_images::check_image_size;
 
 /// Which pictures, by which encoder, into what.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EmbedConfig {
-    /// Pictures: a folder, at any depth, whose folders are classes if no picture lies directly in it; one picture; a named
-    /// set or another directory that `--data` takes elsewhere. In the order of their paths
-    pub data: String,
+    /// Which pictures.
+    #[command(flatten)]
+    pub pictures: GalleryConfig,
 
     /// Output: FILE.npy (the features, (N, D) f32, with path and class in FILE.paths.csv), FILE.csv (path, class, f0, f1,
     /// ...), FILE.parquet (path, class, features) or - (stdout)
@@ -49,14 +51,6 @@ pub struct EmbedConfig {
     /// of --json. Holds all features in memory
     #[arg(long, value_name = "K")]
     pub neighbours: Option<usize>,
-
-    /// Pass over pictures that cannot be decoded, with a warning
-    #[arg(long)]
-    pub skip_broken: bool,
-
-    /// Directory of the named data sets [default: the user's cache directory]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
 }
 
 /// Where features go.
@@ -71,9 +65,7 @@ pub(super) enum Target<'a> {
 impl EmbedConfig {
     /// [`Error::Usage`] where a value is out of range or flags do not go together; it names the flag.
     pub(super) fn target(&self, json: bool) -> anyhow::Result<Target<'_>> {
-        if let Some((size, expected)) = self.image_size.and_then(|size| Some((size, EncoderConfig::refuses(size)?))) {
-            bail!(Error::Usage(format!("--image-size {size}: {expected}")));
-        }
+        check_image_size(self.image_size)?;
         if self.normalise == Some(Normalise::Measured) {
             bail!(Error::Usage("--normalise measured: nothing is trained here; expected cifar10 or imagenet".into()));
         }
@@ -104,7 +96,7 @@ impl EmbedConfig {
             Target::Stdout(_) if self.neighbours.is_some() => {
                 bail!(Error::Usage("--neighbours needs -o FILE or --json: they have no place in -o -".into()))
             }
-            Target::Stdout(FeatureFormat::Npy) if self.skip_broken => bail!(Error::Usage(
+            Target::Stdout(FeatureFormat::Npy) if self.pictures.skip_broken => bail!(Error::Usage(
                 "--skip-broken does not go with a .npy on stdout, which begins with the number of its rows".into()
             )),
             _ => Ok(target),

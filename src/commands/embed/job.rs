@@ -89,7 +89,7 @@ impl Job<'_> {
     ) -> anyhow::Result<()> {
         let Self { config, gallery, console, .. } = *self;
         let shape = self.encoder.source().image_shape;
-        let walk = Walk { gallery, shape, skip_broken: config.skip_broken, console, stop: &self.stop };
+        let walk = Walk { gallery, shape, skip_broken: config.pictures.skip_broken, console, stop: &self.stop };
         walk.for_each_batch(|pictures, images| {
             let features = self.encoder.embed(images)?.flatten_all()?.to_vec1::<f32>()?; // (n, D)
             let rows = pictures.iter().zip(features.chunks_exact(self.width()));

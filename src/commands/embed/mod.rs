@@ -32,11 +32,11 @@ pub fn embed(config: &EmbedConfig, device: &Device, json: bool, console: &Consol
     if let Some(normalisation) = config.normalise.and_then(|normalise| normalise.known()) {
         source.normalisation = normalisation;
     }
-    let gallery = gallery::open(&config.data, config.data_dir.clone(), console)?;
+    let gallery = gallery::open(&config.pictures.data, config.pictures.data_dir.clone(), console)?;
     console.note(&format!(
         "embedding {} pictures of {} by {}, {}, on {}",
         gallery.len(),
-        config.data,
+        config.pictures.data,
         source.description,
         source.image_shape,
         crate::device::name(device)

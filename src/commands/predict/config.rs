@@ -2,14 +2,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use crate::commands::gallery::GalleryConfig;
 use crate::error::Error;
 
 /// Which pictures, by which classifier, into what.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PredictConfig {
-    /// Pictures: a folder, at any depth, whose folders are classes if no picture lies directly in it; one picture; a named
-    /// set or another directory that `--data` takes elsewhere. In the order of their paths
-    pub data: String,
+    /// Which pictures.
+    #[command(flatten)]
+    pub pictures: GalleryConfig,
 
     /// Classifier: classifier.safetensors of finetune, or the directory of its run [default: the newest run's]
     #[arg(long, value_name = "FILE|DIR")]
@@ -26,14 +27,6 @@ pub struct PredictConfig {
     /// Write the predictions to FILE.csv, or with - as CSV to stdout, in place of a table
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-
-    /// Pass over pictures that cannot be decoded, with a warning
-    #[arg(long)]
-    pub skip_broken: bool,
-
-    /// Directory of the named data sets [default: the user's cache directory]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
 }
 
 /// Where predictions go.

@@ -26,12 +26,12 @@ pub fn predict(config: &PredictConfig, device: &Device, json: bool, console: &Co
         atomic::check(path)?;
     }
     let classifier = weights::classifier(config.weights.as_deref(), &config.weights_dir, device)?;
-    let gallery = gallery::open(&config.data, config.data_dir.clone(), console)?;
+    let gallery = gallery::open(&config.pictures.data, config.pictures.data_dir.clone(), console)?;
     let shape = classifier.encoder().source().image_shape;
     console.note(&format!(
         "classifying {} pictures of {} by {}, {shape}, on {}",
         gallery.len(),
-        config.data,
+        config.pictures.data,
         classifier.origin().words,
         crate::device::name(device)
     ));
@@ -47,7 +47,7 @@ pub fn predict(config: &PredictConfig, device: &Device, json: bool, console: &Co
     };
     let mut truth = Truth::new(&gallery, &classifier);
     let stop = StopRequest::listen()?;
-    let walk = Walk { gallery: &gallery, shape, skip_broken: config.skip_broken, console, stop: &stop };
+    let walk = Walk { gallery: &gallery, shape, skip_broken: config.pictures.skip_broken, console, stop: &stop };
     let mut write_to = |out: &mut dyn Write| -> anyhow::Result<()> {
         let mut output = Output { out, format };
         output.begin()?;
