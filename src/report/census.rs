@@ -76,8 +76,8 @@ fn duplicates(census: &Census) -> Option<String> {
     sets.sort_by_key(|set| !set.across_parts);
     let lines = sets.into_iter().take(DUPLICATES).map(|set| format!("  {}", set.paths.join(" = ")));
     let across = census.duplicates.iter().filter(|set| set.across_parts).count();
-    let across = format!(", {across} of them in several parts");
-    section("pictures that are there more than once", across, census.duplicates.len(), DUPLICATES, lines)
+    let across = format!(", {across} across parts");
+    section("duplicates", across, census.duplicates.len(), DUPLICATES, lines)
 }
 
 fn section(
