@@ -12,10 +12,6 @@ use crate::train::simclr_images::check_image_size;
 /// Which pictures, by which encoder, into what.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EmbedConfig {
-    /// Which pictures.
-    #[command(flatten)]
-    pub pictures: GalleryConfig,
-
     /// Output: FILE.npy (the features, (N, D) f32, with path and class in FILE.paths.csv), FILE.csv (path, class, f0, f1,
     /// ...), FILE.parquet (path, class, features) or - (stdout)
     #[arg(long, short, value_name = "FILE")]
@@ -51,6 +47,10 @@ pub struct EmbedConfig {
     /// of --json. Holds all features in memory
     #[arg(long, value_name = "K")]
     pub neighbours: Option<usize>,
+
+    /// Which pictures.
+    #[command(flatten)]
+    pub pictures: GalleryConfig,
 }
 
 /// Where features go.

@@ -8,10 +8,6 @@ use crate::error::Error;
 /// Which pictures, by which classifier, into what.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PredictConfig {
-    /// Which pictures.
-    #[command(flatten)]
-    pub pictures: GalleryConfig,
-
     /// Classifier: classifier.safetensors of finetune, or the directory of its run [default: the newest run's]
     #[arg(long, value_name = "FILE|DIR")]
     pub weights: Option<PathBuf>,
@@ -27,6 +23,10 @@ pub struct PredictConfig {
     /// Write the predictions to FILE.csv, or with - as CSV to stdout, in place of a table
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Which pictures.
+    #[command(flatten)]
+    pub pictures: GalleryConfig,
 }
 
 /// Where predictions go.
