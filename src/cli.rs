@@ -5,6 +5,7 @@ mod help;
 mod manual;
 mod numbers;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -14,6 +15,7 @@ use gan::candle_core::Device;
 use gan::commands::data::{self, DataConfig};
 use gan::commands::embed::{self, EmbedConfig};
 use gan::commands::evaluate::{self, EvaluateConfig};
+use gan::commands::exit_code::exit_code;
 use gan::commands::inspect::inspect;
 use gan::commands::predict::{self, PredictConfig};
 use gan::commands::sample::{self, SampleConfig};
@@ -22,7 +24,7 @@ use gan::commands::weights_dir::refuse_missing_weights_dir;
 use gan::commands::{Invocation, finetune, pretrain_simclr, train_gan};
 use gan::device::DeviceChoice;
 use gan::error::Error;
-use gan::report::{Console, ConsoleOptions};
+use gan::report::{Console, ConsoleOptions, stdout_failure};
 use gan::run::RunOptions;
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
@@ -135,7 +137,15 @@ impl Cli {
                 Console::new(ConsoleOptions::default()).error(&gan::error::printable(&text));
                 std::process::exit(error.exit_code())
             }
-            None => error.exit(),
+            None => {
+                // Of help and version, which are data; clap's own exit passes over what cannot be written.
+                if let Err(failure) = error.print().and_then(|()| io::stdout().flush()) {
+                    let failure = anyhow::Error::from(stdout_failure(failure));
+                    gan::commands::errors::print(&failure, &Console::new(ConsoleOptions::default()));
+                    std::process::exit(exit_code(&failure).into())
+                }
+                std::process::exit(error.exit_code())
+            }
         })
     }
 

@@ -45,6 +45,7 @@ fn words(error: &Error) -> String {
         Error::OtherSetting { name, .. } => {
             let text = error.to_string();
             let rest = text.strip_prefix(name.as_str()).unwrap_or(&text);
+            let rest = rest.strip_prefix(" true").unwrap_or(rest); // a switch has no value
             format!("{}{rest}; leave the flag out, or begin another run with --run", flag(name))
         }
         Error::NothingToCompare => format!("--changed-data: {error}; it goes with --resume"),

@@ -22,7 +22,7 @@ use crate::metrics::top_k;
 use crate::models::{CLASSES, DigitClassifier, NetworkDescription};
 use crate::optim::Optimizer;
 use crate::params::Parameters;
-use crate::report::{Console, Figure, Monitor};
+use crate::report::{Console, Figure, Monitor, counted};
 use crate::run::{Clock, StopRequest, Timetable};
 use crate::train::classifier_config::ClassifierConfig;
 
@@ -117,11 +117,11 @@ fn run_steps(
     };
     let mut batches = warped_batches(train.source(), &plan)?;
     console.note(&format!(
-        "training the digit classifier on {}: {} images, batch {}, {} steps, {}",
+        "training the digit classifier on {}: {}, batch {}, {}, {}",
         dataset.name,
-        dataset.train.len(),
+        counted(dataset.train.len(), "image"),
         config.batch_size,
-        config.steps,
+        counted(config.steps, "step"),
         crate::device::name(device)
     ));
     let mut clock = Clock::start(timetable, (0, 0.0), Monitor::new(console, false), StopRequest::listen()?);

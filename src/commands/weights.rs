@@ -16,6 +16,12 @@ use crate::pretrained::{EncoderSource, TrainedClassifier, TrainedGenerator};
 /// What `--weights` says to have the pretrained weights although there are runs; a file of that name is `./bundled`.
 const BUNDLED: &str = "bundled";
 
+/// What `--weights` means: a path, or the name of a run under the weights directory.
+fn located(weights: &Path, weights_dir: &Path) -> PathBuf {
+    let run = weights_dir.join(weights);
+    if !weights.exists() && run.is_dir() { run } else { weights.to_path_buf() }
+}
+
 /// Which generator is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct GeneratorChoice<'a> {
@@ -33,10 +39,10 @@ pub struct GeneratorChoice<'a> {
 /// weights that come with the program. [`Error::Input`] where it is something else.
 pub fn generator(choice: &GeneratorChoice, device: &Device) -> anyhow::Result<TrainedGenerator> {
     let GeneratorChoice { model, weights, weights_dir, raw } = *choice;
-    let path = match weights {
+    let path = match weights.map(|path| located(path, weights_dir)) {
         Some(path) if path == Path::new(BUNDLED) => None,
-        Some(path) if path.is_dir() => Some(TrainedGenerator::file_of(path, raw)?),
-        Some(path) => Some(path.to_path_buf()),
+        Some(path) if path.is_dir() => Some(TrainedGenerator::file_of(&path, raw)?),
+        Some(path) => Some(path),
         None => newest(weights_dir, |run| {
             let found = saved_choice(run, "model")?;
             let is_wanted = model.is_none_or(|wanted| wanted.name() == found);
@@ -58,10 +64,10 @@ pub fn encoder(
     wanted: Option<EncoderArchitecture>,
     weights_dir: &Path,
 ) -> anyhow::Result<EncoderSource> {
-    let path = match weights {
+    let path = match weights.map(|path| located(path, weights_dir)) {
         Some(path) if path == Path::new(BUNDLED) => None,
-        Some(path) if path.is_dir() => Some(EncoderSource::file_of(path)?),
-        Some(path) => Some(path.to_path_buf()),
+        Some(path) if path.is_dir() => Some(EncoderSource::file_of(&path)?),
+        Some(path) => Some(path),
         None => newest(weights_dir, |run| {
             let found = saved_choice(run, "encoder");
             let is_wanted = wanted.is_none_or(|wanted| found.as_deref() == Some(wanted.name()));
@@ -86,7 +92,7 @@ pub fn encoder(
 /// one. [`Error::Input`] where there is none or it is something else.
 pub fn classifier(weights: Option<&Path>, weights_dir: &Path, device: &Device) -> anyhow::Result<TrainedClassifier> {
     let path = match weights {
-        Some(path) => Some(path.to_path_buf()),
+        Some(path) => Some(located(path, weights_dir)),
         None => newest(weights_dir, |run| TrainedClassifier::file_of(run).ok()),
     };
     match path {

@@ -23,6 +23,11 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 impl MemorySize {
+    /// The memory that is free now; `None` where the system does not say how much that is.
+    pub fn free() -> Option<Self> {
+        free().map(Self)
+    }
+
     /// Half of the memory that is free now. Where the system does not say how much that is, [`MAX_PIXELS`].
     pub fn half_of_free() -> Self {
         Self(free().map_or(MAX_PIXELS, |free| free / 2))

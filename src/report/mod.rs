@@ -49,6 +49,7 @@ pub use grid::{Grid, Picture};
 pub use monitor::{Monitor, Notice};
 pub use neighbours::NeighbourRow;
 pub use npy::npy_header;
+pub use numbers::counted;
 pub use png::{encode_png, read_png};
 #[cfg(feature = "cli")]
 pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, TrainingStatus};

@@ -13,6 +13,14 @@ pub(super) fn grouped(value: f64) -> String {
     text
 }
 
+/// A count with what is counted: `1 step`, `7 steps`.
+pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 /// A fraction of 1 in per cent: `45.3 %`.
 pub(super) fn percent(fraction: f64) -> String {
     format!("{:.1} %", 100.0 * fraction)
@@ -25,6 +33,7 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([0.0, 999.0, 1000.0, 1234567.0, -4321.4].map(grouped), ["0", "999", "1,000", "1,234,567", "-4,321"]);
+        assert_eq!([0, 1, 12].map(|count| counted(count, "step")), ["0 steps", "1 step", "12 steps"]);
         assert_eq!([0.0, 0.4531, 1.0, f64::NAN].map(percent), ["0.0 %", "45.3 %", "100.0 %", "NaN %"]);
     }
 }

@@ -8,7 +8,7 @@ use crate::checkpoint::saved_runs::LOG_FILE;
 use crate::checkpoint::state::{Tensors, non_finite};
 use crate::checkpoint::{atomic, first_non_finite};
 use crate::error::Error;
-use crate::report::{self, Figure, KeptRecords, Monitor, Picture, RunLog, StepRecord};
+use crate::report::{self, Figure, KeptRecords, Monitor, Picture, RunLog, StepRecord, counted};
 use crate::run::{Clock, Position, Run, Snapshot, StopRequest, Timetable};
 
 /// A run in training, with records of type `R` in its log. A loop goes like this:
@@ -107,17 +107,18 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
                 "the run {} is finished, at step {step}; more steps or epochs go on with it",
                 directory.name
             )),
-            false => monitor.note(&format!("{what}, {device}, {} threads", rayon::current_num_threads())),
+            false => monitor.note(&format!("{what}, {device}, {}", counted(rayon::current_num_threads(), "thread"))),
         }
         let steps_per_epoch = clock.timetable().steps_per_epoch;
-        monitor.detail(&format!("{steps_per_epoch} steps an epoch; run {}", directory.weights.display()));
+        let steps_per_epoch = counted(steps_per_epoch, "step");
+        monitor.detail(&format!("{steps_per_epoch} an epoch; run {}", directory.weights.display()));
         self.run.notices.iter().for_each(|notice| monitor.notice(notice));
     }
 
     /// Which steps are to be done, in words.
     pub fn span(&self) -> String {
         match (self.clock.step(), self.clock.last_step()) {
-            (0, last) => format!("{last} steps"),
+            (0, last) => counted(last, "step"),
             (first, last) => format!("steps {first} to {last}"),
         }
     }

@@ -8,6 +8,7 @@ pub mod diffaugment;
 pub mod finetune_config;
 pub mod gan_config;
 mod gan_images;
+mod gan_size;
 pub mod health;
 pub mod labels;
 pub mod normalise;

@@ -11,7 +11,7 @@ use crate::checkpoint::atomic;
 use crate::commands::gallery;
 use crate::data::Census;
 use crate::error::Error;
-use crate::report::{Console, census_tables, encode_png};
+use crate::report::{Console, census_tables, counted, encode_png};
 use crate::run::StopRequest;
 
 /// What to look at.
@@ -57,7 +57,7 @@ pub fn data(config: &DataConfig, json: bool, console: &Console) -> anyhow::Resul
     if let Some(output) = &config.output {
         let (sheet, pictures) = sheet::draw(&gallery, &census)?;
         atomic::write(output, |out| encode_png(&sheet, out))?;
-        console.note(&format!("{}: {pictures} pictures", output.display()));
+        console.note(&format!("{}: {}", output.display(), counted(pictures, "picture")));
     }
     match json {
         true => console.data_line(&serde_json::to_string(&Report { data: &config.data, census: &census })?)?,

@@ -10,15 +10,17 @@ const COLUMNS: usize = 12;
 /// ... and rows at most.
 const ROWS: usize = 40;
 
-/// The first whole pictures of each class, a row each, or of the whole set where it has no classes; and how many these are.
+/// Whole pictures of each class, a row each, or of the whole set where it has no classes, evenly spread over them; and how
+/// many these are.
 pub fn draw(gallery: &Gallery, census: &Census) -> Result<(Picture, usize)> {
     let mut rows: Vec<(String, Vec<usize>)> = Vec::new();
     if gallery.classes.is_empty() {
-        rows.extend(census.whole.chunks(COLUMNS).take(ROWS).map(|row| (String::new(), row.to_vec())));
+        let spread = evenly(&census.whole, ROWS * COLUMNS);
+        rows.extend(spread.chunks(COLUMNS).map(|row| (String::new(), row.to_vec())));
     } else {
         for (class, name) in gallery.classes.iter().take(ROWS).enumerate() {
             let of_class = census.whole.iter().filter(|index| gallery.entries[**index].class == Some(class as u32));
-            rows.push((name.clone(), of_class.copied().take(COLUMNS).collect()));
+            rows.push((name.clone(), evenly(&of_class.copied().collect::<Vec<_>>(), COLUMNS)));
         }
     }
     let mut pictures = 0;
@@ -33,4 +35,10 @@ pub fn draw(gallery: &Gallery, census: &Census) -> Result<(Picture, usize)> {
         drawn.push(ContactRow { name, pixels });
     }
     Ok((contact_sheet(&drawn, SHAPE)?, pictures))
+}
+
+/// At most `most` of `all`, evenly spread.
+fn evenly(all: &[usize], most: usize) -> Vec<usize> {
+    let count = all.len().min(most);
+    (0..count).map(|place| all[place * all.len() / count]).collect()
 }

@@ -11,7 +11,7 @@ use crate::commands::gallery::Walk;
 use crate::data::Gallery;
 use crate::metrics;
 use crate::pretrained::TrainedEncoder;
-use crate::report::{self, Console, FeatureFormat, FeatureRow, FeatureWriter, csv_line, npy_header};
+use crate::report::{self, Console, FeatureFormat, FeatureRow, FeatureWriter, counted, csv_line, npy_header};
 use crate::run::StopRequest;
 
 pub(super) struct Job<'a> {
@@ -122,7 +122,8 @@ impl Job<'_> {
         let shape = (embedded.pictures.len(), self.width());
         let features = Tensor::from_slice(&embedded.features, shape, &Device::Cpu)?;
         if k >= shape.0 {
-            self.console.note(&format!("{} pictures have {} neighbours each, not {k}", shape.0, shape.0 - 1));
+            let each = counted(shape.0 - 1, "neighbour");
+            self.console.note(&format!("of {} each has {each}, not {k}", counted(shape.0, "picture")));
         }
         Ok(metrics::neighbours(&features, k)?)
     }

@@ -14,7 +14,7 @@ use crate::checkpoint::atomic;
 use crate::commands::{gallery, weights};
 use crate::error::Error;
 use crate::pretrained::TrainedEncoder;
-use crate::report::Console;
+use crate::report::{Console, counted};
 use crate::run::StopRequest;
 
 /// Embeds the pictures, and writes what `config` asks for.
@@ -34,8 +34,8 @@ pub fn embed(config: &EmbedConfig, device: &Device, json: bool, console: &Consol
     }
     let gallery = gallery::open(&config.pictures.data, config.pictures.data_dir.clone(), console)?;
     console.note(&format!(
-        "embedding {} pictures of {} by {}, {}, on {}",
-        gallery.len(),
+        "embedding {} of {} by {}, {}, on {}",
+        counted(gallery.len(), "picture"),
         config.pictures.data,
         source.description,
         source.image_shape,

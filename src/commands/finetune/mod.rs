@@ -15,7 +15,7 @@ use crate::data::{Dataset, ImageSet, TargetShape, steps_per_epoch};
 use crate::device::check_precision;
 use crate::error::Error;
 use crate::pretrained::encoder::EncoderSource;
-use crate::report::{Console, ProbeRow};
+use crate::report::{Console, ProbeRow, counted};
 use crate::run::{Clock, Run, RunDirectory, Session, StopRequest, Timetable, resume};
 use crate::train::finetune_config::FinetuneConfig;
 use crate::train::labels::missing_classes;
@@ -182,11 +182,12 @@ impl<'a> Tuning<'a> {
         };
         let Subject { dataset, labelled, device, .. } = &subject;
         let what = format!(
-            "{} labelled images of {}, batch {batch}, {} to test on, {} rows of {steps_a_row} steps",
-            labelled.len(),
+            "{} of {}, batch {batch}, {} to test on, {} of {}",
+            counted(labelled.len(), "labelled image"),
             dataset.name,
             dataset.test.len(),
-            config.rows().len(),
+            counted(config.rows().len(), "row"),
+            counted(steps_a_row, "step"),
         );
         let kept = run.kept_records(|row: &ProbeRow| done.rows.contains(row))?;
         let clock = Clock::start(timetable, (first_step, done.seconds), call.monitor(), stop);

@@ -16,7 +16,7 @@ use truth::Truth;
 use crate::checkpoint::atomic;
 use crate::commands::gallery::Walk;
 use crate::commands::{gallery, weights};
-use crate::report::{self, Console};
+use crate::report::{self, Console, counted};
 use crate::run::StopRequest;
 
 /// Classifies the pictures, and writes what `config` asks for.
@@ -29,8 +29,8 @@ pub fn predict(config: &PredictConfig, device: &Device, json: bool, console: &Co
     let gallery = gallery::open(&config.pictures.data, config.pictures.data_dir.clone(), console)?;
     let shape = classifier.encoder().source().image_shape;
     console.note(&format!(
-        "classifying {} pictures of {} by {}, {shape}, on {}",
-        gallery.len(),
+        "classifying {} of {} by {}, {shape}, on {}",
+        counted(gallery.len(), "picture"),
         config.pictures.data,
         classifier.origin().words,
         crate::device::name(device)

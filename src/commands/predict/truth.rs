@@ -1,7 +1,7 @@
 use crate::data::Gallery;
 use crate::error::legible;
 use crate::pretrained::TrainedClassifier;
-use crate::report::Console;
+use crate::report::{Console, counted};
 
 /// How often the classifier is right, as far as the folders of the pictures tell their classes.
 pub(super) struct Truth<'a> {
@@ -57,6 +57,11 @@ impl<'a> Truth<'a> {
         }
         let percent = |right: usize| format!("{:.1} %", 100.0 * right as f64 / self.judged as f64);
         let of_top = if top > 1 { format!(", top-{top} {}", percent(self.named)) } else { String::new() };
-        console.note(&format!("accuracy {}{of_top}: {} of {} pictures", percent(self.first), self.first, self.judged));
+        console.note(&format!(
+            "accuracy {}{of_top}: {} of {}",
+            percent(self.first),
+            self.first,
+            counted(self.judged, "picture")
+        ));
     }
 }

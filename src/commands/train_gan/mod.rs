@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 
 use crate::commands::images::Reading;
 use crate::commands::{Invocation, images};
+use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, Prefetcher, StepPlan, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
 use crate::image_shape::ImageShape;
@@ -35,6 +36,9 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     run.check_precision(config.precision, config.steps, device)?;
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
+    if let (true, Some(free)) = (device.is_cpu(), MemorySize::free()) {
+        config.check_memory(free)?;
+    }
     let classifier = scores::classifier(&config, device)?;
     let GanConfig { balanced_parts, skip_broken, .. } = config;
     let reading = Reading { balanced_parts, skip_broken };

@@ -8,6 +8,7 @@ use super::Training;
 use crate::checkpoint::header::CONFIG;
 use crate::commands::print_warnings;
 use crate::data::Dataset;
+use crate::error::Error;
 use crate::evaluator::{Classifier, GeneratorEvaluator};
 use crate::pretrained;
 use crate::pretrained::trained_on::TrainedOn;
@@ -30,7 +31,8 @@ pub(super) fn evaluator(
 ) -> anyhow::Result<Option<GeneratorEvaluator>> {
     let Some(classifier) = classifier else { return Ok(None) };
     let evaluator =
-        GeneratorEvaluator::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)?;
+        GeneratorEvaluator::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)
+            .map_err(of_evaluate_reference)?;
     print_warnings(&evaluator, "--evaluate-classifier", console)?;
     let header = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(config)?)]);
     if let Some(run) = TrainedOn::of(&header)
@@ -43,6 +45,19 @@ pub(super) fn evaluator(
         ));
     }
     Ok(Some(evaluator))
+}
+
+/// `gan evaluate` has the same setting as `reference`.
+fn of_evaluate_reference(error: anyhow::Error) -> anyhow::Error {
+    error.downcast::<Error>().map_or_else(
+        |error| error,
+        |error| match error {
+            Error::TooFewImages { name: "reference", value, problem } => {
+                Error::TooFewImages { name: "evaluate_reference", value, problem }.into()
+            }
+            error => error.into(),
+        },
+    )
 }
 
 impl Training<'_> {
