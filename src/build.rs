@@ -11,9 +11,13 @@ fn main() {
     println!("cargo::rerun-if-changed=Cargo.lock");
     // Where a test is built is not always where it runs; then it is asked for by --include-ignored.
     let runs_here = std::env::var_os("HOST") == std::env::var_os("TARGET");
-    for (name, is_here) in
-        [("has_cxx20", has_cxx20()), ("has_metadata", has_metadata()), ("has_shared_data", has_shared_data())]
-    {
+    let here = [
+        ("has_cxx20", has_cxx20()),
+        ("has_metadata", has_metadata()),
+        ("has_mpi", has_mpi()),
+        ("has_shared_data", has_shared_data()),
+    ];
+    for (name, is_here) in here {
         println!("cargo::rustc-check-cfg=cfg({name})");
         if runs_here && is_here {
             println!("cargo::rustc-cfg={name}");
@@ -38,6 +42,13 @@ fn has_metadata() -> bool {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"]);
     cargo.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// The program built for MPI, and MPI's launcher.
+fn has_mpi() -> bool {
+    let mut mpirun = Command::new("mpirun");
+    mpirun.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    std::env::var_os("CARGO_FEATURE_MPI").is_some() && mpirun.status().is_ok_and(|status| status.success())
 }
 
 /// MNIST and CIFAR-10 themselves, beside the repository.

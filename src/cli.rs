@@ -23,6 +23,7 @@ use gan::commands::train_classifier::{self, Task};
 use gan::commands::weights_dir::refuse_missing_weights_dir;
 use gan::commands::{Invocation, finetune, pretrain_simclr, train_gan};
 use gan::device::DeviceChoice;
+use gan::distributed::Processes;
 use gan::error::Error;
 use gan::report::{Console, ConsoleOptions, stdout_failure};
 use gan::run::RunOptions;
@@ -122,6 +123,17 @@ enum Command {
     Man,
 }
 
+impl Command {
+    /// [`Error::Usage`] where several processes were started for what one does.
+    fn refuse_several(&self, processes: &Processes) -> anyhow::Result<()> {
+        match self {
+            Self::TrainGan { .. } => Ok(()),
+            _ if processes.communicator().size() == 1 => Ok(()),
+            _ => bail!(Error::Usage("several processes were started, and only train-gan divides its work".into())),
+        }
+    }
+}
+
 /// The command tree with what the derive does not say: headings, examples, parsers of numbers.
 fn command() -> clap::Command {
     numbers::with_number_parsers(help::arranged(Cli::command()))
@@ -155,21 +167,31 @@ impl Cli {
     }
 
     /// Runs the command. `matches` tells which flags were typed and which are defaults.
-    pub fn run(self, matches: &ArgMatches, console: &Console) -> anyhow::Result<()> {
+    pub fn run(self, matches: &ArgMatches, console: &Console, processes: &Processes) -> anyhow::Result<()> {
         let Global { device, threads, json, .. } = self.global;
         let typed = typed(matches);
-        if let Some(threads) = threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
+        let is_shared = processes.on_this_host() > 1;
+        if threads.is_some() || is_shared {
+            let share = std::thread::available_parallelism().map_or(1, usize::from) / processes.on_this_host();
+            let threads = threads.map_or(share.max(1), usize::from);
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         }
+        self.command.refuse_several(processes)?;
         match self.command {
             Command::TrainGan { config, run: options } => {
+                let is_follower = processes.communicator().rank() > 0;
+                let options = RunOptions { is_follower, ..options };
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
-                let weights = train_gan::train(config, &Invocation { typed, options, device, json, console })?;
+                let weights =
+                    train_gan::train(config, &Invocation { typed, options, device, processes, json, console })?;
                 print_unless(json, &weights.display().to_string(), console)
             }
             Command::PretrainSimclr { config, run: options } => {
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
-                let weights = pretrain_simclr::pretrain(config, &Invocation { typed, options, device, json, console })?;
+                let weights = pretrain_simclr::pretrain(
+                    config,
+                    &Invocation { typed, options, device, processes, json, console },
+                )?;
                 print_unless(json, &weights.display().to_string(), console)
             }
             Command::Finetune { config, run: options } => {
@@ -177,7 +199,8 @@ impl Cli {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
-                let rows = finetune::finetune(config, &Invocation { typed, options, device, json, console })?;
+                let rows =
+                    finetune::finetune(config, &Invocation { typed, options, device, processes, json, console })?;
                 print_unless(json || rows.is_empty(), &gan::report::probe_table(&rows), console)
             }
             Command::Sample(config) => {

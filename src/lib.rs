@@ -90,6 +90,8 @@ pub mod checkpoint;
 #[doc(hidden)]
 pub mod commands;
 #[doc(hidden)]
+pub mod distributed;
+#[doc(hidden)]
 pub mod evaluator;
 #[doc(hidden)]
 pub mod kernels;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
+use gan::distributed::Processes;
+use gan::report::Console;
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
 /// of a small network, which otherwise goes into page faults.
@@ -19,11 +21,27 @@ fn main() -> ExitCode {
     gan::data::silence_decoder_panics();
     let (arguments, matches) = cli::Cli::parse_arguments();
     let console = arguments.console();
-    match arguments.run(&matches, &console) {
-        Ok(()) => ExitCode::SUCCESS,
+    let processes = match Processes::start() {
+        Ok(processes) => processes,
         Err(error) => {
             errors::print(&error, &console);
-            ExitCode::from(exit_code(&error))
+            return ExitCode::from(exit_code(&error));
+        }
+    };
+    let is_first = processes.communicator().rank() == 0;
+    let shown = if is_first { console.clone() } else { Console::silent() };
+    match arguments.run(&matches, &shown, &processes) {
+        Ok(()) => {
+            processes.finish();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let code = exit_code(&error);
+            processes.fail(code, |who| match who {
+                Some(who) => errors::print(&error.context(who.to_owned()), &console),
+                None => errors::print(&error, &console),
+            });
+            ExitCode::from(code)
         }
     }
 }

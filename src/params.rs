@@ -71,6 +71,11 @@ impl Parameters {
         self.lock().iter().filter(|(name, _)| !is_buffer(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 
+    /// What is never trained: the state of batch norms, in the order of the names.
+    pub fn buffers(&self) -> Vec<Var> {
+        self.lock().iter().filter(|(name, _)| is_buffer(name)).map(|(_, variable)| variable.clone()).collect()
+    }
+
     /// Parameters and buffers, in the order of the names.
     pub fn all(&self) -> Vec<(String, Var)> {
         self.lock().iter().map(|(name, variable)| (name.clone(), variable.clone())).collect()

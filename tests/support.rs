@@ -81,7 +81,7 @@ pub fn repository() -> String {
 }
 
 /// The program: the one that cargo has built, or `GAN`.
-fn program() -> std::ffi::OsString {
+pub fn program() -> std::ffi::OsString {
     std::env::var_os("GAN").unwrap_or_else(|| env!("CARGO_BIN_EXE_gan").into())
 }
 

@@ -20,6 +20,8 @@ mod given_images;
 mod bad_input;
 // GANs of other images than 28x28 grey: sizes, colour, Radford's networks.
 mod colour;
+// Shards and processes.
+mod distributed;
 // `--skip-broken` of the commands that train.
 mod broken_pictures;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.

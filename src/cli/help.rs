@@ -79,9 +79,11 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
             "image_size" | "channels" | "normalise" | "train_images" | "test_part" | "stratified" | "no_shuffle"
             | "data_dir" | "data_memory" | "changed_data",
         ) => "Data",
-        (_, "loss" | "latent_dim" | "latents" | "discriminator_lr" | "schedule" | "warmup_steps" | "weight_decay") => {
-            "Training"
-        }
+        (
+            _,
+            "loss" | "shards" | "latent_dim" | "latents" | "discriminator_lr" | "schedule" | "warmup_steps"
+            | "weight_decay",
+        ) => "Training",
         (_, "beta1" | "beta2" | "eps" | "momentum" | "trust" | "precision" | "views") => "Training",
         (_, "ema_decay" | "no_ema") => "Averaged generator (EMA)",
         (_, "label_smoothing" | "r1" | "r1_every" | "diffaugment") => "Regularisation of the discriminator",

@@ -20,6 +20,7 @@ pub mod weights_dir;
 
 use candle_core::Device;
 
+use crate::distributed::Processes;
 use crate::evaluator::GeneratorEvaluator;
 use crate::report::{Console, Monitor};
 use crate::run::RunOptions;
@@ -31,6 +32,8 @@ pub struct Invocation<'a> {
     pub typed: &'a [String],
     pub options: &'a RunOptions,
     pub device: &'a Device,
+    /// The processes that train together.
+    pub processes: &'a Processes,
     /// Whether every record is streamed to stdout.
     pub json: bool,
     pub console: &'a Console,

@@ -77,23 +77,22 @@ impl Optimizer {
         let fused = self.rule.updates(average).filter(|_| self.transform.is_none() && self.is_on_cpu());
         let moved = match fused {
             Some(updates) => self.check_all(autograd::update(loss, &*updates)?)?,
-            None => {
-                let mut gradients = self.gradients(loss)?;
-                if let Some(transform) = &self.transform {
-                    transform.transform(&mut gradients)?;
-                }
-                self.rule.apply(&gradients)?;
-                HashSet::new()
-            }
+            None => return self.apply(self.gradients(loss)?, average),
         };
-        match average {
-            Some(average) => average.apply(&moved),
-            None => Ok(()),
+        average.map_or(Ok(()), |average| average.apply(&moved))
+    }
+
+    /// The update that was prepared, by gradients from elsewhere, and with it that of the weights' average.
+    pub fn apply(&self, mut gradients: Vec<Tensor>, average: Option<&WeightAverage>) -> Result<()> {
+        if let Some(transform) = &self.transform {
+            transform.transform(&mut gradients)?;
         }
+        self.rule.apply(&gradients)?;
+        average.map_or(Ok(()), |average| average.apply(&HashSet::new()))
     }
 
     /// The gradients of `loss`, one for each parameter, in the order of their names.
-    fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>> {
+    pub fn gradients(&self, loss: &Tensor) -> Result<Vec<Tensor>> {
         let mut gradients = autograd::backward(loss)?;
         let of = |(name, parameter): (&str, &Var)| match gradients.remove(parameter) {
             Some(gradient) => Ok(gradient),

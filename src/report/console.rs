@@ -105,6 +105,12 @@ impl Console {
         Self::on(options, Surface::detect(), Arc::new(Mutex::new(io::stdout())), Arc::new(Mutex::new(io::stderr())))
     }
 
+    /// A console that shows nothing: that of a process beside another one that says the same.
+    pub fn silent() -> Self {
+        let options = ConsoleOptions { quiet: true, verbose: 0, no_progress: true };
+        Self::writing_to(options, Arc::new(Mutex::new(io::sink())), Arc::new(Mutex::new(io::sink())))
+    }
+
     /// A console that writes elsewhere, as to streams that are no terminals.
     pub fn writing_to(
         options: ConsoleOptions,

@@ -19,6 +19,22 @@ use crate::run::lock::Lock;
 /// No checkpoint has been named yet.
 const NONE: u64 = u64::MAX;
 
+/// Where runs lie.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPlace<'a> {
+    pub weights_dir: &'a Path,
+    pub samples_dir: &'a Path,
+    /// Whether this process writes a run that it opens, and locks it.
+    pub is_locked: bool,
+}
+
+impl<'a> RunPlace<'a> {
+    /// Of the process that writes.
+    pub fn new(weights_dir: &'a Path, samples_dir: &'a Path) -> Self {
+        Self { weights_dir, samples_dir, is_locked: true }
+    }
+}
+
 /// The directories of one run. While this lives no other process can open the run; a killed process leaves no lock.
 /// Nothing on the disk is changed before [`RunDirectory::begin`].
 #[derive(Debug)]
@@ -60,12 +76,12 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Usage`] where the name is none, [`Error::RunExists`] where it holds a run and not `force`,
     /// [`Error::RunInUse`] where another process has it.
-    pub fn create(name: &str, weights_dir: &Path, samples_dir: &Path, force: bool) -> anyhow::Result<Self> {
+    pub fn create(name: &str, place: RunPlace, force: bool) -> anyhow::Result<Self> {
         if !force {
-            Self::refuse_taken(name, weights_dir)?;
+            Self::refuse_taken(name, place.weights_dir)?;
         }
         let beginning = if force { Beginning::Forced } else { Beginning::New };
-        Self::lock(name, weights_dir, samples_dir, beginning)
+        Self::lock(name, place, beginning)
     }
 
     /// Refuses a name that holds a run, before anything is done for a new one.
@@ -82,29 +98,30 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::NoRun`] where there is none, [`Error::RunInUse`] where another process has it, [`Error::Storage`] where
     /// its lock is not writable.
-    pub fn open(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
+    pub fn open(name: &str, place: RunPlace) -> anyhow::Result<Self> {
         check_name(name)?;
+        let weights_dir = place.weights_dir;
         if !holds_run(&weights_dir.join(name)) {
             let known = saved_runs(weights_dir).into_iter().map(|run| run.name).collect();
             bail!(Error::NoRun { path: weights_dir.join(name), known });
         }
-        Self::open_at(name, weights_dir, samples_dir)
+        Self::open_at(name, place)
     }
 
     /// The same where a checkpoint lies that was found by its path, whatever lies beside it.
     ///
     /// # Errors
     /// As [`RunDirectory::open`] where it is in use.
-    pub fn open_at(name: &str, weights_dir: &Path, samples_dir: &Path) -> anyhow::Result<Self> {
-        Self::lock(name, weights_dir, samples_dir, Beginning::Resumed(0))
+    pub fn open_at(name: &str, place: RunPlace) -> anyhow::Result<Self> {
+        Self::lock(name, place, Beginning::Resumed(0))
     }
 
-    fn lock(name: &str, weights_dir: &Path, samples_dir: &Path, beginning: Beginning) -> anyhow::Result<Self> {
+    fn lock(name: &str, place: RunPlace, beginning: Beginning) -> anyhow::Result<Self> {
         check_name(name)?;
-        let weights = weights_dir.join(name);
+        let weights = place.weights_dir.join(name);
         Ok(Self {
             name: name.to_owned(),
-            samples: samples_dir.join(name),
+            samples: place.samples_dir.join(name),
             beginning,
             has_begun: false,
             line: Line::default(),
@@ -112,7 +129,7 @@ impl RunDirectory {
             is_staging: false,
             damaged: Vec::new(),
             named: AtomicU64::new(NONE),
-            lock: Lock::take(&weights, name)?,
+            lock: if place.is_locked { Lock::take(&weights, name)? } else { Lock::default() },
             weights,
         })
     }

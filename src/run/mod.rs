@@ -5,6 +5,7 @@
 //! - [`Session`]: a run in training. A loop asks it what is due.
 //! - [`Clock`]: the steps of a loop; alone, for training that keeps no run.
 
+mod agreement;
 mod begin;
 mod clock;
 mod directory;
@@ -22,7 +23,7 @@ mod session;
 mod signals;
 
 pub use clock::{Clock, Mark, Timetable};
-pub use directory::RunDirectory;
+pub use directory::{RunDirectory, RunPlace};
 pub use newest::Newest;
 pub use open::Run;
 pub use options::RunOptions;

@@ -1,5 +1,7 @@
 //! A run about to train: a new one, or one to go on with. How one goes on is in [`crate::run::resume`].
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use candle_core::Device;
 use serde::Serialize;
@@ -12,6 +14,7 @@ use crate::checkpoint::state::Tensors;
 use crate::data::Dataset;
 use crate::data::identity::Identity;
 use crate::device;
+use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
 use crate::report::{KeptRecords, Notice};
 use crate::run::resume::resume;
@@ -30,6 +33,8 @@ pub struct Run<C> {
     pub(crate) data: Option<Identity>,
     /// Whether they are deliberately others than those that it began with.
     pub has_changed_data: bool,
+    /// The processes that train it. The first of them alone writes.
+    pub processes: Arc<dyn Communicator>,
 }
 
 impl<C: Serialize + DeserializeOwned> Run<C> {
@@ -55,8 +60,26 @@ impl<C> Run<C> {
         if options.changed_data {
             bail!(Error::NothingToCompare);
         }
-        let directory = RunDirectory::create(name, &options.weights_dir, &options.samples_dir, options.force)?;
-        Ok(Self { directory, config, checkpoint: None, notices: Vec::new(), data: None, has_changed_data: false })
+        let directory = RunDirectory::create(name, options.place(&options.weights_dir), options.force)?;
+        Ok(Self::of(directory, config))
+    }
+
+    /// A run of one process, with nothing to go on from.
+    pub(crate) fn of(directory: RunDirectory, config: C) -> Self {
+        Self {
+            directory,
+            config,
+            checkpoint: None,
+            notices: Vec::new(),
+            data: None,
+            has_changed_data: false,
+            processes: Arc::new(Alone),
+        }
+    }
+
+    /// Whether this process writes the run's files.
+    pub fn is_written_here(&self) -> bool {
+        self.processes.rank() == 0
     }
 
     /// The steps done.

@@ -1,8 +1,9 @@
 //! The flags that every run has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::data::DataOptions;
+use crate::run::RunPlace;
 
 /// Flags that say where a run lies and how it begins, not what it computes.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,4 +34,15 @@ pub struct RunOptions {
 
     #[command(flatten)]
     pub data: DataOptions,
+
+    /// Whether another process writes the run, and this one only computes with it
+    #[arg(skip)]
+    pub is_follower: bool,
+}
+
+impl RunOptions {
+    /// Where the run lies, its weights in a directory below `weights_dir`.
+    pub(crate) fn place<'a>(&'a self, weights_dir: &'a Path) -> RunPlace<'a> {
+        RunPlace { weights_dir, samples_dir: &self.samples_dir, is_locked: !self.is_follower }
+    }
 }

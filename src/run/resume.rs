@@ -27,7 +27,7 @@ where
 {
     let Target { name, weights_dir, checkpoint } = Target::of(target, options)?;
     let open = if checkpoint.is_some() { RunDirectory::open_at } else { RunDirectory::open };
-    let mut directory = open(&name, &weights_dir, &options.samples_dir)?;
+    let mut directory = open(&name, options.place(&weights_dir))?;
     let mut notices = Vec::new();
     let checkpoint = match checkpoint {
         Some(path) => {
@@ -68,7 +68,7 @@ where
         refuse_non_finite(archive, path, &directory)?;
     }
     let checkpoint = checkpoint.map(|(position, archive, _)| (position, archive));
-    Ok(Run { directory, config, checkpoint, notices, data: None, has_changed_data: false })
+    Ok(Run { checkpoint, notices, ..Run::of(directory, config) })
 }
 
 /// Refuses the run of another command, which has other fields; `own` is the configuration of this one.

@@ -15,7 +15,7 @@ use crate::run::{Clock, Position, Run, Snapshot, StopRequest, Timetable};
 /// ```text
 /// loop {
 ///     if let Some(record) = session.pending.take() { measure; session.complete(record, ...)?; }
-///     if session.is_save_due() { session.save(snapshot)?; }
+///     if session.is_save_due()? { session.save(snapshot)?; }
 ///     let Some(step) = session.next_step()? else { break };
 ///     train;
 ///     session.clock.advance();
@@ -30,7 +30,8 @@ pub struct Session<C, R> {
     pub pending: Option<R>,
     /// Steps of the parts of the run before the one that the clock counts, and which one that is, for messages.
     part: (u64, String),
-    log: RunLog<R>,
+    /// Of the process that writes.
+    log: Option<RunLog<R>>,
     saved_step: Option<u64>,
     /// Why the loop is to end early, as [`Session::is_save_due`] last saw it.
     stop: Option<Error>,
@@ -85,8 +86,13 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// As [`Session::begin`], with what the caller keeps of the log.
     pub fn take_over(mut run: Run<C>, clock: Clock, kept: &KeptRecords) -> anyhow::Result<Self> {
         run.checkpoint = None;
-        run.begin()?;
-        let log = RunLog::begin(&run.directory.metrics_path(), kept)?;
+        let log = match run.is_written_here() {
+            true => {
+                run.begin()?;
+                Some(RunLog::begin(&run.directory.metrics_path(), kept)?)
+            }
+            false => None,
+        };
         let (pending, part, saved_step, stop) = (None, (0, String::new()), None, None);
         Ok(Self { run, clock, pending, part, log, saved_step, stop, is_pipe_closed: false, is_finished: false })
     }
@@ -124,17 +130,25 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     }
 
     /// Whether a checkpoint is due: on the interval, or since the run is to stop. Looks whether it is to.
-    pub fn is_save_due(&mut self) -> bool {
-        self.look_for_stop();
-        self.clock.is_checkpoint_due() || self.stop.is_some()
+    ///
+    /// # Errors
+    /// Where the other processes cannot be asked.
+    pub fn is_save_due(&mut self) -> anyhow::Result<bool> {
+        self.look_for_stop()?;
+        Ok(self.clock.is_checkpoint_due() || self.stop.is_some())
     }
 
-    fn look_for_stop(&mut self) {
-        self.stop = match self.is_pipe_closed {
-            // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
-            true => Some(Error::ClosedPipe),
-            false => self.clock.stop.signal().map(Error::Stopped),
+    /// Looks whether any of the run's processes is to stop: then all of them do, after the same step.
+    fn look_for_stop(&mut self) -> anyhow::Result<()> {
+        // The reader of stdout has gone: that stops a run, as a signal does, and loses nothing.
+        const CLOSED_PIPE: i32 = i32::MAX;
+        let own = if self.is_pipe_closed { CLOSED_PIPE } else { self.clock.stop.signal().unwrap_or(0) };
+        self.stop = match self.run.processes.max(own)? {
+            0 => None,
+            CLOSED_PIPE => Some(Error::ClosedPipe),
+            signal => Some(Error::Stopped(signal)),
         };
+        Ok(())
     }
 
     /// The number of the next step; `None` after the last.
@@ -155,7 +169,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// # Errors
     /// As [`Session::next_step`].
     pub fn stop_if_asked(&mut self) -> anyhow::Result<()> {
-        self.look_for_stop();
+        self.look_for_stop()?;
         self.stop.take().map_or(Ok(()), |stop| Err(self.stopped(stop)))
     }
 
@@ -182,7 +196,11 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
         if let Some(name) = first_non_finite(&snapshot.state)? {
             return Err(self.diverged(&format!("{name} holds a NaN or an infinity")));
         }
-        self.log.sync()?;
+        let Some(log) = &self.log else {
+            self.saved_step = Some(step);
+            return Ok(());
+        };
+        log.sync()?;
         let position = Position::new(step, clock.timetable().steps_per_epoch, clock.seconds(), &snapshot.streams);
         if let Some(record) = &self.pending {
             snapshot.entries.push((PENDING, serde_json::to_string(record)?));
@@ -195,13 +213,12 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
 
     /// Adds a record to the log, and streams it where that was asked for.
     pub fn append(&mut self, record: &R) -> anyhow::Result<()> {
-        let line = self.write(record)?;
-        self.stream(&line)
+        self.write(record)?.map_or(Ok(()), |line| self.stream(&line))
     }
 
-    /// Adds a record to the log; returns its line, for [`Session::stream`].
-    pub fn write(&mut self, record: &R) -> anyhow::Result<String> {
-        self.log.append(record)
+    /// Adds a record to the log; returns its line, for [`Session::stream`]. `None` in a process that does not write.
+    pub fn write(&mut self, record: &R) -> anyhow::Result<Option<String>> {
+        self.log.as_mut().map(|log| log.append(record)).transpose()
     }
 
     /// Streams a line of the log where that was asked for.
@@ -229,6 +246,9 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
 
     /// The same for a file of any format.
     pub fn draw_bytes(&self, name: &str, bytes: impl FnOnce() -> anyhow::Result<Vec<u8>>) -> anyhow::Result<()> {
+        if !self.run.is_written_here() {
+            return Ok(());
+        }
         let path = self.run.directory.picture_path(name);
         let bytes = bytes()?;
         if self.is_finished && std::fs::read(&path).is_ok_and(|found| found == bytes) {

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and a terminal that goes away: the first asks the loop to save and leave, the second leaves at once.
+//! Ctrl-C, SIGTERM, a terminal that goes away and the end of a job's time: the first asks the loop to save and leave, the second leaves at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,8 +9,9 @@ use signal_hook::flag;
 
 use crate::startup::is_ignored;
 
+// SIGUSR1 is what Slurm sends before a job's time is over, where it was asked to.
 #[cfg(unix)]
-const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGUSR1];
 #[cfg(not(unix))]
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
@@ -22,7 +23,7 @@ pub struct StopRequest {
 }
 
 impl StopRequest {
-    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process, but those that it was started to ignore: by
+    /// Takes over SIGINT, SIGTERM, SIGHUP and SIGUSR1 for the rest of the process, but those that it was started to ignore: by
     /// `nohup`, or in the background of a script.
     pub fn listen() -> anyhow::Result<Self> {
         Self::register().context("cannot listen for signals")

@@ -1,12 +1,13 @@
 //! The two networks with everything that a step changes: weights, moments, batch-norm statistics, averages.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use candle_core::{Device, ModuleT, Result, Tensor, Var, bail};
+use candle_core::{DType, Device, ModuleT, Result, Tensor, Var, bail};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
+use crate::distributed::Shards;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use crate::models::{Discriminator, Generator};
@@ -37,6 +38,7 @@ pub struct Adversaries {
     /// Without the penalty and with it.
     steps: [autograd::CapturedStep<StepOutcome>; 2],
     precision: Precision,
+    shards: Shards,
 }
 
 /// R1: its weight in a step that has it, and how often that is.
@@ -66,6 +68,63 @@ pub struct StepInputs {
     pub lr_scale: f64,
 }
 
+/// The tensors that a step is computed from.
+struct Batch {
+    real: Tensor,
+    latents: [Tensor; 2],
+    draws: Option<Tensor>,
+}
+
+impl Batch {
+    fn tensors(&self) -> Vec<Tensor> {
+        [Some(&self.real), Some(&self.latents[0]), Some(&self.latents[1]), self.draws.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// From [`tensors`](Self::tensors).
+    fn of(tensors: &[Tensor]) -> Result<Self> {
+        match tensors {
+            [real, d_latents, g_latents, draws @ ..] => Ok(Self {
+                real: real.clone(),
+                latents: [d_latents.clone(), g_latents.clone()],
+                draws: draws.first().cloned(),
+            }),
+            _ => bail!("a step has three inputs or four"),
+        }
+    }
+
+    /// Cut into so many parts of equal size.
+    fn cut(&self, parts: usize) -> Result<Vec<Self>> {
+        let size = self.real.dim(0)? / parts;
+        let rows = |x: &Tensor, part: usize| x.narrow(0, part * size, size);
+        let part = |part: usize| {
+            let [d_latents, g_latents] = &self.latents;
+            let draws = self.draws.as_ref().map(|draws| {
+                // One block for each of the three batches that D sees.
+                let blocks = (0..3).map(|block| draws.narrow(0, (block * parts + part) * size, size));
+                Tensor::cat(&blocks.collect::<Result<Vec<_>>>()?, 0)
+            });
+            Ok(Self {
+                real: rows(&self.real, part)?,
+                latents: [rows(d_latents, part)?, rows(g_latents, part)?],
+                draws: draws.transpose()?,
+            })
+        };
+        (0..parts).map(part).collect()
+    }
+}
+
+/// What D makes of a batch.
+struct Judged {
+    /// D's loss with its penalty.
+    minimised: Tensor,
+    /// G's loss is not known yet.
+    outcome: StepOutcome,
+}
+
 /// What one step leaves to look at, all still on the device: fetch it when it is to be logged, not every step, and
 /// before the next step, which on CUDA overwrites it.
 #[derive(Clone, Debug)]
@@ -78,7 +137,7 @@ pub struct StepOutcome {
     pub real_scores: Tensor,
     /// D's scores of the fakes it was trained on, (N, 1).
     pub fake_scores: Tensor,
-    /// Those fakes, (N, H, W, C), as they were drawn.
+    /// Those fakes, (N, H, W, C), as they were drawn: of this process only.
     pub fakes: Tensor,
 }
 
@@ -118,7 +177,18 @@ impl Adversaries {
             diffaugment: config.diffaugment,
             steps: Default::default(),
             precision: config.precision,
+            shards: Shards::default(),
         })
+    }
+
+    /// From now on a batch is computed in these shards; a step gets those of this process.
+    pub fn set_shards(&mut self, shards: Shards) {
+        self.shards = shards;
+    }
+
+    /// Rows of all processes, from those of each.
+    pub fn gather(&self, rows: &Tensor) -> Result<Tensor> {
+        self.shards.gather(rows)
     }
 
     /// From now on the gradients of both networks go through `transform` before each update.
@@ -142,73 +212,141 @@ impl Adversaries {
         if let Some(average) = &mut self.average {
             average.prepare(self.generator_optimizer.steps())?;
         }
-        let mut inputs = vec![real.clone(), d_latents.clone(), g_latents.clone()];
-        match (self.diffaugment.is_on(), draws) {
-            (true, Some(draws)) => inputs.push(draws.clone()),
-            (false, None) => {}
-            _ => bail!("draws of an augmentation come with {:?} and only then", self.diffaugment),
+        if self.diffaugment.is_on() != draws.is_some() {
+            bail!("draws of an augmentation come with {:?} and only then", self.diffaugment);
+        }
+        let batch = Batch { real: real.clone(), latents: [d_latents.clone(), g_latents.clone()], draws: draws.clone() };
+        if self.shards.count() > 1 {
+            return self.compute_in_shards(&batch, is_penalised);
         }
         let mut steps = std::mem::take(&mut self.steps[usize::from(is_penalised)]);
-        let outcome = steps.run(&inputs, |inputs| match inputs {
-            [real, d_latents, g_latents, draws @ ..] => {
-                self.compute(real, [d_latents, g_latents], draws.first(), is_penalised)
-            }
-            _ => bail!("a step has three inputs or four"),
-        });
+        let outcome = steps.run(&batch.tensors(), |inputs| self.compute(&Batch::of(inputs)?, is_penalised));
         self.steps[usize::from(is_penalised)] = steps;
         outcome
     }
 
     /// What the device does in a step.
-    fn compute(
-        &self,
-        real: &Tensor,
-        [d_latents, g_latents]: [&Tensor; 2],
-        draws: Option<&Tensor>,
-        is_penalised: bool,
-    ) -> Result<StepOutcome> {
+    fn compute(&self, batch: &Batch, is_penalised: bool) -> Result<StepOutcome> {
         autograd::training_step(self.precision, || {
-            let count = real.dim(0)?;
-            let seen = |images: &Tensor, part: usize| match draws {
-                Some(draws) => self.diffaugment.apply(images, &draws.narrow(0, part * count, count)?),
-                None => Ok(images.clone()),
-            };
-            let real = seen(real, 0)?; // (N, H, W, C)
-            let fakes = autograd::inference(|| self.generator.forward_t(d_latents, true))?.detach(); // (N, H, W, C)
-            let mut images = vec![real.clone(), seen(&fakes, 1)?];
-            let moved = match is_penalised {
-                true => self.moved(&real)?.to_vec(),
-                false => Vec::new(),
-            };
-            let is_apart = is_penalised && autograd::precision() != Precision::F32;
-            if !is_apart {
-                images.extend_from_slice(&moved);
-            }
-            let mut scores = self.scores(&images)?; // (N, 1) each
-            if is_apart {
-                // The scores differ by less than such a precision's rounding.
-                scores.extend(autograd::in_precision(Precision::F32, || self.scores(&moved))?);
-            }
-            let (real_scores, fake_scores) = (&scores[0], &scores[1]);
-            let d_loss = self.loss.discriminator(real_scores, fake_scores, self.label_smoothing)?;
-            let minimised = match &scores[2..] {
-                [ahead, behind] => autograd::add(&d_loss, &r1_penalty(ahead, behind, self.penalty.weight)?)?,
-                _ => d_loss.clone(),
-            };
-            self.discriminator_optimizer.minimise(&minimised, None)?;
-
-            let fresh_fakes = self.generator.forward_t(g_latents, true)?; // (N, H, W, C)
-            let g_loss = self.loss.generator(&self.detached_discriminator.forward_t(&seen(&fresh_fakes, 2)?, true)?)?;
+            let judged = self.judge(batch, is_penalised)?;
+            self.discriminator_optimizer.minimise(&judged.minimised, None)?;
+            let g_loss = self.g_loss(batch)?;
             self.generator_optimizer.minimise(&g_loss, self.average.as_ref())?;
-
-            Ok(StepOutcome {
-                d_loss: d_loss.detach(),
-                g_loss: g_loss.detach(),
-                real_scores: real_scores.detach(),
-                fake_scores: fake_scores.detach(),
-                fakes,
-            })
+            Ok(StepOutcome { g_loss: g_loss.detach(), ..judged.outcome })
         })
+    }
+
+    /// The same where the batch of all processes is cut into several shards: the gradients, losses and batch-norm
+    /// statistics are the means over them. In each shard the batch norms look at that shard alone.
+    fn compute_in_shards(&self, batch: &Batch, is_penalised: bool) -> Result<StepOutcome> {
+        let parts = batch.cut(self.shards.of_process())?;
+        let step = |work: &(dyn Fn() -> Result<Vec<Tensor>> + Sync)| autograd::training_step(self.precision, work);
+        let judged = Mutex::new(Vec::with_capacity(parts.len()));
+        let d_loss = self.over_shards(&self.discriminator_optimizer, None, |number| {
+            step(&|| {
+                let shard = self.judge(&parts[number], is_penalised)?;
+                let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
+                let d_loss = shard.outcome.d_loss.clone();
+                judged.lock().unwrap_or_else(PoisonError::into_inner).push(shard.outcome);
+                Ok([vec![d_loss], gradients].concat())
+            })
+        })?;
+        let g_loss = self.over_shards(&self.generator_optimizer, self.average.as_ref(), |number| {
+            step(&|| {
+                let g_loss = self.g_loss(&parts[number])?;
+                Ok([vec![g_loss.detach()], self.generator_optimizer.gradients(&g_loss)?].concat())
+            })
+        })?;
+        let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let rows = |of: fn(&StepOutcome) -> &Tensor| {
+            self.shards.gather(&Tensor::cat(&judged.iter().map(of).collect::<Vec<_>>(), 0)?)
+        };
+        Ok(StepOutcome {
+            d_loss,
+            g_loss,
+            real_scores: rows(|shard| &shard.real_scores)?,
+            fake_scores: rows(|shard| &shard.fake_scores)?,
+            fakes: Tensor::cat(&judged.iter().map(|shard| &shard.fakes).collect::<Vec<_>>(), 0)?,
+        })
+    }
+
+    /// An update by the mean of what `compute` gives for each shard of this process: a loss, and the gradients. Returns the
+    /// mean of the losses. Each shard begins with the same batch-norm statistics; their means are kept.
+    fn over_shards(
+        &self,
+        optimizer: &Optimizer,
+        average: Option<&WeightAverage>,
+        compute: impl Fn(usize) -> Result<Vec<Tensor>>,
+    ) -> Result<Tensor> {
+        let networks = [&self.discriminator_parameters, &self.generator_parameters];
+        let buffers: Vec<Var> = networks.iter().flat_map(|network| network.buffers()).collect();
+        let before = buffers.iter().map(|buffer| buffer.as_tensor().copy()).collect::<Result<Vec<_>>>()?;
+        let is_averaged = |buffer: &&Var| buffer.dtype() == DType::F32; // the others count batches
+        let mut means = self.shards.mean(|number| {
+            for (buffer, before) in buffers.iter().zip(&before) {
+                buffer.set(before)?;
+            }
+            let mut tensors = compute(number)?;
+            for buffer in buffers.iter().filter(is_averaged) {
+                tensors.push(buffer.as_tensor().copy()?);
+            }
+            Ok(tensors)
+        })?;
+        let statistics = means.split_off(means.len() - buffers.iter().filter(is_averaged).count());
+        for (buffer, mean) in buffers.iter().filter(is_averaged).zip(&statistics) {
+            buffer.set(mean)?;
+        }
+        let gradients = means.split_off(1);
+        optimizer.apply(gradients, average)?;
+        match means.pop() {
+            Some(loss) => Ok(loss),
+            None => bail!("a shard gives a loss and gradients"),
+        }
+    }
+
+    /// D's loss on a batch and on fakes that G draws now.
+    fn judge(&self, batch: &Batch, is_penalised: bool) -> Result<Judged> {
+        let real = self.seen(&batch.real, batch, 0)?; // (N, H, W, C)
+        let latents = &batch.latents[0];
+        let fakes = autograd::inference(|| self.generator.forward_t(latents, true))?.detach(); // (N, H, W, C)
+        let mut images = vec![real.clone(), self.seen(&fakes, batch, 1)?];
+        let moved = match is_penalised {
+            true => self.moved(&real)?.to_vec(),
+            false => Vec::new(),
+        };
+        let is_apart = is_penalised && autograd::precision() != Precision::F32;
+        if !is_apart {
+            images.extend_from_slice(&moved);
+        }
+        let mut scores = self.scores(&images)?; // (N, 1) each
+        if is_apart {
+            // The scores differ by less than such a precision's rounding.
+            scores.extend(autograd::in_precision(Precision::F32, || self.scores(&moved))?);
+        }
+        let (real_scores, fake_scores) = (&scores[0], &scores[1]);
+        let d_loss = self.loss.discriminator(real_scores, fake_scores, self.label_smoothing)?;
+        let minimised = match &scores[2..] {
+            [ahead, behind] => autograd::add(&d_loss, &r1_penalty(ahead, behind, self.penalty.weight)?)?,
+            _ => d_loss.clone(),
+        };
+        let (real_scores, fake_scores) = (real_scores.detach(), fake_scores.detach());
+        let (d_loss, g_loss) = (d_loss.detach(), d_loss.detach());
+        Ok(Judged { minimised, outcome: StepOutcome { d_loss, g_loss, real_scores, fake_scores, fakes } })
+    }
+
+    /// G's loss, by D as it is now.
+    fn g_loss(&self, batch: &Batch) -> Result<Tensor> {
+        let fakes = self.generator.forward_t(&batch.latents[1], true)?; // (N, H, W, C)
+        self.loss.generator(&self.detached_discriminator.forward_t(&self.seen(&fakes, batch, 2)?, true)?)
+    }
+
+    /// Images as D sees them, the `part`-th of those that a step shows it.
+    fn seen(&self, images: &Tensor, batch: &Batch, part: usize) -> Result<Tensor> {
+        let count = images.dim(0)?;
+        match &batch.draws {
+            Some(draws) => self.diffaugment.apply(images, &draws.narrow(0, part * count, count)?),
+            None => Ok(images.clone()),
+        }
     }
 
     /// D's scores of batches of as many images, (N, 1) each: in one pass, unless a layer of it looks across the images of a

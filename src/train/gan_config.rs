@@ -93,6 +93,12 @@ pub struct GanConfig {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 
+    /// Parts that a batch is computed in, one after another or by several processes; each has its own batch norm. The
+    /// results depend on their number, not on that of the processes [default: the number of processes]
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub shards: Option<usize>,
+
     /// Dimension of the latent vectors; 100 by default for dcgan at other sizes than 28x28
     #[arg(long, value_name = "N", default_value_t = 96)]
     pub latent_dim: usize,
@@ -238,6 +244,13 @@ impl GanConfig {
         }
         if self.batch_size < 2 && self.model == Architecture::Dcgan {
             bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
+        }
+        let (shards, batch_size) = (self.shards.unwrap_or(1), self.batch_size);
+        if shards == 0 || !batch_size.is_multiple_of(shards) {
+            bail!(Error::setting("shards", shards, format!("expected a divisor of the batch size, {batch_size}")));
+        }
+        if batch_size / shards < 2 && self.model == Architecture::Dcgan {
+            bail!(Error::setting("shards", shards, "batch norm needs at least 2 images a shard"));
         }
         self.validate_images()?;
         for (name, value) in [("batch_size", self.batch_size), ("latent_dim", self.latent_dim)] {

@@ -15,12 +15,13 @@ impl Place {
     }
     /// A run that has begun.
     fn create(&self, name: &str, force: bool) -> anyhow::Result<RunDirectory> {
-        let mut run = RunDirectory::create(name, &self.weights(), &self.directory.path().join("samples"), force)?;
+        let mut run =
+            RunDirectory::create(name, RunPlace::new(&self.weights(), &self.directory.path().join("samples")), force)?;
         run.begin(b"{}")?;
         Ok(run)
     }
     fn open(&self, name: &str) -> anyhow::Result<RunDirectory> {
-        RunDirectory::open(name, &self.weights(), &self.directory.path().join("samples"))
+        RunDirectory::open(name, RunPlace::new(&self.weights(), &self.directory.path().join("samples")))
     }
 }
 

@@ -15,7 +15,7 @@ impl Place {
     fn new() -> Self {
         let place = Self { directory: tempfile::tempdir().unwrap() };
         let [weights, samples] = place.directories();
-        let mut run = RunDirectory::create("run", &weights, &samples, false).unwrap();
+        let mut run = RunDirectory::create("run", RunPlace::new(&weights, &samples), false).unwrap();
         run.begin(b"old").unwrap();
         fs::write(run.metrics_path(), "old").unwrap();
         for step in [4, 8, 12] {
@@ -31,7 +31,7 @@ impl Place {
 
     fn open(&self) -> RunDirectory {
         let [weights, samples] = self.directories();
-        RunDirectory::open("run", &weights, &samples).unwrap()
+        RunDirectory::open("run", RunPlace::new(&weights, &samples)).unwrap()
     }
 
     /// Goes back to step 4 and writes all that comes before and with the first checkpoint, of step 8, but for the switch.

@@ -20,7 +20,7 @@ use gan::checkpoint::saved_runs;
 use gan::checkpoint::{Archive, Container, Signature, atomic, check_names, conform, describe, read, to_bytes, write};
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::run::RunDirectory;
+use gan::run::{RunDirectory, RunPlace};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 

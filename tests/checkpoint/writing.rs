@@ -36,7 +36,7 @@ fn unwritable_places_are_storage_failures() {
         refused(write(&path, &every_dtype()), 5);
     }
     let begin = |weights_dir: &Path, samples_dir: &Path| {
-        RunDirectory::create("run", weights_dir, samples_dir, false).and_then(|mut run| run.begin(b"{}"))
+        RunDirectory::create("run", RunPlace::new(weights_dir, samples_dir), false).and_then(|mut run| run.begin(b"{}"))
     };
     refused(begin(&file, directory.path()), 5);
     refused(begin(directory.path(), &file), 5);

@@ -39,7 +39,7 @@ struct RowsDone {
 
 /// Trains every row, writes its files, and returns the rows.
 pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result<Vec<ProbeRow>> {
-    let &Invocation { typed, options, device, json, console } = call;
+    let &Invocation { typed, options, device, json, console, .. } = call;
     config.validate()?;
     let mut resumed = options.resume.as_ref().map(|target| resume(target, &config, typed, options)).transpose()?;
     let mut is_done = false;

@@ -53,7 +53,7 @@ impl Tuning<'_> {
             self.done = RowsDone { rows: [self.done.rows.clone(), vec![row]].concat(), seconds: 0.0, first_step };
             self.begin_row(0);
             self.save(Tensors::new())?; // what was trained is in the files of the row
-            self.session.stream(&line)?; // only now: a row that was seen is not trained again
+            line.map_or(Ok(()), |line| self.session.stream(&line))?; // only now: a row that was seen is not trained again
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Tuning<'_> {
         let what = format!("{} {mode}", encoder.name());
         let Some(mut batches) = self.batches(&probe, full, first_step)? else { return self.leave(&probe) };
         loop {
-            if self.session.is_save_due() {
+            if self.session.is_save_due()? {
                 self.save(probe.state())?;
             }
             let Some(step) = self.session.next_step()? else { break };

@@ -140,7 +140,7 @@ impl Training<'_> {
                 let is_measured = record.knn_top1.is_some();
                 self.session.complete(record, is_measured)?;
             }
-            if self.session.is_save_due() {
+            if self.session.is_save_due()? {
                 self.save()?;
             }
             let Some(step) = self.session.next_step()? else { return Ok(()) };

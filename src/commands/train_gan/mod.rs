@@ -6,12 +6,15 @@ mod scores;
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use candle_core::{Device, Tensor};
 
 use crate::commands::images::Reading;
 use crate::commands::{Invocation, images};
 use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, Prefetcher, StepPlan, steps_per_epoch};
+use crate::distributed::{Processes, Shards};
+use crate::error::Error;
 use crate::evaluator::GeneratorEvaluator;
 use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
@@ -23,7 +26,7 @@ use crate::train::health::HealthWatch;
 
 /// Trains, saves, draws; returns the directory of the weights.
 pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
-    let &Invocation { typed, options, device, console, .. } = call;
+    let &Invocation { typed, options, device, processes, console, .. } = call;
     let config = match options.resume {
         None => config.clone().for_images(data::own_shape(&config.data), typed),
         Some(_) => config, // the saved one holds
@@ -47,9 +50,15 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         None => images::open_in_own_colours(&config.data, config.image_shape().height, reading, call)?,
     };
     run.config.channels = Some(dataset.train.shape()?.channels);
+    if !run.is_resumed() && processes.communicator().size() > 1 {
+        run.config.shards = run.config.shards.or(Some(processes.communicator().size()));
+    }
+    run.processes = processes.communicator().clone();
     let config = run.config.clone();
     config.validate()?;
     run.identify(&dataset, options.changed_data)?;
+    let shards = shards(&config, processes)?;
+    run.agree()?;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
         None => dataset,
@@ -60,11 +69,12 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let timetable = timetable(&config, &dataset.train);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut adversaries = Adversaries::new(&config, device)?;
+    adversaries.set_shards(shards);
     run.check(&timetable, &adversaries.state())?;
     run.restore(|state, step| adversaries.restore(state, step))?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);
     let images = dataset.train.len();
-    let inputs = Inputs::start(&config, dataset.train, run.step(), device)?;
+    let inputs = Inputs::start(&config, dataset.train, run.step(), call)?;
     let session = Session::begin(run, timetable, call.monitor())?;
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
@@ -74,7 +84,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         shape => format!(" of {shape}"),
     };
     let what = format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}, {span}");
-    session.announce(&what, &crate::device::name(device));
+    session.announce(&what, &on_what(call));
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {
         session,
@@ -91,6 +101,21 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     training.run_steps()?;
     training.finish()?;
     Ok(training.session.run.directory.weights.clone())
+}
+
+/// The shards of a batch, as the processes compute them.
+fn shards(config: &GanConfig, processes: &Processes) -> anyhow::Result<Shards> {
+    let (count, size) = (config.shards.unwrap_or(1), processes.communicator().size());
+    if !count.is_multiple_of(size) {
+        bail!(Error::setting("shards", count, format!("they cannot be divided evenly among {size} processes")));
+    }
+    Ok(Shards::new(count, processes.communicator().clone())?)
+}
+
+/// What trains, in words.
+fn on_what(call: &Invocation) -> String {
+    let device = crate::device::name(call.device);
+    call.processes.words().map_or(device.clone(), |processes| format!("{device}, {processes}"))
 }
 
 fn timetable(config: &GanConfig, images: &ImageSet) -> Timetable {
@@ -115,9 +140,10 @@ struct Inputs {
 
 impl Inputs {
     /// From `first_step` on. The images are given away: a device that has its own copy needs no other.
-    fn start(config: &GanConfig, images: ImageSet, first_step: u64, device: &Device) -> anyhow::Result<Self> {
-        let (augment, shape) = (config.diffaugment, images.shape()?);
+    fn start(config: &GanConfig, images: ImageSet, first_step: u64, call: &Invocation) -> anyhow::Result<Self> {
+        let (augment, shape, device) = (config.diffaugment, images.shape()?, call.device);
         let plan = StepPlan::new(images.len(), config.batch_size, !config.no_shuffle, config.seed)?;
+        let plan = plan.part(call.processes.part())?;
         let draws = augment.is_on().then(|| augment.draws(&plan, shape, first_step, device)).transpose()?;
         let latents = data::latents(&plan, config.latent_space(), first_step, device)?;
         Ok(Self { batches: data::batches(images.source(), &plan, first_step, device)?, latents, draws })
@@ -150,7 +176,7 @@ impl Training<'_> {
             if self.session.clock.step().is_multiple_of(self.config.sample_every) || self.session.clock.is_done() {
                 self.draw_grid()?;
             }
-            if self.session.is_save_due() {
+            if self.session.is_save_due()? {
                 self.save()?;
             }
             let Some(step) = self.session.next_step()? else { return Ok(()) };

@@ -42,7 +42,8 @@ impl Training<'_> {
         let variety_of = |images: &Tensor| -> candle_core::Result<f32> {
             Ok(variety(&images.flatten_all()?.to_vec1::<f32>()?, images.elem_count() / images.dim(0)?))
         };
-        let relative_variety = variety_of(&outcome.fakes)? / variety_of(real)?;
+        let all = |images: &Tensor| self.adversaries.gather(images);
+        let relative_variety = variety_of(&all(&outcome.fakes)?)? / variety_of(&all(real)?)?;
         self.console.detail(&format!("step {}: variety {relative_variety:.3}", mark.step));
         if self.session.clock.is_on_interval() {
             let stats = StepStats { d_loss: record.d_loss, g_loss: record.g_loss, relative_variety };

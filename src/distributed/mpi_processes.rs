@@ -1,0 +1,220 @@
+//! Processes that were started by `mpirun` or `srun`.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use candle_core::{Result, bail};
+use mpi::Threading;
+use mpi::collective::SystemOperation;
+use mpi::datatype::{Partition, PartitionMut};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
+
+use super::Communicator;
+
+/// How long a process that has failed waits for the others to fail as well, before it ends them.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The processes of an MPI program, as one of them sees them.
+///
+/// One thread makes all calls of MPI: any library does with that, whatever its support of threads.
+pub struct MpiProcesses {
+    rank: usize,
+    size: usize,
+    threading: &'static str,
+    host: String,
+    calls: Mutex<Option<Sender<Call>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+type Call = Box<dyn FnOnce(&Worlds) + Send>;
+
+/// What is said in training, and how processes end, which must not get in each other's way.
+struct Worlds {
+    training: SimpleCommunicator,
+    ending: SimpleCommunicator,
+}
+
+impl MpiProcesses {
+    /// Starts MPI, once in a process.
+    ///
+    /// # Errors
+    /// Where MPI cannot be started.
+    pub fn start() -> Result<Self> {
+        let (calls, to_do) = channel();
+        let (started, start) = channel();
+        let run = move || serve(&to_do, &started);
+        let thread = thread::Builder::new().name("mpi".into()).spawn(run).map_err(candle_core::Error::wrap)?;
+        let Ok(Some((rank, size, threading, host))) = start.recv() else { bail!("MPI cannot be started") };
+        Ok(Self { rank, size, threading, host, calls: Mutex::new(Some(calls)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The level of threads that the library gives, in MPI's word.
+    pub fn threading(&self) -> &'static str {
+        self.threading
+    }
+
+    /// The name of the machine that this process runs on.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn call<R: Send + 'static>(&self, work: impl FnOnce(&Worlds) -> R + Send + 'static) -> Result<R> {
+        let (answer, answered) = channel();
+        let call: Call = Box::new(move |worlds| {
+            // Whoever asked may have gone.
+            let _ = answer.send(work(worlds));
+        });
+        let is_sent = lock(&self.calls).as_ref().is_some_and(|calls| calls.send(call).is_ok());
+        match answered.recv() {
+            Ok(answer) if is_sent => Ok(answer),
+            _ => bail!("MPI has ended"),
+        }
+    }
+
+    /// Ends MPI in a process that has nothing left to say.
+    pub fn finish(&self) {
+        lock(&self.calls).take();
+        if let Some(thread) = lock(&self.thread).take() {
+            // It has ended, one way or the other.
+            let _ = thread.join();
+        }
+    }
+
+    /// Whether all processes have failed, each of which calls this. Waits for the others, for some seconds.
+    pub fn have_all_failed(&self) -> bool {
+        let wait = |worlds: &Worlds| {
+            let (mut barrier, since) = (worlds.ending.immediate_barrier(), Instant::now());
+            loop {
+                match barrier.test() {
+                    Ok(_) => return true,
+                    Err(pending) if since.elapsed() > PATIENCE => {
+                        std::mem::forget(pending); // it is not dropped unfinished; the process ends anyway
+                        return false;
+                    }
+                    Err(pending) => barrier = pending,
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        };
+        self.call(wait).unwrap_or(false)
+    }
+
+    /// Ends all processes with this exit code.
+    pub fn abort(&self, code: u8) -> ! {
+        let _ = self.call(move |worlds| worlds.training.abort(code.into()));
+        std::process::exit(code.into())
+    }
+}
+
+impl Communicator for MpiProcesses {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let (given, sent) = (places(parts.iter().map(Vec::len))?, parts.concat());
+        let (taken, mut got) = (places(lengths.iter().copied())?, vec![0f32; lengths.iter().sum()]);
+        let got = self.call(move |worlds| {
+            let [counts, begins] = &given;
+            let parts = Partition::new(&sent[..], &counts[..], &begins[..]);
+            let [counts, begins] = &taken;
+            let mut into = PartitionMut::new(&mut got[..], &counts[..], &begins[..]);
+            worlds.training.all_to_all_varcount_into(&parts, &mut into);
+            got
+        })?;
+        Ok(cut(&got, lengths))
+    }
+
+    fn gather(&self, own: &[f32], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let (own, taken) = (own.to_vec(), places(lengths.iter().copied())?);
+        let mut got = vec![0f32; lengths.iter().sum()];
+        let got = self.call(move |worlds| {
+            let [counts, begins] = &taken;
+            let mut into = PartitionMut::new(&mut got[..], &counts[..], &begins[..]);
+            worlds.training.all_gather_varcount_into(&own[..], &mut into);
+            got
+        })?;
+        Ok(cut(&got, lengths))
+    }
+
+    fn gather_text(&self, own: &str) -> Result<Vec<String>> {
+        let (own, size) = (own.as_bytes().to_vec(), self.size);
+        let texts = self.call(move |worlds| {
+            let mut lengths = vec![0i32; size];
+            worlds.training.all_gather_into(&[own.len() as i32][..], &mut lengths[..]);
+            let mut begins = vec![0i32; size];
+            (1..size).for_each(|rank| begins[rank] = begins[rank - 1] + lengths[rank - 1]);
+            let mut got = vec![0u8; lengths.iter().sum::<i32>() as usize];
+            let mut into = PartitionMut::new(&mut got[..], &lengths[..], &begins[..]);
+            worlds.training.all_gather_varcount_into(&own[..], &mut into);
+            cut(&got, &lengths.iter().map(|length| *length as usize).collect::<Vec<_>>())
+        })?;
+        Ok(texts.into_iter().map(|text| String::from_utf8_lossy(&text).into_owned()).collect())
+    }
+
+    fn max(&self, own: i32) -> Result<i32> {
+        self.call(move |worlds| {
+            let mut most = own;
+            worlds.training.all_reduce_into(&own, &mut most, SystemOperation::max());
+            most
+        })
+    }
+}
+
+/// What the thread of MPI does: starts it, says how that went, and makes the calls that are asked for.
+fn serve(to_do: &Receiver<Call>, started: &Sender<Option<(usize, usize, &'static str, String)>>) {
+    // Whoever started the thread waits for the answer.
+    let Some((universe, threading)) = mpi::initialize_with_threading(Threading::Serialized) else {
+        let _ = started.send(None);
+        return;
+    };
+    let training = universe.world();
+    let worlds = Worlds { ending: training.duplicate(), training };
+    let (rank, size) = (worlds.training.rank() as usize, worlds.training.size() as usize);
+    let host = mpi::environment::processor_name().unwrap_or_default();
+    let _ = started.send(Some((rank, size, word(threading), host)));
+    to_do.iter().for_each(|call| call(&worlds));
+}
+
+fn word(threading: Threading) -> &'static str {
+    match threading {
+        Threading::Single => "single",
+        Threading::Funneled => "funneled",
+        Threading::Serialized => "serialized",
+        Threading::Multiple => "multiple",
+    }
+}
+
+/// Counts and first places of parts of these lengths that lie one after another.
+fn places(lengths: impl Iterator<Item = usize>) -> Result<[Vec<i32>; 2]> {
+    let (mut counts, mut begins, mut end) = (Vec::new(), Vec::new(), 0i32);
+    for length in lengths {
+        let Ok(count) = i32::try_from(length) else { bail!("MPI counts to 2147483647 only; found {length} values") };
+        counts.push(count);
+        begins.push(end);
+        let Some(next) = end.checked_add(count) else { bail!("MPI counts to 2147483647 only") };
+        end = next;
+    }
+    Ok([counts, begins])
+}
+
+fn cut<T: Copy>(values: &[T], lengths: &[usize]) -> Vec<Vec<T>> {
+    let mut rest = values;
+    let part = |length: &usize| {
+        let (part, others) = rest.split_at(*length);
+        rest = others;
+        part.to_vec()
+    };
+    lengths.iter().map(part).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,142 @@
+//! The processes that this one was started with.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use super::{Alone, Communicator};
+use crate::data::Shard;
+use crate::error::Error;
+
+/// What a launcher sets in the environment of each process: which one it is, how many there are, and who sets it.
+const LAUNCHERS: [(&str, &str, &str); 3] = [
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "mpirun"),
+    ("PMI_RANK", "PMI_SIZE", "mpirun or srun"),
+    // Those of a job script are named otherwise: it is one process, whatever the job asks for.
+    ("SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "srun"),
+];
+
+/// This process and those that it was started with.
+pub struct Processes {
+    communicator: Arc<dyn Communicator>,
+    #[cfg(feature = "mpi")]
+    mpi: Option<Arc<super::MpiProcesses>>,
+    hosts: Vec<String>,
+}
+
+impl Processes {
+    /// Joins the others where a launcher has started several; else there is one.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the launcher and MPI disagree, or where the environment is only half set.
+    pub fn start() -> anyhow::Result<Self> {
+        match launched()? {
+            Some((count, launcher)) if count > 1 => Self::join(count, launcher),
+            _ => Ok(Self::alone()),
+        }
+    }
+
+    fn alone() -> Self {
+        Self {
+            communicator: Arc::new(Alone),
+            #[cfg(feature = "mpi")]
+            mpi: None,
+            hosts: Vec::new(),
+        }
+    }
+
+    #[cfg(feature = "mpi")]
+    fn join(count: usize, launcher: &str) -> anyhow::Result<Self> {
+        let mpi = Arc::new(super::MpiProcesses::start()?);
+        if mpi.size() != count {
+            bail!(Error::Usage(format!(
+                "{launcher} has started {count} processes, of which MPI sees {}: start them with the mpirun of the MPI that \
+                 this binary was built with, or with `srun --mpi=pmix` or `srun --mpi=pmi2`",
+                mpi.size()
+            )));
+        }
+        let hosts = mpi.gather_text(mpi.host())?;
+        Ok(Self { communicator: mpi.clone(), mpi: Some(mpi), hosts })
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn join(count: usize, launcher: &str) -> anyhow::Result<Self> {
+        bail!(Error::Usage(format!(
+            "{launcher} has started {count} processes, and this binary was built without mpi\nbuild it with `cargo build \
+             --release --features mpi`, or start one process"
+        )))
+    }
+
+    pub fn communicator(&self) -> &Arc<dyn Communicator> {
+        &self.communicator
+    }
+
+    /// The part of each batch that is this process's.
+    pub fn part(&self) -> Shard {
+        Shard { rank: self.communicator.rank(), world: self.communicator.size() }
+    }
+
+    /// How many of them are on this host.
+    pub fn on_this_host(&self) -> usize {
+        let own = self.hosts.get(self.communicator.rank());
+        self.hosts.iter().filter(|host| Some(*host) == own).count().max(1)
+    }
+
+    /// What the start of a run says of them; `None` of one process alone.
+    pub fn words(&self) -> Option<String> {
+        #[cfg(feature = "mpi")]
+        if let Some(mpi) = &self.mpi {
+            let mut hosts = self.hosts.clone();
+            hosts.dedup();
+            let on = if let [host] = &hosts[..] { host.clone() } else { format!("{} hosts", hosts.len()) };
+            return Some(format!("{} processes on {on}, MPI threads {}", mpi.size(), mpi.threading()));
+        }
+        None
+    }
+
+    /// Says goodbye to the others: to be called by every process that has ended well.
+    pub fn finish(&self) {
+        #[cfg(feature = "mpi")]
+        self.mpi.iter().for_each(|mpi| mpi.finish());
+    }
+
+    /// Ends a process that has failed. Where all have failed, as with wrong flags, the first says why; where this one has
+    /// failed alone, it says so and ends the others.
+    pub fn fail(&self, code: u8, say: impl FnOnce(Option<&str>)) {
+        #[cfg(feature = "mpi")]
+        if let Some(mpi) = &self.mpi {
+            if !mpi.have_all_failed() {
+                say(Some(&format!("process {} of {} on {}", mpi.rank(), mpi.size(), mpi.host())));
+                mpi.abort(code)
+            }
+            if mpi.rank() == 0 {
+                say(None);
+            }
+            mpi.finish();
+            return;
+        }
+        let _ = code;
+        say(None);
+    }
+}
+
+/// How many processes a launcher has started, and which launcher.
+fn launched() -> anyhow::Result<Option<(usize, &'static str)>> {
+    for (rank, size, launcher) in LAUNCHERS {
+        match [rank, size].map(|name| std::env::var(name).ok()) {
+            [None, None] => {}
+            [Some(_), Some(count)] => match count.parse() {
+                Ok(count) => return Ok(Some((count, launcher))),
+                Err(_) => bail!(Error::Usage(format!("{size}={count} in the environment is no number of processes"))),
+            },
+            [of_rank, _] => {
+                let (set, missing) = if of_rank.is_some() { (rank, size) } else { (size, rank) };
+                bail!(Error::Usage(format!(
+                    "the environment has {set} and not {missing}, as no launcher leaves it\nstart several processes with \
+                     `mpirun -n 4 gan ...` or `srun -n 4 --mpi=pmix gan ...`; unset {set} to start one"
+                )))
+            }
+        }
+    }
+    Ok(None)
+}

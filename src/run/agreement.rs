@@ -1,0 +1,60 @@
+//! Processes that train one run must be about to do the same.
+
+use anyhow::bail;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::Run;
+use crate::error::Error;
+
+impl<C: Serialize> Run<C> {
+    /// Refuses processes that would not do what the first one does: of another version of the program, with other flags,
+    /// with other images, or going on from elsewhere. To be called by all of them, before the first writes anything.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] or, for images, [`Error::Input`], with the first such process; the same for all.
+    pub fn agree(&self) -> anyhow::Result<()> {
+        if self.processes.size() == 1 {
+            return Ok(());
+        }
+        let own = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "config": self.config,
+            "data": self.data,
+            "step": self.step(),
+        });
+        let all = self.processes.gather_text(&own.to_string())?;
+        let facts: Vec<Map<String, Value>> =
+            all.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
+        for (rank, other) in facts.iter().enumerate().skip(1) {
+            let Some((name, _)) = facts[0].iter().find(|(name, value)| other.get(*name) != Some(*value)) else {
+                continue;
+            };
+            let said = |of: &Map<String, Value>, name: &str| of.get(name).map(Value::to_string).unwrap_or_default();
+            match name.as_str() {
+                "data" => bail!(Error::Input(format!("process {rank} has other images than process 0"))),
+                "config" => {
+                    let both = [&facts[0], other].map(|of| of.get("config").and_then(Value::as_object));
+                    let [Some(first), Some(other)] = both else { bail!("a configuration is no object") };
+                    let differs = |name: &&String| first.get(*name) != other.get(*name);
+                    let name = first.keys().find(differs).cloned().unwrap_or_default();
+                    let problem =
+                        format!("{} in process {rank}, {} in process 0", said(other, &name), said(first, &name));
+                    bail!(Error::Usage(format!("the processes have different settings: {name} is {problem}")))
+                }
+                "step" => bail!(Error::Usage(format!(
+                    "process {rank} would go on from step {}, process 0 from step {}; the checkpoints must lie in one \
+                     directory that all processes see",
+                    said(other, name),
+                    said(&facts[0], name)
+                ))),
+                _ => bail!(Error::Usage(format!(
+                    "process {rank} is gan {}, process 0 gan {}",
+                    said(other, name),
+                    said(&facts[0], name)
+                ))),
+            }
+        }
+        Ok(())
+    }
+}

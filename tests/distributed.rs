@@ -1,0 +1,262 @@
+//! Shards and processes: the same bytes whoever computes what.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
+use candle_core::{DType, Device, Result, Tensor};
+use clap::{Args, Command, FromArgMatches};
+use gan::data::{Shard, StepPlan};
+use gan::distributed::{Alone, Communicator, Shards};
+use gan::rng::Stream;
+use gan::train::adversaries::{Adversaries, StepInputs};
+use gan::train::gan_config::GanConfig;
+
+use crate::support::Workplace;
+
+/// Threads of this process that speak to each other as processes do.
+struct Together {
+    rank: usize,
+    board: Arc<Board>,
+}
+
+struct Board {
+    size: usize,
+    barrier: Barrier,
+    floats: Mutex<Vec<Vec<Vec<f32>>>>,
+    texts: Mutex<Vec<String>>,
+}
+
+impl Together {
+    fn all(size: usize) -> Vec<Self> {
+        let board = Arc::new(Board {
+            size,
+            barrier: Barrier::new(size),
+            floats: Mutex::new(vec![Vec::new(); size]),
+            texts: Mutex::new(vec![String::new(); size]),
+        });
+        (0..size).map(|rank| Self { rank, board: board.clone() }).collect()
+    }
+
+    /// Writes on the board, and reads it when all have written.
+    fn said<T, R>(&self, board: &Mutex<Vec<T>>, own: T, read: impl Fn(&[T]) -> R) -> R {
+        board.lock().unwrap()[self.rank] = own;
+        self.board.barrier.wait();
+        let found = read(&board.lock().unwrap());
+        self.board.barrier.wait();
+        found
+    }
+}
+
+impl Communicator for Together {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.board.size
+    }
+
+    fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let got: Vec<Vec<f32>> =
+            self.said(&self.board.floats, parts.to_vec(), |all| all.iter().map(|of| of[self.rank].clone()).collect());
+        assert!(got.iter().map(Vec::len).eq(lengths.iter().copied()), "lengths are as announced");
+        Ok(got)
+    }
+
+    fn gather(&self, own: &[f32], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let own = vec![own.to_vec()];
+        let got: Vec<Vec<f32>> = self.said(&self.board.floats, own, |all| all.iter().map(|of| of[0].clone()).collect());
+        assert!(got.iter().map(Vec::len).eq(lengths.iter().copied()), "lengths are as announced");
+        Ok(got)
+    }
+
+    fn gather_text(&self, own: &str) -> Result<Vec<String>> {
+        Ok(self.said(&self.board.texts, own.to_string(), <[String]>::to_vec))
+    }
+
+    fn max(&self, own: i32) -> Result<i32> {
+        let texts = self.gather_text(&own.to_string())?;
+        Ok(texts.iter().map(|text| text.parse().unwrap()).max().unwrap())
+    }
+}
+
+/// What `work` gives in each of `size` processes, the same in all.
+fn in_processes<T: PartialEq + Send>(size: usize, work: impl Fn(Arc<dyn Communicator>) -> T + Sync) -> T {
+    let mut found: Vec<T> = thread::scope(|scope| {
+        let threads: Vec<_> = Together::all(size).into_iter().map(|own| scope.spawn(|| work(Arc::new(own)))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let first = found.swap_remove(0);
+    assert!(found.iter().all(|other| *other == first), "all processes get the same");
+    first
+}
+
+fn random(name: &str, dims: &[usize]) -> Tensor {
+    let mut generator = Stream::new(3, name).at(0);
+    let values: Vec<f32> = (0..dims.iter().product()).map(|_| generator.symmetric()).collect();
+    Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    let values = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn a_mean_over_shards_is_the_same_bits_on_any_number_of_processes() {
+    for (count, sizes) in [(1, vec![1]), (4, vec![1, 2, 4]), (6, vec![1, 2, 3, 6]), (7, vec![1, 7]), (12, vec![3, 4])] {
+        let mean = |communicator: Arc<dyn Communicator>| {
+            let first = communicator.rank() * count / communicator.size();
+            let shards = Shards::new(count, communicator).unwrap();
+            let of = |number: usize| {
+                let name = format!("shard {}", first + number);
+                Ok(vec![random(&name, &[3, 5]), random(&name, &[]), random(&name, &[17])])
+            };
+            shards.mean(of).unwrap().iter().map(bits).collect::<Vec<_>>()
+        };
+        let expected = mean_in_f64(count);
+        for size in sizes {
+            let found = in_processes(size, mean);
+            assert_eq!(found, in_processes(count, mean), "{count} shards in {size} processes");
+            for (found, expected) in found.concat().into_iter().zip(&expected) {
+                assert!((f64::from(f32::from_bits(found)) - expected).abs() < 1e-6);
+            }
+        }
+    }
+}
+
+fn mean_in_f64(count: usize) -> Vec<f64> {
+    let mut sum = vec![0.0; 33];
+    for shard in 0..count {
+        let name = format!("shard {shard}");
+        let tensors = [random(&name, &[3, 5]), random(&name, &[]), random(&name, &[17])];
+        let values = tensors.iter().flat_map(|tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(value) / count as f64);
+    }
+    sum
+}
+
+#[test]
+fn shards_that_processes_cannot_share_evenly_are_refused() {
+    assert!(Shards::new(0, Arc::new(Alone)).is_err() && Shards::new(3, Arc::new(Alone)).is_ok());
+    let [first, _] = Together::all(2).try_into().unwrap_or_else(|_| panic!("two"));
+    assert!(Shards::new(3, Arc::new(first)).is_err());
+}
+
+fn config(flags: &[&str]) -> GanConfig {
+    let matches = GanConfig::augment_args(Command::new("train-gan").no_binary_name(true)).get_matches_from(flags);
+    GanConfig::from_arg_matches(&matches).unwrap()
+}
+
+/// Losses, scores and everything that two steps change.
+fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
+    let (rank, world) = (shards.communicator().rank(), shards.communicator().size());
+    let plan = StepPlan::new(64, config.batch_size, true, 1).unwrap().part(Shard { rank, world }).unwrap();
+    let images = random("images", &[64, 28, 28, 1]);
+    let mut adversaries = Adversaries::new(config, &Device::Cpu).unwrap();
+    adversaries.set_shards(shards);
+    let mut found = BTreeMap::new();
+    for step in 0..2 {
+        let real = images.index_select(&Tensor::new(plan.indices(step), &Device::Cpu).unwrap(), 0).unwrap();
+        let latents = plan
+            .latents::<2>(step, config.latent_space())
+            .map(|values| Tensor::from_vec(values, (plan.places().len(), config.latent_dim), &Device::Cpu).unwrap());
+        let outcome = adversaries.step_on(&StepInputs { real, latents, draws: None, lr_scale: 1.0 }).unwrap();
+        for (name, tensor) in [("d_loss", &outcome.d_loss), ("g_loss", &outcome.g_loss), ("real", &outcome.real_scores)]
+        {
+            found.insert(format!("{name} {step}"), bits(tensor));
+        }
+        found.insert(format!("fakes {step}"), bits(&adversaries.gather(&outcome.fakes).unwrap()));
+    }
+    found.extend(adversaries.state().iter().map(|(name, tensor)| (name.clone(), bits(tensor))));
+    found
+}
+
+#[test]
+fn a_step_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
+    for flags in [&["--model", "dcgan"][..], &["--model", "lsgan", "--r1", "0.1", "--no-ema"]] {
+        let config = config(&[flags, &["--batch-size", "16", "--shards", "4"]].concat());
+        let of = |size| in_processes(size, |processes| trained(&config, Shards::new(4, processes).unwrap()));
+        let expected = of(1);
+        assert!(of(2) == expected && of(4) == expected, "{flags:?}");
+        assert!(trained(&config, Shards::default()) != expected, "shards are not for nothing");
+    }
+}
+
+/// Without batch norm, shards change nothing but the order of sums.
+#[test]
+fn shards_are_the_whole_batch_but_for_rounding() {
+    let config = config(&["--model", "vanilla", "--batch-size", "16"]);
+    let whole = trained(&config, Shards::default());
+    let cut = trained(&config, Shards::new(4, Arc::new(Alone)).unwrap());
+    for (name, whole) in &whole {
+        let cut = &cut[name];
+        assert_eq!(whole.len(), cut.len(), "{name}");
+        for (whole, cut) in whole.iter().zip(cut) {
+            let (whole, cut) = (f32::from_bits(*whole), f32::from_bits(*cut));
+            // Adam's first steps are of the size of the learning rate whatever the gradient is.
+            assert!((whole - cut).abs() <= 2e-5 * (1.0 + whole.abs()), "{name}: {whole} and {cut}");
+        }
+    }
+}
+
+/// The program under `mpirun`, with what it leaves.
+fn mpirun(place: &Workplace, processes: usize, arguments: &[&str]) -> assert_cmd::assert::Assert {
+    let mut command = assert_cmd::Command::new("mpirun");
+    command
+        .current_dir(place.directory.path())
+        .args(["--oversubscribe", "-n", &processes.to_string()])
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .arg(crate::support::program())
+        .args(arguments);
+    command.assert()
+}
+
+const DCGAN: [&str; 12] = [
+    "train-gan",
+    "--model",
+    "dcgan",
+    "--data",
+    "data",
+    "--batch-size",
+    "16",
+    "--shards",
+    "4",
+    "--log-every",
+    "1",
+    "--force",
+];
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn runs_of_one_two_and_four_processes_leave_the_same_files() {
+    let place = Workplace::new();
+    let train = |processes, name: &'static str| {
+        mpirun(&place, processes, &[&DCGAN[..], &["--steps", "3", "--run", name]].concat()).success();
+        let generator = place.read(&format!("weights/{name}/generator_ema.safetensors"));
+        let losses: Vec<_> =
+            place.metrics(name).iter().map(|line| [&line["d_loss"], &line["g_loss"]].map(f64_of)).collect();
+        (place.tensors(&format!("weights/{name}/checkpoint-00000003.safetensors")), generator.len(), losses)
+    };
+    let [one, two, four] = [train(1, "one"), train(2, "two"), train(4, "four")];
+    for other in [&two, &four] {
+        assert_eq!((other.1, &other.2), (one.1, &one.2));
+        assert!(other.0.iter().map(|(name, x)| (name, bits(x))).eq(one.0.iter().map(|(name, x)| (name, bits(x)))));
+    }
+}
+
+fn f64_of(value: &serde_json::Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn what_one_process_refuses_is_said_once_and_ends_all() {
+    let place = Workplace::new();
+    let refused = mpirun(&place, 2, &["train-gan", "--data", "data", "--batch-size", "16", "--shards", "3"]);
+    let output = refused.get_output();
+    let said = String::from_utf8_lossy(&output.stderr).matches("--shards 3").count();
+    assert_eq!((output.status.code(), said), (Some(2), 1), "{}", String::from_utf8_lossy(&output.stderr));
+}
