@@ -127,9 +127,11 @@ impl Command {
     /// [`Error::Usage`] where several processes were started for what one does.
     fn refuse_several(&self, processes: &Processes) -> anyhow::Result<()> {
         match self {
-            Self::TrainGan { .. } => Ok(()),
+            Self::TrainGan { .. } | Self::PretrainSimclr { .. } => Ok(()),
             _ if processes.communicator().size() == 1 => Ok(()),
-            _ => bail!(Error::Usage("several processes were started, and only train-gan divides its work".into())),
+            _ => bail!(Error::Usage(
+                "several processes were started, and only train-gan and pretrain-simclr divide their work".into()
+            )),
         }
     }
 }
@@ -177,9 +179,9 @@ impl Cli {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         }
         self.command.refuse_several(processes)?;
+        let is_follower = processes.communicator().rank() > 0;
         match self.command {
             Command::TrainGan { config, run: options } => {
-                let is_follower = processes.communicator().rank() > 0;
                 let options = RunOptions { is_follower, ..options };
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
                 let weights =
@@ -187,6 +189,7 @@ impl Cli {
                 print_unless(json, &weights.display().to_string(), console)
             }
             Command::PretrainSimclr { config, run: options } => {
+                let options = RunOptions { is_follower, ..options };
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
                 let weights = pretrain_simclr::pretrain(
                     config,

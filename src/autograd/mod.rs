@@ -75,5 +75,6 @@ pub use captured_step::CapturedStep;
 pub use precision::{activations, in_precision, precision};
 pub use saved::Saved;
 pub use step::{inference, training_step};
+pub use tape::{Recording, recorded};
 pub use taped::{Grads, Taped};
 pub use variable_grads::{Update, Updates};

@@ -53,6 +53,27 @@ pub fn with_tape<R>(tape: Option<Tape>, work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// What was recorded apart from the rest of a step: one backward pass is its own.
+pub struct Recording(Tape);
+
+/// Runs a part of a step on a tape of its own.
+pub fn recorded<R>(work: impl FnOnce() -> R) -> (R, Recording) {
+    let mut tape = None;
+    let result = with_tape(Some(Tape::default()), || {
+        let result = work();
+        tape = TAPE.take();
+        result
+    });
+    (result, Recording(tape.unwrap_or_default()))
+}
+
+impl Recording {
+    /// Runs `work`, which has the backward pass of what was recorded.
+    pub fn backward<R>(self, work: impl FnOnce() -> R) -> R {
+        with_tape(Some(self.0), work)
+    }
+}
+
 /// Whether an op on these arguments belongs on this thread's tape.
 pub fn is_recorded(arguments: &[&Tensor]) -> bool {
     TAPE.with_borrow(Option::is_some)

@@ -18,9 +18,11 @@ pub mod train_gan;
 pub mod weights;
 pub mod weights_dir;
 
+use anyhow::bail;
 use candle_core::Device;
 
-use crate::distributed::Processes;
+use crate::distributed::{Processes, Shards};
+use crate::error::Error;
 use crate::evaluator::GeneratorEvaluator;
 use crate::report::{Console, Monitor};
 use crate::run::RunOptions;
@@ -43,6 +45,27 @@ impl Invocation<'_> {
     fn monitor(&self) -> Monitor {
         Monitor::new(self.console, self.json)
     }
+
+    /// What trains, in words.
+    fn trained_on(&self) -> String {
+        let device = crate::device::name(self.device);
+        self.processes.words().map_or(device.clone(), |processes| format!("{device}, {processes}"))
+    }
+
+    /// The number of shards of a run that begins, where `asked` may say it.
+    fn shards(&self, asked: Option<usize>) -> Option<usize> {
+        let processes = self.processes.communicator().size();
+        asked.or((processes > 1).then_some(processes))
+    }
+}
+
+/// `count` shards, as the processes compute them.
+fn shards(count: Option<usize>, processes: &Processes) -> anyhow::Result<Shards> {
+    let (count, size) = (count.unwrap_or(1), processes.communicator().size());
+    if !count.is_multiple_of(size) {
+        bail!(Error::setting("shards", count, format!("they cannot be divided evenly among {size} processes")));
+    }
+    Ok(Shards::new(count, processes.communicator().clone())?)
 }
 
 /// Says why scores of `evaluator` may mean less than they seem to. `flag` names another classifier to the command.

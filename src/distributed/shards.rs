@@ -46,6 +46,11 @@ impl Shards {
         self.count / self.communicator.size()
     }
 
+    /// The first of them.
+    pub fn first_of_process(&self) -> usize {
+        self.range_of(self.communicator.rank()).start
+    }
+
     pub fn communicator(&self) -> &dyn Communicator {
         &*self.communicator
     }

@@ -46,8 +46,8 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
     /// # Errors
     /// [`Error::Input`] where the log is damaged; those of [`crate::run::RunDirectory::begin`].
     pub fn begin(run: Run<C>, timetable: Timetable, monitor: Monitor) -> anyhow::Result<Self> {
-        // The record that the run was stopped over, if it was.
-        let pending: Option<R> = run.saved(PENDING)?;
+        // The record that the run was stopped over, if it was. Who writes measures.
+        let pending: Option<R> = if run.is_written_here() { run.saved(PENDING)? } else { None };
         let (first_step, pending_step) = (run.step(), pending.as_ref().map(R::step));
         // Records after the checkpoint will be written again; one that is not due was the last of a shorter run.
         let kept = run.kept_records(|record: &R| {
@@ -74,7 +74,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
     /// Shows the figures of the step just done and logs its record: at once, or with the measurement that is due.
     pub fn log(&mut self, record: R, figures: Vec<Figure>) -> anyhow::Result<()> {
         self.clock.show(figures);
-        match self.clock.is_measured() {
+        match self.clock.is_measured() && self.run.is_written_here() {
             true => self.pending = Some(record),
             false => self.append(&record)?,
         }

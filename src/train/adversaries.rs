@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use candle_core::{DType, Device, ModuleT, Result, Tensor, Var, bail};
+use candle_core::{Device, ModuleT, Result, Tensor, Var, bail};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
@@ -13,6 +13,7 @@ use crate::losses::gradient_penalty::{r1_penalty, r1_perturbations};
 use crate::models::{Discriminator, Generator};
 use crate::optim::{GradientTransform, Optimizer, WeightAverage};
 use crate::params::Parameters;
+use crate::train::buffers::Buffers;
 use crate::train::diffaugment::DiffAugment;
 use crate::train::gan_config::GanConfig;
 
@@ -278,24 +279,12 @@ impl Adversaries {
         average: Option<&WeightAverage>,
         compute: impl Fn(usize) -> Result<Vec<Tensor>>,
     ) -> Result<Tensor> {
-        let networks = [&self.discriminator_parameters, &self.generator_parameters];
-        let buffers: Vec<Var> = networks.iter().flat_map(|network| network.buffers()).collect();
-        let before = buffers.iter().map(|buffer| buffer.as_tensor().copy()).collect::<Result<Vec<_>>>()?;
-        let is_averaged = |buffer: &&Var| buffer.dtype() == DType::F32; // the others count batches
+        let buffers = Buffers::of(&[&self.discriminator_parameters, &self.generator_parameters])?;
         let mut means = self.shards.mean(|number| {
-            for (buffer, before) in buffers.iter().zip(&before) {
-                buffer.set(before)?;
-            }
-            let mut tensors = compute(number)?;
-            for buffer in buffers.iter().filter(is_averaged) {
-                tensors.push(buffer.as_tensor().copy()?);
-            }
-            Ok(tensors)
+            buffers.reset()?;
+            Ok([compute(number)?, buffers.averaged()?].concat())
         })?;
-        let statistics = means.split_off(means.len() - buffers.iter().filter(is_averaged).count());
-        for (buffer, mean) in buffers.iter().filter(is_averaged).zip(&statistics) {
-            buffer.set(mean)?;
-        }
+        buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
         let gradients = means.split_off(1);
         optimizer.apply(gradients, average)?;
         match means.pop() {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use candle_core::{Device, Error, ModuleT, Result, Tensor, bail};
+use candle_core::{Device, Error, ModuleT, Result, Tensor, Var, bail};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
+use crate::distributed::Shards;
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
 use crate::optim::{GradientTransform, Optimizer};
 use crate::params::Parameters;
+use crate::train::buffers::Buffers;
 use crate::train::simclr_config::{SimclrConfig, ViewBatches};
 
 /// An encoder f and its projection head g in training.
@@ -27,6 +29,7 @@ pub struct Contrastive {
     views: ViewBatches,
     steps: autograd::CapturedStep<StepOutcome>,
     precision: Precision,
+    shards: Shards,
 }
 
 /// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step, and before
@@ -35,7 +38,7 @@ pub struct Contrastive {
 pub struct StepOutcome {
     /// NT-Xent before the update. A scalar.
     pub loss: Tensor,
-    /// z of the first views and of the second, (N, E) each.
+    /// z of the first views and of the second, (N, E) each, of all processes.
     pub left: Tensor,
     pub right: Tensor,
 }
@@ -62,7 +65,13 @@ impl Contrastive {
             views: config.views,
             steps: autograd::CapturedStep::default(),
             precision: config.precision,
+            shards: Shards::default(),
         })
+    }
+
+    /// From now on a batch is computed in these shards; a step gets those of this process.
+    pub fn set_shards(&mut self, shards: Shards) {
+        self.shards = shards;
     }
 
     /// From now on gradients go through `transform` before each update.
@@ -73,6 +82,9 @@ impl Contrastive {
     /// One step at learning rate `lr` on the views (2N, H, W, C) of N images: one view of each, then the other of each.
     pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
         self.optimizer.prepare(lr)?;
+        if self.shards.count() > 1 {
+            return self.compute_in_shards(views);
+        }
         let mut steps = std::mem::take(&mut self.steps);
         let outcome = steps.run(std::slice::from_ref(views), |inputs| match inputs {
             [views] => self.compute(views),
@@ -85,21 +97,74 @@ impl Contrastive {
     /// What the device does in a step.
     fn compute(&self, views: &Tensor) -> Result<StepOutcome> {
         autograd::training_step(self.precision, || {
-            let count = views.dim(0)? / 2;
-            let halves = |x: &Tensor| {
-                Ok::<_, Error>((autograd::narrow_rows(x, 0, count)?, autograd::narrow_rows(x, count, count)?))
-            };
-            let (left, right) = match self.views {
-                ViewBatches::Joint => halves(&self.embed(views)?)?, // (N, E) each
-                ViewBatches::Separate => {
-                    let (left, right) = halves(views)?;
-                    (self.embed(&left)?, self.embed(&right)?)
-                }
-            };
+            let [left, right] = self.embed_both(views)?; // (N, E) each
             let loss = nt_xent(&left, &right, self.temperature)?;
             self.optimizer.minimise(&loss, None)?;
             Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
         })
+    }
+
+    /// The same where the batch of all processes is cut into several shards. In each the batch norms look at that shard
+    /// alone; the loss is that of the embeddings of all shards, and its gradients in them go back into the shards.
+    fn compute_in_shards(&self, views: &Tensor) -> Result<StepOutcome> {
+        autograd::training_step(self.precision, || {
+            let buffers = Buffers::of(&[&self.encoder_parameters, &self.head_parameters])?;
+            let parts = self.shards.of_process();
+            let size = views.dim(0)? / 2 / parts;
+            let mut shards = Vec::with_capacity(parts);
+            for part in 0..parts {
+                let halves = [0, 1].map(|half| views.narrow(0, (half * parts + part) * size, size));
+                let [left, right] = halves;
+                let views = Tensor::cat(&[left?, right?], 0)?; // (2 N / S, H, W, 3)
+                buffers.reset()?;
+                let (embeddings, recording) = autograd::recorded(|| self.embed_both(&views));
+                shards.push((embeddings?, buffers.averaged()?, recording));
+            }
+            let all = |side: usize| {
+                let own: Vec<_> = shards.iter().map(|(embeddings, _, _)| embeddings[side].detach()).collect();
+                Var::from_tensor(&self.shards.gather(&Tensor::cat(&own, 0)?)?)
+            };
+            let (left, right) = (all(0)?, all(1)?); // (N, E) each
+            let (loss, gradients) = {
+                let (found, recording) = autograd::recorded(|| nt_xent(&left, &right, self.temperature));
+                let loss = found?;
+                let mut gradients = recording.backward(|| autograd::backward(&loss))?;
+                (loss.detach(), [&left, &right].map(|side| gradients.remove(side)))
+            };
+            let [Some(left_gradient), Some(right_gradient)] = gradients else { bail!("the loss has no gradient") };
+            let first = self.shards.first_of_process() * size;
+            let mut shards = shards.into_iter();
+            let mut means = self.shards.mean(|part| {
+                let Some((embeddings, statistics, recording)) = shards.next() else { bail!("shard {part} was taken") };
+                let gradients = recording.backward(|| {
+                    let rows = |x: &Tensor| x.narrow(0, first + part * size, size);
+                    let [left, right] = &embeddings;
+                    let of_side = |side: &Tensor, gradient| side.mul(&rows(gradient)?)?.sum_all();
+                    let sum = (of_side(left, &left_gradient)? + of_side(right, &right_gradient)?)?;
+                    // The mean over the shards is to be the gradient of the whole.
+                    self.optimizer.gradients(&(sum * self.shards.count() as f64)?)
+                })?;
+                Ok([gradients, statistics].concat())
+            })?;
+            buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
+            self.optimizer.apply(means, None)?;
+            let (left, right) = (left.as_detached_tensor(), right.as_detached_tensor());
+            Ok(StepOutcome { loss, left, right })
+        })
+    }
+
+    /// z of views (2N, H, W, 3), one view of each image and then the other of each: (N, E) each.
+    fn embed_both(&self, views: &Tensor) -> Result<[Tensor; 2]> {
+        let count = views.dim(0)? / 2;
+        let halves =
+            |x: &Tensor| Ok::<_, Error>([autograd::narrow_rows(x, 0, count)?, autograd::narrow_rows(x, count, count)?]);
+        match self.views {
+            ViewBatches::Joint => halves(&self.embed(views)?),
+            ViewBatches::Separate => {
+                let [left, right] = halves(views)?;
+                Ok([self.embed(&left)?, self.embed(&right)?])
+            }
+        }
     }
 
     /// z of views (N, H, W, 3): (N, E).

@@ -1,6 +1,7 @@
 //! How each method trains: its configuration and one step of it.
 
 pub mod adversaries;
+mod buffers;
 pub mod classifier_config;
 pub mod collapse;
 pub mod contrastive;

@@ -86,6 +86,13 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch_size: usize,
 
+    /// Parts that a batch is computed in, one after another or by several processes; each has its own batch norm, and the
+    /// loss is that of all views. The results depend on their number, not on that of the processes [default: the number of
+    /// processes]
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub shards: Option<usize>,
+
     /// Temperature of the NT-Xent loss
     #[arg(long, value_name = "T", default_value_t = 0.5)]
     pub temperature: f64,
@@ -213,7 +220,7 @@ impl SimclrConfig {
                 "gradients cannot be added up over parts of a SimCLR batch\n\
                  each view is told apart from all others of its batch, so {parts} batches of {of_part} have fewer \
                  negatives than one of {of_all}: another loss, not the same in parts\n\
-                 give a larger batch size, or the optimizer lars with it"
+                 give a larger batch size, and shards to compute it in parts with the loss of all views"
             );
             bail!(Error::setting("accumulate", parts, problem));
         }
@@ -232,6 +239,11 @@ impl SimclrConfig {
         if self.batch_size < 2 {
             let problem = "the loss tells images of a batch apart, so a batch has at least 2";
             bail!(Error::setting("batch_size", self.batch_size, problem));
+        }
+        let shards = self.shards.unwrap_or(1);
+        if shards == 0 || !self.batch_size.is_multiple_of(shards) || self.batch_size / shards < 2 {
+            let problem = format!("expected a divisor of the batch size, {}, with 2 images a shard", self.batch_size);
+            bail!(Error::setting("shards", shards, problem));
         }
         if self.batch_size > 32_768 {
             bail!(Error::setting("batch_size", self.batch_size, "expected at most 32768"));

@@ -56,6 +56,9 @@ impl Training<'_> {
     /// The last checkpoint and the curves.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.save()?;
+        if !self.session.run.is_written_here() {
+            return Ok(());
+        }
         let records = self.session.records()?;
         let title = format!("{} on {}", self.config.encoder.name(), self.images.name);
         self.session.draw("losses.png", || report::simclr_curves(&records, &title))?;

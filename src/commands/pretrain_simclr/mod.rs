@@ -9,7 +9,7 @@ use candle_core::Device;
 
 use crate::checkpoint::header::HEALTH;
 use crate::commands::images::Reading;
-use crate::commands::{Invocation, images};
+use crate::commands::{Invocation, images, shards};
 use crate::data::{self, Dataset, ImageSet, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
 use crate::report::{Console, Figure, SimclrRecord};
 use crate::run::{Run, Session, Timetable};
@@ -19,7 +19,7 @@ use crate::train::simclr_config::{KnnReference, SimclrConfig};
 
 /// Trains, saves, draws; returns the directory of the weights.
 pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
-    let &Invocation { options, device, console, .. } = call;
+    let &Invocation { options, device, processes, console, .. } = call;
     let default_name = config.encoder.name();
     let mut run = Run::open(config, default_name, call.typed, options)?;
     let mut config = run.config.clone();
@@ -38,16 +38,21 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let images = TrainingImages::of(dataset, config.knn_reference);
     if !run.is_resumed() {
         config.normalisation = Some(config.normalise.of(&*images.train)?);
+        config.shards = call.shards(config.shards);
         run.config = config.clone();
     }
+    run.processes = processes.communicator().clone();
+    let shards = shards(config.shards, processes)?;
+    run.agree()?;
 
     let timetable = timetable(&config, &images);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut networks = Contrastive::new(&config, device)?;
+    networks.set_shards(shards);
     run.check(&timetable, &networks.state())?;
     run.restore(|state, step| networks.restore(state, step))?;
     let watch = CollapseWatch::new(config.batch_size, run.saved(HEALTH)?.unwrap_or_default());
-    let views = views(&config, &images.train, run.step(), device)?;
+    let views = views(&config, &images.train, run.step(), call)?;
     let is_new = run.step() == 0;
     let mut session: Session<_, SimclrRecord> = Session::begin(run, timetable, call.monitor())?;
     if let Some(record) = &mut session.pending {
@@ -57,7 +62,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let (count, batch) = (images.train.len(), config.batch_size);
     let name = config.encoder.name();
     let what = format!("pretraining {name} on {}: {count} images, batch {batch}, {}", images.name, session.span());
-    session.announce(&what, &crate::device::name(device));
+    session.announce(&what, &call.trained_on());
     let mut training =
         Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };
     if is_new {
@@ -81,13 +86,13 @@ fn views(
     config: &SimclrConfig,
     images: &ImageSet,
     first_step: u64,
-    device: &Device,
+    call: &Invocation,
 ) -> anyhow::Result<Prefetcher<ViewBatch>> {
-    let plan = StepPlan::new(images.len(), config.batch_size, true, config.seed)?;
+    let plan = StepPlan::new(images.len(), config.batch_size, true, config.seed)?.part(call.processes.part())?;
     let size = config.image_shape().height;
     let (augmentation, normalisation) = (config.augmentation(), config.normalisation());
     let views = ViewPlan { views_per_image: 2, size, augmentation, normalisation };
-    data::views(images.source(), &plan, views, first_step, device)
+    data::views(images.source(), &plan, views, first_step, call.device)
 }
 
 /// What is trained on and watched by.

@@ -6,15 +6,12 @@ mod scores;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use candle_core::{Device, Tensor};
 
 use crate::commands::images::Reading;
-use crate::commands::{Invocation, images};
+use crate::commands::{Invocation, images, shards};
 use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, Prefetcher, StepPlan, steps_per_epoch};
-use crate::distributed::{Processes, Shards};
-use crate::error::Error;
 use crate::evaluator::GeneratorEvaluator;
 use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
@@ -50,14 +47,14 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         None => images::open_in_own_colours(&config.data, config.image_shape().height, reading, call)?,
     };
     run.config.channels = Some(dataset.train.shape()?.channels);
-    if !run.is_resumed() && processes.communicator().size() > 1 {
-        run.config.shards = run.config.shards.or(Some(processes.communicator().size()));
+    if !run.is_resumed() {
+        run.config.shards = call.shards(run.config.shards);
     }
     run.processes = processes.communicator().clone();
     let config = run.config.clone();
     config.validate()?;
     run.identify(&dataset, options.changed_data)?;
-    let shards = shards(&config, processes)?;
+    let shards = shards(config.shards, processes)?;
     run.agree()?;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
@@ -84,7 +81,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         shape => format!(" of {shape}"),
     };
     let what = format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}, {span}");
-    session.announce(&what, &on_what(call));
+    session.announce(&what, &call.trained_on());
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {
         session,
@@ -101,21 +98,6 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     training.run_steps()?;
     training.finish()?;
     Ok(training.session.run.directory.weights.clone())
-}
-
-/// The shards of a batch, as the processes compute them.
-fn shards(config: &GanConfig, processes: &Processes) -> anyhow::Result<Shards> {
-    let (count, size) = (config.shards.unwrap_or(1), processes.communicator().size());
-    if !count.is_multiple_of(size) {
-        bail!(Error::setting("shards", count, format!("they cannot be divided evenly among {size} processes")));
-    }
-    Ok(Shards::new(count, processes.communicator().clone())?)
-}
-
-/// What trains, in words.
-fn on_what(call: &Invocation) -> String {
-    let device = crate::device::name(call.device);
-    call.processes.words().map_or(device.clone(), |processes| format!("{device}, {processes}"))
 }
 
 fn timetable(config: &GanConfig, images: &ImageSet) -> Timetable {
