@@ -159,16 +159,19 @@ fn files_from_before_are_recognised_by_their_configuration() {
             architecture: Architecture::Vanilla,
             latent_dim: 96,
             latents: LatentDistribution::Uniform,
+            class_names: Vec::new(),
         },
         NetworkKind::Generator {
             architecture: Architecture::Lsgan,
             latent_dim: 96,
             latents: LatentDistribution::Uniform,
+            class_names: Vec::new(),
         },
         NetworkKind::Generator {
             architecture: Architecture::Dcgan,
             latent_dim: 96,
             latents: LatentDistribution::Uniform,
+            class_names: Vec::new(),
         },
         NetworkKind::Encoder { architecture: EncoderArchitecture::Resnet9, stem: Stem::Small },
     ]) {

@@ -26,6 +26,8 @@ mod distributed;
 mod broken_pictures;
 // Checkpoints: the format, PyTorch's files, damage, atomic writing, the directories of runs.
 mod checkpoint;
+// Conditional GANs: classes in training, in samples, in scores.
+mod conditional;
 // Steps and inference of several threads.
 mod concurrent;
 // Data sets and batches: IDX, CIFAR's batches, parquet, folders of pictures, downloads from a server that misbehaves.

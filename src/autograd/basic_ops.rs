@@ -87,3 +87,34 @@ impl Op<2> for Add {
         Saved::Nothing
     }
 }
+
+/// The product of two tensors of one shape, value by value, on the tape if there is one.
+pub fn mul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let product = (x * y)?;
+    if is_recorded(&[x, y]) {
+        keep(Mul, [x, y], &product, GradSlot::default())?;
+    }
+    Ok(product)
+}
+
+/// The product of two tensors of one shape, made by candle.
+struct Mul;
+
+impl Op<2> for Mul {
+    fn forward(&self, _: [(&Storage, &Layout); 2]) -> Result<(Storage, Shape)> {
+        bail!("a product is made by candle")
+    }
+
+    fn backward(&self, [x, y]: [&Tensor; 2], _: &Tensor, gradient: &Tensor) -> Result<[Option<Tensor>; 2]> {
+        // Of values alone: the arguments' places in candle's graph are not the gradient's.
+        let given = |argument: &Tensor, other: &Tensor| match argument.track_op() {
+            true => (gradient * other.detach()).map(Some),
+            false => Ok(None),
+        };
+        Ok([given(x, y)?, given(y, x)?])
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::Arguments
+    }
+}

@@ -70,7 +70,7 @@ mod variable_grads;
 pub use crate::kernels::precision::Precision;
 pub use apply::{apply_op1, apply_op2, apply_op3};
 pub use backward::{backward, update};
-pub use basic_ops::{add, narrow_rows, reshape};
+pub use basic_ops::{add, mul, narrow_rows, reshape};
 pub use captured_step::CapturedStep;
 pub use precision::{activations, in_precision, precision};
 pub use saved::Saved;

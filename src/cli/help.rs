@@ -20,6 +20,7 @@ const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN o
   gan train-gan --model lsgan --data mnist
   gan train-gan --data photos/ --run photos     a folder of images, at 64x64
   gan train-gan --data cifar10 --steps 5000     32x32 in colour
+  gan train-gan --conditional --data mnist      learn the classes: gan sample --class 7
   gan train-gan --resume photos --epochs 20     train the same run for longer
   gan train-gan --recipe best --data mnist      the best hyperparameters found";
 
@@ -37,6 +38,7 @@ const SAMPLE: &str = "  gan sample -o grid.png                        64 samples
   gan sample --model dcgan -n 1000 -o images/   one PNG per sample
   gan sample -n 100000 -o samples.npy           (N, C, H, W), f32
   gan sample -o walk.gif                        interpolate between latents
+  gan sample --class all -o classes.png         of a conditional GAN, a row each
   gan sample --weights generator.pth            a PyTorch state dict";
 
 const EVALUATE: &str = "  gan evaluate                                  the newest run

@@ -1,6 +1,7 @@
 //! What each command does, straight down. Commands do not import each other; they share
-//! [`Invocation`], `gallery`, `images`, `weights` and `weights_dir`.
+//! [`Invocation`], `class_names`, `gallery`, `images`, `weights` and `weights_dir`.
 
+mod class_names;
 pub mod data;
 pub mod embed;
 pub mod errors;

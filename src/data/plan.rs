@@ -12,6 +12,9 @@ use crate::latent_space::LatentSpace;
 use crate::normalisation::Normalisation;
 use crate::rng::{Generator, Stream};
 
+/// The random stream of the classes of fakes.
+pub const CLASSES: &str = "classes";
+
 /// Which of the processes that train together this one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -116,6 +119,14 @@ impl StepPlan {
         })
     }
 
+    /// `BLOCKS` blocks of classes below `classes`, one for each image: N each. All classes are equally likely, whatever their
+    /// shares of the images: as in the code of Miyato and Koyama (1802.05637), a rare class is learned from as many fakes.
+    pub fn classes<const BLOCKS: usize>(&self, step: u64, classes: usize) -> [Vec<u32>; BLOCKS] {
+        let drawn = self.draws(step, CLASSES, BLOCKS, |generator| generator.below(classes as u32));
+        let count = self.places().len();
+        std::array::from_fn(|block| drawn[block * count..(block + 1) * count].to_vec())
+    }
+
     /// What `draw` draws from the stream of `purpose` for each image of `blocks` batches: one block after the other, of
     /// each the part of this process. Those of the other processes are drawn and left out, for a draw may take any number
     /// of words.
@@ -215,6 +226,9 @@ mod tests {
                         |plan: StepPlan| plan.latents::<2>(step, LatentSpace { dim: 7, distribution }).concat();
                     assert_eq!(joined(&parts(whole, world, latents), 2), latents(whole), "latents of {world}");
                 }
+
+                let classes = |plan: StepPlan| plan.classes::<2>(step, 7).concat();
+                assert_eq!(joined(&parts(whole, world, classes), 2), classes(whole), "classes of {world}");
 
                 // Of any number of words each.
                 let draw = |generator: &mut Generator| match generator.below(3) {

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use candle_core::Device;
 
+use super::class_scores::class_scores;
 use super::{Activations, Classifier};
 use crate::data::catalogue::SETS;
 use crate::data::{Dataset, ImageSource, parts};
@@ -14,7 +15,7 @@ use crate::metrics::{
 };
 use crate::models::CLASSES;
 use crate::pretrained::reference::Reference;
-use crate::report::Scores;
+use crate::report::{ClassScores, Scores};
 
 /// Scores by a classifier of less accuracy on the reference images come with a warning.
 const MIN_ACCURACY: f64 = 0.9;
@@ -32,6 +33,8 @@ pub struct GeneratorEvaluator {
     /// Whether samples may lie in an order that says something, as those of a file may: where not all are compared, it is
     /// not the first of them.
     pub samples_are_sorted: bool,
+    /// Whether sample i is drawn as one of class i modulo the classes, which are the classifier's.
+    pub samples_are_of_classes: bool,
     /// Top-1 of the classifier on the reference images, where they are labelled.
     pub accuracy: Option<f64>,
     data: String,
@@ -49,11 +52,15 @@ pub struct Measured {
     pub kid_spread: f64,
     /// Samples taken for each class.
     pub histogram: Vec<u64>,
+    /// Where samples are drawn as ones of classes.
+    pub class_scores: Option<ClassScores>,
 }
 
 /// The reference images, with all that is computed of them once.
 struct Real {
     activations: Activations,
+    /// Empty where they have none.
+    labels: Vec<u32>,
     gaussian: Gaussian,
     histogram: Vec<u64>,
     /// As many of them as are compared with as many samples.
@@ -91,7 +98,8 @@ impl GeneratorEvaluator {
             true => Some(top_k(&activations.scores, &real.labels(), 1)?),
             false => None,
         };
-        let real = Real::new(activations, compared)?;
+        let labels = if accuracy.is_some() { real.labels().to_vec() } else { Vec::new() };
+        let real = Real::new(activations, labels, compared)?;
         let training_images = classifier.activations_of(&*training, device)?;
         let first = training_images.first(compared)?;
         let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
@@ -101,7 +109,7 @@ impl GeneratorEvaluator {
         let known = classifier.trained_on.as_ref().filter(|trained| is_same(&trained.data));
         let seen_by_classifier = known.map_or(0, |trained| reference.seen_by(trained, dataset));
         let (device, data) = (device.clone(), dataset.name.clone());
-        let (floor_images, samples_are_sorted) = (training.len(), false);
+        let (floor_images, samples_are_sorted, samples_are_of_classes) = (training.len(), false, false);
         Ok(Self {
             classifier,
             device,
@@ -109,6 +117,7 @@ impl GeneratorEvaluator {
             floor,
             floor_images,
             samples_are_sorted,
+            samples_are_of_classes,
             accuracy,
             data,
             seen_by_classifier,
@@ -190,18 +199,27 @@ impl GeneratorEvaluator {
             true => activations.at(&parts::balanced(&[], count, self.compared()))?,
             false => activations.first(self.compared())?,
         };
-        self.real.measure(&activations, &compared, seed, Some(self.floor.scores.frechet), &mut || proceed(count))
+        let floor = Some(self.floor.scores.frechet);
+        let Some(measured) = self.real.measure(&activations, &compared, seed, floor, &mut || proceed(count))? else {
+            return Ok(None);
+        };
+        let class_scores = match self.samples_are_of_classes {
+            true => Some(class_scores(&activations, &self.real.activations, &self.real.labels)?),
+            false => None,
+        };
+        Ok(Some(Measured { class_scores, ..measured }))
     }
 }
 
 impl Real {
-    fn new(activations: Activations, compared: usize) -> anyhow::Result<Self> {
+    fn new(activations: Activations, labels: Vec<u32>, compared: usize) -> anyhow::Result<Self> {
         let gaussian = Gaussian::of(&activations.features)?;
         let points = Points::new(&activations.first(compared)?.features, gaussian.mean())?;
         Ok(Self {
             histogram: metrics::histogram(&activations.scores)?,
             nearest: points.nearest(NEIGHBOURS)?,
             activations,
+            labels,
             gaussian,
             points,
         })
@@ -250,7 +268,7 @@ impl Real {
             classes_above_3_percent: classes_above(&histogram, PART_OF_A_CLASS),
             two_sample_1nn: near.two_sample,
         };
-        Ok(Some(Measured { scores, kid_spread: kid.spread, histogram }))
+        Ok(Some(Measured { scores, kid_spread: kid.spread, histogram, class_scores: None }))
     }
 }
 

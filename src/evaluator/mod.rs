@@ -1,5 +1,6 @@
 //! How good a generator is: its samples held against real images.
 
+mod class_scores;
 pub mod classifier;
 mod generator_evaluator;
 

@@ -2,6 +2,7 @@
 //! [`crate::ops`]. Images are channels last, (N, H, W, C); weights have PyTorch's shapes and names.
 
 mod batch_norm;
+mod class_projection;
 mod conv2d;
 mod conv_transpose2d;
 mod fold;
@@ -10,6 +11,7 @@ mod linear;
 mod normalised;
 
 pub use batch_norm::BatchNorm;
+pub use class_projection::ClassProjection;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use fold::FoldNorm;

@@ -7,7 +7,7 @@ use candle_nn::VarBuilder;
 
 use crate::image_shape::ImageShape;
 use crate::layers::{
-    BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig, Normalised,
+    BatchNorm, ClassProjection, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig, Normalised,
 };
 use crate::models::mlp::LEAKY;
 use crate::models::require;
@@ -26,29 +26,34 @@ fn fully_connected(inputs: usize, outputs: usize, activation: Activation, vb: Va
 /// `Sequential(Unflatten, Conv 1-32 5x5, LeakyReLU, MaxPool 2, Conv 32-64 5x5, LeakyReLU, MaxPool 2, Flatten,
 /// Linear 1024-1024, LeakyReLU, Linear 1024-1)`: 1,102,721 parameters. The LeakyReLUs before the pooling are computed after
 /// it, on a quarter of the values.
+///
+/// Of a conditional GAN, the 1024 features before the last layer are also projected on the embedding of the class
+/// (Miyato and Koyama, 1802.05637): the tensor `embedding.weight`, (K, 1024), Xavier-uniform as in their code.
 #[derive(Clone, Debug)]
 pub struct DcganDiscriminator {
     conv1: Conv2d,
     conv2: Conv2d,
     fc1: Linear,
     fc2: Linear,
+    projection: Option<ClassProjection>,
 }
 
 impl DcganDiscriminator {
-    /// An error where `shape` is not 28x28x1.
-    pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {
+    /// Conditional on one of `classes` unless that is 0. An error where `shape` is not 28x28x1.
+    pub fn new(shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
         require("the dcgan discriminator", SHAPE, shape)?;
+        let projection = || ClassProjection::new(classes, 1024, 1, Initialisation::XavierUniform, vb.clone());
         Ok(Self {
             conv1: Conv2d::new(1, 32, 5, Conv2dConfig::default(), vb.pp(1))?,
             conv2: Conv2d::new(32, 64, 5, Conv2dConfig::default(), vb.pp(4))?,
             fc1: fully_connected(1024, 1024, LEAKY, vb.pp(8))?,
             fc2: fully_connected(1024, 1, Activation::Identity, vb.pp(10))?,
+            projection: (classes > 0).then(projection).transpose()?,
         })
     }
-}
 
-impl Module for DcganDiscriminator {
-    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+    /// Scores (N, 1) of images, with their one-hot `classes` (N, K) if it is conditional.
+    pub fn scores(&self, images: &Tensor, classes: Option<&Tensor>) -> Result<Tensor> {
         let x = self.conv1.forward(images)?; // (N, 24, 24, 32)
         let x = ops::max_pool2d(&x, 2, 2, 0, LEAKY)?; // (N, 12, 12, 32)
         let x = self.conv2.forward(&x)?; // (N, 8, 8, 64)
@@ -56,7 +61,11 @@ impl Module for DcganDiscriminator {
         // PyTorch flattens channels first: the columns of fc1's weight are in that order.
         let x = autograd::reshape(&ops::channels_first(&x)?, (x.dim(0)?, 1024))?; // (N, 1024)
         let x = self.fc1.forward(&x)?; // (N, 1024)
-        self.fc2.forward(&x) // (N, 1)
+        let scores = self.fc2.forward(&x)?; // (N, 1)
+        match (&self.projection, classes) {
+            (Some(projection), Some(classes)) => projection.add_to(&scores, &x, classes), // (N, 1)
+            _ => Ok(scores),
+        }
     }
 }
 
@@ -74,7 +83,7 @@ pub struct DcganGenerator {
 }
 
 impl DcganGenerator {
-    /// An error where `shape` is not 28x28x1.
+    /// `latent_dim` counts the classes of a conditional one. An error where `shape` is not 28x28x1.
     pub fn new(latent_dim: usize, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         require("the dcgan generator", SHAPE, shape)?;
         let up = |activation| Conv2dConfig {

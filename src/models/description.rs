@@ -38,12 +38,13 @@ impl NetworkDescription {
     /// A generator of images of `image_shape` from latents of `space`.
     pub fn generator(architecture: Architecture, space: LatentSpace, image_shape: ImageShape) -> Self {
         let LatentSpace { dim: latent_dim, distribution: latents } = space;
-        Self::new(NetworkKind::Generator { architecture, latent_dim, latents }, image_shape)
+        let class_names = Vec::new();
+        Self::new(NetworkKind::Generator { architecture, latent_dim, latents, class_names }, image_shape)
     }
 
     /// A discriminator of images of `image_shape`.
     pub fn discriminator(architecture: Architecture, image_shape: ImageShape) -> Self {
-        Self::new(NetworkKind::Discriminator { architecture }, image_shape)
+        Self::new(NetworkKind::Discriminator { architecture, class_names: Vec::new() }, image_shape)
     }
 
     /// An encoder that is pretrained on images of `image_shape`.
@@ -68,10 +69,14 @@ impl NetworkDescription {
         Self::new(NetworkKind::Classifier { architecture, stem, classes, names: Vec::new() }, image_shape)
     }
 
-    /// The same classifier with the names of its classes; other networks have none.
+    /// The same classifier with the names of its classes, or the same network of a GAN conditional on classes of these
+    /// names; other networks have none.
     pub fn with_class_names(mut self, class_names: &[String]) -> Self {
-        if let NetworkKind::Classifier { names, .. } = &mut self.kind {
-            *names = class_names.to_vec();
+        match &mut self.kind {
+            NetworkKind::Classifier { names, .. }
+            | NetworkKind::Generator { class_names: names, .. }
+            | NetworkKind::Discriminator { class_names: names, .. } => *names = class_names.to_vec(),
+            NetworkKind::Encoder { .. } | NetworkKind::ProjectionHead { .. } | NetworkKind::DigitClassifier { .. } => {}
         }
         self
     }
@@ -99,10 +104,12 @@ impl NetworkDescription {
     fn ask(&self, vb: VarBuilder) -> Result<()> {
         let shape = self.image_shape;
         match self.kind {
-            NetworkKind::Generator { architecture, latent_dim, .. } => {
-                Generator::new(architecture, latent_dim, shape, vb).map(drop)
+            NetworkKind::Generator { architecture, latent_dim, ref class_names, .. } => {
+                Generator::new(architecture, latent_dim + class_names.len(), shape, vb).map(drop)
             }
-            NetworkKind::Discriminator { architecture } => Discriminator::new(architecture, shape, vb).map(drop),
+            NetworkKind::Discriminator { architecture, ref class_names } => {
+                Discriminator::conditional(architecture, shape, class_names.len(), vb).map(drop)
+            }
             NetworkKind::Encoder { architecture, stem } => {
                 Encoder::new(EncoderConfig { architecture, stem }, vb.pp("f")).map(drop)
             }

@@ -16,6 +16,7 @@ fn layer(inputs: usize, outputs: usize, activation: Activation, vb: VarBuilder) 
 }
 
 /// `Sequential(Flatten, Linear, LeakyReLU, Linear, LeakyReLU, Linear)`: 267,009 parameters for images of 28x28x1.
+/// Of a conditional GAN, the flattened image is followed by its class, one-hot (Mirza and Osindero, 1411.1784).
 #[derive(Clone, Debug)]
 pub struct MlpDiscriminator {
     shape: ImageShape,
@@ -25,25 +26,28 @@ pub struct MlpDiscriminator {
 }
 
 impl MlpDiscriminator {
-    /// For images of any `shape`.
-    pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {
+    /// For images of any `shape`, conditional on one of `classes` unless that is 0.
+    pub fn new(shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
         Ok(Self {
             shape,
-            fc1: layer(shape.stride(), 256, LEAKY, vb.pp(1))?,
+            fc1: layer(shape.stride() + classes, 256, LEAKY, vb.pp(1))?,
             fc2: layer(256, 256, LEAKY, vb.pp(3))?,
             fc3: layer(256, 1, Activation::Identity, vb.pp(5))?,
         })
     }
-}
 
-impl Module for MlpDiscriminator {
-    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+    /// Scores (N, 1) of images, with their one-hot `classes` (N, K) if it is conditional.
+    pub fn scores(&self, images: &Tensor, classes: Option<&Tensor>) -> Result<Tensor> {
         let x = match self.shape.channels {
             1 => images.clone(),
             // PyTorch flattens channels first: the columns of fc1's weight are in that order.
             _ => ops::channels_first(images)?, // (N, C, H, W)
         };
         let x = autograd::reshape(&x, (x.dim(0)?, self.shape.stride()))?; // (N, C H W)
+        let x = match classes {
+            Some(classes) => ops::append_columns(&x, classes)?, // (N, C H W + K)
+            None => x,
+        };
         let x = self.fc1.forward(&x)?; // (N, 256)
         let x = self.fc2.forward(&x)?; // (N, 256)
         self.fc3.forward(&x) // (N, 1)
@@ -61,7 +65,7 @@ pub struct MlpGenerator {
 }
 
 impl MlpGenerator {
-    /// Draws images of any `shape`.
+    /// Draws images of any `shape`. `latent_dim` counts the classes of a conditional one.
     pub fn new(latent_dim: usize, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         Ok(Self {
             shape,

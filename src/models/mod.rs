@@ -83,8 +83,18 @@ impl Architecture {
 }
 
 /// Scores of images: (N, H, W, C) to (N, 1), without a sigmoid.
+///
+/// That of a conditional GAN scores an image as one of a class: "is this a real 7?" It takes the classes one-hot, (N, K),
+/// beside the images: the fully connected one with the pixels, those of `dcgan` by a projection.
 #[derive(Clone, Debug)]
-pub enum Discriminator {
+pub struct Discriminator {
+    network: DiscriminatorNetwork,
+    /// 0 of one that is not conditional.
+    classes: usize,
+}
+
+#[derive(Clone, Debug)]
+enum DiscriminatorNetwork {
     /// Of `vanilla` and `lsgan`.
     Mlp(MlpDiscriminator),
     /// Of `dcgan` at 28x28x1.
@@ -96,32 +106,55 @@ pub enum Discriminator {
 impl Discriminator {
     /// An error where the architecture is not for images of `shape`.
     pub fn new(architecture: Architecture, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
-        Ok(match architecture {
-            Architecture::Vanilla | Architecture::Lsgan => Self::Mlp(MlpDiscriminator::new(shape, vb)?),
+        Self::conditional(architecture, shape, 0, vb)
+    }
+
+    /// One of images of `classes` classes; 0 makes it the same as [`new`](Self::new). Errors as there.
+    pub fn conditional(architecture: Architecture, shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
+        use DiscriminatorNetwork::{Dcgan, Mlp, Radford};
+        let network = match architecture {
+            Architecture::Vanilla | Architecture::Lsgan => Mlp(MlpDiscriminator::new(shape, classes, vb)?),
             Architecture::Dcgan if architecture.is_radford(shape) => {
-                Self::Radford(RadfordDiscriminator::new(shape, vb)?)
+                Radford(RadfordDiscriminator::new(shape, classes, vb)?)
             }
-            Architecture::Dcgan => Self::Dcgan(DcganDiscriminator::new(shape, vb)?),
-        })
+            Architecture::Dcgan => Dcgan(DcganDiscriminator::new(shape, classes, vb)?),
+        };
+        Ok(Self { network, classes })
     }
 
     /// Whether the score of an image depends on its batch in training: by batch norm.
     pub fn looks_across_images(&self) -> bool {
-        matches!(self, Self::Radford(_))
+        matches!(self.network, DiscriminatorNetwork::Radford(_))
     }
-}
 
-impl ModuleT for Discriminator {
-    fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        match self {
-            Self::Mlp(network) => network.forward_t(images, train),
-            Self::Dcgan(network) => network.forward_t(images, train),
-            Self::Radford(network) => network.forward_t(images, train),
+    /// Scores (N, 1) of images (N, H, W, C), as ones of their one-hot `classes`, (N, K).
+    ///
+    /// # Errors
+    /// Where a conditional discriminator gets no classes, or another one gets some.
+    pub fn scores(&self, images: &Tensor, classes: Option<&Tensor>, train: bool) -> Result<Tensor> {
+        let found = classes.map_or(Ok(0), |classes| classes.dim(1))?;
+        if found != self.classes {
+            bail!("a discriminator of {} classes got images of {found}", self.classes);
+        }
+        match &self.network {
+            DiscriminatorNetwork::Mlp(network) => network.scores(images, classes),
+            DiscriminatorNetwork::Dcgan(network) => network.scores(images, classes),
+            DiscriminatorNetwork::Radford(network) => network.scores(images, classes, train),
         }
     }
 }
 
+/// The scores of a discriminator that is not conditional.
+impl ModuleT for Discriminator {
+    fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        self.scores(images, None, train)
+    }
+}
+
 /// Images from latents: (N, Z) to (N, H, W, C) in (-1, 1).
+///
+/// That of a conditional GAN takes each latent with the one-hot class of the image behind it (Mirza and Osindero,
+/// 1411.1784): to the network they are latents of Z + K values.
 #[derive(Clone, Debug)]
 pub enum Generator {
     /// Of `vanilla` and `lsgan`.

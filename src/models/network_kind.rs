@@ -20,9 +20,17 @@ pub enum NetworkKind {
         /// Uniform where nothing is said.
         #[serde(default, skip_serializing_if = "LatentDistribution::is_uniform")]
         latents: LatentDistribution,
+        /// Of a conditional one, in the order of the one-hot values.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        class_names: Vec<String>,
     },
     /// Scores of images.
-    Discriminator { architecture: Architecture },
+    Discriminator {
+        architecture: Architecture,
+        /// As the generator's.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        class_names: Vec<String>,
+    },
     /// Features of pictures.
     Encoder {
         architecture: EncoderArchitecture,
@@ -60,11 +68,15 @@ impl NetworkKind {
 impl fmt::Display for NetworkKind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Self::Generator { architecture, .. } => {
+            Self::Generator { architecture, class_names, .. } => {
                 let article = if *architecture == Architecture::Lsgan { "an" } else { "a" };
-                write!(f, "{article} {} generator", architecture.name())
+                write!(f, "{article} {} generator", architecture.name())?;
+                match class_names.len() {
+                    0 => Ok(()),
+                    classes => write!(f, " of {classes} classes"),
+                }
             }
-            Self::Discriminator { architecture } => write!(f, "the discriminator of {}", architecture.name()),
+            Self::Discriminator { architecture, .. } => write!(f, "the discriminator of {}", architecture.name()),
             Self::Encoder { architecture, .. } => write!(f, "a {} encoder", architecture.name()),
             Self::ProjectionHead { architecture, .. } => write!(f, "the projection head of {}", architecture.name()),
             Self::Classifier { architecture, classes, .. } => {

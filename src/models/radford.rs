@@ -16,8 +16,8 @@ use candle_nn::{Init, VarBuilder};
 
 use crate::autograd;
 use crate::image_shape::ImageShape;
-use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Normalised};
-use crate::ops::Activation;
+use crate::layers::{BatchNorm, ClassProjection, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Normalised};
+use crate::ops::{self, Activation};
 
 /// Sides of the images that the networks are sized for.
 const SIZES: [usize; 4] = [32, 64, 128, 256];
@@ -68,7 +68,8 @@ pub struct RadfordGenerator {
 }
 
 impl RadfordGenerator {
-    /// An error where there is none for images of `shape`. Tensor names are the example's: `main.0.weight`.
+    /// `latent_dim` counts the classes of a conditional one. An error where there is none for images of `shape`. Tensor
+    /// names are the example's: `main.0.weight`.
     pub fn new(latent_dim: usize, shape: ImageShape, vb: VarBuilder) -> Result<Self> {
         let (blocks, vb) = (blocks(shape)?, vb.pp("main"));
         let mut hidden = Vec::with_capacity(blocks);
@@ -110,17 +111,28 @@ impl ModuleT for RadfordGenerator {
 
 /// `Sequential(Conv C-64 4x4 s2 p1, LeakyReLU 0.2, Conv 64-128 4x4 s2 p1, BatchNorm, LeakyReLU, .., Conv 512-1 4x4)`
 /// without biases, for images of 64x64: 2,765,568 parameters in colour.
+///
+/// Of a conditional GAN, the features before the last convolution, (N, 4, 4, 512), are summed over their places and
+/// projected on the embedding of the class, as Miyato and Koyama do (1802.05637, figure 14: "global sum pooling"): a class
+/// is a matter of what is in an image and not of where. Flattened, the embedding would have sixteen times the numbers.
 #[derive(Clone, Debug)]
 pub struct RadfordDiscriminator {
     first: Conv2d,
     hidden: Vec<Normalised<Conv2d>>,
     last: Conv2d,
+    projection: Option<ClassProjection>,
 }
 
 impl RadfordDiscriminator {
-    /// An error where there is none for images of `shape`. Tensor names are the example's: `main.0.weight`.
-    pub fn new(shape: ImageShape, vb: VarBuilder) -> Result<Self> {
-        let (blocks, vb) = (blocks(shape)?, vb.pp("main"));
+    /// Conditional on one of `classes` unless that is 0. An error where there is none for images of `shape`. Tensor names
+    /// are the example's, `main.0.weight`, and `embedding.weight`.
+    pub fn new(shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
+        let blocks = blocks(shape)?;
+        let projection = || {
+            ClassProjection::new(classes, channels(blocks), BASE * BASE, Initialisation::Normal(DEVIATION), vb.clone())
+        };
+        let projection = (classes > 0).then(projection).transpose()?;
+        let vb = vb.pp("main");
         let first = Conv2d::new(shape.channels, WIDTH, KERNEL, config(false, LEAKY), vb.pp(0))?;
         let mut hidden = Vec::with_capacity(blocks);
         for count in 2..=blocks {
@@ -129,18 +141,23 @@ impl RadfordDiscriminator {
             let layer = Conv2d::new(channels(count - 1), outputs, KERNEL, layer, vb.pp(place))?;
             hidden.push(Normalised::new(layer, norm(outputs, LEAKY, vb.pp(place + 1))?));
         }
-        let last = config(true, Activation::Identity);
-        Ok(Self { first, hidden, last: Conv2d::new(channels(blocks), 1, KERNEL, last, vb.pp(3 * blocks - 1))? })
+        let last = Conv2d::new(channels(blocks), 1, KERNEL, config(true, Activation::Identity), vb.pp(3 * blocks - 1))?;
+        Ok(Self { first, hidden, last, projection })
     }
-}
 
-impl ModuleT for RadfordDiscriminator {
-    fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+    /// Scores (N, 1) of images, with their one-hot `classes` (N, K) if it is conditional.
+    pub fn scores(&self, images: &Tensor, classes: Option<&Tensor>, train: bool) -> Result<Tensor> {
         let mut x = self.first.forward(images)?; // (N, H/2, W/2, 64)
         for layer in &self.hidden {
             x = layer.forward_t(&x, train)?; // (N, H/4, W/4, 128), .. (N, 4, 4, 512)
         }
-        let x = self.last.forward(&x)?; // (N, 1, 1, 1)
-        autograd::reshape(&x, (x.dim(0)?, 1)) // (N, 1)
+        let scores = self.last.forward(&x)?; // (N, 1, 1, 1)
+        let scores = autograd::reshape(&scores, (x.dim(0)?, 1))?; // (N, 1)
+        match (&self.projection, classes) {
+            (Some(projection), Some(classes)) => {
+                projection.add_to(&scores, &ops::mean_pool2d(&x)?, classes) // (N, 1)
+            }
+            _ => Ok(scores),
+        }
     }
 }

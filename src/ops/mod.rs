@@ -16,6 +16,7 @@
 mod activation;
 mod adam;
 mod add_relu;
+mod append_columns;
 mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
@@ -37,6 +38,7 @@ pub use crate::kernels::activation::Activation;
 pub use activation::activate;
 pub use adam::{AdamStep, AdamUpdate, adam_step};
 pub use add_relu::add_relu;
+pub use append_columns::append_columns;
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, track_statistics};
 pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_scaled};
 pub use conv2d::conv2d;
@@ -71,6 +73,7 @@ pub mod naive {
     pub use super::activation::naive as activate;
     pub use super::adam::naive as adam_step;
     pub use super::add_relu::naive as add_relu;
+    pub use super::append_columns::naive as append_columns;
     pub use super::batch_norm::{naive_eval as batch_norm_eval, naive_train as batch_norm_train};
     pub use super::conv_transpose2d::naive as conv_transpose2d;
     pub use super::conv2d::naive as conv2d;

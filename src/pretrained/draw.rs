@@ -11,7 +11,7 @@ pub fn tile(shape: ImageShape) -> usize {
     (SMALL_IMAGES * 32 * 32 / (shape.height * shape.width).max(1)).clamp(8, SMALL_IMAGES)
 }
 
-/// Draws the images of `latents`, (N, `latent_dim`) row by row, in evaluation mode: (N, H, W, C) in (-1, 1).
+/// Draws the images of `latents`, (N, `latent_dim`) row by row, of a conditional generator with their classes, in evaluation mode: (N, H, W, C) in (-1, 1).
 pub fn draw(generator: &Generator, latents: &[f32], latent_dim: usize, device: &Device) -> Result<Vec<f32>> {
     let (count, size) = (latents.len() / latent_dim, tile(generator.image_shape()));
     let mut images = Vec::new();

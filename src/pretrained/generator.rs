@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 
 use super::search::{self, Wanted};
-use super::{draw, latents};
+use super::{Latents, SampleClasses, draw};
 use crate::checkpoint::{Bundled, Weights};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
@@ -20,6 +20,7 @@ use crate::pretrained::origin::Origin;
 pub struct TrainedGenerator {
     network: Generator,
     latent_space: LatentSpace,
+    class_names: Vec<String>,
     description: NetworkDescription,
     device: Device,
     origin: Origin,
@@ -90,36 +91,61 @@ impl TrainedGenerator {
                 )
             ))
         };
-        let NetworkKind::Generator { architecture, latent_dim, latents } = found.description.kind else {
+        let NetworkKind::Generator { architecture, latent_dim, latents, class_names } = found.description.kind.clone()
+        else {
             bail!("{} is no generator", found.words)
         };
         let image_shape = found.description.image_shape;
         let tensors = VarBuilder::from_tensors(found.tensors.into_iter().collect(), DType::F32, device);
-        let network =
-            Generator::new(architecture, latent_dim, image_shape, tensors).and_then(|network| network.folded());
+        let inputs = latent_dim + class_names.len();
+        let network = Generator::new(architecture, inputs, image_shape, tensors).and_then(|network| network.folded());
         let network = network.with_context(|| found.words.clone())?;
         let (origin, device) = (Origin::new(weights, found.words), device.clone());
         let latent_space = LatentSpace { dim: latent_dim, distribution: latents };
-        Ok(Self { network, latent_space, description: found.description, device, origin })
+        Ok(Self { network, latent_space, class_names, description: found.description, device, origin })
     }
 
     /// Samples 0 to `count` under `seed`: (N, H, W, C) in (-1, 1), on the CPU. Sample i depends on the seed and on i alone,
-    /// and is the one that `gan sample --seed` draws.
+    /// and is the one that `gan sample --seed` draws. Those of a conditional generator are of its classes in turn.
     ///
     /// # Errors
     /// Where the device fails.
     pub fn sample(&self, count: usize, seed: u64) -> anyhow::Result<Tensor> {
+        self.sample_of(SampleClasses::of(self.class_names.len()), count, seed)
+    }
+
+    /// Samples of one class, an index into [`class_names`](Self::class_names), as `gan sample --class` draws them; else as
+    /// [`sample`](Self::sample).
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is no such class. Where the device fails.
+    pub fn sample_class(&self, class: u32, count: usize, seed: u64) -> anyhow::Result<Tensor> {
+        let classes = self.class_names.len();
+        if class as usize >= classes {
+            bail!(Error::Usage(format!("class {class}: the generator has {classes} classes")));
+        }
+        self.sample_of(SampleClasses::One { class, classes }, count, seed)
+    }
+
+    fn sample_of(&self, classes: SampleClasses, count: usize, seed: u64) -> anyhow::Result<Tensor> {
         let ImageShape { height, width, channels } = self.image_shape();
-        let images = self.draw(&latents(seed, 0, count, self.latent_space))?;
+        let latents = Latents::Drawn { seed, space: self.latent_space };
+        let images = self.draw(&classes.inputs(&latents, 0, count))?;
         Ok(Tensor::from_vec(images, (count, height, width, channels), &Device::Cpu)?)
     }
 
-    /// The images of `latents`, (N, [`latent_dim`](Self::latent_dim)) row by row: (N, H, W, C) in (-1, 1).
+    /// The images of `latents`, (N, [`latent_dim`](Self::latent_dim)) row by row: (N, H, W, C) in (-1, 1). A conditional
+    /// generator takes each latent with the one-hot class of its image behind it.
     ///
     /// # Errors
     /// Where the device fails.
     pub fn draw(&self, latents: &[f32]) -> candle_core::Result<Vec<f32>> {
-        draw(&self.network, latents, self.latent_dim(), &self.device)
+        draw(&self.network, latents, self.latent_dim() + self.class_names.len(), &self.device)
+    }
+
+    /// The names of its classes, in the order of the one-hot values; none of a generator that is not conditional.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
     }
 
     /// Numbers in a latent.

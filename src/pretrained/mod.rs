@@ -17,6 +17,7 @@ mod prefix;
 mod recognise;
 #[doc(hidden)]
 pub mod reference;
+mod sample_classes;
 #[doc(hidden)]
 pub mod search;
 pub mod trained_on;
@@ -33,3 +34,5 @@ pub use latents::{Latents, latents};
 pub use origin::Origin;
 #[doc(hidden)]
 pub use recognise::{Candidate, recognise};
+#[doc(hidden)]
+pub use sample_classes::SampleClasses;

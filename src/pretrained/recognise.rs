@@ -129,6 +129,8 @@ struct SavedConfig {
     channels: Option<usize>,
     #[serde(default)]
     latents: Option<LatentDistribution>,
+    #[serde(default)]
+    class_names: Vec<String>,
     /// Of `pretrain-simclr`, and of `finetune` where it was asked for.
     encoder: Option<EncoderArchitecture>,
     normalisation: Option<Normalisation>,
@@ -145,8 +147,8 @@ fn by_config(signature: &Signature, config: &str) -> Vec<Candidate> {
         let size = saved.image_size.unwrap_or(height);
         let shape = ImageShape::new(size, size, saved.channels.unwrap_or(channels));
         let space = LatentSpace { dim, distribution: saved.latents.unwrap_or_default() };
-        let generator = NetworkDescription::generator(model, space, shape);
-        let discriminator = NetworkDescription::discriminator(model, shape);
+        let generator = NetworkDescription::generator(model, space, shape).with_class_names(&saved.class_names);
+        let discriminator = NetworkDescription::discriminator(model, shape).with_class_names(&saved.class_names);
         if generator.fault().is_some() {
             return candidates;
         }

@@ -5,6 +5,7 @@ pub mod animation;
 mod axis;
 mod canvas;
 pub mod census;
+pub mod class_scores;
 pub mod confusion;
 #[cfg(feature = "cli")]
 pub mod console;
@@ -35,6 +36,7 @@ pub mod views_sheet;
 
 pub use animation::{Animation, encode_gif, film};
 pub use census::census_tables;
+pub use class_scores::ClassScores;
 pub use confusion::ConfusionMatrix;
 #[cfg(feature = "cli")]
 pub use console::{Console, ConsoleOptions, stdout_failure};

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::checkpoint::header::number_or_null;
+use crate::report::class_scores::ClassScores;
 use crate::report::scores::Scores;
 
 /// A logged step of GAN training.
@@ -33,6 +34,9 @@ pub struct GanRecord {
     /// At steps that were evaluated.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub scores: Option<Scores>,
+    /// Of a conditional GAN, at such steps.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub class_scores: Option<ClassScores>,
 }
 
 /// A logged step of SimCLR pretraining.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::header::number_or_null;
+use crate::report::class_scores::ClassScores;
 use crate::report::numbers::grouped;
 use crate::report::table::aligned;
 
@@ -59,6 +60,9 @@ pub struct GeneratorRow {
     pub kid_spread: f64,
     /// Samples taken for each class.
     pub histogram: Vec<u64>,
+    /// Of a conditional generator.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub class_scores: Option<ClassScores>,
     /// Mean distance of pixels, in [-1, 1], to the nearest training image, where it was looked for: of samples, and of
     /// reference images.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +147,9 @@ pub fn scores_table(rows: &[GeneratorRow]) -> String {
     for row in rows {
         let whose = if several { format!(", seed {}", row.seed) } else { String::new() };
         text += &format!("\nclasses in order, %{whose}: {}", shares(row));
+        if let Some(scores) = &row.class_scores {
+            text += &format!("\n{}", scores.lines(&whose));
+        }
     }
     if let (Some(samples), Some(reference)) = (first.nearest_train, first.nearest_train_reference) {
         text += &format!("\nmean distance to the nearest training image: {samples:.2}, of real images {reference:.2}");

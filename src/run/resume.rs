@@ -159,7 +159,8 @@ fn reconcile(
             saved[field] = given[field].clone();
         } else if may_move(field) && saved.get(field).is_some() {
             saved[field] = given[field].clone();
-        } else if saved.get(field).is_some() && saved[field] != given[field] {
+        } else if (saved.get(field).is_some() || given.get(field).is_some()) && saved[field] != given[field] {
+            // A switch that is off is not saved.
             let saved = Some(&saved[field]).filter(|value| !value.is_null()).map(Value::to_string);
             let value = given[field].to_string();
             bail!(Error::OtherSetting { name: field.clone(), value, run: name.into(), saved });

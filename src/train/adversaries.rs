@@ -16,6 +16,8 @@ use crate::params::Parameters;
 use crate::train::buffers::Buffers;
 use crate::train::diffaugment::DiffAugment;
 use crate::train::gan_config::GanConfig;
+use crate::train::penalty::Penalty;
+use crate::train::step_batch::Batch;
 
 /// A generator and its discriminator in training.
 pub struct Adversaries {
@@ -42,20 +44,6 @@ pub struct Adversaries {
     shards: Shards,
 }
 
-/// R1: its weight in a step that has it, and how often that is.
-#[derive(Clone, Copy, Debug)]
-struct Penalty {
-    weight: f64,
-    every: u64,
-}
-
-impl Penalty {
-    /// Whether the step after `steps` others has it.
-    fn is_due(&self, steps: u64) -> bool {
-        self.weight > 0.0 && steps.is_multiple_of(self.every)
-    }
-}
-
 /// What a step is made of.
 #[derive(Clone, Debug)]
 pub struct StepInputs {
@@ -65,57 +53,10 @@ pub struct StepInputs {
     pub latents: [Tensor; 2],
     /// How D sees the real images, its fakes and G's, (3N, 4) in i64, where the configuration asks for that.
     pub draws: Option<Tensor>,
+    /// Of a conditional GAN: the one-hot classes of the real images, of D's fakes and of G's, (N, K) each.
+    pub classes: Option<[Tensor; 3]>,
     /// By what the learning rates are multiplied.
     pub lr_scale: f64,
-}
-
-/// The tensors that a step is computed from.
-struct Batch {
-    real: Tensor,
-    latents: [Tensor; 2],
-    draws: Option<Tensor>,
-}
-
-impl Batch {
-    fn tensors(&self) -> Vec<Tensor> {
-        [Some(&self.real), Some(&self.latents[0]), Some(&self.latents[1]), self.draws.as_ref()]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect()
-    }
-
-    /// From [`tensors`](Self::tensors).
-    fn of(tensors: &[Tensor]) -> Result<Self> {
-        match tensors {
-            [real, d_latents, g_latents, draws @ ..] => Ok(Self {
-                real: real.clone(),
-                latents: [d_latents.clone(), g_latents.clone()],
-                draws: draws.first().cloned(),
-            }),
-            _ => bail!("a step has three inputs or four"),
-        }
-    }
-
-    /// Cut into so many parts of equal size.
-    fn cut(&self, parts: usize) -> Result<Vec<Self>> {
-        let size = self.real.dim(0)? / parts;
-        let rows = |x: &Tensor, part: usize| x.narrow(0, part * size, size);
-        let part = |part: usize| {
-            let [d_latents, g_latents] = &self.latents;
-            let draws = self.draws.as_ref().map(|draws| {
-                // One block for each of the three batches that D sees.
-                let blocks = (0..3).map(|block| draws.narrow(0, (block * parts + part) * size, size));
-                Tensor::cat(&blocks.collect::<Result<Vec<_>>>()?, 0)
-            });
-            Ok(Self {
-                real: rows(&self.real, part)?,
-                latents: [rows(d_latents, part)?, rows(g_latents, part)?],
-                draws: draws.transpose()?,
-            })
-        };
-        (0..parts).map(part).collect()
-    }
 }
 
 /// What D makes of a batch.
@@ -147,9 +88,12 @@ impl Adversaries {
         let discriminator_parameters = Parameters::new(config.seed, "discriminator", device);
         let generator_parameters = Parameters::new(config.seed, "generator", device);
         let (model, latent_dim, shape) = (config.model, config.latent_dim, config.image_shape());
-        let discriminator = Discriminator::new(model, shape, discriminator_parameters.builder())?;
+        let classes = config.class_names.len();
+        let latent_dim = latent_dim + classes; // a conditional generator takes both
+        let discriminator = Discriminator::conditional(model, shape, classes, discriminator_parameters.builder())?;
         let generator = Generator::new(model, latent_dim, shape, generator_parameters.builder())?;
-        let detached_discriminator = Discriminator::new(model, shape, discriminator_parameters.frozen())?;
+        let detached_discriminator =
+            Discriminator::conditional(model, shape, classes, discriminator_parameters.frozen())?;
         let (mut average, mut averaged_generator) = (None, None);
         if !config.no_ema {
             let parameters = Parameters::undrawn("generator", device);
@@ -174,7 +118,7 @@ impl Adversaries {
             average,
             loss: config.loss(),
             label_smoothing: config.label_smoothing,
-            penalty: Penalty { weight: config.r1 * config.r1_every as f64, every: config.r1_every },
+            penalty: Penalty::of(config),
             diffaugment: config.diffaugment,
             steps: Default::default(),
             precision: config.precision,
@@ -201,12 +145,12 @@ impl Adversaries {
     /// One step at the configured learning rates on a real batch (N, H, W, C), with latents (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
         let latents = [d_latents, g_latents].map(Tensor::clone);
-        self.step_on(&StepInputs { real: real.clone(), latents, draws: None, lr_scale: 1.0 })
+        self.step_on(&StepInputs { real: real.clone(), latents, draws: None, classes: None, lr_scale: 1.0 })
     }
 
     /// One step: D on a real batch and a detached fake batch, then G on a fresh fake batch.
     pub fn step_on(&mut self, inputs: &StepInputs) -> Result<StepOutcome> {
-        let StepInputs { real, latents: [d_latents, g_latents], draws, lr_scale } = inputs;
+        let StepInputs { draws, lr_scale, .. } = inputs;
         let is_penalised = self.penalty.is_due(self.generator_optimizer.steps());
         self.discriminator_optimizer.prepare(self.rates[0] * lr_scale)?;
         self.generator_optimizer.prepare(self.rates[1] * lr_scale)?;
@@ -216,12 +160,12 @@ impl Adversaries {
         if self.diffaugment.is_on() != draws.is_some() {
             bail!("draws of an augmentation come with {:?} and only then", self.diffaugment);
         }
-        let batch = Batch { real: real.clone(), latents: [d_latents.clone(), g_latents.clone()], draws: draws.clone() };
+        let batch = Batch::new(inputs);
         if self.shards.count() > 1 {
             return self.compute_in_shards(&batch, is_penalised);
         }
         let mut steps = std::mem::take(&mut self.steps[usize::from(is_penalised)]);
-        let outcome = steps.run(&batch.tensors(), |inputs| self.compute(&Batch::of(inputs)?, is_penalised));
+        let outcome = steps.run(&batch.tensors(), |inputs| self.compute(&batch.by(inputs)?, is_penalised));
         self.steps[usize::from(is_penalised)] = steps;
         outcome
     }
@@ -296,11 +240,12 @@ impl Adversaries {
     /// D's loss on a batch and on fakes that G draws now.
     fn judge(&self, batch: &Batch, is_penalised: bool) -> Result<Judged> {
         let real = self.seen(&batch.real, batch, 0)?; // (N, H, W, C)
-        let latents = &batch.latents[0];
-        let fakes = autograd::inference(|| self.generator.forward_t(latents, true))?.detach(); // (N, H, W, C)
-        let mut images = vec![real.clone(), self.seen(&fakes, batch, 1)?];
+        let latents = batch.latents(0)?; // (N, Z), or (N, Z + K)
+        let fakes = autograd::inference(|| self.generator.forward_t(&latents, true))?.detach(); // (N, H, W, C)
+        let (of_real, of_fakes) = (batch.classes(0), batch.classes(1)); // (N, K)
+        let mut images = vec![(real.clone(), of_real), (self.seen(&fakes, batch, 1)?, of_fakes)];
         let moved = match is_penalised {
-            true => self.moved(&real)?.to_vec(),
+            true => self.moved(&real, of_real)?.map(|images| (images, of_real)).to_vec(),
             false => Vec::new(),
         };
         let is_apart = is_penalised && autograd::precision() != Precision::F32;
@@ -325,41 +270,44 @@ impl Adversaries {
 
     /// G's loss, by D as it is now.
     fn g_loss(&self, batch: &Batch) -> Result<Tensor> {
-        let fakes = self.generator.forward_t(&batch.latents[1], true)?; // (N, H, W, C)
-        self.loss.generator(&self.detached_discriminator.forward_t(&self.seen(&fakes, batch, 2)?, true)?)
+        let fakes = self.generator.forward_t(&batch.latents(1)?, true)?; // (N, H, W, C)
+        let seen = self.seen(&fakes, batch, 2)?; // (N, H, W, C)
+        self.loss.generator(&self.detached_discriminator.scores(&seen, batch.classes(2), true)?)
     }
 
     /// Images as D sees them, the `part`-th of those that a step shows it.
     fn seen(&self, images: &Tensor, batch: &Batch, part: usize) -> Result<Tensor> {
-        let count = images.dim(0)?;
-        match &batch.draws {
-            Some(draws) => self.diffaugment.apply(images, &draws.narrow(0, part * count, count)?),
+        match batch.draws(part)? {
+            Some(draws) => self.diffaugment.apply(images, &draws),
             None => Ok(images.clone()),
         }
     }
 
-    /// D's scores of batches of as many images, (N, 1) each: in one pass, unless a layer of it looks across the images of a
-    /// batch.
-    fn scores(&self, batches: &[Tensor]) -> Result<Vec<Tensor>> {
+    /// D's scores of batches of as many images, each with its classes if D is conditional, (N, 1) each: in one pass, unless
+    /// a layer of it looks across the images of a batch.
+    fn scores(&self, batches: &[(Tensor, Option<&Tensor>)]) -> Result<Vec<Tensor>> {
         if self.discriminator.looks_across_images() {
-            return batches.iter().map(|images| self.discriminator.forward_t(images, true)).collect();
+            return batches.iter().map(|(images, classes)| self.discriminator.scores(images, *classes, true)).collect();
         }
-        let scores = self.discriminator.forward_t(&Tensor::cat(batches, 0)?, true)?;
+        let images: Vec<&Tensor> = batches.iter().map(|(images, _)| images).collect();
+        let classes: Vec<&Tensor> = batches.iter().filter_map(|(_, classes)| *classes).collect();
+        let classes = (!classes.is_empty()).then(|| Tensor::cat(&classes, 0)).transpose()?;
+        let scores = self.discriminator.scores(&Tensor::cat(&images, 0)?, classes.as_ref(), true)?;
         let count = scores.dim(0)? / batches.len();
         (0..batches.len()).map(|part| autograd::narrow_rows(&scores, part * count, count)).collect()
     }
 
     /// Images moved along the gradients of their scores, and moved by as much the other way, (N, H, W, C) each.
-    fn moved(&self, images: &Tensor) -> Result<[Tensor; 2]> {
-        let slopes = autograd::in_precision(Precision::F32, || self.slopes(images))?;
+    fn moved(&self, images: &Tensor, classes: Option<&Tensor>) -> Result<[Tensor; 2]> {
+        let slopes = autograd::in_precision(Precision::F32, || self.slopes(images, classes))?;
         let steps = r1_perturbations(&slopes)?; // (N, H, W, C)
         Ok([(images + &steps)?, (images - &steps)?])
     }
 
     /// The gradient of each image's score in its pixels, (N, H, W, C) as the images.
-    fn slopes(&self, images: &Tensor) -> Result<Tensor> {
+    fn slopes(&self, images: &Tensor, classes: Option<&Tensor>) -> Result<Tensor> {
         let images = Var::from_tensor(images)?;
-        let scores = self.detached_discriminator.forward_t(&images, true)?; // (N, 1)
+        let scores = self.detached_discriminator.scores(&images, classes, true)?; // (N, 1)
         // From a gradient of ones for each of the scores, the gradient of their sum.
         match autograd::backward(&scores)?.remove(&images) {
             Some(slopes) => Ok(slopes),

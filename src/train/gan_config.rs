@@ -89,6 +89,17 @@ pub struct GanConfig {
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
 
+    /// Train a conditional GAN: the networks get the class of each image, and `gan sample --class` draws images of a
+    /// class. The images must be labelled
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")] // runs from before it had none
+    pub conditional: bool,
+
+    /// The names of the classes of a conditional GAN, in the order of the labels; known once the images are read
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+
     /// Batch size; an incomplete last batch is dropped
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,

@@ -70,6 +70,7 @@ fn inputs(step: usize, count: usize, device: &Device) -> StepInputs {
         real: random(&format!("real.{step}"), &[count, 28, 28, 1], device),
         latents: ["discriminator", "generator"].map(latents),
         draws: Some(Tensor::from_vec::<_, i64>(draws, (3 * count, 4), device).unwrap()),
+        classes: None,
         lr_scale: 1.0 - 0.1 * step as f64,
     }
 }

@@ -180,6 +180,9 @@ fn pooling(group: &mut Group) -> Result<()> {
 }
 
 fn layout(group: &mut Group) -> Result<()> {
+    let (images, classes) = ([BATCH, 784], [BATCH, 10]);
+    let op = |x: &[Tensor]| ops::append_columns(&x[0], &x[1]);
+    measure(group, &format!("append_columns {images:?}"), &op, &[&images, &classes], 0, passes(&images, 2, 2))?;
     let dims = [BATCH, 128, 7, 7];
     measure(
         group,

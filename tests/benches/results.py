@@ -3,8 +3,8 @@
 
     python3 tests/benches/results.py --data-dir DIR [--gan target/release/gan] [--only vanilla] [--seeds 0 1 2]
 
-The course's runs take the first 50,000 images in the order of the set, `--recipe best` takes them shuffled, both for as
-many steps as the course. Every generator, as trained and averaged, is scored against the test images (the last word)
+The course's runs take the first 50,000 images in the order of the set, and so do the conditional ones; `--recipe best`
+takes them shuffled; all for as many steps as the course. Every generator, as trained and averaged, is scored against the test images (the last word)
 and against training images 50,000 to 59,999, which no run has seen (`--reference validation`, for choices). The bundled
 generators are scored under three seeds of samples. Runs are kept in `--work` and not trained again; a stopped one is
 resumed. Nothing here is part of the tests.
@@ -17,7 +17,11 @@ import subprocess
 from pathlib import Path
 
 MODELS = ("vanilla", "lsgan", "dcgan")
-RECIPES = {"course": ["--no-shuffle"], "best": ["--recipe", "best"]}
+RECIPES = {
+    "course": ["--no-shuffle"],
+    "conditional": ["--no-shuffle", "--conditional"],
+    "best": ["--recipe", "best"],
+}
 COLUMNS = ("frechet", "coverage", "density", "classifier_score", "class_divergence", "classes_above_3_percent")
 
 
@@ -28,6 +32,7 @@ def parse():
     add("--data-dir", required=True, help="where MNIST lies in mnist/")
     add("--work", default="target/results", help="where runs are kept [default: target/results]")
     add("--only", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
+    add("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="RECIPE")
     add("--seeds", nargs="+", type=int, default=[0, 1, 2], help="training seeds [default: 0 1 2]")
     add("--train-only", action="store_true", help="train, and score nothing")
     return parser.parse_args()
@@ -62,11 +67,13 @@ def row(title, found):
     """A line of a table: distances in floors one by one, the rest as means."""
     distances = ", ".join(f"{score['frechet'] / score['frechet_floor']:.2f}" for score in found)
     means = (statistics.mean(score[column] for score in found) for column in COLUMNS[1:])
-    return f"| {title} | {distances} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |"
+    agreements = [f"{100 * score['class_agreement']:.2f}" for score in found if "class_agreement" in score]
+    columns = [title, distances, *(f"{mean:.3f}" for mean in means), ", ".join(agreements)]
+    return "| " + " | ".join(columns) + " |"
 
 
 def header(first):
-    names = (first, "distance in floors", *COLUMNS[1:])
+    names = (first, "distance in floors", *COLUMNS[1:], "agreement with the class, %")
     return "| " + " | ".join(names) + " |\n|" + " --- |" * len(names)
 
 
@@ -75,7 +82,7 @@ def main():
     runs = {
         (model, recipe): [train(options, model, recipe, seed) for seed in options.seeds]
         for model in options.only
-        for recipe in RECIPES
+        for recipe in options.recipes
     }
     if options.train_only:
         return

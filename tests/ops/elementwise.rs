@@ -1,9 +1,9 @@
-//! Activations, and the order of the channels.
+//! Activations, the order of the channels, columns side by side.
 
 use candle_core::{DType, Tensor};
 use gan::ops::{self, Activation};
 
-use super::{ACTIVATIONS, assert_parity, bits, evaluate, generator, random, values};
+use super::{ACTIVATIONS, assert_finite_differences, assert_parity, bits, evaluate, generator, random, values};
 use crate::device::device;
 
 #[test]
@@ -37,5 +37,18 @@ fn channels_first_and_last_are_inverse_permutations() {
         assert_eq!(bits(&ops::channels_last(&first).unwrap()), bits(&x));
         assert_parity(&|x| ops::channels_first(&(&x[0] * &x[0])?), std::slice::from_ref(&x), "channels_first");
         assert_parity(&|x| ops::channels_last(&(&x[0] * &x[0])?), &[x], "channels_last");
+    }
+}
+
+#[test]
+fn columns_are_appended_and_their_gradients_taken_apart() {
+    let mut generator = generator("append_columns");
+    for (count, of_x, of_y) in [(1, 1, 1), (7, 5, 3), (130, 784, 10)] {
+        let inputs = [random(&mut generator, &[count, of_x]), random(&mut generator, &[count, of_y])];
+        let op = |x: &[Tensor]| ops::append_columns(&x[0], &x[1]);
+        let expected = Tensor::cat(&inputs, 1).unwrap();
+        assert_eq!(bits(&op(&inputs).unwrap()), bits(&expected));
+        assert_parity(&op, &inputs, "append_columns");
+        assert_finite_differences(&op, &inputs, "append_columns");
     }
 }

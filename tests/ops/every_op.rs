@@ -96,6 +96,11 @@ fn every_op() -> Vec<NamedOp> {
             [(); 2].map(|()| random(generator, &[30, 14, 13, 20])).to_vec(),
         ),
         (
+            "append_columns",
+            Box::new(|x: &[Tensor]| ops::append_columns(&x[0], &x[1])),
+            vec![random(generator, &[90, 784]), random(generator, &[90, 10])],
+        ),
+        (
             "diffaugment",
             Box::new(|x: &[Tensor]| ops::diffaugment(&x[0], &draws(90, 12)?, 9, -1.0)),
             vec![random(generator, &[90, 24, 20, 3])],
@@ -140,6 +145,7 @@ fn further_ops() -> Vec<NamedOp> {
         ("reshape", Box::new(|x: &[Tensor]| autograd::reshape(&x[0], (12, 240))), vec![image.clone()]),
         ("narrow_rows", Box::new(|x: &[Tensor]| autograd::narrow_rows(&x[0], 3, 4)), vec![image.clone()]),
         ("add", Box::new(|x: &[Tensor]| autograd::add(&x[0], &x[1])), vec![image.clone(), other.clone()]),
+        ("mul", Box::new(|x: &[Tensor]| autograd::mul(&x[0], &x[1])), vec![image.clone(), other.clone()]),
         ("channels_last", Box::new(|x: &[Tensor]| ops::channels_last(&x[0])), vec![image.clone()]),
         ("bce_with_logits", Box::new(|x: &[Tensor]| ops::bce_with_logits(&x[0], 0.9)), rows()),
         ("half_mean_square", Box::new(|x: &[Tensor]| ops::half_mean_square(&x[0], 0.9)), rows()),
@@ -187,7 +193,7 @@ fn every_op_with_a_gradient_has_a_row_in_the_tables() {
     let ops = read("src/ops/mod.rs");
     let ops = exported(ops.split("pub mod naive").next().unwrap(), |_| true);
     let basic_ops = exported(&read("src/autograd/mod.rs"), |module| module == "basic_ops");
-    assert!(ops.len() > 20 && basic_ops.len() == 3, "{ops:?} {basic_ops:?}");
+    assert!(ops.len() > 20 && basic_ops.len() == 4, "{ops:?} {basic_ops:?}");
     for op in ops.iter().chain(&basic_ops) {
         let is_row = rows.iter().any(|row| row.split(' ').next() == Some(op));
         // A scale in a product's own pass is of frozen networks.
@@ -347,6 +353,9 @@ fn wrong_shapes_are_errors_that_say_the_shapes() {
         ops::diffaugment(&zeros(&[8, 8]), &draws(8, 8).unwrap(), 2, 0.0),
         ops::add_relu(&image, &zeros(&[2, 8, 8, 1])),
         ops::add_relu(&image, &zeros(&[2, 8, 24])),
+        ops::append_columns(&zeros(&[2, 3]), &zeros(&[3, 3])),
+        ops::append_columns(&image, &image),
+        ops::append_columns(&zeros(&[2, 3]), &zeros(&[2, 0])),
         ops::mean_pool2d(&zeros(&[8, 8])),
         ops::mean_pool2d(&zeros(&[2, 0, 8, 3])),
     ];
@@ -372,6 +381,7 @@ fn an_empty_batch_gives_an_empty_output() {
         ops::batch_norm_eval(&image, &bias, &bias, &bias, &bias, 1e-5, tanh).unwrap(),
         ops::channels_first(&image).unwrap(),
         ops::add_relu(&image, &image).unwrap(),
+        ops::append_columns(&zeros(&[0, 3]), &zeros(&[0, 4])).unwrap(),
         ops::mean_pool2d(&image).unwrap(),
         ops::diffaugment(&image, &draws(0, 8).unwrap(), 2, 0.0).unwrap(),
     ];

@@ -1,8 +1,9 @@
 //! The networks, the losses, the optimizers and some steps of training against PyTorch: `generate.py`,
-//! `generate_radford.py` and `generate_simclr.py` computed the numbers in f64, `*.json` hold them, and beside each how far PyTorch's own f32 is from
-//! it. Both sides make the weights by one rule. `check_pytorch.py` is run by hand.
+//! `generate_conditional.py`, `generate_radford.py` and `generate_simclr.py` computed the numbers in f64, `*.json` hold
+//! them, and beside each how far PyTorch's own f32 is from it. Both sides make the weights by one rule. `check_pytorch.py`, `check_radford.py` and `check_conditional.py` are run by hand.
 
 mod adam;
+mod conditional;
 mod contrastive;
 mod embeddings;
 mod encoders;

@@ -50,7 +50,7 @@ impl Losses {
 }
 
 /// The configuration that `train-gan` has with these flags.
-fn config(flags: &[&str]) -> GanConfig {
+pub(super) fn config(flags: &[&str]) -> GanConfig {
     let matches = GanConfig::augment_args(Command::new("train-gan").no_binary_name(true)).get_matches_from(flags);
     GanConfig::from_arg_matches(&matches).unwrap()
 }
@@ -101,6 +101,7 @@ fn train(
             real,
             latents: ["discriminator", "generator"].map(latents),
             draws: config.diffaugment.is_on().then(|| draws(step, record.batch)),
+            classes: None,
             lr_scale: schedule.rate(step as u64),
         };
         let outcome = adversaries.step_on(&inputs).unwrap();
@@ -134,14 +135,14 @@ fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, t
 }
 
 /// `MLP_GAINS` and `DCGAN_GAINS` of `generate.py`, where the reason stands.
-fn mlp_gain(part: &str, layer: &str) -> f64 {
+pub(super) fn mlp_gain(part: &str, layer: &str) -> f64 {
     match (part, layer) {
         ("discriminator", "1" | "3") | ("generator", "0" | "2") => 2.0,
         _ => 1.0,
     }
 }
 
-fn dcgan_gain(part: &str, layer: &str) -> f64 {
+pub(super) fn dcgan_gain(part: &str, layer: &str) -> f64 {
     match (part, layer) {
         ("discriminator", _) => 0.25,
         ("generator", "0" | "3" | "7") => 16.0,

@@ -67,6 +67,15 @@ fn data() -> Vec<Row> {
             first("t10k-images-idx3-ubyte", 16, 784);
             first("t10k-labels-idx1-ubyte", 8, 1);
         }),
+        row(
+            "no classes",
+            Data,
+            &format!("{GAN} --conditional --data pictures/train/disc"),
+            3,
+            "images without classes",
+        ),
+        row("one class", Data, &format!("{GAN} --conditional --data one"), 3, "images of one class")
+            .after(|place| copy(place, "pictures/train/disc", "one/train/disc")),
         row("no labels", Encoder, &format!("{FINETUNE} --data pictures/train/disc"), 3, "without classes"),
         row("too few labels", Encoder, &format!("{FINETUNE} --labels 13"), 3, "--labels 13"),
     ];

@@ -49,6 +49,7 @@ fn record(step: u64) -> GanRecord {
         real_score: 0.5,
         fake_score: 0.5,
         scores: None,
+        class_scores: None,
     }
 }
 

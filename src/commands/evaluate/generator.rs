@@ -9,6 +9,7 @@ use crate::commands::evaluate::subject::Samples;
 use crate::commands::{images, print_warnings};
 use crate::data::{Dataset, parts};
 use crate::evaluator::{Classifier, DEFAULT_DATA, GeneratorEvaluator};
+use crate::models::CLASSES;
 use crate::pretrained::reference::Reference;
 use crate::report::{Console, GeneratorRow, scores_table, summary};
 
@@ -28,6 +29,14 @@ pub fn evaluate(
     let (dataset, held_out) = real_images(config, samples, data, console)?;
     let all = dataset.train.len() + held_out;
     let mut evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &config.reference, count, device)?;
+    evaluator.samples_are_of_classes = samples.classes() == CLASSES;
+    if samples.classes() > 0 && !evaluator.samples_are_of_classes {
+        console.note(&format!(
+            "{}: its {} classes are not the {CLASSES} of the classifier; agreement with them is not measured",
+            samples.name(),
+            samples.classes()
+        ));
+    }
     evaluator.samples_are_sorted = matches!(samples, Samples::Given { .. });
     print_warnings(&evaluator, "--classifier", console)?;
     let seen = trained.map_or(0, |trained| match config.reference {
@@ -84,6 +93,7 @@ pub fn evaluate(
             scores: measured.scores,
             kid_spread: measured.kid_spread,
             histogram: measured.histogram,
+            class_scores: measured.class_scores,
             nearest_train: distances.map(|(of_samples, _)| of_samples),
             nearest_train_reference: distances.map(|(_, of_reference)| of_reference),
             classifier_score_reference: evaluator.reference_score()?,

@@ -16,7 +16,7 @@ use crate::image_shape::ImageShape;
 use crate::models::NetworkKind;
 use crate::pretrained::encoder::ENCODER;
 use crate::pretrained::trained_on::TrainedOn;
-use crate::pretrained::{self, Candidate, EncoderSource, TrainedGenerator};
+use crate::pretrained::{self, Candidate, EncoderSource, Latents, SampleClasses, TrainedGenerator};
 use crate::report::Console;
 
 pub enum Subject {
@@ -153,12 +153,21 @@ impl Samples {
         }
     }
 
+    /// Of a conditional generator, whose samples are of its classes in turn, the number of these; else 0.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Drawn(generator) => generator.class_names().len(),
+            Self::Given { .. } => 0,
+        }
+    }
+
     /// Samples `first` to `first + count` under `seed`: (count, H, W, C) in [-1, 1].
     pub fn draw(&self, seed: u64, first: usize, count: usize) -> anyhow::Result<Vec<f32>> {
         match self {
             Self::Drawn(generator) => {
-                let latents = pretrained::latents(seed, first as u64, count, generator.latent_space());
-                Ok(generator.draw(&latents)?)
+                let latents = Latents::Drawn { seed, space: generator.latent_space() };
+                let classes = SampleClasses::of(generator.class_names().len());
+                Ok(generator.draw(&classes.inputs(&latents, first as u64, count))?)
             }
             Self::Given { pixels, shape, .. } => {
                 Ok(pixels[first * shape.stride()..(first + count) * shape.stride()].to_vec())

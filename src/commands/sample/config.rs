@@ -5,6 +5,7 @@ use anyhow::bail;
 use crate::commands::weights::GeneratorChoice;
 use crate::error::Error;
 use crate::models::Architecture;
+use crate::pretrained::SampleClasses;
 
 /// How a walk goes from one latent to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -73,6 +74,11 @@ pub struct SampleConfig {
     #[arg(long, conflicts_with = "offset")]
     pub force: bool,
 
+    /// Class to draw of a conditional generator: its name or number, or `all` for every class with the same latents, a row
+    /// each in a grid [default: the classes in turn]
+    #[arg(long, value_name = "NAME|N|all")]
+    pub class: Option<String>,
+
     /// Read the latents from a .npy of shape (N, latent dimension), f16, f32 or f64
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed"])]
     pub latents: Option<PathBuf>,
@@ -89,9 +95,9 @@ pub struct SampleConfig {
     #[arg(long, value_enum, default_value_t = Interpolation::Spherical)]
     pub walk: Interpolation,
 
-    /// Interpolations side by side
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub walks: usize,
+    /// Interpolations side by side [default: 16; --class all: one of each class]
+    #[arg(long, value_name = "N")]
+    pub walks: Option<usize>,
 
     /// Frames from one latent to the next
     #[arg(long, value_name = "N", default_value_t = 12)]
@@ -134,6 +140,17 @@ impl SampleConfig {
         }
     }
 
+    /// [`Error::Usage`] where `--class all`, which lays its samples out, comes with another layout.
+    pub fn refuse_layout_of(&self, classes: SampleClasses) -> anyhow::Result<()> {
+        let flags = [("--columns", self.columns), ("--walks", self.walks)];
+        match (classes, flags.into_iter().find_map(|(flag, value)| Some((flag, value?)))) {
+            (SampleClasses::Each { .. }, Some((flag, value))) => bail!(Error::Usage(format!(
+                "{flag} {value}: --class all draws a row or a walk for each class; leave {flag} out, --n says how many"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Which generator.
     pub fn generator(&self) -> GeneratorChoice<'_> {
         GeneratorChoice {
@@ -158,9 +175,18 @@ impl SampleConfig {
         self.output == "-"
     }
 
+    /// Interpolations side by side.
+    pub fn walks(&self, classes: SampleClasses) -> usize {
+        match classes {
+            SampleClasses::Each { classes } => classes,
+            _ => self.walks.unwrap_or(16),
+        }
+    }
+
     /// Samples to draw: `--n`, or as many as there are latents, or the default.
-    pub fn count(&self, format: Format, latents_given: Option<u64>) -> anyhow::Result<u64> {
-        let walks = self.walks as u64;
+    pub fn count(&self, format: Format, classes: SampleClasses, latents_given: Option<u64>) -> anyhow::Result<u64> {
+        let walks = self.walks(classes) as u64;
+        let latents_given = latents_given.map(|latents| classes.samples(latents));
         let count = match (format, self.n, latents_given) {
             (Format::Gif, n, given) => {
                 let keys = n.or(given.map(|rows| rows / walks.max(1))).unwrap_or(8);
@@ -174,7 +200,10 @@ impl SampleConfig {
                 }
                 keys * walks
             }
-            (_, n, given) => n.or(given).unwrap_or(64),
+            (_, n, given) => n.or(given).unwrap_or(match classes {
+                SampleClasses::Each { classes } => 8 * classes as u64,
+                _ => 64,
+            }),
         };
         if count == 0 {
             bail!(Error::Usage("--n 0: expected at least 1".into()));
@@ -188,13 +217,20 @@ impl SampleConfig {
             bail!(Error::Usage("--scale goes from 1 to 64, --columns from 1".into()));
         }
         let offset = self.offset();
+        if let (SampleClasses::Each { classes }, Format::Png) = (classes, format)
+            && !(count.is_multiple_of(classes as u64) && offset.is_multiple_of(classes as u64))
+        {
+            bail!(Error::Usage(format!(
+                "--class all: a grid has a row for each class; --n and --offset are multiples of {classes}"
+            )));
+        }
         if offset.checked_add(count).is_none() {
             bail!(Error::Usage("--offset + --n is past the last sample".into()));
         }
         match latents_given {
-            Some(rows) if offset + count > rows => {
-                bail!(Error::Input(format!("--latents has {rows} rows; {count} from row {offset} were asked for")))
-            }
+            Some(samples) if offset + count > samples => bail!(Error::Input(format!(
+                "--latents has rows for {samples} samples; {count} from sample {offset} were asked for"
+            ))),
             _ => Ok(count),
         }
     }

@@ -1,5 +1,6 @@
 //! Pictures from a generator: what `gan sample` does.
 
+mod class;
 mod config;
 mod directory;
 mod output;

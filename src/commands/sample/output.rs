@@ -6,11 +6,12 @@ use rayon::prelude::*;
 
 use super::{Format, SampleConfig};
 use crate::checkpoint::atomic;
+use crate::commands::sample::class;
 use crate::commands::sample::directory::{Stale, name};
 use crate::commands::sample::walk::interpolate;
 use crate::error::Error;
 use crate::image_shape::ImageShape;
-use crate::pretrained::{self, Latents, TrainedGenerator};
+use crate::pretrained::{self, Latents, SampleClasses, TrainedGenerator};
 use crate::report::{self, Console, Grid, npy_header};
 use crate::run::StopRequest;
 
@@ -28,12 +29,18 @@ pub fn produce(config: &SampleConfig, generator: &TrainedGenerator, console: &Co
     if config.to_stdout() && console.stdout_is_terminal() {
         bail!(Error::Usage("-o -: stdout is a terminal; pipe it, or name a file with -o".into()));
     }
+    let names = generator.class_names();
+    let classes = class::choose(config.class.as_deref(), names)?;
+    config.refuse_layout_of(classes)?;
+    if let SampleClasses::InTurn { classes } = classes {
+        console.note(&format!("the generator is conditional: its {classes} classes in turn; --class chooses"));
+    }
     let latents = match &config.latents {
         Some(path) => Latents::read(path, generator.latent_dim())?,
         None => Latents::Drawn { seed: config.seed, space: generator.latent_space() },
     };
-    let count = config.count(format, latents.rows())?;
-    let job = Job { config, generator, latents, count, console, stop: StopRequest::listen()? };
+    let count = config.count(format, classes, latents.rows())?;
+    let job = Job { config, generator, latents, classes, count, console, stop: StopRequest::listen()? };
     match format {
         Format::Directory => job.directory()?,
         _ if config.to_stdout() => {
@@ -53,6 +60,7 @@ struct Job<'a> {
     config: &'a SampleConfig,
     generator: &'a TrainedGenerator,
     latents: Latents,
+    classes: SampleClasses,
     count: u64,
     console: &'a Console,
     stop: StopRequest,
@@ -72,7 +80,11 @@ impl Job<'_> {
                     images.extend_from_slice(tile);
                     Ok(())
                 })?;
-                Ok(report::encode_png(&self.grid().draw(&images, self.count as usize, self.shape()), out)?)
+                let (images, grid) = match self.classes {
+                    SampleClasses::Each { classes } => self.by_class(&images, classes),
+                    _ => (images, self.grid()),
+                };
+                Ok(report::encode_png(&grid.draw(&images, self.count as usize, self.shape()), out)?)
             }
             Format::Gif => self.walk(out),
             Format::Npy => {
@@ -98,6 +110,15 @@ impl Job<'_> {
         Grid { columns: self.config.columns, scale: self.config.scale(Format::Png), ..Grid::default() }
     }
 
+    /// Images of all classes in turn as a grid with a row a class, in which a column has one latent.
+    fn by_class(&self, images: &[f32], classes: usize) -> (Vec<f32>, Grid) {
+        let columns = self.count as usize / classes;
+        let stride = self.shape().stride();
+        let places = (0..classes).flat_map(|class| (0..columns).map(move |column| column * classes + class));
+        let images = places.flat_map(|sample| &images[sample * stride..][..stride]).copied().collect();
+        (images, Grid { columns: Some(columns), ..self.grid() })
+    }
+
     /// Draws the samples in order, in constant memory: `take` gets the number of the first and the images, (n, H, W, C).
     fn for_each_tile(&self, mut take: impl FnMut(u64, &[f32]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let (begin, end) = (self.config.offset(), self.config.offset() + self.count);
@@ -111,10 +132,11 @@ impl Job<'_> {
             if let Some(signal) = self.stop.signal() {
                 bail!(Error::Stopped(signal));
             }
-            let last = (first + tile).min(self.latents.rows().unwrap_or(u64::MAX));
+            let samples = self.latents.rows().map_or(u64::MAX, |rows| self.classes.samples(rows));
+            let last = (first + tile).min(samples);
             let last = if is_exact { last.min(end) } else { last };
-            let latents = self.latents.range(first, (last - first) as usize);
-            let images = self.generator.draw(&latents)?;
+            let inputs = self.classes.inputs(&self.latents, first, (last - first) as usize);
+            let images = self.generator.draw(&inputs)?;
             let (from, to) = (begin.max(first), end.min(last));
             let stride = self.shape().stride();
             take(from, &images[(from - first) as usize * stride..(to - first) as usize * stride])?;
@@ -152,10 +174,12 @@ impl Job<'_> {
 
     /// Walks side by side, each from latent to latent and back to its first.
     fn walk(&self, out: &mut dyn Write) -> anyhow::Result<()> {
-        let (walks, frames) = (self.config.walks, self.config.frames);
+        let (walks, frames) = (self.config.walks(self.classes), self.config.frames);
         let keys = self.count as usize / walks;
         let dim = self.latents.latent_dim();
-        let latents = self.latents.range(self.config.offset(), keys * walks);
+        let samples = self.config.offset()..self.config.offset() + self.count;
+        let latents: Vec<f32> =
+            samples.flat_map(|sample| self.latents.range(self.classes.latent_of(sample), 1)).collect();
         let key = |index: usize, walk: usize| &latents[((index % keys) * walks + walk) * dim..][..dim];
         let grid = self.grid();
         let progress = self.console.items("frames", (keys * frames) as u64);
@@ -169,7 +193,8 @@ impl Job<'_> {
             let at = |walk| interpolate(key(frame / frames, walk), key(frame / frames + 1, walk), t, self.config.walk);
             let latents: Vec<f32> = (0..walks).flat_map(at).collect();
             progress.set(frame as u64 + 1);
-            match self.generator.draw(&latents) {
+            // A walk stays in its class.
+            match self.generator.draw(&self.classes.append_to(latents, dim, 0..walks as u64)) {
                 Ok(images) => Some(grid.draw(&images, walks, self.shape())),
                 Err(error) => {
                     failure = Some(error.into());

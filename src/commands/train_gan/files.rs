@@ -4,15 +4,20 @@ use super::Training;
 use crate::checkpoint::header::HEALTH;
 use crate::checkpoint::saved_runs::grid_name;
 use crate::commands::errors;
+use crate::data;
 use crate::error::Error;
 use crate::models::NetworkDescription;
-use crate::pretrained;
+use crate::pretrained::{self, Latents, SampleClasses};
 use crate::report::{self, Grid};
 use crate::run::Snapshot;
 use crate::train::diffaugment;
 
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
 const GRID_IMAGES: usize = 64;
+
+/// Those of a conditional GAN have a row for each of its first classes, as `gan sample --class all` has for all.
+const GRID_ROWS: usize = 16;
+const GRID_COLUMNS: usize = 8;
 
 impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
@@ -23,8 +28,13 @@ impl Training<'_> {
             streams.push((diffaugment::STREAM, clock.step()));
         }
         let (model, shape) = (self.config.model, self.config.image_shape());
-        let discriminator = NetworkDescription::discriminator(model, shape);
-        let generator = NetworkDescription::generator(model, self.config.latent_space(), shape);
+        if self.config.conditional {
+            streams.push((data::CLASSES, clock.step()));
+        }
+        let classes = &self.config.class_names;
+        let discriminator = NetworkDescription::discriminator(model, shape).with_class_names(classes);
+        let generator =
+            NetworkDescription::generator(model, self.config.latent_space(), shape).with_class_names(classes);
         let mut networks = vec![
             ("discriminator", discriminator, adversaries.discriminator_parameters().tensors()),
             ("generator", generator.clone(), adversaries.generator_parameters().tensors()),
@@ -39,10 +49,18 @@ impl Training<'_> {
     pub(super) fn draw_grid(&self) -> anyhow::Result<()> {
         let (config, step) = (&self.config, self.session.clock.step());
         self.session.draw(&grid_name(step), || {
-            let latents = pretrained::latents(config.seed, 0, GRID_IMAGES, config.latent_space());
-            let generator = self.adversaries.best_generator();
-            let images = pretrained::draw(generator, &latents, config.latent_dim, &self.device)?;
-            Ok(Grid::default().draw(&images, GRID_IMAGES, config.image_shape()))
+            let latents = Latents::Drawn { seed: config.seed, space: config.latent_space() };
+            let (inputs, columns) = match config.class_names.len() {
+                0 => (latents.range(0, GRID_IMAGES), None),
+                classes => {
+                    let row = |class| SampleClasses::One { class, classes }.inputs(&latents, 0, GRID_COLUMNS);
+                    ((0..classes.min(GRID_ROWS) as u32).flat_map(row).collect(), Some(GRID_COLUMNS))
+                }
+            };
+            let width = config.latent_dim + config.class_names.len();
+            let images = pretrained::draw(self.adversaries.best_generator(), &inputs, width, &self.device)?;
+            let grid = Grid { columns, ..Grid::default() };
+            Ok(grid.draw(&images, inputs.len() / width, config.image_shape()))
         })
     }
 

@@ -1,5 +1,6 @@
 //! Trains a GAN: the loop of `gan train-gan`, straight down.
 
+mod classes;
 mod files;
 mod record;
 mod scores;
@@ -47,6 +48,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         None => images::open_in_own_colours(&config.data, config.image_shape().height, reading, call)?,
     };
     run.config.channels = Some(dataset.train.shape()?.channels);
+    run.config.class_names = classes::names(&config, &dataset)?;
     if !run.is_resumed() {
         run.config.shards = call.shards(run.config.shards);
     }
@@ -75,12 +77,17 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let session = Session::begin(run, timetable, call.monitor())?;
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
+    let of_classes = match config.class_names.len() {
+        0 => String::new(),
+        classes => format!(", conditional on {classes} classes"),
+    };
     let name = config.model.name();
     let of_shape = match config.image_shape() {
         ImageShape::COURSE => String::new(),
         shape => format!(" of {shape}"),
     };
-    let what = format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}, {span}");
+    let what =
+        format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}{of_classes}, {span}");
     session.announce(&what, &call.trained_on());
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {
@@ -118,6 +125,7 @@ struct Inputs {
     batches: Prefetcher<Tensor>,
     latents: Prefetcher<[Tensor; 2]>,
     draws: Option<Prefetcher<Tensor>>,
+    classes: Option<Prefetcher<[Tensor; 3]>>,
 }
 
 impl Inputs {
@@ -128,7 +136,10 @@ impl Inputs {
         let plan = plan.part(call.processes.part())?;
         let draws = augment.is_on().then(|| augment.draws(&plan, shape, first_step, device)).transpose()?;
         let latents = data::latents(&plan, config.latent_space(), first_step, device)?;
-        Ok(Self { batches: data::batches(images.source(), &plan, first_step, device)?, latents, draws })
+        let (labels, classes) = (images.labels().to_vec(), config.class_names.len());
+        let classes = (classes > 0).then(|| data::class_batches(labels, classes, &plan, first_step, device));
+        let batches = data::batches(images.source(), &plan, first_step, device)?;
+        Ok(Self { batches, latents, draws, classes: classes.transpose()? })
     }
 }
 
@@ -151,8 +162,10 @@ impl Training<'_> {
     fn run_steps(&mut self) -> anyhow::Result<()> {
         loop {
             if let Some(mut record) = self.session.pending.take() {
-                record.scores = self.evaluate()?;
-                let is_evaluated = record.scores.is_some();
+                let measured = self.evaluate()?;
+                let is_evaluated = measured.is_some();
+                record.scores = measured.as_ref().map(|measured| measured.scores);
+                record.class_scores = measured.and_then(|measured| measured.class_scores);
                 self.session.complete(record, is_evaluated)?;
             }
             if self.session.clock.step().is_multiple_of(self.config.sample_every) || self.session.clock.is_done() {
@@ -166,7 +179,8 @@ impl Training<'_> {
             let real = self.inputs.batches.next()?; // (N, H, W, C)
             let latents = self.inputs.latents.next()?; // (N, Z) each
             let draws = self.inputs.draws.as_mut().map(Prefetcher::next).transpose()?; // (3N, 4)
-            let inputs = StepInputs { real, latents, draws, lr_scale: self.schedule.rate(step) };
+            let classes = self.inputs.classes.as_mut().map(Prefetcher::next).transpose()?; // (N, K) each
+            let inputs = StepInputs { real, latents, draws, classes, lr_scale: self.schedule.rate(step) };
             let outcome = self.adversaries.step_on(&inputs)?;
             self.session.clock.advance();
 

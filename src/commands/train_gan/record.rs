@@ -33,6 +33,7 @@ impl Training<'_> {
             real_score: loss.logged_score(&outcome.real_scores)?.to_scalar()?,
             fake_score: loss.logged_score(&outcome.fake_scores)?.to_scalar()?,
             scores: None,
+            class_scores: None,
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {
             if !loss.is_finite() {

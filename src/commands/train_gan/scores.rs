@@ -9,10 +9,11 @@ use crate::checkpoint::header::CONFIG;
 use crate::commands::print_warnings;
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::evaluator::{Classifier, GeneratorEvaluator};
-use crate::pretrained;
+use crate::evaluator::{Classifier, GeneratorEvaluator, Measured};
+use crate::models::CLASSES;
 use crate::pretrained::trained_on::TrainedOn;
-use crate::report::{Console, Scores};
+use crate::pretrained::{self, Latents, SampleClasses};
+use crate::report::Console;
 use crate::train::gan_config::GanConfig;
 
 /// The classifier that evaluates the run; `None` where nothing does.
@@ -30,9 +31,10 @@ pub(super) fn evaluator(
     console: &Console,
 ) -> anyhow::Result<Option<GeneratorEvaluator>> {
     let Some(classifier) = classifier else { return Ok(None) };
-    let evaluator =
+    let mut evaluator =
         GeneratorEvaluator::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)
             .map_err(of_evaluate_reference)?;
+    evaluator.samples_are_of_classes = config.class_names.len() == CLASSES;
     print_warnings(&evaluator, "--evaluate-classifier", console)?;
     let header = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(config)?)]);
     if let Some(run) = TrainedOn::of(&header)
@@ -63,18 +65,19 @@ fn of_evaluate_reference(error: anyhow::Error) -> anyhow::Error {
 impl Training<'_> {
     /// The scores of the averaged generator, or of the only one, as `gan evaluate --seed SEED` finds them; `None` where a
     /// signal came in between. Nothing that training goes on from is changed.
-    pub(super) fn evaluate(&self) -> anyhow::Result<Option<Scores>> {
+    pub(super) fn evaluate(&self) -> anyhow::Result<Option<Measured>> {
         let Some(evaluator) = &self.evaluator else { return Ok(None) };
         let (config, generator) = (&self.config, self.adversaries.best_generator());
+        let classes = SampleClasses::of(config.class_names.len());
+        let latents = Latents::Drawn { seed: config.seed, space: config.latent_space() };
         let progress = self.console.items("evaluated", config.evaluate_samples as u64);
         let draw = |first: usize, count: usize| {
-            let latents = pretrained::latents(config.seed, first as u64, count, config.latent_space());
-            Ok(pretrained::draw(generator, &latents, config.latent_dim, &self.device)?)
+            let latents = classes.inputs(&latents, first as u64, count);
+            Ok(pretrained::draw(generator, &latents, config.latent_dim + classes.count(), &self.device)?)
         };
-        let measured = evaluator.measure(config.evaluate_samples, config.seed, draw, |done| {
+        evaluator.measure(config.evaluate_samples, config.seed, draw, |done| {
             progress.set(done as u64);
             self.session.clock.stop.signal().is_none()
-        })?;
-        Ok(measured.map(|measured| measured.scores))
+        })
     }
 }

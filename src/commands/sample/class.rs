@@ -1,0 +1,61 @@
+//! What `--class` means to a generator.
+
+use anyhow::bail;
+
+use crate::commands::class_names::listed;
+use crate::error::Error;
+use crate::pretrained::SampleClasses;
+
+/// What names every class at once.
+const ALL: &str = "all";
+
+/// The classes of the samples, `names` being those of the generator: of the class of that name or, where no name is a
+/// number, that number. [`Error::Usage`] where there is none.
+pub fn choose(class: Option<&str>, names: &[String]) -> anyhow::Result<SampleClasses> {
+    let classes = names.len();
+    let Some(class) = class else { return Ok(SampleClasses::of(classes)) };
+    if names.is_empty() {
+        bail!(Error::Usage(format!(
+            "--class {class}: the generator is not conditional; gan train-gan --conditional trains one that is"
+        )));
+    }
+    if class == ALL {
+        return Ok(SampleClasses::Each { classes });
+    }
+    let number = |text: &str| text.parse::<usize>().ok();
+    let by_name = names.iter().position(|name| name == class);
+    let by_number =
+        || number(class).filter(|class| *class < classes && !names.iter().any(|name| number(name).is_some()));
+    match by_name.or_else(by_number) {
+        Some(class) => Ok(SampleClasses::One { class: class as u32, classes }),
+        None => bail!(Error::Usage(format!(
+            "--class {class}: the generator has no such class\nit has {}; {ALL} draws every one",
+            listed(names)
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(class: &str, names: &[&str]) -> Result<SampleClasses, String> {
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        choose(Some(class), &names).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn classes_are_found_by_name_and_by_number() {
+        let one = |class, classes| Ok(SampleClasses::One { class, classes });
+        assert_eq!(found("dog", &["cat", "dog"]), one(1, 2));
+        assert_eq!(found("0", &["cat", "dog"]), one(0, 2));
+        assert_eq!(found("3", &["1", "3", "5"]), one(1, 3), "a name comes before a number");
+        assert_eq!(found("all", &["cat", "dog"]), Ok(SampleClasses::Each { classes: 2 }));
+        assert_eq!(choose(None, &[]).unwrap(), SampleClasses::Unconditional);
+        for (class, names) in [("2", &["cat", "dog"][..]), ("0", &["1", "3"]), ("Dog", &["cat", "dog"]), ("cat", &[])] {
+            assert!(found(class, names).is_err(), "{class} of {names:?}");
+        }
+        let unknown = found("cow", &["cat", "dog"]).unwrap_err();
+        assert_eq!(unknown, "--class cow: the generator has no such class\nit has cat, dog; all draws every one");
+    }
+}
