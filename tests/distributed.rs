@@ -162,8 +162,9 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
         let latents = plan
             .latents::<2>(step, config.latent_space())
             .map(|values| Tensor::from_vec(values, (plan.places().len(), config.latent_dim), &Device::Cpu).unwrap());
-        let outcome =
-            adversaries.step_on(&StepInputs { real, latents, draws: None, classes: None, lr_scale: 1.0 }).unwrap();
+        let outcome = adversaries
+            .step_on(&StepInputs { real, latents, distortions: None, classes: None, lr_scale: 1.0 })
+            .unwrap();
         for (name, tensor) in [("d_loss", &outcome.d_loss), ("g_loss", &outcome.g_loss), ("real", &outcome.real_scores)]
         {
             found.insert(format!("{name} {step}"), bits(tensor));

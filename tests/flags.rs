@@ -7,7 +7,7 @@ use crate::support::{Workplace, write_pictures};
 const COMMANDS: [&str; 5] = ["train-gan", "pretrain-simclr", "finetune", "sample", "evaluate"];
 
 /// What `--help` calls the value of a flag that takes no number.
-const NO_NUMBERS: [&str; 12] = [
+const NO_NUMBERS: [&str; 13] = [
     "DEVICE",
     "DIR",
     "FILE",
@@ -18,6 +18,7 @@ const NO_NUMBERS: [&str; 12] = [
     "NAME|DIR",
     "NAME|DIR|FILE",
     "NAME|DIR|CHECKPOINT",
+    "RUN|FILE,...",
     "WHAT",
     "FORMAT",
 ];

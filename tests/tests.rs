@@ -84,6 +84,8 @@ mod resume;
 mod sample;
 // `gan pretrain-simclr`.
 mod simclr;
+// Few images: mirrored, augmented, from trained networks.
+mod small_data;
 // The built-in shapes: the same bytes everywhere, balanced, told apart by form alone.
 mod shapes;
 // Licences and sources of what the program is made of; where code is unsafe.

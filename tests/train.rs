@@ -120,6 +120,9 @@ fn flags_that_cannot_be_meant_are_refused() {
         ("--r1-every", "0"),
         ("--diffaugment", "colour"),
         ("--diffaugment", "none,cutout"),
+        ("--augment", "strong"),
+        ("--ada-speed", "0"),
+        ("--ada-speed", "nan"),
         ("--schedule", "steps"),
     ] {
         let refused = work.gan(&[TINY, &[&format!("{flag}={value}")]].concat()).assert().code(2);

@@ -17,6 +17,8 @@ pub const DATA: &str = "gan.data";
 pub const ENCODER: &str = "gan.encoder";
 /// What the health of the run is judged by.
 pub const HEALTH: &str = "gan.health";
+/// How strong adaptive augmentation is.
+pub const AUGMENT: &str = "gan.augment";
 /// A record that waits for its scores.
 pub const PENDING: &str = "gan.pending";
 /// The rows of a table that are done.

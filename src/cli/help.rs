@@ -22,6 +22,7 @@ const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN o
   gan train-gan --data cifar10 --steps 5000     32x32 in colour
   gan train-gan --conditional --data mnist      learn the classes: gan sample --class 7
   gan train-gan --resume photos --epochs 20     train the same run for longer
+  gan train-gan --data few/ --augment adaptive  few images: --mirror and --init help too
   gan train-gan --recipe best --data mnist      the best hyperparameters found";
 
 const PRETRAIN_SIMCLR: &str = "  gan pretrain-simclr                           resnet9 on built-in shapes
@@ -88,7 +89,8 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         ) => "Training",
         (_, "beta1" | "beta2" | "eps" | "momentum" | "trust" | "precision" | "views") => "Training",
         (_, "ema_decay" | "no_ema") => "Averaged generator (EMA)",
-        (_, "label_smoothing" | "r1" | "r1_every" | "diffaugment") => "Regularisation of the discriminator",
+        (_, "label_smoothing" | "r1" | "r1_every") => "Regularisation of the discriminator",
+        (_, "diffaugment" | "augment" | "ada_speed" | "mirror" | "init") => "Small data sets",
         (_, "min_crop" | "flip" | "jitter" | "jitter_strength" | "hue" | "grey") => "Augmentation",
         (_, "evaluate_every" | "evaluate_samples" | "evaluate_reference" | "evaluate_classifier") => "Evaluation",
         (_, "knn_every" | "knn_reference" | "reference") => "Evaluation",

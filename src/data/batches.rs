@@ -17,7 +17,7 @@ pub fn normalised() -> [f32; 256] {
 }
 
 /// The batches of a plan from `first_step` on, (N, height, width, channels) in [-1, 1] on `device`. On every device they
-/// are the same bits. [`Error::Input`](crate::error::Error::Input) where the images are of different shapes.
+/// are the same bits. Where the plan says so, images are flipped. [`Error::Input`](crate::error::Error::Input) where the images are of different shapes.
 pub fn batches(
     images: Arc<dyn ImageSource>,
     plan: &StepPlan,
@@ -29,16 +29,23 @@ pub fn batches(
     }
     // Made on the host, and uploaded.
     let (shape, shades, mut order) = (common_shape(&*images)?, normalised(), Order::new(*plan));
+    let ImageShape { height, width, channels } = shape;
+    let (device, count, plan) = (device.clone(), plan.places().len(), *plan);
     let make = move |step| {
-        let indices = order.indices(step);
+        let (indices, flips) = (order.indices(step), plan.flips(step));
         let mut pixels = Vec::with_capacity(indices.len() * shape.stride());
-        for image in fetch(&*images, indices)? {
-            pixels.extend(image.iter().map(|pixel| shades[usize::from(*pixel)]));
+        for (place, image) in fetch(&*images, indices)?.iter().enumerate() {
+            let shade = |pixel: &u8| shades[usize::from(*pixel)];
+            match flips.as_ref().is_some_and(|flips| flips[place]) {
+                false => pixels.extend(image.iter().map(shade)),
+                true => {
+                    let rows = image.chunks_exact(width * channels);
+                    pixels.extend(rows.flat_map(|row| row.chunks_exact(channels).rev()).flatten().map(shade));
+                }
+            }
         }
         Ok(pixels)
     };
-    let (device, count) = (device.clone(), plan.places().len());
-    let ImageShape { height, width, channels } = shape;
     let place = move |pixels| Ok(Tensor::from_vec(pixels, (count, height, width, channels), &device)?);
     Prefetcher::start("batches", first_step, make, place)
 }
@@ -47,14 +54,21 @@ pub fn batches(
 fn kept_batches(images: Tensor, plan: &StepPlan, first_step: u64) -> Result<Prefetcher<Tensor>> {
     // What each value of a pixel becomes, (256), so that it is the host's to the bit.
     let shades = Tensor::new(&normalised(), images.device())?;
-    let mut order = Order::new(*plan);
-    let place = move |indices: Vec<u32>| {
-        let pixels = images.index_select(&Tensor::new(indices, images.device())?, 0)?; // (N, H, W, C)
+    let (mut order, plan) = (Order::new(*plan), *plan);
+    let backwards: Vec<u32> = (0..images.dim(2)? as u32).rev().collect();
+    let backwards = Tensor::new(backwards, images.device())?;
+    let place = move |(indices, flips): (Vec<u32>, Option<Vec<bool>>)| {
+        let mut pixels = images.index_select(&Tensor::new(indices, images.device())?, 0)?; // (N, H, W, C)
+        if let Some(flips) = flips {
+            let flips: Vec<u8> = flips.into_iter().map(u8::from).collect();
+            let flips = Tensor::from_vec(flips, (pixels.dim(0)?, 1, 1, 1), images.device())?;
+            pixels = flips.broadcast_as(pixels.dims())?.where_cond(&pixels.index_select(&backwards, 2)?, &pixels)?;
+        }
         // As u32: to candle's CUDA kernel the largest index of a type, here 255, means no index, and a zero.
         let shade = pixels.flatten_all()?.to_dtype(DType::U32)?;
         Ok(shades.index_select(&shade, 0)?.reshape(pixels.dims())?)
     };
-    Prefetcher::start("batches", first_step, move |step| Ok(order.indices(step).to_vec()), place)
+    Prefetcher::start("batches", first_step, move |step| Ok((order.indices(step).to_vec(), plan.flips(step))), place)
 }
 
 /// Images as they are, (M, height, width, channels) in u8, where `device` keeps them.
@@ -100,18 +114,39 @@ mod tests {
     fn batches_are_the_same_wherever_they_are_made() {
         let images = images(11, ImageShape { height: 5, width: 3, channels: 1 });
         let plan = StepPlan::new(11, 4, true, 5).unwrap();
-        let on_device = kept(images.shape(), &images.pixels, &Device::Cpu).unwrap();
-        let mut prefetchers = [
-            batches(Arc::new(images.clone()), &plan, 1, &Device::Cpu).unwrap(),
-            batches(Arc::new(OneByOne(images)), &plan, 1, &Device::Cpu).unwrap(),
-            kept_batches(on_device, &plan, 1).unwrap(),
-        ];
-        for _ in 0..5 {
-            let [host, one_by_one, kept] = prefetchers.each_mut().map(|batches| batches.next().unwrap());
-            assert_eq!(host.dims(), [4, 5, 3, 1]);
-            for other in [one_by_one, kept] {
-                assert_eq!((other.dims(), values(&other)), (host.dims(), values(&host)));
+        for plan in [plan, StepPlan { mirror: true, ..plan }] {
+            let on_device = kept(images.shape(), &images.pixels, &Device::Cpu).unwrap();
+            let mut prefetchers = [
+                batches(Arc::new(images.clone()), &plan, 1, &Device::Cpu).unwrap(),
+                batches(Arc::new(OneByOne(images.clone())), &plan, 1, &Device::Cpu).unwrap(),
+                kept_batches(on_device, &plan, 1).unwrap(),
+            ];
+            for _ in 0..5 {
+                let [host, one_by_one, kept] = prefetchers.each_mut().map(|batches| batches.next().unwrap());
+                assert_eq!(host.dims(), [4, 5, 3, 1]);
+                for other in [one_by_one, kept] {
+                    assert_eq!((other.dims(), values(&other)), (host.dims(), values(&host)));
+                }
             }
         }
+    }
+
+    #[test]
+    fn images_are_flipped_as_the_plan_says() {
+        let images = Arc::new(images(11, ImageShape { height: 2, width: 3, channels: 3 }));
+        let plan = StepPlan::new(11, 4, true, 5).unwrap();
+        let mirrored = StepPlan { mirror: true, ..plan };
+        let mut prefetchers = [plan, mirrored].map(|plan| batches(images.clone(), &plan, 0, &Device::Cpu).unwrap());
+        let mut flipped = 0;
+        for step in 0..50 {
+            let [plain, found] = prefetchers.each_mut().map(|batches| values(&batches.next().unwrap()));
+            for ((plain, found), flip) in plain.chunks(18).zip(found.chunks(18)).zip(mirrored.flips(step).unwrap()) {
+                let backwards = plain.chunks(9).flat_map(|row| row.chunks(3).rev()).flatten();
+                let expected = if flip { backwards.copied().collect() } else { plain.to_vec() };
+                assert_eq!(found, expected);
+                flipped += usize::from(flip);
+            }
+        }
+        assert!((80..120).contains(&flipped), "{flipped} of 200");
     }
 }

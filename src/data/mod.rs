@@ -69,7 +69,7 @@ pub use image_set::ImageSet;
 pub use images::Images;
 use open::is_spelling;
 pub use open::{open, own_shape};
-pub use plan::{CLASSES, Order, Shard, StepPlan, ViewPlan, steps_per_epoch};
+pub use plan::{CLASSES, MIRROR, Order, Shard, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
 pub use source::{ImageSource, common_shape, pixels_of};
 pub use target_shape::TargetShape;

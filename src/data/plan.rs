@@ -15,6 +15,9 @@ use crate::rng::{Generator, Stream};
 /// The random stream of the classes of fakes.
 pub const CLASSES: &str = "classes";
 
+/// The random stream of flips.
+pub const MIRROR: &str = "mirror";
+
 /// Which of the processes that train together this one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -41,6 +44,8 @@ pub struct StepPlan {
     pub batch_size: usize,
     /// A new order every epoch, drawn from `seed`; else the order of the set, every epoch the same (the course's).
     pub shuffle: bool,
+    /// Each image of a step is flipped from left to right with probability 1/2.
+    pub mirror: bool,
     /// Whose part of each step is given.
     pub shard: Shard,
 }
@@ -59,7 +64,7 @@ pub struct ViewPlan {
 }
 
 impl StepPlan {
-    /// The plan of a single process. [`Error::TooFewImages`] where a batch is larger than the set, [`Error::Setting`]
+    /// The plan of a single process, without flips. [`Error::TooFewImages`] where a batch is larger than the set, [`Error::Setting`]
     /// where it is empty.
     pub fn new(len: usize, batch_size: usize, shuffle: bool, seed: u64) -> Result<Self> {
         if batch_size == 0 {
@@ -70,7 +75,7 @@ impl StepPlan {
                 format!("the data set has {len} images, fewer than a batch; give a smaller batch size or more data");
             bail!(Error::TooFewImages { name: "batch_size", value: batch_size.to_string(), problem });
         }
-        Ok(Self { seed, len, batch_size, shuffle, shard: Shard::WHOLE })
+        Ok(Self { seed, len, batch_size, shuffle, mirror: false, shard: Shard::WHOLE })
     }
 
     /// The part of this plan that one of several processes does. [`Error::Usage`] where there is no such rank, or there
@@ -134,6 +139,11 @@ impl StepPlan {
         let (mut generator, places) = (Stream::new(self.seed, purpose).at(step), self.places());
         let draws = (0..blocks * self.batch_size).map(|at| (at, draw(&mut generator)));
         draws.filter(|(at, _)| places.contains(&(at % self.batch_size))).map(|(_, drawn)| drawn).collect()
+    }
+
+    /// Which images of this process's step are flipped from left to right; `None` where none ever is.
+    pub fn flips(&self, step: u64) -> Option<Vec<bool>> {
+        self.mirror.then(|| self.draws(step, MIRROR, 1, |generator| generator.below(2) == 1))
     }
 
     /// A generator of its own for each of this process's places of a step.
@@ -237,6 +247,9 @@ mod tests {
                 };
                 let draws = |plan: StepPlan| plan.draws(step, "draws", 3, draw);
                 assert_eq!(joined(&parts(whole, world, draws), 3), draws(whole), "draws of {world}");
+
+                let flips = |plan: StepPlan| StepPlan { mirror: true, ..plan }.flips(step).unwrap();
+                assert_eq!(joined(&parts(whole, world, flips), 1), flips(whole), "flips of {world}");
 
                 let words =
                     |plan: StepPlan| plan.generators(step, "warp").map(|mut own| own.bits()).collect::<Vec<_>>();

@@ -51,6 +51,14 @@ impl AdversarialLoss {
         }
     }
 
+    /// The score above which D takes an image for real: half-way between its targets.
+    pub fn threshold(self) -> f64 {
+        match self {
+            Self::Bce | Self::Minimax => 0.0,
+            Self::Ls => 0.5,
+        }
+    }
+
     /// The loss of a discriminator that knows every image, the least there is: the entropy of its targets.
     pub fn least(self, smoothing: f64) -> f64 {
         let of = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };

@@ -37,6 +37,10 @@ pub enum Wanted {
         /// As it was trained, not its average.
         raw: bool,
     },
+    Discriminator {
+        /// Of whichever model, if none is named.
+        architecture: Option<Architecture>,
+    },
     Encoder {
         /// Of whichever architecture, if none is named.
         architecture: Option<EncoderArchitecture>,
@@ -52,6 +56,7 @@ impl Wanted {
         matches!(
             (self, kind),
             (Self::Generator { .. }, NetworkKind::Generator { .. })
+                | (Self::Discriminator { .. }, NetworkKind::Discriminator { .. })
                 | (Self::Encoder { .. }, NetworkKind::Encoder { .. })
                 | (Self::Classifier, NetworkKind::Classifier { .. })
                 | (Self::DigitClassifier, NetworkKind::DigitClassifier { .. })
@@ -66,6 +71,10 @@ impl Wanted {
                 // What differs between models of one family is how they are trained.
                 let found = family(*architecture);
                 (found != family(wanted)).then(|| other(format!("{found} generator"), "model", wanted.name()))
+            }
+            (Self::Discriminator { architecture: Some(wanted) }, NetworkKind::Discriminator { architecture, .. }) => {
+                let found = family(*architecture);
+                (found != family(wanted)).then(|| other(format!("{found} discriminator"), "model", wanted.name()))
             }
             (Self::Encoder { architecture: Some(wanted) }, NetworkKind::Encoder { architecture, .. }) => {
                 let found = format!("{} encoder", architecture.name());

@@ -31,6 +31,9 @@ pub struct GanRecord {
     /// The same on fakes.
     #[serde(deserialize_with = "number_or_null")]
     pub fake_score: f32,
+    /// The probability of each transformation of adaptive augmentation after this step, in runs that have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augment_p: Option<f64>,
     /// At steps that were evaluated.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub scores: Option<Scores>,

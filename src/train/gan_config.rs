@@ -15,8 +15,10 @@ use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
 use crate::optim::{AdamConfig, Decay, Schedule};
 use crate::pretrained::reference::{MAX_SAMPLES, Reference};
+use crate::train::adaptive_augmentation::Augment;
 use crate::train::diffaugment::DiffAugment;
 use crate::train::gan_images;
+use crate::train::init_network::InitNetwork;
 use crate::train::recipe::Recipe;
 
 /// Steps after which a `dcgan` of 64x64 draws something: about an hour on two cores.
@@ -168,10 +170,36 @@ pub struct GanConfig {
     #[serde(default = "one")]
     pub r1_every: u64,
 
-    /// Differentiable augmentation of real and generated images: none, translation, cutout or translation,cutout
+    /// Differentiable augmentation of real and generated images: none, or one or more of color, translation and cutout,
+    /// such as color,translation
     #[arg(long, value_name = "WHAT", default_value_t = DiffAugment::default())]
     #[serde(default)]
     pub diffaugment: DiffAugment,
+
+    /// Augmentation of real and generated images for small data sets
+    #[arg(long, value_enum, default_value_t = Augment::None)]
+    #[serde(default)]
+    pub augment: Augment,
+
+    /// Real images, in thousands, that adaptive augmentation takes from none to all of them at most
+    #[arg(long, value_name = "KIMG", default_value_t = ada_speed())]
+    #[serde(default = "ada_speed")]
+    pub ada_speed: f64,
+
+    /// Flip every real image horizontally with probability 1/2
+    #[arg(long)]
+    #[serde(default)]
+    pub mirror: bool,
+
+    /// Start from the networks of a run, of a checkpoint, or of files of a generator and of a discriminator
+    #[arg(long, value_name = "RUN|FILE,...", value_delimiter = ',')]
+    #[serde(default)]
+    pub init: Vec<String>,
+
+    /// The networks that were found there
+    #[arg(skip)]
+    #[serde(default)]
+    pub init_networks: Vec<InitNetwork>,
 
     /// Precision of matrix products and convolutions. Weights, optimizer state and sums are always f32
     #[arg(long, value_enum, default_value_t = Precision::F32)]
@@ -231,6 +259,11 @@ fn constant() -> Decay {
     Decay::Constant
 }
 
+/// Of the paper.
+fn ada_speed() -> f64 {
+    500.0
+}
+
 fn one() -> u64 {
     1
 }
@@ -287,6 +320,13 @@ impl GanConfig {
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             bail!(Error::setting("label_smoothing", self.label_smoothing, "expected a number from 0 to below 1"));
+        }
+        if !(self.ada_speed.is_finite() && self.ada_speed > 0.0) {
+            bail!(Error::setting("ada_speed", self.ada_speed, "expected a number above 0"));
+        }
+        if self.augment == Augment::Adaptive && self.diffaugment.is_on() {
+            let problem = "adaptive augmentation has translations and colours of its own; leave one of the two out";
+            bail!(Error::setting("diffaugment", self.diffaugment, problem));
         }
         Ok(())
     }

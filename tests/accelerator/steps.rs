@@ -5,6 +5,7 @@ use gan::autograd::Precision;
 use gan::checkpoint::state::Tensors;
 use gan::models::Architecture;
 use gan::train::adversaries::StepInputs;
+use gan::train::distortions::Distortions;
 
 use super::{adversaries, adversaries_with, assert_near, contrastive, random, values};
 use crate::device::accelerator;
@@ -65,11 +66,17 @@ const FLAGS: [&str; 8] =
 
 fn inputs(step: usize, count: usize, device: &Device) -> StepInputs {
     let latents = |of| random(&format!("{of}.{step}"), &[count, 96], device);
-    let draws = (0..12 * count as i64).map(|place| (place * 7 + step as i64) % 9 - 4).collect();
+    let moves = (0..12 * count as i64).map(|place| (place * 7 + step as i64) % 9 - 4).collect();
+    let uniform = |of: &str, dims: &[usize]| Some(random(&format!("{of}.{step}"), dims, device));
     StepInputs {
         real: random(&format!("real.{step}"), &[count, 28, 28, 1], device),
         latents: ["discriminator", "generator"].map(latents),
-        draws: Some(Tensor::from_vec::<_, i64>(draws, (3 * count, 4), device).unwrap()),
+        distortions: Some(Distortions {
+            transforms: uniform("transforms", &[3 * count, 2, 3]),
+            colours: uniform("colours", &[3 * count, 1, 3]),
+            moves: Some(Tensor::from_vec::<_, i64>(moves, (3 * count, 4), device).unwrap()),
+            cut: 14,
+        }),
         classes: None,
         lr_scale: 1.0 - 0.1 * step as f64,
     }

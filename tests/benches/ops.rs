@@ -164,7 +164,14 @@ fn elementwise(group: &mut Group) -> Result<()> {
     let draws: Vec<i64> = (0..BATCH as i64 * 4).map(|place| place % 9 - 4).collect();
     let draws = Tensor::from_vec(draws, (BATCH, 4), &Device::Cpu)?;
     let op = |x: &[Tensor]| ops::diffaugment(&x[0], &draws, 14, -1.0);
-    measure(group, &format!("diffaugment {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 2))
+    measure(group, &format!("diffaugment {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 2))?;
+    let transform: [f32; 6] = [0.9, -0.3, 3.5, 0.3, 0.9, -2.5];
+    let transforms = Tensor::from_vec(transform.repeat(BATCH), (BATCH, 2, 3), &Device::Cpu)?;
+    let op = |x: &[Tensor]| ops::affine_sample(&x[0], &transforms);
+    measure(group, &format!("affine_sample {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 2))?;
+    let matrices = Tensor::from_vec([0.9f32, 0.1, 0.2].repeat(BATCH), (BATCH, 1, 3), &Device::Cpu)?;
+    let op = |x: &[Tensor]| ops::recolour(&x[0], &matrices);
+    measure(group, &format!("recolour {dims:?}"), &op, &[&dims], 0, passes(&dims, 2, 2))
 }
 
 fn pooling(group: &mut Group) -> Result<()> {

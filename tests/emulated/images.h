@@ -1,8 +1,10 @@
 namespace images {
+#include "affine_sample/kernel.cu"
 #include "diffaugment/kernel.cu"
 #include "layout/kernel.cu"
 #include "max_pool2d/kernel.cu"
 #include "mean_pool2d/kernel.cu"
+#include "recolour/kernel.cu"
 #include "cuda/window/kernel.cu"
 
 static const Index BLOCKS = {5, 1}, THREADS = {256, 1};
@@ -150,7 +152,86 @@ static void check_moves(int count, int height, int width, int channels, int cut)
     check("diffaugment, back " + shape, to_floats(into), back);
 }
 
+static int mirrored(int at, int size) {
+    while (at < 0 || at >= size) at = at < 0 ? -1 - at : 2 * size - 1 - at;
+    return at;
+}
+
+static void check_transforms(int count, int height, int width, int channels) {
+    size_t pixels = (size_t)count * height * width * channels;
+    std::string shape = std::to_string(height) + " x " + std::to_string(width) + " x " + std::to_string(channels);
+    Floats transforms = uniform(count * 6, 1.5f), x = exact(pixels), given = exact(pixels);
+    for (int image = 0; image < count; image++)
+        for (int axis = 0; axis < 2; axis++) transforms[image * 6 + axis * 3 + 2] *= 2 * std::max(height, width);
+    // The first is a quarter turn, the second flattens the image.
+    const float fixed[] = {0, 1, 0, -1, 0, height - 1.0f, 0.5f, 0.5f, 0.25f, 1, 1, -0.5f};
+    std::copy(fixed, fixed + std::min(12, count * 6), transforms.begin());
+    Doubles expected(pixels, 0.0), back(pixels, 0.0);
+    for (int image = 0; image < count; image++)
+        for (int y = 0; y < height; y++)
+            for (int x_of = 0; x_of < width; x_of++) {
+                // As the kernel rounds it, for the four pixels to be the same ones.
+                const float* t = &transforms[image * 6];
+                float u = t[0] * x_of + t[1] * y + t[2], v = t[3] * x_of + t[4] * y + t[5];
+                for (int corner = 0; corner < 4; corner++) {
+                    int column = (int)std::floor(u) + corner % 2, row = (int)std::floor(v) + corner / 2;
+                    double weight = (1 - std::fabs((double)u - column)) * (1 - std::fabs((double)v - row));
+                    for (int channel = 0; channel < channels; channel++) {
+                        size_t from = (((size_t)image * height + mirrored(row, height)) * width + mirrored(column, width)) * channels + channel;
+                        size_t to = (((size_t)image * height + y) * width + x_of) * channels + channel;
+                        expected[to] += weight * x[from];
+                        back[from] += weight * given[to];
+                    }
+                }
+            }
+    Values of_x = to_values(x), of_given = to_values(given), into = to_values(unwritten(pixels));
+    launch(BLOCKS, THREADS, [&] { affine_sample(into.data(), of_x.data(), transforms.data(), pixels, height, width, channels); });
+    check("affine_sample " + shape, to_floats(into), expected);
+    into = to_values(unwritten(pixels));
+    launch(BLOCKS, THREADS, [&] { affine_sample_gradient(into.data(), of_given.data(), transforms.data(), pixels, height, width, channels); });
+    check("affine_sample_gradient " + shape, to_floats(into), back);
+}
+
+static void check_colours(int count, int height, int width, int channels) {
+    size_t stride = (size_t)height * width * channels, pixels = count * stride;
+    int columns = channels + 2;
+    std::string shape = std::to_string(height) + " x " + std::to_string(width) + " x " + std::to_string(channels);
+    Floats matrices = uniform(count * channels * columns), x = exact(pixels), given = exact(pixels);
+    Doubles expected(pixels, 0.0), back(pixels, 0.0);
+    for (int image = 0; image < count; image++) {
+        const float* matrix = &matrices[image * channels * columns];
+        double mean = 0, given_mean = 0;
+        for (size_t at = 0; at < stride; at++) {
+            mean += x[image * stride + at] / (double)stride;
+            given_mean += matrix[at % channels * columns + channels + 1] * (double)given[image * stride + at] / stride;
+        }
+        for (size_t at = 0; at < stride; at++) {
+            int channel = at % channels;
+            const float* row = matrix + channel * columns;
+            size_t pixel = image * stride + at - channel;
+            expected[pixel + channel] = row[channels] + row[channels + 1] * mean;
+            back[pixel + channel] = given_mean;
+            for (int other = 0; other < channels; other++) {
+                expected[pixel + channel] += row[other] * (double)x[pixel + other];
+                back[pixel + channel] += matrix[other * columns + channel] * (double)given[pixel + other];
+            }
+        }
+    }
+    Values of_x = to_values(x), of_given = to_values(given), into = to_values(unwritten(pixels));
+    launch({(unsigned)count, 1}, THREADS, [&] { recolour(into.data(), of_x.data(), matrices.data(), stride, channels); });
+    check("recolour " + shape, to_floats(into), expected);
+    into = to_values(unwritten(pixels));
+    launch({(unsigned)count, 1}, THREADS, [&] { recolour_gradient(into.data(), of_given.data(), matrices.data(), stride, channels); });
+    check("recolour_gradient " + shape, to_floats(into), back);
+}
+
 static void check_all() {
+    check_transforms(30, 8, 8, 1);
+    check_transforms(20, 9, 5, 3);
+    check_transforms(5, 28, 28, 1);
+    check_transforms(3, 1, 4, 2);
+    check_colours(4, 28, 28, 1);
+    check_colours(3, 5, 7, 3);
     check_moves(40, 8, 8, 1, 4);
     check_moves(30, 9, 5, 3, 0);
     check_moves(7, 28, 28, 1, 14);

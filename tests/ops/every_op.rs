@@ -6,11 +6,13 @@ use candle_core::{DType, Result, Tensor, Var};
 use gan::autograd::{self, Precision};
 use gan::ops::{self, Activation};
 
+use super::affine_sample::transforms;
 use super::batch_norm::batch_norm_inputs;
 use super::convolutions::{convolution_inputs, transposed_inputs};
 use super::diffaugment::draws;
 use super::linear::linear_inputs;
 use super::optimizer_steps::{RULES, adam_trajectory, sgd_trajectory};
+use super::recolour::matrices;
 use super::{
     ACTIVATIONS, assert_close, assert_parity, assert_same, bits, evaluate, generator, in_dtype, random, values,
 };
@@ -103,6 +105,16 @@ fn every_op() -> Vec<NamedOp> {
         (
             "diffaugment",
             Box::new(|x: &[Tensor]| ops::diffaugment(&x[0], &draws(90, 12)?, 9, -1.0)),
+            vec![random(generator, &[90, 24, 20, 3])],
+        ),
+        (
+            "affine_sample",
+            Box::new(|x: &[Tensor]| ops::affine_sample(&x[0], &transforms(90, 24)?)),
+            vec![random(generator, &[90, 24, 20, 3])],
+        ),
+        (
+            "recolour",
+            Box::new(|x: &[Tensor]| ops::recolour(&x[0], &matrices(90, 3))),
             vec![random(generator, &[90, 24, 20, 3])],
         ),
         ("activate", Box::new(move |x: &[Tensor]| ops::activate(&x[0], tanh)), vec![random(generator, &[100_001])]),
@@ -351,6 +363,12 @@ fn wrong_shapes_are_errors_that_say_the_shapes() {
         ops::diffaugment(&image, &zeros(&[2, 4]), 2, 0.0),
         ops::diffaugment(&image, &draws(3, 8).unwrap(), 2, 0.0),
         ops::diffaugment(&zeros(&[8, 8]), &draws(8, 8).unwrap(), 2, 0.0),
+        ops::affine_sample(&image, &zeros(&[2, 6])),
+        ops::affine_sample(&image, &transforms(3, 8).unwrap()),
+        ops::affine_sample(&zeros(&[8, 8]), &transforms(8, 8).unwrap()),
+        ops::recolour(&image, &zeros(&[2, 3, 3])),
+        ops::recolour(&image, &matrices(3, 3)),
+        ops::recolour(&zeros(&[8, 8]), &matrices(8, 8)),
         ops::add_relu(&image, &zeros(&[2, 8, 8, 1])),
         ops::add_relu(&image, &zeros(&[2, 8, 24])),
         ops::append_columns(&zeros(&[2, 3]), &zeros(&[3, 3])),
@@ -384,6 +402,8 @@ fn an_empty_batch_gives_an_empty_output() {
         ops::append_columns(&zeros(&[0, 3]), &zeros(&[0, 4])).unwrap(),
         ops::mean_pool2d(&image).unwrap(),
         ops::diffaugment(&image, &draws(0, 8).unwrap(), 2, 0.0).unwrap(),
+        ops::affine_sample(&image, &transforms(0, 8).unwrap()).unwrap(),
+        ops::recolour(&image, &matrices(0, 3)).unwrap(),
     ];
     for output in outputs {
         assert_eq!(output.dim(0).unwrap(), 0);

@@ -5,6 +5,7 @@
 //! device that is tested, and in f64 on the CPU as the reference. The tolerances are the same on every device: an f32
 //! kernel may add up in any order, and none that rounds its products further (TF32, bf16) is asked for here.
 
+mod affine_sample;
 mod batch_norm;
 mod convolutions;
 mod diffaugment;
@@ -15,6 +16,7 @@ mod losses;
 mod optimizer_steps;
 mod pooling;
 mod precision;
+mod recolour;
 mod residual;
 
 use crate::device::device;

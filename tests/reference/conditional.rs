@@ -108,7 +108,7 @@ fn check_steps(name: &str, networks: &str, gain: fn(&str, &str) -> f64, flags: &
         let inputs = StepInputs {
             real: real_images(step * record.batch, record.batch),
             latents: ["discriminator", "generator"].map(latents),
-            draws: None,
+            distortions: None,
             classes: Some(["real", "discriminator", "generator"].map(classes)),
             lr_scale: 1.0,
         };

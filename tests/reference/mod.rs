@@ -3,6 +3,7 @@
 //! them, and beside each how far PyTorch's own f32 is from it. Both sides make the weights by one rule. `check_pytorch.py`, `check_radford.py` and `check_conditional.py` are run by hand.
 
 mod adam;
+mod augment;
 mod conditional;
 mod contrastive;
 mod embeddings;

@@ -7,6 +7,7 @@ use clap::{Args, Command, FromArgMatches};
 use gan::ops::DRAWN;
 use gan::params::Parameters;
 use gan::train::adversaries::{Adversaries, StepInputs};
+use gan::train::distortions::Distortions;
 use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
@@ -62,7 +63,7 @@ fn tensors(parameters: &Parameters) -> BTreeMap<String, Tensor> {
 }
 
 /// Draws for `--diffaugment` by the rule of `generate.py`: up to five rows and columns, and a square anywhere.
-fn draws(step: usize, count: usize) -> Tensor {
+fn distortions(step: usize, count: usize) -> Distortions {
     let of = |part: &str| -> Vec<i64> {
         let drawn = values(&symmetric(&format!("draws.{step}.{part}"), &[count, DRAWN]));
         let scaled = |(place, value): (usize, f64)| match place % DRAWN {
@@ -72,7 +73,8 @@ fn draws(step: usize, count: usize) -> Tensor {
         drawn.into_iter().enumerate().map(scaled).collect()
     };
     let draws = ["real", "discriminator", "generator"].map(of).concat();
-    Tensor::from_vec(draws, (3 * count, DRAWN), &device()).unwrap()
+    let moves = Tensor::from_vec(draws, (3 * count, DRAWN), &device()).unwrap();
+    Distortions { moves: Some(moves), cut: 14, ..Distortions::default() }
 }
 
 /// Trains as the record does, with weights whose layers `gain` scales: the networks, and the losses of D and of G.
@@ -100,7 +102,7 @@ fn train(
         let inputs = StepInputs {
             real,
             latents: ["discriminator", "generator"].map(latents),
-            draws: config.diffaugment.is_on().then(|| draws(step, record.batch)),
+            distortions: config.diffaugment.is_on().then(|| distortions(step, record.batch)),
             classes: None,
             lr_scale: schedule.rate(step as u64),
         };

@@ -161,6 +161,19 @@ fn networks() -> Vec<Row> {
         row("no classifier", Data, &scored("--evaluate-classifier other.safetensors"), 3, "other.safetensors"),
         row("a damaged classifier", Data, &scored("--evaluate-classifier cut.safetensors"), 3, "cut.safetensors"),
     ]);
+    let init = |init: &str, says: &str| {
+        row("no networks to start from", Gan, &format!("{GAN} --run new --init {init}"), 3, says)
+    };
+    rows.extend([
+        init("gone.safetensors", "gone.safetensors"),
+        init("nowhere", "no checkpoint of a run"),
+        init("cut.safetensors", "cut.safetensors"),
+        init("other.safetensors", "neither a generator nor a discriminator"),
+        init("run,run", "a second generator"),
+        init("run --latent-dim 9", "--latent-dim is 9"),
+        init("run --image-size 32", "for images of 28x28"),
+        init("run --model dcgan", "--model dcgan"),
+    ]);
     let encoder = |weights: &str, says: &str| {
         let command = FINETUNE.replace("weights/encoder", weights);
         row("no encoder", Encoder, &command, 3, says)
@@ -237,6 +250,7 @@ fn forced() -> Vec<Row> {
         gan("forced, a rate below 0", "--lr=-1", 2, "--lr"),
         gan("forced, a precision of other devices", "--precision tf32 --device cpu", 2, "--precision tf32"),
         gan("forced, no data", "--data nowhere", 3, "nowhere"),
+        gan("forced, from its own networks", "--init run", 2, "--force: it would delete"),
         gan("forced, a batch larger than the data", "--batch-size 500", 3, "a batch must fit"),
         gan(
             "forced, no classifier",

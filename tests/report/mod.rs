@@ -48,6 +48,7 @@ fn record(step: u64) -> GanRecord {
         g_loss: std::f32::consts::LN_2,
         real_score: 0.5,
         fake_score: 0.5,
+        augment_p: None,
         scores: None,
         class_scores: None,
     }

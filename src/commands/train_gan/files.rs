@@ -1,16 +1,14 @@
 //! What a GAN run leaves: checkpoints, networks for use, grids, curves and the film.
 
-use super::Training;
-use crate::checkpoint::header::HEALTH;
+use super::{Training, inputs};
+use crate::checkpoint::header::{AUGMENT, HEALTH};
 use crate::checkpoint::saved_runs::grid_name;
 use crate::commands::errors;
-use crate::data;
 use crate::error::Error;
 use crate::models::NetworkDescription;
 use crate::pretrained::{self, Latents, SampleClasses};
 use crate::report::{self, Grid};
 use crate::run::Snapshot;
-use crate::train::diffaugment;
 
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
 const GRID_IMAGES: usize = 64;
@@ -23,14 +21,9 @@ impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
     pub(super) fn save(&mut self) -> anyhow::Result<()> {
         let (adversaries, clock) = (&self.adversaries, &self.session.clock);
-        let mut streams = vec![("shuffle", clock.epoch()), ("latents", clock.step())];
-        if self.config.diffaugment.is_on() {
-            streams.push((diffaugment::STREAM, clock.step()));
-        }
+        let mut streams = vec![("shuffle", clock.epoch())];
+        streams.extend(inputs::streams(&self.config).into_iter().map(|name| (name, clock.step())));
         let (model, shape) = (self.config.model, self.config.image_shape());
-        if self.config.conditional {
-            streams.push((data::CLASSES, clock.step()));
-        }
         let classes = &self.config.class_names;
         let discriminator = NetworkDescription::discriminator(model, shape).with_class_names(classes);
         let generator =
@@ -41,7 +34,10 @@ impl Training<'_> {
         ];
         let average = adversaries.averaged_parameters();
         networks.extend(average.map(|average| ("generator_ema", generator, average.tensors())));
-        let entries = vec![(HEALTH, serde_json::to_string(self.health.history())?)];
+        let mut entries = vec![(HEALTH, serde_json::to_string(self.health.history())?)];
+        if let Some(strength) = self.inputs.strength() {
+            entries.push((AUGMENT, serde_json::to_string(&strength.progress()?)?));
+        }
         self.session.save(Snapshot { state: adversaries.state(), networks, streams, entries })
     }
 

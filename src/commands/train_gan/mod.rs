@@ -2,23 +2,26 @@
 
 mod classes;
 mod files;
+mod init;
+mod inputs;
 mod record;
 mod scores;
 
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use crate::commands::images::Reading;
+use crate::commands::train_gan::inputs::Inputs;
 use crate::commands::{Invocation, images, shards};
 use crate::data::memory::MemorySize;
-use crate::data::{self, ImageSet, Prefetcher, StepPlan, steps_per_epoch};
+use crate::data::{self, ImageSet, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
 use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
 use crate::run::{Run, Session, Timetable};
-use crate::train::adversaries::{Adversaries, StepInputs};
+use crate::train::adversaries::Adversaries;
 use crate::train::gan_config::GanConfig;
 use crate::train::health::HealthWatch;
 
@@ -57,7 +60,6 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     config.validate()?;
     run.identify(&dataset, options.changed_data)?;
     let shards = shards(config.shards, processes)?;
-    run.agree()?;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
         None => dataset,
@@ -69,11 +71,16 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut adversaries = Adversaries::new(&config, device)?;
     adversaries.set_shards(shards);
+    if !run.is_resumed() {
+        run.config.init_networks = init::start_from(&adversaries, &config, &run.directory.name, options, console)?;
+    }
+    let config = run.config.clone();
+    run.agree()?;
     run.check(&timetable, &adversaries.state())?;
     run.restore(|state, step| adversaries.restore(state, step))?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);
     let images = dataset.train.len();
-    let inputs = Inputs::start(&config, dataset.train, run.step(), call)?;
+    let inputs = Inputs::start(&run, dataset.train, call)?;
     let session = Session::begin(run, timetable, call.monitor())?;
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
     let (on, span) = (&dataset.name, session.span());
@@ -120,29 +127,6 @@ fn timetable(config: &GanConfig, images: &ImageSet) -> Timetable {
     }
 }
 
-/// What the steps are made of.
-struct Inputs {
-    batches: Prefetcher<Tensor>,
-    latents: Prefetcher<[Tensor; 2]>,
-    draws: Option<Prefetcher<Tensor>>,
-    classes: Option<Prefetcher<[Tensor; 3]>>,
-}
-
-impl Inputs {
-    /// From `first_step` on. The images are given away: a device that has its own copy needs no other.
-    fn start(config: &GanConfig, images: ImageSet, first_step: u64, call: &Invocation) -> anyhow::Result<Self> {
-        let (augment, shape, device) = (config.diffaugment, images.shape()?, call.device);
-        let plan = StepPlan::new(images.len(), config.batch_size, !config.no_shuffle, config.seed)?;
-        let plan = plan.part(call.processes.part())?;
-        let draws = augment.is_on().then(|| augment.draws(&plan, shape, first_step, device)).transpose()?;
-        let latents = data::latents(&plan, config.latent_space(), first_step, device)?;
-        let (labels, classes) = (images.labels().to_vec(), config.class_names.len());
-        let classes = (classes > 0).then(|| data::class_batches(labels, classes, &plan, first_step, device));
-        let batches = data::batches(images.source(), &plan, first_step, device)?;
-        Ok(Self { batches, latents, draws, classes: classes.transpose()? })
-    }
-}
-
 /// A run in training.
 struct Training<'a> {
     session: Session<GanConfig, GanRecord>,
@@ -176,12 +160,9 @@ impl Training<'_> {
             }
             let Some(step) = self.session.next_step()? else { return Ok(()) };
 
-            let real = self.inputs.batches.next()?; // (N, H, W, C)
-            let latents = self.inputs.latents.next()?; // (N, Z) each
-            let draws = self.inputs.draws.as_mut().map(Prefetcher::next).transpose()?; // (3N, 4)
-            let classes = self.inputs.classes.as_mut().map(Prefetcher::next).transpose()?; // (N, K) each
-            let inputs = StepInputs { real, latents, draws, classes, lr_scale: self.schedule.rate(step) };
+            let inputs = self.inputs.next_step(self.schedule.rate(step))?;
             let outcome = self.adversaries.step_on(&inputs)?;
+            self.inputs.observe(&outcome)?;
             self.session.clock.advance();
 
             if self.session.clock.is_logged() {

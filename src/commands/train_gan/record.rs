@@ -7,6 +7,7 @@ use crate::checkpoint::header::HEALTH;
 use crate::report::GanRecord;
 use crate::run::Run;
 use crate::train::adversaries::StepOutcome;
+use crate::train::augment_strength::AugmentStrength;
 use crate::train::gan_config::GanConfig;
 use crate::train::health::{History, StepStats, variety};
 
@@ -32,6 +33,7 @@ impl Training<'_> {
             g_loss: outcome.g_loss.to_scalar()?,
             real_score: loss.logged_score(&outcome.real_scores)?.to_scalar()?,
             fake_score: loss.logged_score(&outcome.fake_scores)?.to_scalar()?,
+            augment_p: self.inputs.strength().map(AugmentStrength::p),
             scores: None,
             class_scores: None,
         };

@@ -25,7 +25,7 @@ fuzz_target!(|bytes: [u8; 8]| {
     let activation = ACTIVATIONS[how % 4];
     let image = [count, height, width, channels];
     let fits = height.min(width) + 2 * padding >= size;
-    match kind % 11 {
+    match kind % 13 {
         0 => check([&[count * height, channels], &[features, channels], &[features]], |[x, w, b]| {
             Ok([ops::linear(x, w, Some(b), activation)?, naive::linear(x, w, Some(b), activation)?])
         }),
@@ -73,6 +73,17 @@ fuzz_target!(|bytes: [u8; 8]| {
             let draws = (0..4 * count as i64).map(|index| index * 7 % 41 - 20).collect::<Vec<_>>();
             let draws = Tensor::from_vec(draws, (count, 4), &Device::Cpu)?;
             Ok([ops::diffaugment(x, &draws, size, -1.0)?, naive::diffaugment(x, &draws, size, -1.0)?])
+        }),
+        11 => check([&image], |[x]| {
+            let transforms = (0..6 * count as i64).map(|index| (index * 7 % 41 - 20) as f32 * 0.17).collect::<Vec<_>>();
+            let transforms = Tensor::from_vec(transforms, (count, 2, 3), &Device::Cpu)?;
+            Ok([ops::affine_sample(x, &transforms)?, naive::affine_sample(x, &transforms)?])
+        }),
+        12 => check([&image], |[x]| {
+            let len = count * channels * (channels + 2);
+            let matrices = (0..len as i64).map(|index| (index * 7 % 41 - 20) as f32 * 0.05).collect::<Vec<_>>();
+            let matrices = Tensor::from_vec(matrices, (count, channels, channels + 2), &Device::Cpu)?;
+            Ok([ops::recolour(x, &matrices)?, naive::recolour(x, &matrices)?])
         }),
         _ => {}
     }

@@ -2,28 +2,30 @@
 
 use candle_core::{Result, Tensor, bail};
 
+use super::StepInputs;
 use crate::ops;
-use crate::train::adversaries::StepInputs;
+use crate::train::distortions::Distortions;
 
 /// What [`StepInputs`] hold that lies on the device.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub real: Tensor,
     latents: [Tensor; 2],
-    draws: Option<Tensor>,
+    distortions: Distortions,
     classes: Option<[Tensor; 3]>,
 }
 
 impl Batch {
     pub fn new(inputs: &StepInputs) -> Self {
-        let StepInputs { real, latents, draws, classes, .. } = inputs;
-        Self { real: real.clone(), latents: latents.clone(), draws: draws.clone(), classes: classes.clone() }
+        let StepInputs { real, latents, distortions, classes, .. } = inputs.clone();
+        Self { real, latents, distortions: distortions.unwrap_or_default(), classes }
     }
 
     /// All tensors, in a fixed order.
     pub fn tensors(&self) -> Vec<Tensor> {
-        let Self { real, latents, draws, classes } = self;
-        [real].into_iter().chain(latents).chain(draws).chain(classes.iter().flatten()).cloned().collect()
+        let Self { real, latents, distortions, classes } = self;
+        let of_images = [real].into_iter().chain(latents);
+        of_images.chain(distortions.tensors()).chain(classes.iter().flatten()).cloned().collect()
     }
 
     /// The same with other [`tensors`](Self::tensors).
@@ -40,7 +42,7 @@ impl Batch {
         Ok(Self {
             real: of(&self.real)?,
             latents: [of(&self.latents[0])?, of(&self.latents[1])?],
-            draws: self.draws.as_ref().map(&mut of).transpose()?,
+            distortions: self.distortions.by(&self.distortions.tensors().map(&mut of).collect::<Result<Vec<_>>>()?),
             classes: match &self.classes {
                 Some([real, d_fakes, g_fakes]) => Some([of(real)?, of(d_fakes)?, of(g_fakes)?]),
                 None => None,
@@ -77,9 +79,8 @@ impl Batch {
         self.classes.as_ref().map(|classes| &classes[part])
     }
 
-    /// The draws by which D sees the real images (0), its fakes (1) or G's (2).
-    pub fn draws(&self, part: usize) -> Result<Option<Tensor>> {
-        let count = self.real.dim(0)?;
-        self.draws.as_ref().map(|draws| draws.narrow(0, part * count, count)).transpose()
+    /// Images as D is to see them: the real ones (0), its fakes (1) or G's (2).
+    pub fn seen(&self, images: &Tensor, part: usize) -> Result<Tensor> {
+        self.distortions.apply(images, part)
     }
 }

@@ -1,0 +1,142 @@
+//! The trained networks that a new run starts from: `--init`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::checkpoint::Weights;
+use crate::checkpoint::saved_runs::{checkpoint_path, checkpoint_steps};
+use crate::error::Error;
+use crate::models::{NetworkDescription, NetworkKind};
+use crate::pretrained::search::{self, FoundNetwork, Wanted};
+use crate::report::Console;
+use crate::run::RunOptions;
+use crate::train::adversaries::Adversaries;
+use crate::train::gan_config::GanConfig;
+use crate::train::init_network::InitNetwork;
+use crate::train::probe::hash;
+
+/// Loads what `--init` names into `adversaries`, networks of the new run `run`; returns what it was.
+///
+/// # Errors
+/// [`Error::Input`] and [`Error::OtherNetwork`] where a file is missing, holds none of the two networks, or one that is not
+/// for this run; where a run that is begun once more finds others than before. [`Error::Usage`] where `--force` would delete
+/// what it starts from.
+pub(super) fn start_from(
+    adversaries: &Adversaries,
+    config: &GanConfig,
+    run: &str,
+    options: &RunOptions,
+    console: &Console,
+) -> anyhow::Result<Vec<InitNetwork>> {
+    let (model, shape) = (config.model, config.image_shape());
+    let kinds = [
+        (
+            "generator",
+            Wanted::Generator { architecture: Some(model), raw: true },
+            NetworkDescription::generator(model, config.latent_space(), shape).with_class_names(&config.class_names),
+        ),
+        (
+            "discriminator",
+            Wanted::Discriminator { architecture: Some(model) },
+            NetworkDescription::discriminator(model, shape).with_class_names(&config.class_names),
+        ),
+    ];
+    let (mut networks, mut tensors) = (Vec::new(), [None, None]);
+    for named in &config.init {
+        let path = file_of(named, &options.weights_dir)?;
+        refuse_to_delete(&path, run, options)?;
+        let (weights, before) = (Weights::open(&path)?, networks.len());
+        for ((name, wanted, expected), tensors) in kinds.iter().zip(&mut tensors) {
+            let Some(found) = search::find(&weights, wanted)? else { continue };
+            refuse_misfit(&found, expected)?;
+            if tensors.is_some() {
+                bail!(Error::Input(format!("--init {}: a second {name}; one is enough", config.init.join(","))));
+            }
+            console.note(&format!("starting from {}", found.words));
+            let (path, sha256) = (path.display().to_string(), hash(&found.tensors)?);
+            networks.push(InitNetwork { network: name.to_string(), path, sha256 });
+            *tensors = Some(found.tensors);
+        }
+        if networks.len() == before {
+            bail!(Error::reading(
+                &path,
+                format!(
+                    "neither a generator nor a discriminator: {}\nexpected a checkpoint of train-gan, or the files of its \
+                     networks",
+                    weights.contents()
+                )
+            ));
+        }
+    }
+    let hashes = |networks: &[InitNetwork]| networks.iter().map(|found| found.sha256.clone()).collect::<Vec<_>>();
+    if !config.init_networks.is_empty() && hashes(&config.init_networks) != hashes(&networks) {
+        bail!(Error::Input(format!(
+            "--init {}: not the networks that the run {run} was begun with\nbegin anew with --force, or name another run \
+             with --run",
+            config.init.join(",")
+        )));
+    }
+    let [generator, discriminator] = &tensors;
+    adversaries.start_from(generator.as_ref(), discriminator.as_ref())?;
+    Ok(networks)
+}
+
+/// The file that is meant by a file's name, or the newest checkpoint of a run, by its directory or its name.
+fn file_of(named: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
+    let path = Path::new(named);
+    if path.is_file() || named.ends_with(".safetensors") || named.ends_with(".pth") {
+        return Ok(path.to_path_buf());
+    }
+    let run = if path.is_dir() { path.to_path_buf() } else { weights_dir.join(named) };
+    let newest = checkpoint_steps(&run).ok().and_then(|steps| steps.last().copied());
+    match newest {
+        Some(step) => Ok(checkpoint_path(&run, step)),
+        None => bail!(Error::reading(&run, "no checkpoint of a run is there; --init takes a run or a file")),
+    }
+}
+
+/// `--force` on the run that holds the networks would delete them.
+fn refuse_to_delete(path: &Path, run: &str, options: &RunOptions) -> anyhow::Result<()> {
+    let of_run = path.parent().and_then(|directory| directory.canonicalize().ok());
+    if options.force && of_run.is_some() && of_run == options.weights_dir.join(run).canonicalize().ok() {
+        bail!(Error::Usage(format!(
+            "--force: it would delete {}, which lies in the run {run}; name another run with --run",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a network for other images or latents than this run's.
+fn refuse_misfit(found: &FoundNetwork, expected: &NetworkDescription) -> anyhow::Result<()> {
+    let (shape, wanted) = (found.description.image_shape, expected.image_shape);
+    if shape != wanted {
+        bail!(Error::Input(format!("--init {}: for images of {shape}; this run's are of {wanted}", found.words)));
+    }
+    let latents = |network: &NetworkDescription| match network.kind {
+        NetworkKind::Generator { latent_dim, .. } => latent_dim,
+        _ => 0,
+    };
+    let classes = |network: &NetworkDescription| match &network.kind {
+        NetworkKind::Generator { class_names, .. } | NetworkKind::Discriminator { class_names, .. } => {
+            class_names.len()
+        }
+        _ => 0,
+    };
+    let (found_classes, wanted) = (classes(&found.description), classes(expected));
+    if found_classes != wanted {
+        bail!(Error::Input(format!(
+            "--init {}: conditional on {found_classes} classes; this run's is on {wanted}",
+            found.words
+        )));
+    }
+    let (found_latents, wanted) = (latents(&found.description), latents(expected));
+    if found_latents != wanted {
+        bail!(Error::Input(format!(
+            "--init {}: for latents of {found_latents} numbers; --latent-dim is {wanted}",
+            found.words
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! A step whose batch is cut into shards, which several processes may compute.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Result, Tensor, bail};
+
+use super::batch::Batch;
+use super::{Adversaries, StepOutcome};
+use crate::autograd;
+use crate::optim::{Optimizer, WeightAverage};
+use crate::train::buffers::Buffers;
+
+impl Adversaries {
+    /// The same where the batch of all processes is cut into several shards: the gradients, losses and batch-norm
+    /// statistics are the means over them. In each shard the batch norms look at that shard alone.
+    pub(super) fn compute_in_shards(&self, batch: &Batch, is_penalised: bool) -> Result<StepOutcome> {
+        let parts = batch.cut(self.shards.of_process())?;
+        let step = |work: &(dyn Fn() -> Result<Vec<Tensor>> + Sync)| autograd::training_step(self.precision, work);
+        let judged = Mutex::new(Vec::with_capacity(parts.len()));
+        let d_loss = self.over_shards(&self.discriminator_optimizer, None, |number| {
+            step(&|| {
+                let shard = self.judge(&parts[number], is_penalised)?;
+                let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
+                let d_loss = shard.outcome.d_loss.clone();
+                judged.lock().unwrap_or_else(PoisonError::into_inner).push(shard.outcome);
+                Ok([vec![d_loss], gradients].concat())
+            })
+        })?;
+        let g_loss = self.over_shards(&self.generator_optimizer, self.average.as_ref(), |number| {
+            step(&|| {
+                let g_loss = self.g_loss(&parts[number])?;
+                Ok([vec![g_loss.detach()], self.generator_optimizer.gradients(&g_loss)?].concat())
+            })
+        })?;
+        let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let rows = |of: fn(&StepOutcome) -> &Tensor| {
+            self.shards.gather(&Tensor::cat(&judged.iter().map(of).collect::<Vec<_>>(), 0)?)
+        };
+        Ok(StepOutcome {
+            d_loss,
+            g_loss,
+            real_scores: rows(|shard| &shard.real_scores)?,
+            fake_scores: rows(|shard| &shard.fake_scores)?,
+            fakes: Tensor::cat(&judged.iter().map(|shard| &shard.fakes).collect::<Vec<_>>(), 0)?,
+        })
+    }
+
+    /// An update by the mean of what `compute` gives for each shard of this process: a loss, and the gradients. Returns the
+    /// mean of the losses. Each shard begins with the same batch-norm statistics; their means are kept.
+    fn over_shards(
+        &self,
+        optimizer: &Optimizer,
+        average: Option<&WeightAverage>,
+        compute: impl Fn(usize) -> Result<Vec<Tensor>>,
+    ) -> Result<Tensor> {
+        let buffers = Buffers::of(&[&self.discriminator_parameters, &self.generator_parameters])?;
+        let mut means = self.shards.mean(|number| {
+            buffers.reset()?;
+            Ok([compute(number)?, buffers.averaged()?].concat())
+        })?;
+        buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
+        let gradients = means.split_off(1);
+        optimizer.apply(gradients, average)?;
+        match means.pop() {
+            Some(loss) => Ok(loss),
+            None => bail!("a shard gives a loss and gradients"),
+        }
+    }
+}
