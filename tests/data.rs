@@ -8,6 +8,7 @@ mod cifar;
 mod directories;
 mod downloads;
 mod folders;
+mod odd_archives;
 mod on_demand;
 pub(crate) mod parquet_files;
 mod pictures;

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
-use gan::data::Images;
 use gan::data::shapes::{self, Part};
+use gan::data::{ImageShape, Images};
 use sha2::{Digest, Sha256};
 
 const STRIDE: usize = 32 * 32 * 3;
@@ -30,6 +30,28 @@ fn the_bytes_do_not_depend_on_the_threads_or_on_how_many_images_are_asked_for() 
     let few = shapes::first(Part::Test, 1234);
     assert_eq!((few.len(), &few.labels[..]), (1234, &alone.labels[..1234]));
     assert_eq!(few.pixels, alone.pixels[..1234 * STRIDE]);
+}
+
+#[test]
+fn a_larger_image_shows_the_same() {
+    let (small, large) = (shapes::first(Part::Test, 200), shapes::first_at(Part::Test, 200, 96));
+    assert_eq!((large.height, large.width, large.channels), (96, 96, 3));
+    assert_eq!(small.labels, large.labels);
+    for index in 0..200 {
+        // The mean of each nine pixels is nearly the pixel of the smaller image, whose edges are sampled in other rows.
+        let mut apart = 0.0;
+        for (place, pixel) in small.image(index).iter().enumerate() {
+            let (row, column, channel) = (place / 96, place / 3 % 32, place % 3);
+            let nine = (0..9).map(|at| {
+                let (row, column) = (3 * row + at / 3, 3 * column + at % 3);
+                f64::from(large.image(index)[(row * 96 + column) * 3 + channel])
+            });
+            apart += (nine.sum::<f64>() / 9.0 - f64::from(*pixel)).abs();
+        }
+        assert!(apart / (STRIDE as f64) < 1.5, "{index}: {}", apart / STRIDE as f64);
+    }
+    assert_eq!(shapes::for_shape(Part::Test, ImageShape::new(28, 28, 1)), shapes::test());
+    assert_eq!(shapes::for_shape(Part::Test, ImageShape::new(64, 64, 3)).height, 64);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         (
             _,
             "image_size" | "channels" | "normalise" | "train_images" | "test_part" | "stratified" | "no_shuffle"
-            | "data_dir" | "data_memory" | "changed_data",
+            | "data_dir" | "data_memory" | "data_cache" | "changed_data",
         ) => "Data",
         (
             _,

@@ -27,7 +27,7 @@ pub fn without_broken(parts: [(&mut Vec<PicturePlace>, &mut Vec<u32>); 3]) -> Re
         *files = whole;
         if let (0, true, Some(first)) = (place, files.is_empty(), broken.first()) {
             let others = broken.len() - 1;
-            bail!(Error::reading(first.path(), format!("cannot be decoded, nor can the {others} others to train on")));
+            bail!(Error::reading(&first.path(), format!("cannot be decoded, nor can the {others} others to train on")));
         }
     }
     if broken.is_empty() {

@@ -6,7 +6,8 @@
 //! the files of the publisher's repository. CIFAR-10's are those of two loaders that check them at every use, the test
 //! batch's that of two further sources; they stand beside the archive's own SHA-256, which TensorFlow Datasets lists too.
 
-use super::{ImageShape, Images, cifar, digits, shapes};
+use super::shapes::{self, Part};
+use super::{ImageShape, Images, cifar, digits};
 
 /// A set that the program draws itself.
 #[derive(Clone, Copy, Debug)]
@@ -15,14 +16,14 @@ pub struct BuiltIn {
     pub name: &'static str,
     /// In the order of the labels.
     pub classes: &'static [&'static str],
-    /// Of the images.
+    /// Of the images, where no other is asked for.
     pub shape: ImageShape,
-    /// Draws what to train on.
-    pub train: fn() -> Images,
+    /// Draws what to train on, for images of a shape, which need not be that of what is drawn.
+    pub train: fn(ImageShape) -> Images,
     /// Draws what choices are made by; only where it is wanted, for it takes a moment.
-    pub validation: fn() -> Images,
+    pub validation: fn(ImageShape) -> Images,
     /// Draws what to test on.
-    pub test: fn() -> Images,
+    pub test: fn(ImageShape) -> Images,
 }
 
 /// All of them. A new one is one file and one line here.
@@ -31,17 +32,17 @@ pub static BUILT_IN: [BuiltIn; 2] = [
         name: "digits",
         classes: &DIGITS,
         shape: MNIST_SHAPE,
-        train: digits::train,
-        validation: digits::validation,
-        test: digits::test,
+        train: |_| digits::train(),
+        validation: |_| digits::validation(),
+        test: |_| digits::test(),
     },
     BuiltIn {
         name: "shapes",
         classes: &shapes::CLASSES,
         shape: cifar::SHAPE,
-        train: shapes::train,
-        validation: shapes::validation,
-        test: shapes::test,
+        train: |shape| shapes::for_shape(Part::Train, shape),
+        validation: |shape| shapes::for_shape(Part::Validation, shape),
+        test: |shape| shapes::for_shape(Part::Test, shape),
     },
 ];
 

@@ -4,14 +4,16 @@
 //! row-major. Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and the page of the
 //! data set. Of an archive nothing is unpacked to disk, so no path in it leads anywhere.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::{Dataset, ImageShape, Images, MAX_PIXELS, entries};
+use super::{Dataset, ImageShape, Images, MAX_PIXELS, entries, picture};
 use crate::data::idx::{hex, unpacked};
 use crate::error::Error;
 
@@ -193,11 +195,12 @@ fn members(archive: &Path, mut take: impl FnMut(usize, &str, &mut dyn Read) -> R
     let unreadable = |error| unreadable(&archive.display().to_string(), error);
     let reader = unpacked(archive).map_err(|error| Error::reading(archive, error))?;
     let mut tape = tar::Archive::new(reader.take(MAX_PIXELS));
-    let mut found = [false; BATCHES.len()];
+    let (mut found, mut has_pictures) = ([false; BATCHES.len()], false);
     // Raw: extensions for long names and the like would be read into memory, however long they claim to be.
     for entry in tape.entries().map_err(unreadable)?.raw(true) {
         let mut entry = entry.map_err(unreadable)?;
         let path = entry.path_bytes().into_owned();
+        has_pictures |= picture::is_named(Path::new(OsStr::from_bytes(&path)));
         let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         let Some(at) = BATCHES.iter().position(|name| name.as_bytes() == last) else { continue };
         let name = format!("{}: {}", archive.display(), BATCHES[at]);
@@ -217,6 +220,11 @@ fn members(archive: &Path, mut take: impl FnMut(usize, &str, &mut dyn Read) -> R
     }
     io::copy(&mut tape.into_inner(), &mut io::sink()).map_err(unreadable)?;
     match found.iter().position(|found| !found) {
+        Some(_) if has_pictures => bail!(Error::Input(format!(
+            "{}: holds pictures, which cannot be read in place where all of it is compressed; unpack it (gunzip), and give the \
+             .tar or the folder",
+            archive.display()
+        ))),
         Some(at) => bail!(Error::Input(format!(
             "{}: an archive without {}; expected is {ARCHIVE}, the binary version of CIFAR-10, or a \
              .tar or .zip of pictures",

@@ -52,6 +52,10 @@ impl ImageSource for Fitted {
         Ok(Cow::Owned(fitted))
     }
 
+    fn is_in_memory(&self) -> bool {
+        self.source.is_in_memory()
+    }
+
     fn labels(&self) -> Cow<'_, [u32]> {
         self.source.labels()
     }

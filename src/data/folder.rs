@@ -9,14 +9,15 @@ use super::held_pictures::HeldPictures;
 use super::open::readable;
 use super::picture_files::load;
 use super::picture_place::PicturePlace;
+use super::reading::Reading;
 use super::walk;
 use super::{
-    DataOptions, Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, TargetShape, cifar, entries, idx, parquet,
-    picture,
+    DataOptions, Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, OnBytes, TargetShape, cifar, entries, idx,
+    parquet, picture,
 };
 use crate::data::splits::Folders;
 use crate::data::summary::refitted;
-use crate::data::walk::PassedOver;
+use crate::data::walk::{PassedOver, Walk};
 use crate::error::{Error, legible};
 
 /// Pictures with the class of each.
@@ -37,19 +38,21 @@ struct Listing {
 /// their names, to which all pictures below it belong. Within a class they are in the order of their paths. Hidden files
 /// are passed over, and those that are not [named](picture::is_named) as pictures.
 ///
-/// Where all parts together take no more than [`DataOptions::memory`], they are decoded now, else each picture whenever it is
-/// used, which gives the same bytes.
+/// Where all parts together take no more than [`DataOptions::memory`], they are decoded now; else each picture when it is
+/// used first, and then read from a cache; or else whenever it is used ([`holding()`](super::holding::holding)). That gives
+/// the same bytes. `on_bytes` is told of what is read now.
 ///
 /// [`Error::Input`] where there is no picture, a class has none, there are more than [`MAX_CLASSES`], or a picture
 /// cannot be decoded; of those that are decoded later, where its headers cannot be read.
-pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Result<Dataset> {
+pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_bytes: OnBytes) -> Result<Dataset> {
     let mut passed = PassedOver::default();
     let Parts { folders: Folders { train, validation, test, .. }, mut notes } = parts(directory, &mut passed)?;
     let train_folder = train.unwrap_or_else(|| directory.to_path_buf());
-    let train = list(&train_folder, &mut passed)?;
+    let mut walk = Walk::default();
+    let train = list(&train_folder, &mut walk, &mut passed)?;
     let mut warnings: Vec<String> = wrapper(&train_folder, &train).into_iter().collect();
     let mut other = |folder: Option<PathBuf>| match folder {
-        Some(folder) => matched(list(&folder, &mut passed)?, &train, &folder),
+        Some(folder) => matched(list(&folder, &mut walk, &mut passed)?, &train, &folder),
         None => Ok(Listing::default()),
     };
     let (mut validation, mut test) = (other(validation)?, other(test)?);
@@ -64,10 +67,8 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
         warnings.extend(without_broken(parts.map(|part| (&mut part.files, &mut part.labels)))?);
     }
     let parts = [&train, &validation, &test].map(|part| (&part.files[..], &part.labels[..]));
-    let memory = options.memory();
-    let HeldPictures { parts: [train_images, validation_images, test_images], sources, wanted } =
-        HeldPictures::read(parts, target, memory)?;
-    let fits = wanted.0 <= memory.0;
+    let HeldPictures { parts: [train_images, validation_images, test_images], sources, note } =
+        HeldPictures::read(parts, target, options, on_bytes)?;
 
     let mut line = match train.classes.len() {
         0 => format!("{} pictures, no classes", train.files.len()),
@@ -84,9 +85,7 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
         notes.push("pictures lie directly in the directory, so that the folders in it are no classes".into());
     }
     notes.extend(refitted("pictures", &sources, target));
-    if !fits {
-        notes.push(format!("decoded each time they are used: they take {wanted}, and the data memory is {memory}"));
-    }
+    notes.push(note);
     notes.extend(passed.line());
     let of = legible(&directory.display().to_string());
     let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();
@@ -101,13 +100,17 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions) -> Res
 /// [`Error::Input`] where there is no picture, or one cannot be decoded.
 pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<String>)> {
     let mut passed = PassedOver::default();
-    let listing = Listing { files: places(directory, &mut passed)?, ..Listing::default() };
+    let listing = Listing {
+        files: walk::pictures(directory, &mut passed)?.into_iter().map(PicturePlace::File).collect(),
+        ..Listing::default()
+    };
     if listing.files.is_empty() {
         let what = passed.line().map_or(String::new(), |line| format!("; {line}"));
         bail!(Error::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
     }
-    let (images, sources) = load(&listing.files, &listing.labels, shape, MAX_PIXELS)?;
-    Ok((images, refitted("pictures", &sources, shape.into()).into_iter().chain(passed.line()).collect()))
+    let reading = &mut Reading::of([&listing.files, &[], &[]], &|_, _, _| ());
+    let (images, sources) = load(&listing.files, &listing.labels, shape, MAX_PIXELS, reading)?;
+    Ok((images.to_images()?, refitted("pictures", &sources, shape.into()).into_iter().chain(passed.line()).collect()))
 }
 
 /// `directory` where there are pictures in a folder of it, or in a folder of that. They may lie deeper, which takes longer
@@ -171,11 +174,6 @@ pub(super) fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> 
     Ok(Parts { folders, notes })
 }
 
-/// The pictures below `directory`.
-fn places(directory: &Path, passed: &mut PassedOver) -> Result<Vec<PicturePlace>> {
-    Ok(walk::pictures(directory, passed)?.into_iter().map(PicturePlace::File).collect())
-}
-
 /// The pictures directly in `directory`.
 pub(super) fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = entries(directory)?;
@@ -183,45 +181,62 @@ pub(super) fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn list(directory: &Path, passed: &mut PassedOver) -> Result<Listing> {
+fn list(directory: &Path, walk: &mut Walk, passed: &mut PassedOver) -> Result<Listing> {
     let fail = |text: String| Error::Input(format!("{}: {text}", directory.display()));
-    if !directly_in(directory)?.is_empty() {
-        return Ok(Listing { files: places(directory, passed)?, ..Listing::default() });
-    }
-    let (folders, files): (Vec<_>, Vec<_>) = entries(directory)?.into_iter().partition(|path| path.is_dir());
-    files.iter().for_each(|path| passed.add_file(path));
-    if folders.len() > MAX_CLASSES as usize {
+    let is_flat = !directly_in(directory)?.is_empty();
+    let mut folders = entries(directory)?;
+    folders.retain(|path| path.is_dir());
+    if !is_flat && folders.len() > MAX_CLASSES as usize {
         bail!(fail(format!("{} folders, one a class; at most {MAX_CLASSES} classes are taken", folders.len())));
     }
+    let pictures = walk.pictures(directory, &[], passed)?;
+    if is_flat {
+        return Ok(Listing { files: pictures.into_iter().map(PicturePlace::File).collect(), ..Listing::default() });
+    }
     let mut listing = Listing::default();
+    let mut pictures = pictures.into_iter().peekable(); // sorted, as the folders are
     for folder in folders {
-        let files = places(&folder, passed)?;
-        if files.is_empty() && holds_only_hidden(&folder)? {
-            continue;
+        let before = listing.files.len();
+        while let Some(path) = pictures.next_if(|path| path.starts_with(&folder)) {
+            listing.files.push(PicturePlace::File(path));
         }
-        if files.is_empty() {
-            bail!(without_pictures(&folder, passed)?);
+        if listing.files.len() == before {
+            match holds_only_hidden(&folder)? {
+                true => continue,
+                false => bail!(without_pictures(&folder)?),
+            }
         }
-        listing.labels.resize(listing.labels.len() + files.len(), listing.classes.len() as u32);
+        listing.labels.resize(listing.files.len(), listing.classes.len() as u32);
         listing.classes.push(folder);
-        listing.files.extend(files);
     }
     if listing.files.is_empty() {
-        let what = passed.line().map_or(String::new(), |line| format!(": {line}"));
+        let mut what = passed.line().map_or(String::new(), |line| format!(": {line}"));
+        if entries(directory)?.iter().any(|path| is_compressed_tar(path)) {
+            what += "; tar files cannot be read in place where all of one is compressed: unpack them to .tar";
+        }
         bail!(fail(format!("holds no data{what}\nExpected are {}.", readable())));
     }
     Ok(listing)
 }
 
+fn is_compressed_tar(path: &Path) -> bool {
+    let name = name(path).to_lowercase();
+    [".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// So are folders of locks and of settings: no class, and not meant as one.
-fn holds_only_hidden(folder: &Path) -> Result<bool> {
+pub(super) fn holds_only_hidden(folder: &Path) -> Result<bool> {
     let mut all = std::fs::read_dir(folder).map_err(|error| Error::reading(folder, error))?;
     Ok(all.next().is_some() && entries(folder)?.is_empty())
 }
 
 /// Of a class without pictures, where something else may be meant.
-fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Error> {
-    let path = folder.display();
+fn without_pictures(folder: &Path) -> Result<Error> {
+    let (path, mut passed) = (folder.display(), PassedOver::default());
+    if !walk::pictures(folder, &mut passed)?.is_empty() {
+        let text = format!("{path}: a folder that was read already, by a link in another place; take one away");
+        return Ok(Error::Input(text));
+    }
     let kind = match idx::source(folder)?.is_some() {
         true => Some("IDX files"),
         false if cifar::find(folder)?.is_some() => Some("CIFAR-10's batches"),
@@ -248,7 +263,8 @@ fn without_pictures(folder: &Path, passed: &PassedOver) -> Result<Error> {
 /// of its own.
 fn wrapper(directory: &Path, listing: &Listing) -> Option<String> {
     let [class] = &listing.classes[..] else { return None };
-    let mut folders: Vec<&Path> = listing.files.iter().filter_map(|place| place.path().parent()).collect();
+    let folder = |place: &PicturePlace| place.path().parent().map(Path::to_path_buf);
+    let mut folders: Vec<PathBuf> = listing.files.iter().filter_map(folder).collect();
     folders.dedup();
     let is_inside = folders.len() > 1 && folders.iter().all(|folder| folder != class);
     is_inside.then(|| {

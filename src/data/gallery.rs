@@ -12,8 +12,8 @@ use super::open::{archives_of, is_of_pictures, own_shape};
 use super::picture_files::read_fitted;
 use super::picture_place::PicturePlace;
 use super::splits::{Folders, Split};
-use super::walk::{self, PassedOver};
-use super::{DataOptions, ImageSet, ImageShape, OnBytes, TargetShape, open, picture};
+use super::walk::{PassedOver, Walk};
+use super::{DataOptions, ImageSet, ImageShape, OnBytes, TargetShape, entries, open, picture};
 use crate::error::Error;
 
 /// Pictures in the order of their paths; of archives and of a data set in the order that they have there.
@@ -97,15 +97,28 @@ impl Gallery {
             return Ok(Self { entries: vec![entry], classes: Vec::new(), notes: Vec::new(), images });
         }
         let mut passed = PassedOver::default();
-        let files = walk::pictures(place, &mut passed)?;
+        // As training walks: part after part.
+        let (parts, mut walk) = (part_folders(place)?, Walk::default());
+        let roots: Vec<&Path> = parts.iter().map(|(_, root)| &**root).collect();
+        let mut files = Vec::new();
+        for root in &roots {
+            files.extend(walk.pictures(root, &[], &mut passed)?);
+        }
+        if roots != [place] {
+            files.extend(walk.pictures(place, &roots, &mut passed)?);
+        }
+        files.sort();
         if files.is_empty() {
             let what = passed.line().map_or(String::new(), |line| format!("; {line}"));
             bail!(Error::reading(place, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
         }
-        let parts = part_folders(place)?;
-        let mut roots = Vec::new();
+        let (mut roots, mut notes) = (Vec::new(), Vec::new());
         for (part, root) in &parts {
-            roots.push((*part, root, folder::directly_in(root)?.is_empty()));
+            let has_classes = folder::directly_in(root)?.is_empty();
+            if has_classes {
+                notes.extend(empty_classes(root, &files)?);
+            }
+            roots.push((*part, root, has_classes));
         }
         // Of each picture its part and the name of its class.
         let placed: Vec<(Option<Split>, Option<String>)> = files
@@ -132,7 +145,7 @@ impl Gallery {
             })
             .collect();
         let images = Place::Files(files.into_iter().map(PicturePlace::File).collect());
-        Ok(Self { entries, classes, notes: passed.line().into_iter().collect(), images })
+        Ok(Self { entries, classes, notes: notes.into_iter().chain(passed.line()).collect(), images })
     }
 
     /// The number of pictures.
@@ -199,6 +212,21 @@ impl Gallery {
 
 /// Pictures of parquet files are resized to this.
 const PARQUET_SHAPE: ImageShape = ImageShape::new(64, 64, 3);
+
+/// A line on the folders in `root` that hold none of `files`, which are sorted: training takes each folder for a class.
+fn empty_classes(root: &Path, files: &[PathBuf]) -> Result<Option<String>> {
+    let mut empty = Vec::new();
+    for folder in entries(root)?.into_iter().filter(|path| path.is_dir()) {
+        let first = files.partition_point(|path| *path < folder);
+        if !files.get(first).is_some_and(|path| path.starts_with(&folder)) && !folder::holds_only_hidden(&folder)? {
+            empty.push(folder);
+        }
+    }
+    Ok(empty.first().map(|first| {
+        let more = if empty.len() > 1 { format!(" and {} more", empty.len() - 1) } else { String::new() };
+        format!("{}{more}: no picture that is not elsewhere too; to train, fill it or take it away", first.display())
+    }))
+}
 
 /// The folders of the parts of a set in `directory`; the directory itself where it has none.
 fn part_folders(directory: &Path) -> Result<Vec<(Option<Split>, PathBuf)>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use rayon::prelude::*;
 
+use super::digests::PictureDigests;
 use super::fitted::Fitted;
 use super::images::copied;
 use super::pictures::Pictures;
@@ -17,7 +18,11 @@ use super::{ImageShape, ImageSource, Images, MAX_PIXELS, TargetShape, parts};
 
 /// Images to train on, to choose by or to test on: an [`ImageSource`], to whose methods this derefs. A clone shares them.
 #[derive(Clone)]
-pub struct ImageSet(Arc<dyn ImageSource>);
+pub struct ImageSet {
+    source: Arc<dyn ImageSource>,
+    /// Of images that come from encoded pictures.
+    digests: Option<PictureDigests>,
+}
 
 impl ImageSet {
     /// No images, of `shape`.
@@ -27,7 +32,22 @@ impl ImageSet {
 
     /// What trains takes its images from this.
     pub fn source(&self) -> Arc<dyn ImageSource> {
-        self.0.clone()
+        self.source.clone()
+    }
+
+    /// The images, which come from the pictures of these hashes.
+    pub(super) fn of_pictures(self, digests: PictureDigests) -> Self {
+        Self { digests: Some(digests), ..self }
+    }
+
+    /// The hashes of the pictures that the images come from.
+    pub(super) fn digests(&self) -> Option<&PictureDigests> {
+        self.digests.as_ref()
+    }
+
+    /// The same pictures, held otherwise.
+    pub(super) fn held(&self, source: impl Into<Self>) -> Self {
+        Self { digests: self.digests.clone(), ..source.into() }
     }
 
     /// The one shape that all images have.
@@ -49,12 +69,13 @@ impl ImageSet {
     /// since an accelerator takes them in one piece. Those that are decoded on demand stay so.
     pub fn select(&self, indices: &[u32]) -> Self {
         let are_in_row = indices.windows(2).all(|pair| pair[1] == pair[0] + 1);
-        match (self.uniform_shape(), self.contiguous()) {
+        let selected: Self = match (self.uniform_shape(), self.contiguous()) {
             // A view would keep all the others in memory.
             (Some(shape), _) if indices.is_empty() => Self::empty(shape),
             (_, Some((shape, pixels))) if !are_in_row => copied(shape, pixels, &self.labels(), indices).into(),
             _ => Selection::new(self.source(), indices.to_vec()).into(),
-        }
+        };
+        Self { digests: self.digests.as_ref().map(|digests| digests.select(indices)), ..selected }
     }
 
     /// The first `count` images, or all where there are fewer.
@@ -76,7 +97,7 @@ impl ImageSet {
     pub fn fit(self, target: impl Into<TargetShape>) -> Result<Self> {
         let fitted = self.fit_on_demand(target);
         match self.contiguous() {
-            Some(_) if fitted.contiguous().is_none() => Ok(fitted.to_images()?.into()),
+            Some(_) if fitted.contiguous().is_none() => Ok(self.held(fitted.to_images()?)),
             _ => Ok(fitted),
         }
     }
@@ -88,7 +109,7 @@ impl ImageSet {
             Some(shape) => target.of(shape) == shape,
             None => (0..self.len()).map(|index| self.shape_of(index)).all(|shape| target.of(shape) == shape),
         };
-        if are_so { self.clone() } else { Fitted::new(self.source(), target).into() }
+        if are_so { self.clone() } else { self.held(Fitted::new(self.source(), target)) }
     }
 
     /// The images decoded in memory, one after the other where they have one shape.
@@ -97,8 +118,8 @@ impl ImageSet {
     /// Of the first image that cannot be read.
     pub fn in_memory(&self) -> Result<Self> {
         match self.uniform_shape() {
-            Some(shape) if (self.len() * shape.stride()) as u64 <= MAX_PIXELS => Ok(self.to_images()?.into()),
-            _ => Ok(Pictures::read(&**self)?.into()),
+            Some(shape) if (self.len() * shape.stride()) as u64 <= MAX_PIXELS => Ok(self.held(self.to_images()?)),
+            _ => Ok(self.held(Pictures::read(&**self)?)),
         }
     }
 
@@ -124,7 +145,7 @@ impl ImageSet {
 
 impl<S: ImageSource + 'static> From<S> for ImageSet {
     fn from(source: S) -> Self {
-        Self(Arc::new(source))
+        Self { source: Arc::new(source), digests: None }
     }
 }
 
@@ -132,7 +153,7 @@ impl Deref for ImageSet {
     type Target = dyn ImageSource;
 
     fn deref(&self) -> &Self::Target {
-        &*self.0
+        &*self.source
     }
 }
 

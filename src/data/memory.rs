@@ -44,10 +44,12 @@ impl FromStr for MemorySize {
             None => (&*lower, 1),
         };
         let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let bytes = number.parse::<f64>().ok().filter(|_| is_plain).map(|number| number * unit as f64);
+        // Half a byte is half a gibibyte without its unit.
+        let is_whole = unit > 1 || !number.contains('.');
+        let bytes = number.parse::<f64>().ok().filter(|_| is_plain && is_whole).map(|number| number * unit as f64);
         match bytes {
             Some(bytes) if bytes < u64::MAX as f64 => Ok(Self(bytes as u64)),
-            _ => Err("expected a size such as 512MiB or 4GB, or 0".into()),
+            _ => Err("expected a size with its unit, such as 512MiB or 4GB, or 0".into()),
         }
     }
 }
@@ -97,7 +99,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(MemorySize(bytes)), "{text}");
         }
-        for wrong in ["", "-1", "GiB", "4 XB", "1e3", "nan", "inf", "1.2.3MB", "99999999999TiB"] {
+        for wrong in ["", "-1", "GiB", "4 XB", "1e3", "nan", "inf", "1.2.3MB", "99999999999TiB", "0.5", "0.5b", "4.0"] {
             assert!(wrong.parse::<MemorySize>().is_err(), "{wrong}");
         }
         let shown = [0, 2048, 5 << 20, 3 << 29].map(|bytes| MemorySize(bytes).to_string());

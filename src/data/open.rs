@@ -19,7 +19,7 @@ struct Reader {
     shape: Option<ImageShape>,
     /// Where it lies in a directory; `None` where there is nothing of it.
     find: fn(&Path) -> Result<Option<PathBuf>>,
-    open: fn(&Path, TargetShape, &DataOptions) -> Result<Dataset>,
+    open: fn(&Path, TargetShape, &DataOptions, OnBytes) -> Result<Dataset>,
 }
 
 /// All of them. Where a directory holds several, the first is taken.
@@ -28,19 +28,19 @@ static READERS: [Reader; 5] = [
         what: "CIFAR-10's binary batches or their .tar.gz",
         shape: Some(cifar::SHAPE),
         find: cifar::find,
-        open: |path, target, _| cifar::open(path)?.fit(target),
+        open: |path, target, _, _| cifar::open(path)?.fit(target),
     },
     Reader {
         what: "IDX files (MNIST's names)",
         shape: Some(MNIST_SHAPE),
         find: idx::source,
-        open: |folder, target, _| idx::open(folder)?.fit(target),
+        open: |folder, target, _, _| idx::open(folder)?.fit(target),
     },
     Reader {
         what: "the Hub's parquet files",
         shape: None,
         find: parquet::source,
-        open: |path, target, _| parquet::open(path, target.shape),
+        open: |path, target, options, on_bytes| parquet::open(path, target.shape, options, on_bytes),
     },
     Reader { what: "pictures in one folder a class", shape: None, find: folder::source, open: folder::open },
     // The archive that the folders beside it came in is passed over.
@@ -64,14 +64,14 @@ pub fn open(spec: &str, options: &DataOptions, target: impl Into<TargetShape>, o
     let data_dir = options.data_dir.as_deref();
     let mut dataset = match known(spec) {
         Some(Known::BuiltIn(set)) => {
-            let (train, test) = rayon::join(set.train, set.test);
+            let (train, test) = rayon::join(|| (set.train)(target.shape), || (set.test)(target.shape));
             let classes = set.classes.iter().map(|class| class.to_string()).collect();
             Dataset::canonical(set.name, classes, train, test).fit(target)?
         }
         Some(Known::Named(set)) => named::open(set, data_dir, on_bytes)?.fit(target)?,
         None => {
             let path = Path::new(spec);
-            Dataset { name: directory_name(path), ..open_path(path, options, target)? }
+            Dataset { name: directory_name(path), ..open_path(path, options, target, on_bytes)? }
         }
     };
     dataset.warnings.extend(summary::emptiness(&dataset.train)?);
@@ -116,10 +116,10 @@ pub(super) fn is_spelling(text: &str, name: &str) -> bool {
     letters(text) == letters(name)
 }
 
-fn open_path(path: &Path, options: &DataOptions, target: TargetShape) -> Result<Dataset> {
+fn open_path(path: &Path, options: &DataOptions, target: TargetShape, on_bytes: OnBytes) -> Result<Dataset> {
     if !path.is_dir() {
         if let Some(found) = archives::source(path)? {
-            return archives::open(&found, target, options);
+            return archives::open(&found, target, options, on_bytes);
         }
         // Of other files, CIFAR-10's archive is a set.
         return match cifar::find(path)? {
@@ -132,12 +132,12 @@ fn open_path(path: &Path, options: &DataOptions, target: TargetShape) -> Result<
     }
     for (place, reader) in READERS.iter().enumerate() {
         if let Some(found) = (reader.find)(path)? {
-            let mut dataset = (reader.open)(&found, target, options)?;
+            let mut dataset = (reader.open)(&found, target, options, on_bytes)?;
             dataset.notes.extend(others(path, reader, &found, &READERS[place + 1..]));
             return Ok(dataset);
         }
     }
-    folder::open(path, target, options) // an error that says what was looked for
+    folder::open(path, target, options, on_bytes) // an error that says what was looked for
 }
 
 /// Whether `spec` is a picture or a directory that is read as pictures, not a set of another kind.

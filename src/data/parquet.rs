@@ -11,13 +11,16 @@ use ::parquet::column::reader::ColumnReader;
 use ::parquet::data_type::ByteArray;
 use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use anyhow::{Result, anyhow, bail, ensure};
-use rayon::prelude::*;
 
-use super::{Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, entries, picture};
+use super::held_pictures::held;
+use super::holding::{Holding, holding};
+use super::memory::MemorySize;
+use super::parquet_rows::{DecodedRows, EncodedRows, Rows};
+use super::{DataOptions, Dataset, ImageSet, ImageShape, MAX_CLASSES, OnBytes, entries};
 use crate::data::guard::guarded;
 use crate::data::splits::{Folders, Split};
 use crate::data::summary::{Original, refitted};
-use crate::error::Error;
+use crate::error::{Error, legible};
 
 /// Rows that are held encoded and decoded together.
 const ROWS: usize = 4096;
@@ -66,10 +69,10 @@ fn part(directory: &Path, split: Split) -> Result<Vec<PathBuf>> {
 /// The set in `directory`, in `shape`: from `train*.parquet`, `val*.parquet` and `test*.parquet`, or all parquet files in
 /// its folders of such names ([`Split::names`]); several files follow each other in the order of their names. Without test
 /// files the test part is empty. Class names come from the Hub's own metadata where the files carry them, else from the
-/// numbers.
+/// numbers. The images are held as [`holding()`](super::holding::holding) says.
 ///
 /// [`Error::Input`] where there are no train files, or a file is damaged or has other columns.
-pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
+pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes: OnBytes) -> Result<Dataset> {
     let train_paths = part(directory, Split::Train)?;
     if train_paths.is_empty() {
         bail!(Error::Input(format!(
@@ -77,22 +80,34 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
             directory.display()
         )));
     }
-    let mut class_names = Vec::new();
-    let mut load = |paths: &[PathBuf]| -> Result<(Images, Vec<Original>)> {
-        let (mut images, mut sources) = (Images::empty(shape), Vec::new());
+    let parts = [train_paths, part(directory, Split::Validation)?, part(directory, Split::Test)?];
+    let claimed = parts.iter().flatten().map(|path| claimed_rows(path)).sum::<Result<u64>>()?;
+    let wanted = MemorySize(claimed.saturating_mul(shape.stride() as u64));
+    let (holding, note) = holding(wanted, options)?;
+    let total = parts.iter().flatten().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
+    let (mut class_names, mut done) = (Vec::new(), 0);
+    let mut load = |paths: &[PathBuf]| -> Result<(ImageSet, Vec<Original>)> {
+        let most = options.memory().0;
+        let mut rows = match holding {
+            Holding::Memory => Rows::Decoded(DecodedRows::new(shape, most)),
+            _ => Rows::Encoded(EncodedRows::default()),
+        };
         for path in paths {
-            guarded(|| read(path, &mut images, &mut sources, &mut class_names))
-                .map_err(|error| Error::reading(path, error))?;
+            guarded(|| read(path, &mut rows, &mut class_names)).map_err(|error| Error::reading(path, error))?;
+            done += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+            on_bytes("pictures", done, Some(total));
         }
-        Ok((images, sources))
+        let (images, sources) = rows.finish(shape)?;
+        Ok((held(images, &holding)?, sources))
     };
-    let (train, sources) = load(&train_paths)?;
-    let (validation, _) = load(&part(directory, Split::Validation)?)?;
-    let (test, _) = load(&part(directory, Split::Test)?)?;
+    let [train, validation, test] = &parts;
+    let (train, sources) = load(train)?;
+    let (validation, test) = (load(validation)?.0, load(test)?.0);
     if train.is_empty() {
         bail!(Error::reading(directory, "its parquet files to train on hold no rows"));
     }
-    let highest = [&train, &validation, &test].into_iter().flat_map(|part| &part.labels).copied().max().unwrap_or(0);
+    let highest = [&train, &validation, &test].into_iter().filter_map(|part| part.labels().iter().max().copied()).max();
+    let highest = highest.unwrap_or(0);
     if class_names.is_empty() {
         class_names = (0..=highest).map(|class| class.to_string()).collect();
     } else if highest as usize >= class_names.len() {
@@ -100,8 +115,20 @@ pub fn open(directory: &Path, shape: ImageShape) -> Result<Dataset> {
             format!("the label {highest}, where its parquet files name {} classes, from 0 on", class_names.len());
         bail!(Error::reading(directory, text));
     }
-    let notes = refitted("images", &sources, shape.into()).into_iter().collect();
-    Ok(Dataset { validation: validation.into(), notes, ..Dataset::new("", class_names, train, test) })
+    let mut notes: Vec<String> = refitted("images", &sources, shape.into()).into_iter().collect();
+    if holding != Holding::Memory {
+        notes.push(format!("{}: {note}", legible(&directory.display().to_string())));
+    }
+    Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })
+}
+
+/// The rows that a file claims to have.
+fn claimed_rows(path: &Path) -> Result<u64> {
+    let rows = guarded(|| {
+        let file = SerializedFileReader::new(File::open(path)?)?;
+        Ok(u64::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(0))
+    });
+    rows.map_err(|error| Error::reading(path, error).into())
 }
 
 /// The parquet files directly in `directory`, in order; none where there is no such directory.
@@ -150,46 +177,38 @@ impl Columns {
     }
 }
 
-/// Adds the rows of `path` to `images`, and what each was to `sources`.
-fn read(path: &Path, images: &mut Images, sources: &mut Vec<Original>, class_names: &mut Vec<String>) -> Result<()> {
+/// Adds the rows of `path` to `rows`.
+fn read(path: &Path, rows: &mut Rows, class_names: &mut Vec<String>) -> Result<()> {
     let file = SerializedFileReader::new(File::open(path)?)?;
     let columns = Columns::find(&file)?;
     if class_names.is_empty() {
         *class_names = hub_class_names(&file).unwrap_or_default();
     }
+    rows.begin(path, &file, columns.bytes)?;
     for group in 0..file.num_row_groups() {
-        read_group(&*file.get_row_group(group)?, &columns, images, sources)?;
+        read_group(&*file.get_row_group(group)?, group, &columns, rows)?;
     }
     Ok(())
 }
 
-fn read_group(
-    group: &dyn RowGroupReader,
-    columns: &Columns,
-    images: &mut Images,
-    sources: &mut Vec<Original>,
-) -> Result<()> {
+fn read_group(group: &dyn RowGroupReader, number: usize, columns: &Columns, rows: &mut Rows) -> Result<()> {
     let ColumnReader::ByteArrayColumnReader(mut pictures) = group.get_column_reader(columns.bytes)? else {
         bail!("the column of pictures holds no bytes");
     };
     let mut labels = group.get_column_reader(columns.label)?;
+    let mut first = 0;
     loop {
         // Definition levels tell nulls apart; a null leaves the values fewer than the rows.
         let (mut encoded, mut levels): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
-        let (rows, values, _) = pictures.read_records(ROWS, Some(&mut levels), None, &mut encoded)?;
+        let (read, values, _) = pictures.read_records(ROWS, Some(&mut levels), None, &mut encoded)?;
         let row_labels = read_labels(&mut labels, ROWS)?;
-        ensure!(values == rows, "a row without a picture after image {}", images.len());
-        ensure!(
-            row_labels.len() == rows,
-            "{} labels for {rows} pictures after image {}",
-            row_labels.len(),
-            images.len()
-        );
-        if rows == 0 {
+        ensure!(values == read, "a row without a picture after image {}", rows.len());
+        ensure!(row_labels.len() == read, "{} labels for {read} pictures after image {}", row_labels.len(), rows.len());
+        if read == 0 {
             return Ok(());
         }
-        sources.extend(decode(&encoded, images)?);
-        images.labels.extend(row_labels);
+        rows.add(&encoded, row_labels, (number, first))?;
+        first += read;
     }
 }
 
@@ -209,28 +228,6 @@ fn read_labels(reader: &mut ColumnReader, rows: usize) -> Result<Vec<u32>> {
             .ok_or_else(|| anyhow!("label {label}; expected 0 to {}", MAX_CLASSES - 1))
     };
     wide.into_iter().map(label).collect()
-}
-
-/// Decodes pictures on all threads and adds their pixels in order; gives what each was.
-fn decode(encoded: &[ByteArray], images: &mut Images) -> Result<Vec<Original>> {
-    let (shape, first) = (images.shape(), images.len());
-    let begin = images.pixels.len();
-    let bytes = begin + encoded.len() * shape.stride();
-    ensure!(bytes as u64 <= MAX_PIXELS, "more than {} GiB of pixels; use fewer rows", MAX_PIXELS >> 30);
-    images.pixels.resize(bytes, 0);
-    let outcomes: Vec<Result<Original>> = images.pixels[begin..]
-        .par_chunks_mut(shape.stride())
-        .zip(encoded)
-        .enumerate()
-        .map(|(row, (pixels, encoded))| {
-            let image = picture::decode(encoded.data())
-                .map_err(|error| anyhow!("image {} cannot be decoded: {error}", first + row))?;
-            let source = picture::original(&image);
-            picture::fit_into(image, shape, pixels)?;
-            Ok(source)
-        })
-        .collect();
-    outcomes.into_iter().collect()
 }
 
 /// The names that the Hub's `datasets` library writes into its files: `info.features.label.names`.

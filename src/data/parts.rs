@@ -9,7 +9,7 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::catalogue::{BUILT_IN, SETS};
-use super::{Dataset, ImageSet, ImageSource, Images};
+use super::{Dataset, ImageSet, ImageShape, ImageSource, Images};
 use crate::rng::Stream;
 
 /// A validation part that is split off the training images is a sixth of them, and at most so many.
@@ -93,7 +93,7 @@ impl Dataset {
     }
 
     /// What draws the validation part of a built-in set, which takes a moment and is not always wanted.
-    fn draws_validation(&self) -> Option<fn() -> Images> {
+    fn draws_validation(&self) -> Option<fn(ImageShape) -> Images> {
         let built_in = BUILT_IN.iter().find(|set| self.is_canonical && set.name == self.name);
         built_in.map(|set| set.validation)
     }
@@ -102,7 +102,10 @@ impl Dataset {
     pub fn validation_images(&self) -> Result<ImageSet> {
         match self.draws_validation() {
             _ if !self.validation.is_empty() => Ok(self.validation.clone()),
-            Some(draw) => ImageSet::from(draw()).fit(self.train.shape()?),
+            Some(draw) => {
+                let shape = self.train.shape()?;
+                ImageSet::from(draw(shape)).fit(shape)
+            }
             None => Ok(self.train.select(&self.train.at(self.held_out(), self.is_canonical))),
         }
     }

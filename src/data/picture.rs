@@ -7,7 +7,8 @@ use anyhow::{Result, anyhow, ensure};
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops};
 
-use super::ImageShape;
+use super::picture_error::in_words;
+use super::{ImageShape, jpeg};
 use crate::data::guard::guarded;
 use crate::data::summary::Original;
 
@@ -54,13 +55,14 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
     let checked = Checked::new(bytes, bytes.len())?;
     // The decoder fills the rest of a cut picture with grey.
     ensure!(
-        checked.format() != Some(ImageFormat::Jpeg) || jpeg_reaches(END_OF_IMAGE, bytes),
+        checked.format() != Some(ImageFormat::Jpeg) || jpeg::reaches(jpeg::END_OF_IMAGE, bytes),
         "a JPEG that is cut short"
     );
     guarded(|| {
+        let format = checked.format();
         let mut decoder = checked.decoder()?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut image = DynamicImage::from_decoder(decoder)?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|error| in_words(error, format))?;
         image.apply_orientation(orientation);
         Ok(image)
     })
@@ -73,7 +75,7 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
 pub fn shape(head: &[u8], length: usize) -> Result<ImageShape> {
     let checked = Checked::new(head, length)?;
     ensure!(
-        checked.format() != Some(ImageFormat::Jpeg) || jpeg_reaches(START_OF_SCAN, head),
+        checked.format() != Some(ImageFormat::Jpeg) || jpeg::reaches(jpeg::START_OF_SCAN, head),
         "a JPEG that is cut short"
     );
     guarded(|| {
@@ -89,11 +91,6 @@ pub fn shape(head: &[u8], length: usize) -> Result<ImageShape> {
         let channels = if decoder.color_type().has_color() { 3 } else { 1 };
         Ok(ImageShape { height: height as usize, width: width as usize, channels })
     })
-}
-
-/// Whether a file that begins so must be read to its end before [`shape`] can tell.
-pub fn is_told_by_the_whole(head: &[u8]) -> bool {
-    matches!(image::guess_format(head), Ok(ImageFormat::Tiff | ImageFormat::WebP))
 }
 
 /// A file that is a picture by its first bytes, and what its decoder may take.
@@ -132,15 +129,21 @@ impl<'a> Checked<'a> {
 
     fn decoder(self) -> Result<impl ImageDecoder + 'a> {
         let Self { reader, mut limits, length, most } = self;
-        let decoder = reader.into_decoder()?;
+        let format = reader.format();
+        let decoder = reader.into_decoder().map_err(|error| in_words(error, format))?;
         let (width, height) = decoder.dimensions();
         ensure!(
             decoder.total_bytes() <= most,
             "its header claims {width}x{height} pixels, more than its {length} bytes can hold"
         );
-        limits.reserve(decoder.total_bytes())?;
+        limits.reserve(decoder.total_bytes()).map_err(|error| in_words(error, format))?;
         Ok(decoder)
     }
+}
+
+/// Whether a file that begins so is a picture by its first bytes.
+pub fn is_begun(bytes: &[u8]) -> bool {
+    image::guess_format(bytes).is_ok_and(|format| FORMATS.contains(&format))
 }
 
 /// The usual ending of the names of files that begin with these bytes, in lower case.
@@ -161,30 +164,6 @@ pub fn original(image: &DynamicImage) -> Original {
         other => other.color().has_color(),
     };
     Original { width: image.width(), height: image.height(), is_colour }
-}
-
-/// Markers of a JPEG (ITU-T T.81, annex B).
-const START_OF_SCAN: u8 = 0xda;
-const END_OF_IMAGE: u8 = 0xd9;
-
-/// Whether a JPEG has this marker: walks its segments, since a thumbnail inside one has its own markers, and a camera may
-/// append what it likes.
-fn jpeg_reaches(marker: u8, bytes: &[u8]) -> bool {
-    let mut at = 2; // after the start marker
-    loop {
-        // The next marker: in the entropy-coded data of a scan, 0xff is followed by 0 or a restart marker (0xd0-0xd7).
-        while bytes.get(at) != Some(&0xff) || matches!(bytes.get(at + 1), Some(0 | 0xd0..=0xd7 | 0xff)) {
-            if at >= bytes.len() {
-                return false;
-            }
-            at += 1;
-        }
-        match (bytes.get(at + 1), bytes.get(at + 2), bytes.get(at + 3)) {
-            (Some(found), _, _) if *found == marker => return true,
-            (Some(_), Some(high), Some(low)) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
-            _ => return false,
-        }
-    }
 }
 
 /// The shape and the pixels of a picture, (height, width, channels), in its own size. Those that are stored in colour have

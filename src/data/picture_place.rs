@@ -1,16 +1,27 @@
 //! Where the bytes of a picture lie: in a file of its own, or within an archive, where they are read in place.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use flate2::read::DeflateDecoder;
 
+use super::parquet_rows::ParquetFile;
 use super::picture;
 use crate::error::Error;
+
+/// Bytes that are read before it is asked whether they begin a picture.
+const HEAD: u64 = 64 << 10;
+
+/// Of a deflated picture at most so many bytes are taken, ...
+const FREE_BYTES: u64 = 16 << 20;
+/// ... and beyond them so many for each that it takes in the archive. Deflate makes a thousand of one, of pictures that
+/// show nothing.
+const MOST_INFLATION: u64 = 128;
 
 /// The place of a picture.
 #[derive(Clone, Debug)]
@@ -22,7 +33,7 @@ pub enum PicturePlace {
         /// The archive.
         archive: Arc<Path>,
         /// The archive's path with that of the entry in it: how the picture is called.
-        path: PathBuf,
+        path: Arc<Path>,
         /// The first byte.
         offset: u64,
         /// The number of bytes.
@@ -30,43 +41,77 @@ pub enum PicturePlace {
         /// Whether they are compressed, by deflate.
         is_deflated: bool,
     },
+    /// A row of a parquet file.
+    Row {
+        /// The file.
+        file: Arc<ParquetFile>,
+        /// The row group.
+        group: u32,
+        /// The row in it.
+        row: u32,
+    },
 }
 
 impl PicturePlace {
     /// How the picture is called.
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> Cow<'_, Path> {
         match self {
-            Self::File(path) | Self::Entry { path, .. } => path,
+            Self::File(path) => Cow::Borrowed(path),
+            Self::Entry { path, .. } => Cow::Borrowed(path),
+            Self::Row { file, group, row } => Cow::Owned(file.path().join(format!("row {row} of group {group}"))),
         }
     }
 
-    /// Its bytes. [`Error::Input`] where there are more than [`picture::MAX_BYTES`].
+    /// Its bytes. [`Error::Input`] where there are more than [`picture::MAX_BYTES`], or more than what they are packed in
+    /// can be expected to hold. Of what is no picture by its beginning, only that is unpacked.
     pub fn read(&self) -> Result<Vec<u8>> {
-        let is_long = self.length()?.is_some_and(|length| length > picture::MAX_BYTES);
-        let bytes = if is_long { Vec::new() } else { self.begin(picture::MAX_BYTES + 1)? };
-        if is_long || bytes.len() as u64 > picture::MAX_BYTES {
-            bail!(Error::reading(self.path(), "longer than the 256 MiB that are read for one picture"));
+        let most = match self {
+            Self::Entry { length, is_deflated: true, .. } => {
+                length.saturating_mul(MOST_INFLATION).saturating_add(FREE_BYTES).min(picture::MAX_BYTES)
+            }
+            _ => picture::MAX_BYTES,
+        };
+        let too_long =
+            || Error::reading(&self.path(), format!("longer than the {} MiB that are read for it", most >> 20));
+        let length = self.length()?;
+        ensure!(length.is_none_or(|length| length <= most), too_long());
+        let failed = |error| Error::reading(&self.path(), error);
+        if let Self::Row { file, group, row } = self {
+            let picture = file.picture(*group as usize, *row as usize);
+            return picture.map_err(|error| Error::reading(&self.path(), error).into());
         }
+        let mut stream = self.stream().map_err(failed)?;
+        let mut bytes = Vec::with_capacity(length.unwrap_or(0).min(HEAD) as usize);
+        (&mut stream).take(HEAD).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 == HEAD && picture::is_begun(&bytes) {
+            stream.take(most + 1 - HEAD).read_to_end(&mut bytes).map_err(failed)?;
+        }
+        ensure!(bytes.len() as u64 <= most, too_long());
         Ok(bytes)
     }
 
     /// Its first bytes, at most so many.
     pub fn begin(&self, most: u64) -> Result<Vec<u8>> {
-        let failed = |error| Error::reading(self.path(), error);
         let mut bytes = Vec::new();
-        match self {
-            Self::File(path) => File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)),
-            Self::Entry { archive, offset, length, is_deflated, .. } => File::open(archive).and_then(|mut file| {
+        let read = self.stream().and_then(|stream| stream.take(most).read_to_end(&mut bytes));
+        read.map_err(|error| Error::reading(&self.path(), error))?;
+        Ok(bytes)
+    }
+
+    fn stream(&self) -> io::Result<Box<dyn Read>> {
+        Ok(match self {
+            Self::File(path) => Box::new(File::open(path)?),
+            Self::Entry { archive, offset, length, is_deflated, .. } => {
+                let mut file = File::open(archive)?;
                 file.seek(SeekFrom::Start(*offset))?;
                 let stored = file.take(*length);
-                match is_deflated {
-                    true => DeflateDecoder::new(stored).take(most).read_to_end(&mut bytes),
-                    false => stored.take(most).read_to_end(&mut bytes),
-                }
-            }),
-        }
-        .map_err(failed)?;
-        Ok(bytes)
+                if *is_deflated { Box::new(DeflateDecoder::new(stored)) } else { Box::new(stored) }
+            }
+            Self::Row { file, group, row } => {
+                let picture = file.picture(*group as usize, *row as usize);
+                Box::new(Cursor::new(picture.map_err(io::Error::other)?))
+            }
+        })
     }
 
     /// When the file that it lies in was changed last; `None` where the system does not say.
@@ -74,8 +119,18 @@ impl PicturePlace {
         let file: &Path = match self {
             Self::File(path) => path,
             Self::Entry { archive, .. } => archive,
+            Self::Row { file, .. } => file.path(),
         };
         std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
+    }
+
+    /// The bytes that it takes where it lies; 0 where that cannot be said.
+    pub fn stored_bytes(&self) -> u64 {
+        match self {
+            Self::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            Self::Entry { length, .. } => *length,
+            Self::Row { .. } => 0,
+        }
     }
 
     /// The number of its bytes; `None` where they are compressed, which do not tell.
@@ -86,6 +141,7 @@ impl PicturePlace {
                 Ok(Some(metadata.len()))
             }
             Self::Entry { length, is_deflated, .. } => Ok((!is_deflated).then_some(*length)),
+            Self::Row { .. } => Ok(None),
         }
     }
 }

@@ -44,6 +44,10 @@ impl ImageSource for Pictures {
         Ok(Cow::Borrowed(&self.pictures[index].1))
     }
 
+    fn is_in_memory(&self) -> bool {
+        true
+    }
+
     fn labels(&self) -> Cow<'_, [u32]> {
         Cow::Borrowed(&self.labels)
     }

@@ -47,6 +47,10 @@ impl ImageSource for Selection {
         self.source.bytes_of(self.place(index))
     }
 
+    fn is_in_memory(&self) -> bool {
+        self.source.is_in_memory()
+    }
+
     fn labels(&self) -> Cow<'_, [u32]> {
         Cow::Borrowed(&self.labels)
     }

@@ -34,6 +34,11 @@ pub trait ImageSource: Send + Sync {
     /// Where the image cannot be read or decoded any more.
     fn bytes_of(&self, index: usize) -> Result<Cow<'_, [u8]>>;
 
+    /// Whether the images lie decoded in memory.
+    fn is_in_memory(&self) -> bool {
+        self.contiguous().is_some()
+    }
+
     /// All labels in order; empty where the source has none.
     fn labels(&self) -> Cow<'_, [u32]> {
         (0..self.len()).map_while(|index| self.label_of(index)).collect()

@@ -50,38 +50,53 @@ impl PassedOver {
     }
 }
 
-/// The pictures below `directory`, sorted by their paths; links are followed, but no folder is read twice. Hidden files are
-/// passed over without a word, others are counted in `passed`.
-pub fn pictures(directory: &Path, passed: &mut PassedOver) -> Result<Vec<PathBuf>> {
-    let (mut found, mut names) = (Vec::new(), 0);
-    // Where links lead back, or to the same place by many ways, that would have no end.
-    let mut read = HashSet::new();
-    let mut waiting = VecDeque::from([(directory.to_path_buf(), 0)]);
-    while let Some((folder, depth)) = waiting.pop_front() {
-        let real = folder.canonicalize().map_err(|error| Error::reading(&folder, error))?;
-        if !read.insert(real) {
-            passed.add("links to folders that were read already".to_string());
-            continue;
-        }
-        for path in entries(&folder)? {
-            names += 1;
-            if path.is_dir() && depth == MAX_DEPTH {
-                passed.add(format!("folders more than {MAX_DEPTH} deep"));
-            } else if path.is_dir() {
-                waiting.push_back((path, depth + 1));
-            } else if picture::is_named(&path) && path.is_file() {
-                found.push(path);
-            } else {
-                passed.add_file(&path);
+/// A walk through folders. Links are followed, but no folder is read twice: where they lead back, or to the same place by
+/// many ways, there would be no end.
+#[derive(Debug, Default)]
+pub struct Walk {
+    read: HashSet<PathBuf>,
+}
+
+impl Walk {
+    /// The pictures below `directory` in folders that were not read before, sorted by their paths; nearer folders are read
+    /// first. Folders of `except` are left out. Hidden files are passed over without a word, others are counted in `passed`.
+    pub fn pictures(&mut self, directory: &Path, except: &[&Path], passed: &mut PassedOver) -> Result<Vec<PathBuf>> {
+        let (mut found, mut names) = (Vec::new(), 0);
+        let mut waiting = VecDeque::from([(directory.to_path_buf(), 0)]);
+        while let Some((folder, depth)) = waiting.pop_front() {
+            let real = folder.canonicalize().map_err(|error| Error::reading(&folder, error))?;
+            if !self.read.insert(real) {
+                passed.add("links to folders that were read already".to_string());
+                continue;
+            }
+            for path in entries(&folder)? {
+                names += 1;
+                if except.contains(&&*path) {
+                    continue;
+                }
+                if path.is_dir() && depth == MAX_DEPTH {
+                    passed.add(format!("folders more than {MAX_DEPTH} deep"));
+                } else if path.is_dir() {
+                    waiting.push_back((path, depth + 1));
+                } else if picture::is_named(&path) && path.is_file() {
+                    found.push(path);
+                } else {
+                    passed.add_file(&path);
+                }
+            }
+            if names > MAX_NAMES {
+                let text = format!("more than {MAX_NAMES} files and folders below it; name the folder of the pictures");
+                bail!(Error::reading(directory, text));
             }
         }
-        if names > MAX_NAMES {
-            let text = format!("more than {MAX_NAMES} files and folders below it; name the folder of the pictures");
-            bail!(Error::reading(directory, text));
-        }
+        found.sort();
+        Ok(found)
     }
-    found.sort();
-    Ok(found)
+}
+
+/// The pictures below `directory`, by a walk of their own.
+pub fn pictures(directory: &Path, passed: &mut PassedOver) -> Result<Vec<PathBuf>> {
+    Walk::default().pictures(directory, &[], passed)
 }
 
 /// Whether there is a picture below `directory`: where there are many, much sooner than [`pictures`] says.

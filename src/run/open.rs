@@ -16,7 +16,7 @@ use crate::data::identity::Identity;
 use crate::device;
 use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
-use crate::report::{KeptRecords, Notice};
+use crate::report::{Console, KeptRecords, Notice};
 use crate::run::resume::resume;
 use crate::run::saves;
 use crate::run::{Position, RunDirectory, RunOptions, Timetable};
@@ -115,10 +115,18 @@ impl<C> Run<C> {
     ///
     /// # Errors
     /// [`Error::OtherImages`] where it is not what the run began with, unless `may_differ`.
-    pub fn identify(&mut self, dataset: &Dataset, may_differ: bool) -> anyhow::Result<()> {
-        let (found, name) = (Identity::of(dataset)?, &self.directory.name);
-        match self.saved::<Identity>(DATA)? {
-            Some(then) if then != found => {
+    pub fn identify(&mut self, dataset: &Dataset, may_differ: bool, console: &Console) -> anyhow::Result<()> {
+        let (mut found, name) = (Identity::of(dataset)?, &self.directory.name);
+        let saved = self.saved::<Identity>(DATA)?;
+        if saved.as_ref().is_some_and(|then| !then.is_same(&found) && then.wants_pixels_of(&found)) {
+            console.note("the run knows its images by their pixels: all are decoded once, to compare");
+            let images = dataset.train.len() + dataset.validation.len() + dataset.test.len();
+            let progress = console.items("images", images as u64);
+            found = Identity::of_pixels(dataset, &|done| progress.set(done))?;
+        }
+        match saved {
+            Some(then) if then.is_same(&found) => found = then.with(&found),
+            Some(then) => {
                 let difference = then.difference(&found);
                 if !may_differ {
                     bail!(Error::OtherImages { run: name.clone(), difference });

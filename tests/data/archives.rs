@@ -30,7 +30,7 @@ fn files() -> Vec<String> {
     of("train", 4).chain(of("test", 2)).collect()
 }
 
-fn tar(path: &Path, entries: &[(String, Vec<u8>)]) {
+pub fn tar(path: &Path, entries: &[(String, Vec<u8>)]) {
     let mut archive = tar::Builder::new(File::create(path).unwrap());
     for (name, bytes) in entries {
         let mut header = tar::Header::new_gnu();
@@ -41,7 +41,7 @@ fn tar(path: &Path, entries: &[(String, Vec<u8>)]) {
     archive.finish().unwrap();
 }
 
-fn zip(path: &Path, entries: &[(String, Vec<u8>)], method: CompressionMethod) {
+pub fn zip(path: &Path, entries: &[(String, Vec<u8>)], method: CompressionMethod) {
     let mut archive = ZipWriter::new(File::create(path).unwrap());
     for (name, bytes) in entries {
         archive.start_file(name, SimpleFileOptions::default().compression_method(method)).unwrap();

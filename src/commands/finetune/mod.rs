@@ -101,7 +101,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
         Some(run) => Run { config, ..run },
         None => Run::new(config, &name, options)?,
     };
-    run.identify(&dataset, options.changed_data)?;
+    run.identify(&dataset, options.changed_data, console)?;
     let labelled = checks::labelled_images(&run.config, &dataset)?;
     if let Some(missing) = missing_classes(&labelled.labels(), &dataset.classes) {
         console.warning(&missing);

@@ -30,7 +30,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let SimclrConfig { balanced_parts, skip_broken, .. } = config;
     let reading = Reading { balanced_parts, skip_broken };
     let dataset = images::open(&config.data, config.target(), reading, call)?;
-    run.identify(&dataset, options.changed_data)?;
+    run.identify(&dataset, options.changed_data, console)?;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.
     let validates = config.watches_validation() && !dataset.train.labels().is_empty();
@@ -61,7 +61,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     }
     let (count, batch) = (images.train.len(), config.batch_size);
     let name = config.encoder.name();
-    let what = format!("pretraining {name} on {}: {count} images, batch {batch}, {}", images.name, session.span());
+    let what = format!("pretraining {name} on {}: {count} images, batch {batch}, {}", config.data, session.span());
     session.announce(&what, &call.trained_on());
     let mut training =
         Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };

@@ -58,7 +58,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     run.processes = processes.communicator().clone();
     let config = run.config.clone();
     config.validate()?;
-    run.identify(&dataset, options.changed_data)?;
+    run.identify(&dataset, options.changed_data, console)?;
     let shards = shards(config.shards, processes)?;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
@@ -83,7 +83,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let inputs = Inputs::start(&run, dataset.train, call)?;
     let session = Session::begin(run, timetable, call.monitor())?;
     let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
-    let (on, span) = (&dataset.name, session.span());
+    let (on, span) = (&config.data, session.span());
     let of_classes = match config.class_names.len() {
         0 => String::new(),
         classes => format!(", conditional on {classes} classes"),

@@ -1,13 +1,17 @@
 //! What lies where in a tar or zip file.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use zip::CompressionMethod;
+use zip::result::ZipError;
 
+use super::tape::{Tape, TapeEntry, TapeKind};
 use crate::data::guard::guarded;
+use crate::data::picture;
 use crate::error::Error;
 
 /// A file within an archive.
@@ -19,40 +23,111 @@ pub struct ArchiveEntry {
     pub is_deflated: bool,
 }
 
-/// The files of the archive, in its order. What is neither stored nor deflated, or is encrypted, is an error.
-pub fn index(archive: &Path) -> Result<Vec<ArchiveEntry>> {
-    let is_zip = archive.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
-    let read = || if is_zip { zipped(archive) } else { tarred(archive) };
-    guarded(read).map_err(|error| Error::reading(archive, error).into())
+/// What counts in an archive.
+pub struct ArchiveIndex {
+    /// Its pictures and WebDataset's labels, in the archive's order. Where several have one name, the last counts, as it
+    /// does where the archive is unpacked, in the place of the first.
+    pub entries: Vec<ArchiveEntry>,
+    /// Pictures that are symbolic links, which are not followed.
+    pub links: usize,
 }
 
-fn tarred(archive: &Path) -> Result<Vec<ArchiveEntry>> {
-    let file = File::open(archive)?;
-    let bytes = file.metadata()?.len();
-    let mut entries = Vec::new();
-    for entry in tar::Archive::new(file).entries_with_seek()? {
-        let entry = entry?;
-        if entry.header().entry_type().is_file() {
-            let (name, offset, length) = (entry.path()?.into_owned(), entry.raw_file_position(), entry.size());
-            let ends_within = offset.checked_add(length).is_some_and(|end| end <= bytes);
-            ensure!(ends_within, "cut short in {}; copy or download it again", name.display());
-            entries.push(ArchiveEntry { name, offset, length, is_deflated: false });
-        }
+/// Where the bytes of an entry lie.
+#[derive(Clone, Copy)]
+struct Place {
+    offset: u64,
+    length: u64,
+    is_deflated: bool,
+}
+
+/// The entries found so far.
+#[derive(Default)]
+struct Found {
+    /// Each with its number.
+    places: HashMap<PathBuf, (usize, Place)>,
+    links: usize,
+}
+
+impl Found {
+    fn add(&mut self, name: PathBuf, place: Place) {
+        let number = self.places.len();
+        self.places.entry(name).or_insert((number, place)).1 = place;
     }
-    Ok(entries)
+
+    fn index(self) -> ArchiveIndex {
+        let mut numbered: Vec<(PathBuf, (usize, Place))> = self.places.into_iter().collect();
+        numbered.sort_unstable_by_key(|(_, (number, _))| *number);
+        let entry =
+            |(name, (_, Place { offset, length, is_deflated }))| ArchiveEntry { name, offset, length, is_deflated };
+        ArchiveIndex { entries: numbered.into_iter().map(entry).collect(), links: self.links }
+    }
 }
 
-fn zipped(archive: &Path) -> Result<Vec<ArchiveEntry>> {
-    let file = File::open(archive)?;
-    let bytes = file.metadata()?.len();
-    let mut zip = zip::ZipArchive::new(BufReader::new(file))?;
-    let mut entries = Vec::with_capacity(zip.len());
-    for place in 0..zip.len() {
-        let entry = zip.by_index_raw(place)?;
-        if !entry.is_file() {
+/// Whether a file of that name counts.
+fn counts(name: &Path) -> bool {
+    picture::is_named(name) || name.extension().is_some_and(|extension| extension == "cls")
+}
+
+/// What counts in the archive. A picture that is neither stored nor deflated, or is encrypted, is an error.
+pub fn index(archive: &Path) -> Result<ArchiveIndex> {
+    let is_zip = archive.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+    let read = || if is_zip { zipped(archive) } else { taped(archive) };
+    guarded(read).map(Found::index).map_err(|error| Error::reading(archive, error).into())
+}
+
+/// Whether a tar file holds a picture. Looks no further than to the first.
+pub fn tape_has_pictures(archive: &Path) -> Result<bool> {
+    guarded(|| {
+        let mut tape = Tape::open(archive)?;
+        while let Some(entry) = tape.next()? {
+            if picture::is_named(&entry.name) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
+fn taped(archive: &Path) -> Result<Found> {
+    let mut tape = Tape::open(archive)?;
+    let mut found = Found::default();
+    while let Some(TapeEntry { name, kind, offset, length }) = tape.next()? {
+        let name = plain(&name);
+        if !counts(&name) {
             continue;
         }
-        let (name, length) = (PathBuf::from(&*entry.name()?), entry.compressed_size());
+        match kind {
+            TapeKind::File => found.add(name, Place { offset, length, is_deflated: false }),
+            TapeKind::Sparse => bail!("{} is stored with holes; pack it without --sparse", name.display()),
+            TapeKind::HardLink(target) => {
+                let target = plain(&target);
+                let Some((_, place)) = found.places.get(&target).copied() else {
+                    bail!("{} is a link to {}, which is not before it", name.display(), target.display())
+                };
+                found.add(name, place);
+            }
+            TapeKind::SymbolicLink => found.links += 1,
+            TapeKind::Other => {}
+        }
+    }
+    Ok(found)
+}
+
+fn zipped(archive: &Path) -> Result<Found> {
+    let file = File::open(archive)?;
+    let bytes = file.metadata()?.len();
+    let mut zip = zip::ZipArchive::new(BufReader::new(file)).map_err(in_words)?;
+    let mut found = Found::default();
+    for place in 0..zip.len() {
+        let entry = zip.by_index_raw(place).map_err(in_words)?;
+        let (name, length) = (plain(Path::new(&*entry.name().map_err(in_words)?)), entry.compressed_size());
+        if !counts(&name) || entry.is_dir() {
+            continue;
+        }
+        if entry.is_symlink() {
+            found.links += 1;
+            continue;
+        }
         let method = entry.compression();
         let is_deflated = method == CompressionMethod::Deflated;
         ensure!(!entry.encrypted(), "{} is encrypted; unpack it", name.display());
@@ -64,7 +139,23 @@ fn zipped(archive: &Path) -> Result<Vec<ArchiveEntry>> {
         let offset = entry.data_start().unwrap_or(bytes);
         let ends_within = offset.checked_add(length).is_some_and(|end| end <= bytes);
         ensure!(ends_within, "cut short in {}; copy or download it again", name.display());
-        entries.push(ArchiveEntry { name, offset, length, is_deflated });
+        found.add(name, Place { offset, length, is_deflated });
     }
-    Ok(entries)
+    Ok(found)
+}
+
+/// What the crate `zip` says, without its own words.
+fn in_words(error: ZipError) -> anyhow::Error {
+    match error {
+        ZipError::UnsupportedArchive(what) => {
+            anyhow!("not a zip file that can be read in place ({what}); unpack it")
+        }
+        ZipError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => error.into(),
+        _ => anyhow!("not a zip file, damaged or cut short; copy or download it again"),
+    }
+}
+
+/// Without what means nothing: `./a` is `a`.
+fn plain(name: &Path) -> PathBuf {
+    name.components().filter(|part| *part != Component::CurDir).collect()
 }

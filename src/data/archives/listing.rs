@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 
-use super::index::{ArchiveEntry, index};
+use super::index::{ArchiveEntry, ArchiveIndex, index};
 use crate::data::picture_place::PicturePlace;
 use crate::data::splits::Split;
 use crate::data::{MAX_CLASSES, picture};
@@ -48,9 +48,9 @@ impl Archives {
     /// the archive; a folder around all others is passed over. Its part is what the folder or the name of the archive says
     /// (`imagenet-val-000000.tar`), else the first folder in it.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut found = Vec::new();
+        let (mut found, mut links) = (Vec::new(), 0);
         for (archive, part) in super::archives(path)? {
-            pictures(&archive, part, &mut found)?;
+            pictures(&archive, part, &mut found, &mut links)?;
         }
         if found.is_empty() {
             bail!(Error::reading(path, format!("its archives hold no {} files", picture::FORMAT_NAMES)));
@@ -59,7 +59,7 @@ impl Archives {
         if labelled == 0 {
             by_folders(&mut found);
         } else if let Some(picture) = found.iter().find(|picture| picture.label.is_none()) {
-            bail!(Error::reading(picture.place.path(), format!("has no .cls, where {labelled} others have one")));
+            bail!(Error::reading(&picture.place.path(), format!("has no .cls, where {labelled} others have one")));
         }
         let classes = classes(&found).map_err(|error| Error::reading(path, error))?;
         let number: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
@@ -69,22 +69,28 @@ impl Archives {
             part: picture.part,
             class: class(&picture.label),
         });
-        Ok(Self { pictures: pictures.collect(), classes: classes.clone(), notes: Vec::new() })
+        let notes = match links {
+            0 => Vec::new(),
+            1 => vec!["1 picture passed over: it is a symbolic link".to_string()],
+            links => vec![format!("{links} pictures passed over: they are symbolic links")],
+        };
+        Ok(Self { pictures: pictures.collect(), classes: classes.clone(), notes })
     }
 }
 
 /// Adds the pictures of an archive.
-fn pictures(archive: &Path, part: Option<Split>, found: &mut Vec<Found>) -> Result<()> {
+fn pictures(archive: &Path, part: Option<Split>, found: &mut Vec<Found>, passed_links: &mut usize) -> Result<()> {
     let shared: Arc<Path> = archive.into();
     let place = |entry: &ArchiveEntry| PicturePlace::Entry {
         archive: shared.clone(),
-        path: archive.join(&entry.name),
+        path: archive.join(&entry.name).into(),
         offset: entry.offset,
         length: entry.length,
         is_deflated: entry.is_deflated,
     };
     let mut labels = BTreeMap::new();
-    let entries = index(archive)?;
+    let ArchiveIndex { entries, links } = index(archive)?;
+    *passed_links += links;
     for entry in entries.iter().filter(|entry| entry.name.extension() == Some(OsStr::new("cls"))) {
         let text = place(entry).begin(LONGEST_LABEL)?;
         labels.insert(key(&entry.name), String::from_utf8_lossy(&text).trim().to_string());

@@ -2,12 +2,12 @@
 
 mod index;
 mod listing;
+mod tape;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use index::ArchiveEntry;
 pub use listing::{ArchivedPicture, Archives};
 
 use super::broken::without_broken;
@@ -15,7 +15,7 @@ use super::folder::directly_in;
 use super::held_pictures::HeldPictures;
 use super::splits::{Folders, Split};
 use super::summary::refitted;
-use super::{DataOptions, Dataset, TargetShape, entries, picture};
+use super::{DataOptions, Dataset, OnBytes, TargetShape, entries};
 use crate::error::{Error, legible};
 
 /// Whether the name ends as an archive's that is read in place.
@@ -28,12 +28,11 @@ fn is_named(path: &Path) -> bool {
 /// in it or in its folders for training, validation and test.
 pub fn source(path: &Path) -> Result<Option<PathBuf>> {
     if !path.is_dir() {
-        let holds_pictures = |found: Vec<ArchiveEntry>| found.iter().any(|entry| picture::is_named(&entry.name));
         let is_archive = match path.extension().unwrap_or_default() {
             _ if !path.is_file() => false,
             extension if extension.eq_ignore_ascii_case("zip") => true,
-            // Others may be CIFAR-10's.
-            extension if extension.eq_ignore_ascii_case("tar") => index::index(path).is_ok_and(holds_pictures),
+            // Others may be CIFAR-10's. What is wrong with a damaged one is said when it is opened.
+            extension if extension.eq_ignore_ascii_case("tar") => index::tape_has_pictures(path).unwrap_or(true),
             _ => false,
         };
         return Ok(is_archive.then(|| path.to_path_buf()));
@@ -71,7 +70,7 @@ fn part_of_name(path: &Path) -> Option<Split> {
 ///
 /// [`Error::Input`] where an archive is damaged, there is no picture to train on, a picture cannot be decoded, or another
 /// part has a class that the training part lacks.
-pub fn open(path: &Path, target: TargetShape, options: &DataOptions) -> Result<Dataset> {
+pub fn open(path: &Path, target: TargetShape, options: &DataOptions, on_bytes: OnBytes) -> Result<Dataset> {
     let Archives { pictures, classes, mut notes } = Archives::open(path)?;
     let mut parts = [Split::Train, Split::Validation, Split::Test].map(|part| {
         let of_part = pictures.iter().filter(|picture| picture.part.unwrap_or(Split::Train) == part);
@@ -87,14 +86,12 @@ pub fn open(path: &Path, target: TargetShape, options: &DataOptions) -> Result<D
         let parts = parts.each_mut().map(|(places, labels)| (places, labels));
         warnings.extend(without_broken(parts)?.map(|line| format!("{of}: {line}")));
     }
-    let memory = options.memory();
-    let held = HeldPictures::read(parts.each_ref().map(|(places, labels)| (&places[..], &labels[..])), target, memory)?;
-    let HeldPictures { parts: [train, validation, test], sources, wanted } = held;
+    let parts = parts.each_ref().map(|(places, labels)| (&places[..], &labels[..]));
+    let HeldPictures { parts: [train, validation, test], sources, note } =
+        HeldPictures::read(parts, target, options, on_bytes)?;
     notes.insert(0, format!("{} pictures in archives, {} classes", pictures.len(), classes.len()));
     notes.extend(refitted("pictures", &sources, target));
-    if wanted.0 > memory.0 {
-        notes.push(format!("decoded each time they are used: they take {wanted}, and the data memory is {memory}"));
-    }
+    notes.push(note);
     let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();
     Ok(Dataset { validation, notes, warnings, ..Dataset::new("", classes, train, test) })
 }

@@ -1,5 +1,5 @@
-//! The built-in data set `shapes`: 32x32 colour images of ten forms, drawn by the program, made for learning without
-//! labels.
+//! The built-in data set `shapes`: colour images of ten forms, 32x32 or larger, drawn by the program, made for learning
+//! without labels.
 //!
 //! Every image is a scatter of several copies of one form, so that nearly every crop of it shows the form whole. All
 //! else is drawn anew for each image, and most of it for each copy, from distributions that know nothing of the class:
@@ -17,7 +17,7 @@ mod scatter;
 
 use rayon::prelude::*;
 
-use super::Images;
+use super::{ImageShape, Images};
 use crate::rng::Stream;
 
 /// Changing it, or anything that an image is drawn from, makes another data set.
@@ -59,6 +59,13 @@ impl Part {
     }
 }
 
+/// Pixels along each side of an image in the set's own size.
+pub const SIDE: usize = canvas::SIDE;
+
+/// The longest side that is drawn: of larger ones the training part would not fit into
+/// [`MAX_PIXELS`](super::MAX_PIXELS).
+pub const MAX_SIDE: usize = 256;
+
 /// The 20,000 training images, (20000, 32, 32, 3): 2,000 of each form in a mixed order.
 pub fn train() -> Images {
     first(Part::Train, Part::Train.count())
@@ -76,8 +83,13 @@ pub fn test() -> Images {
 
 /// The first `count` images of `part`, or all if it has fewer.
 pub fn first(part: Part, count: usize) -> Images {
+    first_at(part, count, SIDE)
+}
+
+/// As [`first`], of `side` pixels a side: each image shows the same in each size.
+pub fn first_at(part: Part, count: usize, side: usize) -> Images {
     let count = count.min(part.count());
-    let stride = canvas::SIDE * canvas::SIDE * 3;
+    let stride = side * side * 3;
     let (mut pixels, mut labels) = (vec![0; count * stride], vec![0; count]);
     let (order, images) = (part.stream("order"), part.stream("images"));
     let outlines = outline::all();
@@ -87,15 +99,15 @@ pub fn first(part: Part, count: usize) -> Images {
             for (position, (image, label)) in pixels.chunks_mut(stride).zip(labels).enumerate() {
                 *label = (places[position] % 10) as u8;
                 let generator = &mut images.at((block * BLOCK + position) as u64);
-                scatter::draw(&outlines[usize::from(*label)], generator).write(image);
+                scatter::draw(&outlines[usize::from(*label)], side, generator).write(image);
             }
         },
     );
-    Images {
-        height: canvas::SIDE,
-        width: canvas::SIDE,
-        channels: 3,
-        pixels,
-        labels: labels.into_iter().map(u32::from).collect(),
-    }
+    Images { height: side, width: side, channels: 3, pixels, labels: labels.into_iter().map(u32::from).collect() }
+}
+
+/// All images of `part` for images of `shape`: drawn in its size where that is larger than the set's own. Smaller ones are
+/// made of those in its own.
+pub fn for_shape(part: Part, shape: ImageShape) -> Images {
+    first_at(part, part.count(), shape.height.max(shape.width).clamp(SIDE, MAX_SIDE))
 }

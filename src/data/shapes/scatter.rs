@@ -24,10 +24,10 @@ const CONTRAST: (f32, f32) = (0.45, 0.6);
 /// How colourful all is; 0 would be grey.
 const TINT: f32 = 0.3;
 
-/// Draws one image of the form.
-pub(super) fn draw(outline: &Outline, generator: &mut Generator) -> Canvas {
+/// Draws one image of the form, of `side` pixels a side: the same image in each size.
+pub(super) fn draw(outline: &Outline, side: usize, generator: &mut Generator) -> Canvas {
     let ground = Ground::draw(generator);
-    let mut canvas = Canvas::new(|at| ground.colour(at));
+    let mut canvas = Canvas::new(side, |at| ground.colour(at));
     let copies = COPIES.0 + generator.below(COPIES.1 + 1);
     let mut placed: Vec<(Point, f32)> = Vec::with_capacity(copies as usize);
     for _ in 0..copies {

@@ -69,6 +69,27 @@ pub fn run() -> String {
         }
     }
 
+    // Archives of pictures: that claim to be large, in a file with holes, and that burst.
+    header.set_path("a/x.png").unwrap();
+    header.set_size(2 << 30);
+    header.set_cksum();
+    let mut long = header.clone();
+    long.set_entry_type(tar::EntryType::GNULongName);
+    long.set_cksum();
+    for (name, header) in [("claims", &header), ("names", &long)] {
+        write(&format!("{name}/x.tar"), header.as_bytes());
+        refuse("a picture of 2 GiB that is not there", &["train-gan", "--data", &format!("{name}/x.tar")]);
+        let file = fs::File::options().write(true).open(place.work.path(&format!("{name}/x.tar"))).unwrap();
+        file.set_len(3 << 30).unwrap();
+        refuse("2 GiB of nothing", &["train-gan", "--data", &format!("{name}/x.tar")]);
+    }
+    for begin in [&b""[..], &png_header(16_000)] {
+        write("bursts/x.zip", &zip_of_zeros(begin, 200 << 20));
+        for memory in ["1GB", "0"] {
+            refuse("a .zip of 200 MiB of zeros", &["train-gan", "--data", "bursts/x.zip", "--data-memory", memory]);
+        }
+    }
+
     // Headers that claim 2^32 items and more.
     write("idx/train-images-idx3-ubyte", &[0u8, 0, 8, 3].into_iter().chain([0xff; 12]).collect::<Vec<u8>>());
     write("idx/train-labels-idx1-ubyte", &[0, 0, 8, 1, 0xff, 0xff, 0xff, 0xff, 1]);
@@ -162,6 +183,17 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     zip.start_file("archive/data.pkl", stored).unwrap();
     std::io::Write::write_all(&mut zip, pickle).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+/// A zip file of one picture that begins so and goes on with zeros.
+fn zip_of_zeros(begin: &[u8], zeros: usize) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("a/x.png", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, begin).unwrap();
+    for _ in 0..zeros >> 20 {
+        std::io::Write::write_all(&mut zip, &vec![0; 1 << 20]).unwrap();
+    }
     zip.finish().unwrap().into_inner()
 }
 

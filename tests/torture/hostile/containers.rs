@@ -86,3 +86,74 @@ pub fn repacked_pth(bytes: &[u8], dice: &mut Dice) -> Bytes {
     }
     target.finish().unwrap().into_inner()
 }
+
+/// A tar file of these pictures, two of them under long names, one under two names.
+pub fn taped_pictures(pictures: &[Bytes]) -> Bytes {
+    let mut archive = tar::Builder::new(Vec::new());
+    let header = |kind: tar::EntryType, size: usize| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(size as u64);
+        header.set_mode(0o644);
+        header
+    };
+    let file = tar::EntryType::Regular;
+    for (index, picture) in pictures.iter().enumerate() {
+        let name = format!("{}/{index}.png", if index == 1 { "long".repeat(40) } else { "a".to_string() });
+        archive.append_data(&mut header(file, picture.len()), name, &picture[..]).unwrap();
+    }
+    archive.append_link(&mut header(tar::EntryType::Link, 0), "b/link.png", "a/0.png").unwrap();
+    archive.append_pax_extensions([("path", b"b/extended.png".as_slice())]).unwrap();
+    archive.append_data(&mut header(file, pictures[0].len()), "b/short", &pictures[0][..]).unwrap();
+    archive.into_inner().unwrap()
+}
+
+/// Damage to a header, with a right checksum, in two of three trials.
+pub fn retaped(bytes: &[u8], dice: &mut Dice) -> Bytes {
+    if dice.below(3) == 0 {
+        return mutate(bytes, dice);
+    }
+    let mut bytes = bytes.to_vec();
+    let (mut headers, mut at) = (Vec::new(), 0);
+    while let Some(header) = bytes.get(at..at + 512).filter(|header| header[0] != 0) {
+        headers.push(at);
+        let size = tar::Header::from_byte_slice(header).entry_size().unwrap() as usize;
+        at += 512 + size.next_multiple_of(512);
+    }
+    let header = headers[dice.below(headers.len())];
+    for _ in 0..1 + dice.below(3) {
+        poke(&mut bytes[header..header + 512], dice);
+    }
+    bytes[header + 148..header + 156].fill(b' ');
+    let sum: u32 = bytes[header..header + 512].iter().map(|byte| u32::from(*byte)).sum();
+    bytes[header + 148..header + 156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    bytes
+}
+
+/// A zip file of these pictures, every second one deflated.
+pub fn zipped_pictures(pictures: &[Bytes]) -> Bytes {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (index, picture) in pictures.iter().enumerate() {
+        let method = [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated][index % 2];
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        archive.start_file(format!("a/{index}.png"), options).unwrap();
+        archive.write_all(picture).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// Damage to the directory at the end, or to a header before a file, in two of three trials.
+pub fn rezipped(bytes: &[u8], dice: &mut Dice) -> Bytes {
+    if dice.below(3) == 0 {
+        return mutate(bytes, dice);
+    }
+    let mut bytes = bytes.to_vec();
+    let headers: Vec<usize> =
+        bytes.windows(4).enumerate().filter(|(_, four)| four.starts_with(b"PK")).map(|(at, _)| at).collect();
+    let at = headers[dice.below(headers.len())];
+    let end = (at + 46).min(bytes.len());
+    for _ in 0..1 + dice.below(3) {
+        poke(&mut bytes[at + 4..end], dice);
+    }
+    bytes
+}

@@ -27,7 +27,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use super::containers::{gzip, repacked_gzip, repacked_pth, repacked_tar, tarball};
+use super::containers::{
+    gzip, repacked_gzip, repacked_pth, repacked_tar, retaped, rezipped, taped_pictures, tarball, zipped_pictures,
+};
 use super::mutations::{mutate, poke};
 use crate::process::Dice;
 
@@ -138,7 +140,9 @@ pub fn all() -> Vec<Kind> {
             ..Kind::new("cifar batch", "data_batch_1.bin", vec![batch.clone()], mutate, read_data)
         },
         Kind::new("cifar tar.gz", data::cifar::ARCHIVE, vec![gzip(&tarball(&batch))], repacked_tar, read_data),
-        Kind::new("parquet", "train.parquet", vec![parquet_file()], mutate, read_data),
+        Kind::new("parquet", "train.parquet", vec![parquet_file()], mutate, picture),
+        Kind::new("tar", "x.tar", vec![taped_pictures(&pngs())], retaped, picture),
+        Kind::new("zip", "x.zip", vec![zipped_pictures(&pngs())], rezipped, picture),
         Kind::new("png", "x.png", pngs(), resealed_png, picture),
         Kind::new("jpeg", "x.jpg", jpegs(), mutate, picture),
         Kind::new("webp", "x.webp", pictures(ImageFormat::WebP), mutate, picture),
