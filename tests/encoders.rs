@@ -17,7 +17,7 @@ fn head(architecture: EncoderArchitecture) -> (ProjectionHead, Parameters) {
 
 /// With torchvision's own stem.
 fn large(architecture: EncoderArchitecture) -> EncoderConfig {
-    EncoderConfig { architecture, stem: Stem::Imagenet }
+    EncoderConfig { stem: Stem::Imagenet, ..architecture.into() }
 }
 
 /// torchvision's ResNets without the last linear layer and with a 3x3 stem; `generate_simclr.py` counts the same.
@@ -49,7 +49,7 @@ fn the_stem_is_for_the_size_of_the_pictures() {
         (EncoderArchitecture::Resnet9, 224, Stem::Small),
     ] {
         let config = EncoderConfig::for_pictures(architecture, side);
-        assert_eq!(config, EncoderConfig { architecture, stem }, "{side}");
+        assert_eq!(config, EncoderConfig { architecture, stem, side }, "{side}");
     }
     let parameters = Parameters::new(0, "encoder", &Device::Cpu);
     let error = Encoder::new(large(EncoderArchitecture::Resnet9), parameters.builder()).err().unwrap();

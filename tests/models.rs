@@ -316,7 +316,8 @@ fn folded_networks_are_those_they_were_made_of() {
 
     let pictures = images.reshape((5, 14, 56, 1)).unwrap();
     let pictures = Tensor::cat(&[&pictures, &pictures, &pictures], 3).unwrap();
-    for architecture in EncoderArchitecture::ALL {
+    // A transformer has no norms that fold.
+    for architecture in EncoderArchitecture::ALL.into_iter().filter(|architecture| !architecture.is_transformer()) {
         let parameters = Parameters::new(0, "encoder", &Device::Cpu);
         let network = Encoder::new(architecture, parameters.builder()).unwrap();
         filled(&parameters);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use gan::checkpoint::{self, Archive, Bundled};
 use gan::image_shape::ImageShape;
-use gan::models::{Architecture, DigitClassifier, Encoder, EncoderArchitecture, EncoderConfig, Generator, Stem};
+use gan::models::{Architecture, DigitClassifier, Encoder, EncoderArchitecture, EncoderConfig, Generator};
 use gan::normalisation::Normalisation;
 use gan::params::Parameters;
 use gan::pretrained::EncoderSource;

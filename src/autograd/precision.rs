@@ -26,7 +26,7 @@ pub fn in_precision<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// `x` as an encoder takes it in the precision of this step: bf16 on CUDA where the products are, else as it is. Reading
+/// `x` as a ResNet takes it in the precision of this step: bf16 on CUDA where the products are, else as it is. Reading
 /// and writing activations takes as long there as the products do; layers pass their input's type on.
 pub fn activations(x: &Tensor) -> Result<Tensor> {
     match (x.device(), precision()) {

@@ -28,6 +28,7 @@ const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN o
 const PRETRAIN_SIMCLR: &str = "  gan pretrain-simclr                           resnet9 on built-in shapes
   gan pretrain-simclr --data cifar10 --encoder resnet18 --epochs 100
   gan pretrain-simclr --data photos/ --encoder resnet50 --image-size 224
+  gan pretrain-simclr --data cifar10 --encoder vit-tiny --epochs 100
   gan pretrain-simclr --resume resnet50 --epochs 20";
 
 const FINETUNE: &str = "  gan finetune --baseline                       probe the newest encoder
@@ -85,7 +86,7 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         (
             _,
             "loss" | "shards" | "latent_dim" | "latents" | "discriminator_lr" | "schedule" | "warmup_steps"
-            | "weight_decay",
+            | "weight_decay" | "clip_norm",
         ) => "Training",
         (_, "beta1" | "beta2" | "eps" | "momentum" | "trust" | "precision" | "views") => "Training",
         (_, "ema_decay" | "no_ema") => "Averaged generator (EMA)",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The precision that the factors of a product have: of the products of matrices and convolutions that layers are made
 /// of, forward and backward. Weights, moments, activations and every sum are f32, and so is all that is no layer; but on
-/// CUDA an encoder's activations are bf16 in [`Precision::Bf16`].
+/// CUDA a ResNet encoder's activations are bf16 in [`Precision::Bf16`].
 ///
 /// A training step has one; an op takes that of its step when it is made, and keeps it for its backward pass. Outside of a
 /// step products are in f32.

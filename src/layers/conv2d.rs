@@ -41,7 +41,7 @@ impl Conv2d {
         let init = config.initialisation.weight(outputs, inputs, taps);
         let weight = vb.get_with_hints((outputs, inputs, kernel, kernel), "weight", init)?;
         let bias = match config.bias {
-            true => Some(vb.get_with_hints(outputs, "bias", Initialisation::bias(inputs * taps))?),
+            true => Some(vb.get_with_hints(outputs, "bias", config.initialisation.bias(inputs * taps))?),
             false => None,
         };
         Ok(Self { weight, bias, config })

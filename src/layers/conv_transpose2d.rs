@@ -1,7 +1,7 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::{Conv2dConfig, Initialisation};
+use super::Conv2dConfig;
 use crate::ops::{self, ScaleShift};
 
 /// (N, H, W, inputs) to (N, (H - 1) stride - 2 padding + kernel, …, outputs). PyTorch's `nn.ConvTranspose2d` with a
@@ -22,7 +22,7 @@ impl ConvTranspose2d {
         let weight = vb.get_with_hints((inputs, outputs, kernel, kernel), "weight", init)?;
         let bias = match config.bias {
             // The fan-in of PyTorch is taken from the weight's second dimension, here the outputs.
-            true => Some(vb.get_with_hints(outputs, "bias", Initialisation::bias(outputs * taps))?),
+            true => Some(vb.get_with_hints(outputs, "bias", config.initialisation.bias(outputs * taps))?),
             false => None,
         };
         Ok(Self { weight, bias, config, scale: None })

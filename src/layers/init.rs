@@ -2,7 +2,7 @@
 
 use candle_nn::Init;
 
-/// How a weight is drawn. Biases are always uniform in ±1/√fan_in, PyTorch's default.
+/// How a weight is drawn. Its bias is uniform in ±1/√fan_in, PyTorch's default, where nothing else is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Initialisation {
     /// `nn.Linear` and `nn.Conv2d` as they come: `kaiming_uniform_(a=√5)`, which is uniform in ±1/√fan_in.
@@ -15,6 +15,8 @@ pub enum Initialisation {
     KaimingNormalFanOut,
     /// Normal with mean 0 and this standard deviation.
     Normal(f64),
+    /// The same, and the bias begins at 0: timm's, of the linear layers of a transformer.
+    NormalWithoutBias(f64),
 }
 
 impl Initialisation {
@@ -28,7 +30,7 @@ impl Initialisation {
         let bound = match self {
             Self::KaimingUniform => 1.0 / (fan_in as f64).sqrt(),
             Self::XavierUniform => (6.0 / (fan_in + fan_out) as f64).sqrt(),
-            Self::Normal(stdev) => return Init::Randn { mean: 0.0, stdev },
+            Self::Normal(stdev) | Self::NormalWithoutBias(stdev) => return Init::Randn { mean: 0.0, stdev },
             Self::KaimingNormalFanOut => {
                 return Init::Randn { mean: 0.0, stdev: (2.0 / fan_out as f64).sqrt() };
             }
@@ -36,8 +38,11 @@ impl Initialisation {
         Init::Uniform { lo: -bound, up: bound }
     }
 
-    /// The distribution of a bias under a weight of that `fan_in`.
-    pub fn bias(fan_in: usize) -> Init {
+    /// The distribution of the bias of a weight of that `fan_in`.
+    pub fn bias(self, fan_in: usize) -> Init {
+        if let Self::NormalWithoutBias(_) = self {
+            return Init::Const(0.0);
+        }
         let bound = 1.0 / (fan_in as f64).sqrt();
         Init::Uniform { lo: -bound, up: bound }
     }

@@ -34,7 +34,7 @@ impl Linear {
         let weight =
             vb.get_with_hints((outputs, inputs), "weight", config.initialisation.weight(outputs, inputs, 1))?;
         let bias = match config.bias {
-            true => Some(vb.get_with_hints(outputs, "bias", Initialisation::bias(inputs))?),
+            true => Some(vb.get_with_hints(outputs, "bias", config.initialisation.bias(inputs))?),
             false => None,
         };
         Ok(Self { weight, bias, activation: config.activation, scale: None })

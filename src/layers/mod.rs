@@ -7,6 +7,7 @@ mod conv2d;
 mod conv_transpose2d;
 mod fold;
 mod init;
+mod layer_norm;
 mod linear;
 mod normalised;
 
@@ -16,5 +17,6 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use fold::FoldNorm;
 pub use init::Initialisation;
+pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearConfig};
 pub use normalised::Normalised;

@@ -49,7 +49,7 @@ impl NetworkDescription {
 
     /// An encoder that is pretrained on images of `image_shape`.
     pub fn encoder(encoder: impl Into<EncoderConfig>, image_shape: ImageShape) -> Self {
-        let EncoderConfig { architecture, stem } = encoder.into();
+        let EncoderConfig { architecture, stem, .. } = encoder.into();
         Self::new(NetworkKind::Encoder { architecture, stem }, image_shape)
     }
 
@@ -65,7 +65,7 @@ impl NetworkDescription {
 
     /// An encoder with a linear classifier of `classes` classes on it.
     pub fn classifier(encoder: impl Into<EncoderConfig>, classes: usize, image_shape: ImageShape) -> Self {
-        let EncoderConfig { architecture, stem } = encoder.into();
+        let EncoderConfig { architecture, stem, .. } = encoder.into();
         Self::new(NetworkKind::Classifier { architecture, stem, classes, names: Vec::new() }, image_shape)
     }
 
@@ -111,14 +111,14 @@ impl NetworkDescription {
                 Discriminator::conditional(architecture, shape, class_names.len(), vb).map(drop)
             }
             NetworkKind::Encoder { architecture, stem } => {
-                Encoder::new(EncoderConfig { architecture, stem }, vb.pp("f")).map(drop)
+                Encoder::new(EncoderConfig { architecture, stem, side: shape.height }, vb.pp("f")).map(drop)
             }
             NetworkKind::ProjectionHead { architecture, hidden, embedding } => {
                 let config = ProjectionHeadConfig { hidden, embedding };
                 ProjectionHead::new(architecture.features(), config, vb.pp("g")).map(drop)
             }
             NetworkKind::Classifier { architecture, stem, classes, .. } => {
-                Encoder::new(EncoderConfig { architecture, stem }, vb.pp("f"))?;
+                Encoder::new(EncoderConfig { architecture, stem, side: shape.height }, vb.pp("f"))?;
                 linear_classifier(architecture.features(), classes, vb.pp("fc")).map(drop)
             }
             NetworkKind::DigitClassifier { .. } => DigitClassifier::new(shape, vb).map(drop),
@@ -153,11 +153,15 @@ impl NetworkDescription {
             let is_computed = self.normalisation == self.kind.normalisation(channels);
             return (!is_computed).then(|| "another normalisation of pixels".into());
         }
-        // No tensor of an encoder depends on the size of its pictures: nothing else would notice a wrong one.
+        // No tensor of a ResNet depends on the size of its pictures: nothing else would notice a wrong one.
         if height != width {
             return Some(format!("images of {height}x{width}; expected squares"));
         }
-        if let Some(expected) = EncoderConfig::refuses(height) {
+        if let NetworkKind::Encoder { architecture, .. }
+        | NetworkKind::Classifier { architecture, .. }
+        | NetworkKind::ProjectionHead { architecture, .. } = self.kind
+            && let Some(expected) = architecture.refuses_side(height)
+        {
             return Some(format!("images of {height}x{width}; {expected}"));
         }
         if let NetworkKind::Encoder { architecture, stem } | NetworkKind::Classifier { architecture, stem, .. } =
@@ -194,7 +198,7 @@ mod tests {
             let names: Vec<String> = (0..7).map(|class| format!("class {class}")).collect();
             all.push(NetworkDescription::classifier(architecture, 7, colour).with_class_names(&names));
         }
-        let large = EncoderConfig { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
+        let large = EncoderConfig::for_pictures(EncoderArchitecture::Resnet18, 224);
         let shape = ImageShape::new(224, 224, 3);
         all.push(NetworkDescription::encoder(large, shape).normalised_by(Normalisation::imagenet()));
         all.push(NetworkDescription::classifier(large, 7, shape));
@@ -223,7 +227,7 @@ mod tests {
         assert_eq!(of("4.weight", generator), [784, 1024]);
         let head = NetworkDescription::classifier(EncoderArchitecture::Resnet9, 7, ImageShape::new(32, 32, 3));
         assert_eq!([of("fc.weight", &head), of("f.0.weight", &head)], [vec![7, 256], vec![32, 3, 3, 3]]);
-        let large = EncoderConfig { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
+        let large = EncoderConfig::for_pictures(EncoderArchitecture::Resnet18, 224);
         let large = NetworkDescription::encoder(large, ImageShape::new(224, 224, 3));
         assert_eq!([of("f.conv1.weight", &large), of("f.layer4.1.bn2.weight", &large)], [vec![64, 3, 7, 7], vec![512]]);
         // A header can claim this; no machine could hold it.
@@ -257,7 +261,7 @@ mod tests {
             ),
             (
                 NetworkDescription::encoder(
-                    EncoderConfig { architecture: EncoderArchitecture::Resnet9, stem: Stem::Imagenet },
+                    EncoderConfig { stem: Stem::Imagenet, ..EncoderArchitecture::Resnet9.into() },
                     ImageShape::new(224, 224, 3),
                 ),
                 "the stem imagenet: resnet9 is made for small",

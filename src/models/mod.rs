@@ -1,5 +1,5 @@
-//! The networks of the CS231n assignments, one file each. Tensor names are the indices of the assignments'
-//! `nn.Sequential` lists. Models know no loss and no data.
+//! The networks of the CS231n assignments and a vision transformer, one file each. Tensor names are the indices of the
+//! assignments' `nn.Sequential` lists, of the transformer timm's. Models know no loss and no data.
 //!
 //! Those of the GANs take images (N, H, W, C) in [-1, 1] and latents (N, Z), those of SimCLR pictures (N, H, W, 3),
 //! normalised. The shape of the images is an argument; networks whose layers are sized for one shape refuse others. The
@@ -8,12 +8,14 @@
 mod dcgan;
 mod description;
 mod digit_classifier;
+mod encoder;
 mod mlp;
 mod network_kind;
 mod radford;
 mod resnet;
 mod simclr;
 mod stem;
+mod vit;
 
 use candle_core::{ModuleT, Result, Tensor, bail};
 use candle_nn::VarBuilder;
@@ -23,12 +25,14 @@ pub use crate::normalisation::Normalisation;
 pub use dcgan::{DcganDiscriminator, DcganGenerator};
 pub use description::NetworkDescription;
 pub use digit_classifier::{CLASSES, DigitClassifier, FEATURES};
+pub use encoder::{Encoder, EncoderArchitecture, EncoderConfig};
 pub use mlp::{MlpDiscriminator, MlpGenerator};
 pub use network_kind::NetworkKind;
 pub use radford::{RadfordDiscriminator, RadfordGenerator};
-pub use resnet::{Encoder, EncoderArchitecture, EncoderConfig};
+pub use resnet::ResNet;
 pub use simclr::{ProjectionHead, ProjectionHeadConfig, linear_classifier};
 pub use stem::Stem;
+pub use vit::Vit;
 
 use crate::image_shape::ImageShape;
 

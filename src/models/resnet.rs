@@ -6,29 +6,12 @@
 //! layer2, layer3, layer4, avgpool)`, `0` the stem, `1` its batch norm, `3` to `6` the stages; else torchvision's own.
 //! Within the stages they are torchvision's.
 
-use std::ops::RangeInclusive;
-
-use crate::autograd;
-use candle_core::{ModuleT, Result, Tensor, bail};
+use candle_core::{ModuleT, Result, Tensor};
 use candle_nn::VarBuilder;
-use serde::{Deserialize, Serialize};
 
-use super::stem::{CHANNELS, Stem, StemLayers};
-use crate::image_shape::ImageShape;
+use super::stem::{Stem, StemLayers};
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Initialisation, Normalised};
 use crate::ops::{self, Activation};
-
-/// The encoders that can be trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum EncoderArchitecture {
-    /// Small ResNet for CPUs: nine convolutions, 256 features
-    Resnet9,
-    /// ResNet-18, 512 features
-    Resnet18,
-    /// ResNet-50, 2048 features, the course's
-    Resnet50,
-}
 
 /// What a stage is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,88 +31,24 @@ impl BlockKind {
     }
 }
 
-impl EncoderArchitecture {
-    /// All architectures.
-    pub const ALL: [Self; 3] = [Self::Resnet9, Self::Resnet18, Self::Resnet50];
+/// A ResNet's sizes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ResNetConfig {
+    kind: BlockKind,
+    /// Blocks of each stage.
+    blocks: [usize; 4],
+    /// Of the stem and of the first stage; each further stage is twice as wide as the one before.
+    width: usize,
+}
 
-    /// Its name, as the program's flags and saved configurations have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Resnet9 => "resnet9",
-            Self::Resnet18 => "resnet18",
-            Self::Resnet50 => "resnet50",
-        }
-    }
-
-    /// The kind of block, how many of them each stage has, and the width of the stem and of the first stage; each
-    /// further stage is twice as wide as the one before.
-    fn plan(self) -> (BlockKind, [usize; 4], usize) {
-        match self {
-            Self::Resnet9 => (BlockKind::Basic, [1, 1, 1, 1], 32),
-            Self::Resnet18 => (BlockKind::Basic, [2, 2, 2, 2], 64),
-            Self::Resnet50 => (BlockKind::Bottleneck, [3, 4, 6, 3], 64),
-        }
-    }
-
-    /// The pictures that it is pretrained on where nothing else is said.
-    pub fn image_shape(self) -> ImageShape {
-        ImageShape::new(32, 32, CHANNELS)
-    }
-
-    /// Why there is none with this stem, if there is none.
-    pub fn refuses(self, stem: Stem) -> Option<&'static str> {
-        match (self, stem) {
-            (Self::Resnet9, Stem::Imagenet) => {
-                Some("resnet9 is made for small pictures; resnet18 and resnet50 have torchvision's stem")
-            }
-            _ => None,
-        }
-    }
+impl ResNetConfig {
+    pub const RESNET9: Self = Self { kind: BlockKind::Basic, blocks: [1, 1, 1, 1], width: 32 };
+    pub const RESNET18: Self = Self { kind: BlockKind::Basic, blocks: [2, 2, 2, 2], width: 64 };
+    pub const RESNET50: Self = Self { kind: BlockKind::Bottleneck, blocks: [3, 4, 6, 3], width: 64 };
 
     /// Numbers in h, what the encoder makes of a picture.
     pub fn features(self) -> usize {
-        let (kind, _, width) = self.plan();
-        8 * width * kind.expansion()
-    }
-}
-
-/// What decides an encoder's tensors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EncoderConfig {
-    /// Its stages.
-    pub architecture: EncoderArchitecture,
-    /// Its first layers.
-    pub stem: Stem,
-}
-
-/// With the small stem.
-impl From<EncoderArchitecture> for EncoderConfig {
-    fn from(architecture: EncoderArchitecture) -> Self {
-        Self { architecture, stem: Stem::Small }
-    }
-}
-
-impl EncoderConfig {
-    /// Sides of the pictures that an encoder is used on, in pixels.
-    const SIDES: RangeInclusive<usize> = 8..=1024;
-    /// Sides from here on are for torchvision's stem, where nothing else is said.
-    const LARGE: usize = 96;
-
-    /// The encoder for pictures of `side` x `side`.
-    pub fn for_pictures(architecture: EncoderArchitecture, side: usize) -> Self {
-        let is_large = side >= Self::LARGE && architecture.refuses(Stem::Imagenet).is_none();
-        Self { architecture, stem: if is_large { Stem::Imagenet } else { Stem::Small } }
-    }
-
-    /// What is wrong with pictures of `side` x `side`, if anything.
-    pub fn refuses(side: usize) -> Option<String> {
-        let (least, most) = (Self::SIDES.start(), Self::SIDES.end());
-        (!Self::SIDES.contains(&side)).then(|| format!("expected {least} to {most} pixels"))
-    }
-
-    /// Numbers in h, what the encoder makes of a picture.
-    pub fn features(self) -> usize {
-        self.architecture.features()
+        8 * self.width * self.kind.expansion()
     }
 }
 
@@ -200,25 +119,17 @@ impl ModuleT for Block {
     }
 }
 
-/// SimCLR's f: pictures (N, H, W, 3) to features (N, D).
+/// A ResNet of pictures (N, H, W, 3), in the type of the step's activations: features (N, D).
 #[derive(Clone, Debug)]
-pub struct Encoder {
+pub struct ResNet {
     stem: StemLayers,
     blocks: Vec<Block>,
 }
 
-impl Encoder {
-    /// The encoder with the tensors of `vb`, which creates them where it is one for training.
-    ///
-    /// # Errors
-    /// Where there is no such architecture with such a stem.
-    pub fn new(config: impl Into<EncoderConfig>, vb: VarBuilder) -> Result<Self> {
-        let EncoderConfig { architecture, stem } = config.into();
-        if let Some(reason) = architecture.refuses(stem) {
-            bail!("no {} with the stem {}: {reason}", architecture.name(), stem.name());
-        }
-        let (kind, counts, stem_width) = architecture.plan();
-        let layers = StemLayers::new(stem, stem_width, &vb)?;
+impl ResNet {
+    pub(super) fn new(config: ResNetConfig, stem: Stem, vb: &VarBuilder) -> Result<Self> {
+        let ResNetConfig { kind, blocks: counts, width: stem_width } = config;
+        let layers = StemLayers::new(stem, stem_width, vb)?;
         let [.., first, second, third, fourth] = stem.layer_names();
         let names = [first, second, third, fourth];
         let mut blocks = Vec::new();
@@ -235,15 +146,15 @@ impl Encoder {
     }
 
     /// The same for evaluation, with the batch norms as they are now in the weights.
-    pub fn folded(&self) -> Result<Self> {
+    pub(super) fn folded(&self) -> Result<Self> {
         let blocks = self.blocks.iter().map(Block::folded).collect::<Result<_>>()?;
         Ok(Self { stem: self.stem.folded()?, blocks })
     }
 }
 
-impl ModuleT for Encoder {
+impl ModuleT for ResNet {
     fn forward_t(&self, images: &Tensor, train: bool) -> Result<Tensor> {
-        let mut x = self.stem.forward_t(&autograd::activations(images)?, train)?; // (N, H, W, width), or a quarter of both sides
+        let mut x = self.stem.forward_t(images, train)?; // (N, H, W, width), or a quarter of both sides
         for block in &self.blocks {
             x = block.forward_t(&x, train)?; // to an eighth of both sides, D
         }

@@ -7,14 +7,14 @@ use super::optimizer::Rule;
 use crate::autograd::{Update, Updates};
 use crate::ops::{self, AdamSlot, AdamStep, AdamUpdate, StepNumbers};
 
-/// What PyTorch's `torch.optim.Adam` calls by the same names.
+/// What PyTorch's `torch.optim.Adam` and `AdamW` call by the same names.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamConfig {
     pub lr: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub eps: f64,
-    /// Added to the gradient (L2), not decoupled.
+    /// Of Adam added to the gradient (L2), of AdamW decoupled from it.
     pub weight_decay: f64,
 }
 
@@ -22,11 +22,16 @@ struct Slot {
     parameter: Var,
     first_moment: Var,
     second_moment: Var,
+    /// Whether it is a weight of a layer, which has two dimensions or four: AdamW leaves biases and norms, which have one,
+    /// and tokens and positions, which have three, undecayed, as is usual for transformers.
+    is_weight: bool,
 }
 
-/// Adam (Kingma and Ba, 1412.6980) as PyTorch computes it.
+/// Adam (Kingma and Ba, 1412.6980) or AdamW (Loshchilov and Hutter, 1711.05101) as PyTorch computes it.
 pub(super) struct Adam {
     config: AdamConfig,
+    /// Whether it is AdamW.
+    decoupled: bool,
     slots: BTreeMap<String, Slot>,
     /// Number and learning rate of the update that was prepared.
     step: u64,
@@ -36,19 +41,22 @@ pub(super) struct Adam {
 
 impl Adam {
     /// Over these parameters; the moments begin at zero.
-    pub fn new(parameters: Vec<(String, Var)>, config: AdamConfig) -> Result<Self> {
+    pub fn new(parameters: Vec<(String, Var)>, config: AdamConfig, decoupled: bool) -> Result<Self> {
         let device = parameters.first().map_or(Device::Cpu, |(_, parameter)| parameter.device().clone());
         let mut slots = BTreeMap::new();
         for (name, parameter) in parameters {
             let zeros = || Var::zeros(parameter.shape(), DType::F32, parameter.device());
-            slots.insert(name, Slot { first_moment: zeros()?, second_moment: zeros()?, parameter });
+            let is_weight = [2, 4].contains(&parameter.rank());
+            slots.insert(name, Slot { first_moment: zeros()?, second_moment: zeros()?, parameter, is_weight });
         }
-        Ok(Self { config, slots, step: 0, lr: config.lr, numbers: StepNumbers::new(&device)? })
+        Ok(Self { config, decoupled, slots, step: 0, lr: config.lr, numbers: StepNumbers::new(&device)? })
     }
 
-    fn numbers_of_step(&self) -> AdamStep {
+    /// The numbers of the step of weights, or of the other parameters.
+    fn numbers_of_step(&self, is_weight: bool) -> AdamStep {
         let AdamConfig { beta1, beta2, eps, weight_decay, .. } = self.config;
-        AdamStep { lr: self.lr, beta1, beta2, eps, weight_decay, step: self.step }
+        let weight_decay = if is_weight || !self.decoupled { weight_decay } else { 0.0 };
+        AdamStep { lr: self.lr, beta1, beta2, eps, weight_decay, decoupled: self.decoupled, step: self.step }
     }
 }
 
@@ -59,20 +67,25 @@ impl Rule for Adam {
 
     fn prepare(&mut self, step: u64, lr: f64) -> Result<()> {
         (self.step, self.lr) = (step, lr);
-        self.numbers.set_adam(&self.numbers_of_step())
+        self.numbers.set_adam(&self.numbers_of_step(true))
     }
 
     fn apply(&self, gradients: &[Tensor]) -> Result<()> {
-        let slots = self.slots.values().zip(gradients);
-        let slots: Vec<_> = slots
-            .map(|(Slot { parameter, first_moment, second_moment }, gradient)| AdamSlot {
-                parameter,
-                gradient,
-                first_moment,
-                second_moment,
-            })
-            .collect();
-        ops::adam_steps(&slots, &self.numbers_of_step(), &self.numbers)
+        let (weights, others): (Vec<_>, Vec<_>) =
+            self.slots.values().zip(gradients).partition(|(slot, _)| slot.is_weight || !self.decoupled);
+        for (slots, is_weight) in [(weights, true), (others, false)] {
+            let slots: Vec<_> = slots
+                .into_iter()
+                .map(|(Slot { parameter, first_moment, second_moment, .. }, gradient)| AdamSlot {
+                    parameter,
+                    gradient,
+                    first_moment,
+                    second_moment,
+                })
+                .collect();
+            ops::adam_steps(&slots, &self.numbers_of_step(is_weight), &self.numbers)?;
+        }
+        Ok(())
     }
 
     fn updates<'a>(&'a self, average: Option<&'a WeightAverage>) -> Option<Box<dyn Updates + 'a>> {
@@ -112,14 +125,14 @@ struct Updating<'a> {
 
 impl Updates for Updating<'_> {
     fn update_of(&self, variable: TensorId) -> Option<Box<dyn Update + '_>> {
-        let Slot { parameter, first_moment, second_moment } =
+        let Slot { parameter, first_moment, second_moment, is_weight } =
             self.adam.slots.values().find(|slot| slot.parameter.id() == variable)?;
         let average = self.average.and_then(|average| average.of(variable));
         Some(Box::new(AdamUpdate {
             parameter,
             first_moment,
             second_moment,
-            step: self.adam.numbers_of_step(),
+            step: self.adam.numbers_of_step(*is_weight),
             average,
         }))
     }

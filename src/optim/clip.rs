@@ -18,7 +18,9 @@ impl GradientTransform for ClipGlobalNorm {
             return Ok(());
         }
         let norm = Tensor::stack(&squares, 0)?.sum_all()?.sqrt()?;
-        let scale = ((norm + 1e-6)?.recip()? * self.max_norm)?.minimum(1.0)?;
+        // A one that is made on the device: a step that is captured cannot have it from the host.
+        let one = (norm.zeros_like()? + 1.0)?;
+        let scale = ((norm + 1e-6)?.recip()? * self.max_norm)?.minimum(&one)?;
         for gradient in gradients {
             *gradient = gradient.broadcast_mul(&scale)?;
         }

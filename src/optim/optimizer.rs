@@ -44,7 +44,12 @@ pub struct Optimizer {
 impl Optimizer {
     /// Adam over these parameters; the moments begin at zero.
     pub fn adam(parameters: Vec<(String, Var)>, config: AdamConfig) -> Result<Self> {
-        Ok(Self { rule: Box::new(Adam::new(parameters, config)?), transform: None, steps: 0 })
+        Ok(Self { rule: Box::new(Adam::new(parameters, config, false)?), transform: None, steps: 0 })
+    }
+
+    /// AdamW over these parameters: Adam whose weight decay is apart from the gradient, and of the weights of layers alone.
+    pub fn adamw(parameters: Vec<(String, Var)>, config: AdamConfig) -> Result<Self> {
+        Ok(Self { rule: Box::new(Adam::new(parameters, config, true)?), transform: None, steps: 0 })
     }
 
     /// SGD with momentum, or LARS, over these parameters; the velocities begin at zero.
@@ -211,8 +216,9 @@ mod tests {
         let identity = |network: &Parameters| -> Arc<dyn GradientTransform> {
             Arc::new(Identity(network.trainable().iter().map(|(_, parameter)| parameter.dims().to_vec()).collect()))
         };
-        let rules: [Begin; 3] = [
+        let rules: [Begin; 4] = [
             |parameters| Optimizer::adam(parameters, ADAM),
+            |parameters| Optimizer::adamw(parameters, ADAM),
             |parameters| Optimizer::sgd(parameters, SGD),
             |parameters| Optimizer::sgd(parameters, SgdConfig { trust: Some(0.02), ..SGD }),
         ];

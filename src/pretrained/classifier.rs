@@ -58,7 +58,7 @@ impl TrainedClassifier {
         };
         let (of_layer, tensors): (Tensors, Tensors) =
             found.tensors.into_iter().partition(|(name, _)| name.starts_with("fc."));
-        let encoder = EncoderConfig { architecture, stem };
+        let encoder = EncoderConfig { architecture, stem, side: found.description.image_shape.height };
         let parameters = Parameters::undrawn("classifier", device);
         linear_classifier(encoder.features(), classes, parameters.builder().pp("fc"))?;
         parameters.load(&of_layer).with_context(|| weights.path.display().to_string())?;

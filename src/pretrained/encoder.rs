@@ -52,7 +52,7 @@ pub fn fresh(encoder: EncoderConfig, seed: u64, device: &Device) -> candle_core:
 
 impl EncoderSource {
     /// The encoder of a file: one of ours (`encoder.safetensors`, a checkpoint, a classifier), or a PyTorch file of the same
-    /// ResNet under whatever names. Of a run's directory, its encoder.
+    /// ResNet or vision transformer under whatever names. Of a run's directory, its encoder.
     ///
     /// # Errors
     /// [`Error::Input`] where there is no such file, or no encoder in it, or a weight is NaN or infinite.
@@ -88,7 +88,7 @@ impl EncoderSource {
                 &weights.path,
                 format!(
                     "not an encoder: {}\nexpected {ENCODER} of pretrain-simclr, one of its checkpoints, or a PyTorch file of \
-                     the same ResNet",
+                     the same ResNet or vit-tiny",
                     weights.contents()
                 )
             ))
@@ -98,7 +98,7 @@ impl EncoderSource {
         };
         let Origin { path, words, data, trained_on } = Origin::new(weights, found.words);
         Ok(Self {
-            encoder: EncoderConfig { architecture, stem },
+            encoder: EncoderConfig { architecture, stem, side: found.description.image_shape.height },
             image_shape: found.description.image_shape,
             normalisation: found.description.normalisation,
             name: name_of(&path),
@@ -111,10 +111,20 @@ impl EncoderSource {
     }
 
     /// For images of `side` x `side`, if that is given, in place of those that it was pretrained on.
-    pub fn for_pictures(self, side: Option<usize>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where it is a transformer for others.
+    pub fn for_pictures(self, side: Option<usize>) -> anyhow::Result<Self> {
         let ImageShape { height, channels, .. } = self.image_shape;
         let side = side.unwrap_or(height);
-        Self { image_shape: ImageShape::new(side, side, channels), ..self }
+        let EncoderConfig { architecture, .. } = self.encoder;
+        if architecture.is_transformer() && side != height {
+            let name = architecture.name();
+            let problem = format!("this {name} has a position for each patch of {height}x{height}; expected {height}");
+            bail!(Error::setting("image_size", side, problem));
+        }
+        let encoder = EncoderConfig { side, ..self.encoder };
+        Ok(Self { encoder, image_shape: ImageShape::new(side, side, channels), ..self })
     }
 
     /// What the network is.
@@ -177,11 +187,11 @@ impl TrainedEncoder {
         Ok(Self { source, network, device: device.clone() })
     }
 
-    /// Features of `images`, which are red, green and blue, of any size: (N, D) in f32 on the device, D being
-    /// [`EncoderArchitecture::features`]. An image's features do not depend on the others.
+    /// Features of `images`, which are red, green and blue, of any size, or of the transformer's: (N, D) in f32 on the device,
+    /// D being [`EncoderArchitecture::features`]. An image's features do not depend on the others.
     ///
     /// # Errors
-    /// [`Error::Input`] where the images are grey.
+    /// [`Error::Input`] where the images are grey, or not of the size that a transformer is for.
     pub fn embed(&self, images: &dyn ImageSource) -> anyhow::Result<Tensor> {
         let features = self.embed_while(images, |_| true)?;
         features.context("not all images were embedded")
@@ -198,11 +208,16 @@ impl TrainedEncoder {
         proceed: impl FnMut(usize) -> bool,
     ) -> anyhow::Result<Option<Tensor>> {
         let expected = self.source.image_shape.channels;
-        let found = common_shape(images)?.channels;
+        let shape = common_shape(images)?;
+        let found = shape.channels;
         if found != expected {
             bail!(Error::Input(format!(
                 "images of {found} channels; the encoder takes {expected}: red, green and blue"
             )));
+        }
+        let of_encoder = self.source.image_shape;
+        if self.source.encoder.architecture.is_transformer() && shape != of_encoder {
+            bail!(Error::Input(format!("images of {shape}; this encoder is a transformer of {of_encoder}")));
         }
         features(&self.network, &self.source.normalisation, images, &self.device, proceed)
     }

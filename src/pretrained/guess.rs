@@ -1,6 +1,7 @@
 //! Which network the tensors below a prefix are of, by their names and shapes alone.
 
 use super::encoder_names::EncoderNames;
+use super::vit_names as vit;
 use crate::checkpoint::Signature;
 use crate::image_shape::ImageShape;
 use crate::latent_space::{LatentDistribution, LatentSpace};
@@ -9,7 +10,7 @@ use crate::normalisation::Normalisation;
 use crate::pretrained::recognise::Naming;
 
 /// Names of tensors one of which every network has.
-pub const ANCHORS: [&str; 2] = ["0.weight", "conv1.weight"];
+pub const ANCHORS: [&str; 3] = ["0.weight", "conv1.weight", vit::ANCHOR];
 
 /// The tensors below a prefix.
 pub struct Part<'a> {
@@ -49,7 +50,11 @@ pub(super) fn is_layer(name: &str) -> bool {
 
 /// The network of a part. Networks of whose kind names and shapes can tell: one more is one more line here.
 pub(super) fn network(part: &Part) -> Option<Guess> {
-    encoder(part).or_else(|| generator(part)).or_else(|| radford_generator(part)).or_else(|| digit_classifier(part))
+    vit::encoder(part)
+        .or_else(|| encoder(part))
+        .or_else(|| generator(part))
+        .or_else(|| radford_generator(part))
+        .or_else(|| digit_classifier(part))
 }
 
 /// By the shapes of three tensors. The shape of the images is the preset's: shapes that hold as many values are not told
@@ -105,7 +110,7 @@ fn encoder(part: &Part) -> Option<Guess> {
         [7, 7] => (Stem::Imagenet, 224, Normalisation::imagenet()),
         _ => (Stem::Small, 32, Normalisation::cifar10()),
     };
-    let encoder = EncoderConfig { architecture, stem };
+    let encoder = EncoderConfig { architecture, stem, side };
     let description = NetworkDescription::encoder(encoder, ImageShape::new(side, side, 3));
     Some(Guess {
         description: description.normalised_by(normalisation),

@@ -21,6 +21,7 @@ mod sample_classes;
 #[doc(hidden)]
 pub mod search;
 pub mod trained_on;
+mod vit_names;
 
 #[doc(inline)]
 pub use classifier::TrainedClassifier;

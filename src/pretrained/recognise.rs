@@ -19,6 +19,7 @@ use crate::latent_space::{LatentDistribution, LatentSpace};
 use crate::models::{Architecture, EncoderArchitecture, EncoderConfig, NetworkDescription, NetworkKind, Stem};
 use crate::normalisation::Normalisation;
 use crate::pretrained::encoder_names::EncoderNames;
+use crate::pretrained::vit_names;
 
 /// A network that a file seems to hold. Whether every tensor of it is there is found out by [`super::search`].
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub(super) enum Naming {
     Layers(&'static str),
     /// An encoder's, which has this stem.
     Encoder(EncoderNames, Stem),
+    /// timm's, of a vision transformer.
+    Vit,
 }
 
 impl Naming {
@@ -53,6 +56,7 @@ impl Naming {
             Self::Ours(before) => Some(format!("{before}{name}")),
             Self::Layers(before) => guess::is_layer(name).then(|| format!("{before}{name}")),
             Self::Encoder(names, stem) => names.our_name(*stem, name, shape),
+            Self::Vit => vit_names::our_name(name),
         }
     }
 }
@@ -165,11 +169,15 @@ fn by_config(signature: &Signature, config: &str) -> Vec<Candidate> {
         candidates.extend(places.map(|prefix| Candidate::ours(discriminator.clone(), prefix)));
     }
     let first = |stem: Stem| format!("f.{}.weight", stem.layer_names()[0]);
+    let is_vit =
+        saved.encoder.is_some_and(EncoderArchitecture::is_transformer) && has(&format!("f.{}", vit_names::ANCHOR));
     let stem = [Stem::Small, Stem::Imagenet].into_iter().find(|stem| has(&first(*stem)));
+    let stem = if is_vit { Some(Stem::Small) } else { stem };
     if let (Some(architecture), Some(stem)) = (saved.encoder, stem) {
         let image_shape = saved.image_size.map_or(architecture.image_shape(), |size| ImageShape::new(size, size, 3));
-        let encoder = NetworkDescription::encoder(EncoderConfig { architecture, stem }, image_shape)
-            .normalised_by(saved.normalisation.unwrap_or_else(Normalisation::cifar10));
+        let encoder =
+            NetworkDescription::encoder(EncoderConfig { architecture, stem, side: image_shape.height }, image_shape)
+                .normalised_by(saved.normalisation.unwrap_or_else(Normalisation::cifar10));
         candidates.extend(Some(Candidate::ours(encoder.clone(), "")).filter(|_| encoder.fault().is_none()));
     }
     candidates

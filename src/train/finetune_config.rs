@@ -15,6 +15,7 @@ use crate::optim::AdamConfig;
 use crate::train::labels::Labels;
 use crate::train::normalise::Normalise;
 use crate::train::simclr_images::check_image_size;
+use crate::train::simclr_optimizer::check_clip_norm;
 
 /// What is trained with the labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -119,6 +120,11 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "W", default_value = "1e-6")]
     pub weight_decay: f64,
 
+    /// Scale gradients down to this norm, of all together, where it is larger; for --mode full
+    #[arg(long, value_name = "NORM")]
+    #[serde(default)] // runs from before did not
+    pub clip_norm: Option<f64>,
+
     /// Precision of matrix products and convolutions. Weights, optimizer state and sums are always f32
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     #[serde(default)] // runs from before it were in f32
@@ -164,6 +170,10 @@ impl FinetuneConfig {
         }
         if self.cached && self.mode == Mode::Full {
             bail!(Error::setting("cached", "", "features that are trained cannot be kept; it goes with mode linear"));
+        }
+        check_clip_norm(self.clip_norm)?;
+        if let (Some(norm), Mode::Linear) = (self.clip_norm, self.mode) {
+            bail!(Error::setting("clip_norm", norm, "a linear layer is trained without it; it goes with mode full"));
         }
         for (name, value) in [("lr", self.lr), ("weight_decay", self.weight_decay)] {
             if !(value.is_finite() && value >= 0.0) {

@@ -25,3 +25,4 @@ pub mod recipe;
 mod simclr_choices;
 pub mod simclr_config;
 pub mod simclr_images;
+mod simclr_optimizer;

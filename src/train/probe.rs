@@ -1,5 +1,7 @@
 //! A linear classifier on an encoder, frozen or trained along: one row of the table of `finetune`.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use candle_core::{Device, Module, ModuleT, Result, Tensor};
 use sha2::{Digest, Sha256};
@@ -9,7 +11,7 @@ use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderConfig, linear_classifier};
-use crate::optim::{AdamConfig, Optimizer};
+use crate::optim::{AdamConfig, GradientTransform, Optimizer};
 use crate::params::Parameters;
 
 /// An encoder and the classifier on it in training.
@@ -58,6 +60,11 @@ impl Probe {
             trains_encoder,
             precision,
         })
+    }
+
+    /// From now on gradients go through `transform` before each update.
+    pub fn set_gradient_transform(&mut self, transform: Arc<dyn GradientTransform>) {
+        self.optimizer.set_transform(transform);
     }
 
     /// One step on pictures (N, H, W, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
@@ -151,7 +158,8 @@ mod tests {
     use crate::pretrained::encoder::fresh;
     use crate::rng::Stream;
 
-    const ENCODER: EncoderConfig = EncoderConfig { architecture: EncoderArchitecture::Resnet9, stem: Stem::Small };
+    const ENCODER: EncoderConfig =
+        EncoderConfig { architecture: EncoderArchitecture::Resnet9, stem: Stem::Small, side: 8 };
 
     fn pictures(count: usize) -> Tensor {
         let mut generator = Stream::new(0, "pictures").at(0);

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
     Adam,
+    /// Adam with a weight decay of its own (decoupled)
+    Adamw,
     /// SGD with momentum
     Sgd,
     /// LARS: SGD with momentum and layer-wise learning rates, for large batches

@@ -2,19 +2,18 @@
 //! defaults are this one struct.
 
 use anyhow::bail;
-use candle_core::Var;
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
-use crate::data::augment::Augmentation;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
 use crate::models::{EncoderArchitecture, Stem};
 use crate::normalisation::Normalisation;
-use crate::optim::{AdamConfig, Decay, Optimizer, Schedule, SgdConfig};
+use crate::optim::Decay;
 use crate::train::normalise::Normalise;
 pub use crate::train::simclr_choices::{KnnReference, OptimizerKind, ViewBatches};
 use crate::train::simclr_images::cifar_size;
+use crate::train::simclr_optimizer::check_clip_norm;
 
 /// What to pretrain, on what, how long, and how often to write what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -101,11 +100,11 @@ pub struct SimclrConfig {
     #[arg(long, value_enum, default_value_t = ViewBatches::Joint)]
     pub views: ViewBatches,
 
-    /// Optimizer
-    #[arg(long, value_enum, default_value_t = OptimizerKind::Adam)]
-    pub optimizer: OptimizerKind,
+    /// Optimizer [default: adamw for vit-tiny, else adam]
+    #[arg(long, value_enum)]
+    pub optimizer: Option<OptimizerKind>,
 
-    /// Learning rate after warm-up [default: 1e-3 for adam, 0.06 * N / 128 for sgd, 0.3 * N / 256 for lars, with batch
+    /// Learning rate after warm-up [default: 1e-3 for adam, 5e-4 for adamw, 0.06 * N / 128 for sgd, 0.3 * N / 256 for lars, with batch
     /// size N]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
@@ -118,9 +117,15 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "STEPS", default_value_t = 100)]
     pub warmup_steps: u64,
 
-    /// L2 penalty, added to the gradient; lars leaves out biases and batch norm parameters
-    #[arg(long, value_name = "W", default_value = "1e-6")]
-    pub weight_decay: f64,
+    /// Weight decay, added to the gradient as an L2 penalty; adamw applies its own to weights, apart from the gradient.
+    /// lars and adamw leave out biases and norms [default: 0.05 for adamw, else 1e-6]
+    #[arg(long, value_name = "W")]
+    pub weight_decay: Option<f64>,
+
+    /// Scale gradients down to this norm, of all together, where it is larger
+    #[arg(long, value_name = "NORM")]
+    #[serde(default)] // runs from before did not
+    pub clip_norm: Option<f64>,
 
     /// Adam's beta1, the decay of the first moment
     #[arg(long, value_name = "B", default_value_t = 0.9)]
@@ -253,7 +258,7 @@ impl SimclrConfig {
         }
         let not_negative = [
             ("lr", self.lr()),
-            ("weight_decay", self.weight_decay),
+            ("weight_decay", self.weight_decay()),
             ("eps", self.eps),
             ("trust", self.trust),
             ("jitter_strength", self.jitter_strength.into()),
@@ -268,6 +273,7 @@ impl SimclrConfig {
                 bail!(Error::setting(name, value, "expected a number from 0 to below 1"));
             }
         }
+        check_clip_norm(self.clip_norm)?;
         for (name, value) in [("flip", self.flip), ("jitter", self.jitter), ("grey", self.grey)] {
             if !(0.0..=1.0).contains(&value) {
                 bail!(Error::setting(name, value, "expected a probability, from 0 to 1"));
@@ -290,47 +296,5 @@ impl SimclrConfig {
     /// `--steps`, or the steps of `--epochs`.
     pub fn last_step(&self, steps_per_epoch: u64) -> u64 {
         self.steps.unwrap_or_else(|| self.epochs.unwrap_or(EPOCHS).saturating_mul(steps_per_epoch))
-    }
-
-    /// `--lr`, or the optimizer's usual one: for LARS that of the SimCLR paper, for SGD what is customary on CIFAR-10.
-    pub fn lr(&self) -> f64 {
-        self.lr.unwrap_or(match self.optimizer {
-            OptimizerKind::Adam => 1e-3,
-            OptimizerKind::Sgd => 0.06 * self.batch_size as f64 / 128.0,
-            OptimizerKind::Lars => 0.3 * self.batch_size as f64 / 256.0,
-        })
-    }
-
-    /// The learning rates of a run of `steps` steps.
-    pub fn schedule(&self, steps: u64) -> Schedule {
-        Schedule { peak: self.lr(), warmup_steps: self.warmup_steps, steps, decay: self.schedule }
-    }
-
-    pub fn optimizer(&self, parameters: Vec<(String, Var)>) -> candle_core::Result<Optimizer> {
-        let Self { beta1, beta2, eps, weight_decay, momentum, .. } = *self;
-        let trust = (self.optimizer == OptimizerKind::Lars).then_some(self.trust);
-        match self.optimizer {
-            OptimizerKind::Adam => {
-                let config = AdamConfig { lr: self.lr(), beta1, beta2, eps, weight_decay };
-                Optimizer::adam(parameters, config)
-            }
-            OptimizerKind::Sgd | OptimizerKind::Lars => {
-                Optimizer::sgd(parameters, SgdConfig { momentum, weight_decay, trust })
-            }
-        }
-    }
-
-    pub fn augmentation(&self) -> Augmentation {
-        Augmentation {
-            scale: [self.min_crop, 1.0],
-            flip: self.flip,
-            jitter: self.jitter,
-            brightness: self.jitter_strength,
-            contrast: self.jitter_strength,
-            saturation: self.jitter_strength,
-            hue: self.hue,
-            grey: self.grey,
-            ..Default::default()
-        }
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 use crate::data::TargetShape;
+use crate::data::augment::Augmentation;
 use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::EncoderConfig;
@@ -36,9 +37,30 @@ impl SimclrConfig {
         self.normalisation.clone().unwrap_or_else(Normalisation::cifar10)
     }
 
+    /// How views are made of them.
+    pub fn augmentation(&self) -> Augmentation {
+        Augmentation {
+            scale: [self.min_crop, 1.0],
+            flip: self.flip,
+            jitter: self.jitter,
+            brightness: self.jitter_strength,
+            contrast: self.jitter_strength,
+            saturation: self.jitter_strength,
+            hue: self.hue,
+            grey: self.grey,
+            ..Default::default()
+        }
+    }
+
     /// [`Error::Setting`] where there is no such encoder, or none for such images.
     pub(super) fn validate_images(&self) -> anyhow::Result<()> {
-        check_image_size(Some(self.image_size))?;
+        if let Some(problem) = self.encoder.refuses_side(self.image_size) {
+            bail!(Error::setting("image_size", self.image_size, problem));
+        }
+        if let (Some(stem), true) = (self.stem, self.encoder.is_transformer()) {
+            let problem = format!("{} has patches in place of a stem; leave it out", self.encoder.name());
+            bail!(Error::setting("stem", stem.name(), problem));
+        }
         if let Some((stem, reason)) = self.stem.and_then(|stem| Some((stem, self.encoder.refuses(stem)?))) {
             bail!(Error::setting("stem", stem.name(), reason));
         }

@@ -60,6 +60,9 @@ WORKLOADS = {
         ["pretrain-simclr", "--encoder", "resnet18", "--image-size", "224", "--batch-size", "16", "--log-every", "1"],
         ["--fused", "--channels-last"],
     ),
+    "simclr-vit-tiny": (
+        "train", ["pretrain-simclr", "--encoder", "vit-tiny", "--batch-size", "128", "--log-every", "1"], ["--fused"]
+    ),
     "sample64": ("sample", 64, ["--channels-last"]),
     "sample1024": ("sample", 1024, ["--channels-last"]),
     "augment": ("augment", None, []),

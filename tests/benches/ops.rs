@@ -41,6 +41,7 @@ fn main() -> Result<()> {
     elementwise(&mut criterion.benchmark_group("elementwise"))?;
     pooling(&mut criterion.benchmark_group("pool"))?;
     layout(&mut criterion.benchmark_group("layout"))?;
+    transformer(&mut criterion.benchmark_group("transformer"))?;
     losses(&mut criterion.benchmark_group("loss"))?;
     optimizers(&mut criterion.benchmark_group("optimizer"))?;
     augmentation(&mut criterion.benchmark_group("augment"))?;
@@ -68,6 +69,23 @@ fn linear(group: &mut Group) -> Result<()> {
     let op = |x: &[Tensor]| ops::linear(&inputs, &x[0], Some(&x[1]), Activation::Relu);
     let both = products(BATCH * 1024 * 1024, 2);
     measure(group, "1024 -> 1024, most inputs zero", &op, &[&[1024, 1024], &[1024]], 0, both)
+}
+
+/// Of a ViT-Tiny at 32 pixels, on the views of 128 images.
+fn transformer(group: &mut Group) -> Result<()> {
+    let (count, tokens, width, heads) = (2 * BATCH, 65, 192, 3);
+    let rows = count * tokens;
+    for (inputs, outputs) in [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)] {
+        let op = |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), Activation::Identity);
+        let dims: [&[usize]; 3] = [&[rows, inputs], &[outputs, inputs], &[outputs]];
+        measure(group, &format!("{inputs} -> {outputs}"), &op, &dims, 0, products(rows * inputs * outputs, 2))?;
+    }
+    let op = |x: &[Tensor]| ops::attention(&x[0], heads);
+    let work = 2 * count * tokens * tokens * width;
+    measure(group, "attention", &op, &[&[count, tokens, 3 * width]], 0, products(work, 2))?;
+    let op = |x: &[Tensor]| ops::layer_norm(&x[0], &x[1], &x[2], 1e-6);
+    measure(group, "layer_norm", &op, &[&[rows, width], &[width], &[width]], 0, passes(&[rows, width], 2, 3))?;
+    measure(group, "gelu", &|x| ops::gelu(&x[0]), &[&[rows, 4 * width]], 0, passes(&[rows, 4 * width], 2, 3))
 }
 
 fn conv2d(group: &mut Group) -> Result<()> {
@@ -228,7 +246,8 @@ fn losses(group: &mut Group) -> Result<()> {
 /// Steps on one array as long as all of the DCGAN generator's.
 fn optimizers(group: &mut Group) -> Result<()> {
     const LEN: usize = 6_675_009;
-    let adam = AdamStep { lr: 1e-3, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 1e-6, step: 100 };
+    let adam =
+        AdamStep { lr: 1e-3, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 1e-6, decoupled: false, step: 100 };
     let sgd = |rule| SgdStep { lr: 1e-3, momentum: 0.9, weight_decay: 1e-6, rule };
     let lars = SgdRule::Lars { trust: Some(1e-3) };
     type Step<'a> = &'a dyn Fn(&Var, &Tensor, &[Var; 2]) -> Result<()>;

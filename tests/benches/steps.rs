@@ -77,10 +77,12 @@ fn radford(criterion: &mut Criterion) -> anyhow::Result<()> {
     })
 }
 
-/// A step on two views of 64 images: "elem/s" are training images a second.
+/// A step on two views of 64 images, of 128 by a transformer: "elem/s" are training images a second.
 fn contrastive(criterion: &mut Criterion, encoder: EncoderArchitecture) -> anyhow::Result<()> {
-    timed(criterion, "step", encoder.name(), 64, || {
-        let config: SimclrConfig = defaults(&["--encoder", encoder.name()])?;
+    let pairs = if encoder.is_transformer() { 128 } else { 64 };
+    timed(criterion, "step", encoder.name(), pairs, || {
+        let batch_size = pairs.to_string();
+        let config: SimclrConfig = defaults(&["--encoder", encoder.name(), "--batch-size", &batch_size])?;
         let shape = encoder.image_shape();
         let views = random(&[2 * config.batch_size, shape.height, shape.width, shape.channels], "views")?;
         let mut networks = Contrastive::new(&config, &DEVICE)?;

@@ -5,7 +5,7 @@ of its own, so that memory and allocator state are the workload's own.
     torch_steps.py WORKLOAD [--seconds S] [--threads N] [--tuned] [--fused] [--channels-last] [--count]
 
 The networks, losses and optimizers are those of `gan`: a step of a GAN is one of both networks on a batch of 128, a
-step of SimCLR one on two views of 64 images. Data lies ready in memory, so that what is timed is the step alone. The
+step of SimCLR one on two views of 64 images, of 128 by the transformer. Data lies ready in memory, so that what is timed is the step alone. The
 options are what somebody would do who wants the last from PyTorch.
 """
 
@@ -115,6 +115,36 @@ class Resnet9(nn.Module):
         return self.layers(images)
 
 
+class VitBlock(nn.Module):
+    """timm's, of a ViT-Tiny."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm1, self.qkv, self.proj = nn.LayerNorm(192, eps=1e-6), nn.Linear(192, 576), nn.Linear(192, 192)
+        self.norm2, self.fc1, self.fc2 = nn.LayerNorm(192, eps=1e-6), nn.Linear(192, 768), nn.Linear(768, 192)
+
+    def forward(self, x):
+        count, tokens, width = x.shape
+        q, k, v = self.qkv(self.norm1(x)).reshape(count, tokens, 3, 3, 64).permute(2, 0, 3, 1, 4).unbind(0)
+        x = x + self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(count, tokens, width))
+        return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+
+
+class VitTiny(nn.Module):
+    """timm's `vit_tiny_patch16_224` at 32 pixels with patches of 4."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 192, 4, 4), nn.LayerNorm(192, eps=1e-6)
+        self.token, self.positions = nn.Parameter(torch.zeros(1, 1, 192)), nn.Parameter(0.02 * torch.randn(1, 65, 192))
+        self.blocks = nn.Sequential(*[VitBlock() for _ in range(12)])
+
+    def forward(self, images):
+        x = self.patches(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.positions
+        return self.norm(self.blocks(x))[:, 0]
+
+
 class Contrastive(nn.Module):
     """SimCLR's f and g, and the directions of what g makes."""
 
@@ -122,6 +152,8 @@ class Contrastive(nn.Module):
         super().__init__()
         if encoder == "resnet9":
             self.f, features = Resnet9(), 256
+        elif encoder == "vit-tiny":
+            self.f, features = VitTiny(), 192
         else:
             import torchvision
 
@@ -195,7 +227,10 @@ def nt_xent(directions):
 
 def simclr(options, encoder, side=32, pairs=PAIRS):
     networks = laid_out(options, Contrastive(encoder, side).train())
-    optimizer = adam(options, networks, betas=(0.9, 0.999), weight_decay=1e-6)
+    if encoder == "vit-tiny":
+        optimizer = adam(options, networks, torch.optim.AdamW, weight_decay=0.05)
+    else:
+        optimizer = adam(options, networks, betas=(0.9, 0.999), weight_decay=1e-6)
     views = laid_out(options, torch.rand(2 * pairs, 3, side, side) * 2 - 1)
 
     def step():
@@ -260,6 +295,7 @@ WORKLOADS = {
     "simclr-resnet50": lambda options: simclr(options, "resnet50"),
     "simclr-resnet18-96": lambda options: simclr(options, "resnet18", 96),
     "simclr-resnet18-224": lambda options: simclr(options, "resnet18", 224, 16),
+    "simclr-vit-tiny": lambda options: simclr(options, "vit-tiny", 32, 128),
     "sample64": lambda options: sample(options, 64),
     "sample1024": lambda options: sample(options, 1024),
     "augment": augment,
@@ -271,9 +307,9 @@ def laid_out(options, networks_or_images):
     return networks_or_images.to(memory_format=torch.channels_last) if options.channels_last else networks_or_images
 
 
-def adam(options, network, **settings):
+def adam(options, network, kind=torch.optim.Adam, **settings):
     fused = {"fused": True} if options.fused else {}
-    return torch.optim.Adam(network.parameters(), lr=1e-3, **settings, **fused)
+    return kind(network.parameters(), lr=1e-3, **settings, **fused)
 
 
 # ---- timing ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "images.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "transformer.h"
 
 int main() {
     batch_norm::check_all();
@@ -20,5 +21,6 @@ int main() {
     images::check_all();
     losses::check_all();
     optimizers::check_all();
+    transformer::check_all();
     return failures > 0;
 }

@@ -34,18 +34,19 @@ struct Tensors {
     Tensors(const Tensors&) = delete;
 };
 
-static void check_adam() {
+static void check_adam(bool decoupled) {
     Tensors tensors;
     auto parameters = tensors.parameters, first = tensors.first, second = tensors.second;
-    float numbers[2] = {RATE, EPS};
-    launch({tensors.chunks, 1}, {256, 1}, [&] { adam(tensors.table, numbers, 0.5f, 0.999f, 0.001f, DECAY); });
+    float numbers[3] = {RATE, EPS, RATE};
+    float added = decoupled ? 0.0f : DECAY, shrinking = decoupled ? DECAY : 0.0f;
+    launch({tensors.chunks, 1}, {256, 1}, [&] { adam(tensors.table, numbers, 0.5f, 0.999f, 0.001f, added, shrinking); });
     for (size_t tensor = 0; tensor < LENGTHS.size(); tensor++) {
         Doubles value(LENGTHS[tensor]), m(LENGTHS[tensor]), v(LENGTHS[tensor]);
         for (size_t at = 0; at < LENGTHS[tensor]; at++) {
-            double gradient = tensors.gradients[tensor][at] + DECAY * parameters[tensor][at];
+            double gradient = tensors.gradients[tensor][at] + added * parameters[tensor][at];
             m[at] = 0.5 * first[tensor][at] + 0.5 * gradient;
             v[at] = 0.999 * second[tensor][at] + 0.001 * gradient * gradient;
-            value[at] = parameters[tensor][at] - RATE * m[at] / (std::sqrt(v[at]) + EPS);
+            value[at] = parameters[tensor][at] * (1 - RATE * shrinking) - RATE * m[at] / (std::sqrt(v[at]) + EPS);
         }
         check("adam", tensors.parameters[tensor], value, 1e-5);
         check("adam's first moment", tensors.first[tensor], m, 1e-5);
@@ -92,7 +93,8 @@ static void check_lerp() {
 }
 
 static void check_all() {
-    check_adam();
+    check_adam(false);
+    check_adam(true);
     check_sgd(false, false);
     check_sgd(true, false);
     check_sgd(true, true);

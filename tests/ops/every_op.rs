@@ -117,6 +117,14 @@ fn every_op() -> Vec<NamedOp> {
             Box::new(|x: &[Tensor]| ops::recolour(&x[0], &matrices(90, 3))),
             vec![random(generator, &[90, 24, 20, 3])],
         ),
+        (
+            "layer_norm",
+            Box::new(|x: &[Tensor]| ops::layer_norm(&x[0], &x[1], &x[2], 1e-6)),
+            [&[700, 3, 100][..], &[100], &[100]].map(|dims| random(generator, dims)).to_vec(),
+        ),
+        ("gelu", Box::new(|x: &[Tensor]| ops::gelu(&x[0])), vec![random(generator, &[300, 301])]),
+        ("attention", Box::new(|x: &[Tensor]| ops::attention(&x[0], 3)), vec![random(generator, &[9, 21, 3 * 3 * 20])]),
+        ("first_token", Box::new(|x: &[Tensor]| ops::first_token(&x[0])), vec![random(generator, &[400, 3, 100])]),
         ("activate", Box::new(move |x: &[Tensor]| ops::activate(&x[0], tanh)), vec![random(generator, &[100_001])]),
     ]
 }
@@ -135,7 +143,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     }
     let adam = [1, 2, 3, 5].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| adam_trajectory(40_000, 0.1, DType::F32).iter().map(bits).collect::<Vec<_>>())
+        pool.install(|| adam_trajectory(40_000, (0.1, true), DType::F32).iter().map(bits).collect::<Vec<_>>())
     });
     assert!(adam.iter().all(|result| *result == adam[0]));
     for rule in RULES {
@@ -150,12 +158,16 @@ fn results_do_not_depend_on_the_number_of_threads() {
 /// Those that stand at the end of a network or move values about: what else goes on the tape.
 fn further_ops() -> Vec<NamedOp> {
     let generator = &mut generator("further ops");
-    let mut images = || random(generator, &[12, 6, 5, 8]);
-    let (image, other) = (images(), images());
+    let (image, other) = (random(generator, &[12, 6, 5, 8]), random(generator, &[12, 6, 5, 8]));
     let rows = || vec![image.flatten_from(1).unwrap()];
     vec![
         ("reshape", Box::new(|x: &[Tensor]| autograd::reshape(&x[0], (12, 240))), vec![image.clone()]),
         ("narrow_rows", Box::new(|x: &[Tensor]| autograd::narrow_rows(&x[0], 3, 4)), vec![image.clone()]),
+        (
+            "prepend_token",
+            Box::new(|x: &[Tensor]| ops::prepend_token(&x[0], &x[1], &x[2])),
+            [&[12, 30, 8][..], &[1, 1, 8], &[1, 31, 8]].map(|dims| random(generator, dims)).to_vec(),
+        ),
         ("add", Box::new(|x: &[Tensor]| autograd::add(&x[0], &x[1])), vec![image.clone(), other.clone()]),
         ("mul", Box::new(|x: &[Tensor]| autograd::mul(&x[0], &x[1])), vec![image.clone(), other.clone()]),
         ("channels_last", Box::new(|x: &[Tensor]| ops::channels_last(&x[0])), vec![image.clone()]),
@@ -376,6 +388,14 @@ fn wrong_shapes_are_errors_that_say_the_shapes() {
         ops::append_columns(&zeros(&[2, 3]), &zeros(&[2, 0])),
         ops::mean_pool2d(&zeros(&[8, 8])),
         ops::mean_pool2d(&zeros(&[2, 0, 8, 3])),
+        ops::layer_norm(&zeros(&[2, 3]), &zeros(&[3]), &zeros(&[4]), 1e-6),
+        ops::layer_norm(&zeros(&[2, 0]), &zeros(&[0]), &zeros(&[0]), 1e-6),
+        ops::attention(&zeros(&[2, 5, 12]), 3),
+        ops::attention(&zeros(&[2, 0, 9]), 3),
+        ops::attention(&zeros(&[5, 9]), 3),
+        ops::prepend_token(&zeros(&[2, 4, 3]), &zeros(&[1, 1, 3]), &zeros(&[1, 4, 3])),
+        ops::prepend_token(&zeros(&[2, 0, 3]), &zeros(&[1, 1, 3]), &zeros(&[1, 1, 3])),
+        ops::first_token(&zeros(&[2, 0, 3])),
     ];
     for (index, error) in errors.into_iter().enumerate() {
         let message = error.err().unwrap_or_else(|| panic!("case {index} is no error")).to_string();
@@ -401,6 +421,11 @@ fn an_empty_batch_gives_an_empty_output() {
         ops::add_relu(&image, &image).unwrap(),
         ops::append_columns(&zeros(&[0, 3]), &zeros(&[0, 4])).unwrap(),
         ops::mean_pool2d(&image).unwrap(),
+        ops::layer_norm(&image, &bias, &bias, 1e-6).unwrap(),
+        ops::gelu(&image).unwrap(),
+        ops::attention(&zeros(&[0, 4, 12]), 2).unwrap(),
+        ops::prepend_token(&zeros(&[0, 4, 3]), &zeros(&[1, 1, 3]), &zeros(&[1, 5, 3])).unwrap(),
+        ops::first_token(&zeros(&[0, 4, 3])).unwrap(),
         ops::diffaugment(&image, &draws(0, 8).unwrap(), 2, 0.0).unwrap(),
         ops::affine_sample(&image, &transforms(0, 8).unwrap()).unwrap(),
         ops::recolour(&image, &matrices(0, 3)).unwrap(),

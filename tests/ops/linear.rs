@@ -1,10 +1,10 @@
 //! Linear layers.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use gan::ops::{self, Activation};
 use gan::rng::Generator;
 
-use super::{ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, generator, random};
+use super::{ACTIVATIONS, SMOOTH, assert_finite_differences, assert_parity, assert_same, evaluate, generator, random};
 
 pub fn linear_inputs(generator: &mut Generator, count: usize, inputs: usize, outputs: usize) -> Vec<Tensor> {
     [vec![count, inputs], vec![outputs, inputs], vec![outputs]].iter().map(|dims| random(generator, dims)).collect()
@@ -41,5 +41,23 @@ fn linear_gradient_agrees_with_finite_differences() {
     let tensors = linear_inputs(&mut generator("linear"), 9, 21, 13);
     for activation in SMOOTH {
         assert_finite_differences(&|x| ops::linear(&x[0], &x[1], Some(&x[2]), activation), &tensors, "linear");
+    }
+}
+
+/// Many rows are multiplied the other way round: no bit of what is a row's depends on that.
+#[test]
+fn tall_inputs_have_the_values_of_short_ones() {
+    let mut generator = generator("tall");
+    for (inputs, outputs) in [(70, 290), (600, 33)] {
+        let tensors = linear_inputs(&mut generator, 5000, inputs, outputs);
+        let op = |x: &[Tensor]| ops::linear(&x[0], &x[1], Some(&x[2]), Activation::Tanh);
+        assert_parity(&op, &tensors, &format!("5000 rows, {inputs} to {outputs}"));
+        let [tall, short] = [5000, 3000].map(|count| {
+            let x = tensors[0].narrow(0, 0, count).unwrap().contiguous().unwrap();
+            evaluate(&op, &[x, tensors[1].clone(), tensors[2].clone()], DType::F32)
+        });
+        for (tall, short) in tall.iter().zip(&short).take(2) {
+            assert_same(&tall.narrow(0, 0, 3000).unwrap(), short, "output and gradient of rows");
+        }
     }
 }

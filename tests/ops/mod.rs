@@ -18,6 +18,7 @@ mod pooling;
 mod precision;
 mod recolour;
 mod residual;
+mod transformer;
 
 use crate::device::device;
 use candle_core::{DType, Device, Result, Tensor, Var};

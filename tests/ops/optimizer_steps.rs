@@ -7,44 +7,47 @@ use gan::ops::{self, Activation, AdamStep, AdamUpdate, SgdRule, SgdStep};
 use super::{assert_close, assert_same, generator, in_dtype, place_of, random, values};
 use crate::device::device;
 
-const STEP: AdamStep = AdamStep { lr: 1e-2, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, step: 0 };
+const STEP: AdamStep =
+    AdamStep { lr: 1e-2, beta1: 0.5, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false, step: 0 };
 
 /// Parameter, first and second moment after ten steps with random gradients.
-pub fn adam_trajectory(len: usize, weight_decay: f64, dtype: DType) -> [Tensor; 3] {
+pub fn adam_trajectory(len: usize, (weight_decay, decoupled): (f64, bool), dtype: DType) -> [Tensor; 3] {
     let mut generator = generator("adam");
     let var = |tensor: Tensor| Var::from_tensor(&in_dtype(&tensor, dtype)).unwrap();
     let parameter = var(random(&mut generator, &[len]));
     let [first, second] = [(); 2].map(|()| var(Tensor::zeros(len, DType::F32, &device()).unwrap()));
     for step in 1..=10 {
         let gradient = in_dtype(&random(&mut generator, &[len]), dtype);
-        ops::adam_step(&parameter, &gradient, &first, &second, &AdamStep { weight_decay, step, ..STEP }).unwrap();
+        let step = AdamStep { weight_decay, decoupled, step, ..STEP };
+        ops::adam_step(&parameter, &gradient, &first, &second, &step).unwrap();
     }
     [parameter, first, second].map(|var| var.as_detached_tensor())
 }
 
-/// Ten steps against a loop over the lines of `torch.optim.Adam`'s definition in f64.
+/// Ten steps against a loop over the lines of `torch.optim.Adam`'s and `AdamW`'s definitions in f64.
 #[test]
 fn adam_agrees_with_the_equations_of_pytorch() {
-    for weight_decay in [0.0, 0.1] {
+    for (weight_decay, decoupled) in [(0.0, false), (0.1, false), (0.1, true)] {
+        let (added, shrunk) = if decoupled { (0.0, weight_decay) } else { (weight_decay, 0.0) };
         let len = 10_007;
         let mut generator = generator("adam");
         let mut parameter = values(&random(&mut generator, &[len]));
         let (mut first, mut second) = (vec![0.0; len], vec![0.0; len]);
         for step in 1..=10 {
             for (index, gradient) in values(&random(&mut generator, &[len])).into_iter().enumerate() {
-                let gradient = gradient + weight_decay * parameter[index];
+                let gradient = gradient + added * parameter[index];
                 first[index] = STEP.beta1 * first[index] + (1.0 - STEP.beta1) * gradient;
                 second[index] = STEP.beta2 * second[index] + (1.0 - STEP.beta2) * gradient * gradient;
                 let step_size = STEP.lr / (1.0 - STEP.beta1.powi(step));
                 let denominator = second[index].sqrt() / (1.0 - STEP.beta2.powi(step)).sqrt() + STEP.eps;
-                parameter[index] -= step_size * first[index] / denominator;
+                parameter[index] = parameter[index] * (1.0 - STEP.lr * shrunk) - step_size * first[index] / denominator;
             }
         }
         for dtype in [DType::F32, DType::F64] {
-            let found = adam_trajectory(len, weight_decay, dtype);
+            let found = adam_trajectory(len, (weight_decay, decoupled), dtype);
             for (found, expected) in found.iter().zip([&parameter, &first, &second]) {
                 let expected = Tensor::new(&expected[..], &Device::Cpu).unwrap();
-                assert_close(found, &expected, 1e-6, &format!("{dtype:?}, weight decay {weight_decay}"));
+                assert_close(found, &expected, 1e-6, &format!("{dtype:?}, weight decay {weight_decay}, {decoupled}"));
             }
         }
     }

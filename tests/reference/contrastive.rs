@@ -59,7 +59,7 @@ pub fn filled(name: &str, config: &SimclrConfig) -> Contrastive {
 fn train(encoder: &[&str], record: &Record, precision: Precision) -> (Contrastive, Vec<f64>) {
     let mut config = config(&[encoder, &["--optimizer", &record.optimizer, "--views", &record.views]].concat());
     config.precision = precision;
-    config.weight_decay = record.weight_decay;
+    config.weight_decay = Some(record.weight_decay);
     config.momentum = record.momentum.unwrap_or(config.momentum);
     config.trust = record.trust.unwrap_or(config.trust);
     let mut contrastive = filled("trajectory", &config);

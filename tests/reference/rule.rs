@@ -69,7 +69,7 @@ pub fn views(name: &str, pairs: usize, side: usize) -> Tensor {
 }
 
 /// Overwrites the parameters of the network that `generate.py` calls `network`; batch-norm buffers become those of a
-/// new layer. `gain` scales the weights of a layer; 1 gives PyTorch's default
+/// new layer, tokens and positions small. `gain` scales the weights of a layer; 1 gives PyTorch's default
 /// bound.
 pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) {
     let shapes: BTreeMap<String, Vec<usize>> =
@@ -77,13 +77,15 @@ pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) 
     let tensors = shapes.iter().map(|(name, shape)| {
         let (layer, tensor) = name.rsplit_once('.').unwrap();
         let drawn = || symmetric_values(&format!("{network}.{name}"), shape.iter().product());
-        let is_batch_norm = shapes.contains_key(&format!("{layer}.running_mean"));
+        // Of batch norms and of layer norms; other weights have two dimensions or more.
+        let is_norm = shapes.get(&format!("{layer}.weight")).is_some_and(|weight| weight.len() == 1);
         let values: Vec<f32> = match tensor {
             "num_batches_tracked" => return (name.clone(), Tensor::zeros((), DType::I64, &device()).unwrap()),
             "running_mean" => vec![0.0; shape[0]],
             "running_var" => vec![1.0; shape[0]],
-            "weight" if is_batch_norm => drawn().iter().map(|u| gain(layer) as f32 * (1.0 + 0.1 * u)).collect(),
-            "bias" if is_batch_norm => drawn().iter().map(|u| 0.1 * u).collect(),
+            "weight" if is_norm => drawn().iter().map(|u| gain(layer) as f32 * (1.0 + 0.1 * u)).collect(),
+            "bias" if is_norm => drawn().iter().map(|u| 0.1 * u).collect(),
+            "cls_token" | "pos_embed" => drawn().iter().map(|u| 0.1 * u).collect(),
             _ => {
                 let fan_in: usize = shapes[&format!("{layer}.weight")][1..].iter().product();
                 let bound = (gain(layer) / (fan_in as f64).sqrt()) as f32;

@@ -24,15 +24,16 @@ const VALUES: &[(&str, &str)] = &[
         "train-images=0 batch-size=0 batch-size=1 batch-size=32769 temperature=0 temperature=nan temperature=inf lr=-1 \
          lr=nan weight-decay=-1 beta1=1 beta2=1 eps=-1 momentum=1 momentum=-1 trust=-1 min-crop=0 min-crop=1.1 flip=1.1 \
          flip=-0.1 jitter=2 jitter-strength=-1 hue=0.6 hue=-0.1 grey=1.1 checkpoint-every=0 log-every=0 keep=0 \
-         accumulate=4 image-size=7 image-size=1025 stem=large normalise=none",
+         accumulate=4 image-size=7 image-size=1025 stem=large normalise=none clip-norm=0 clip-norm=nan",
     ),
     ("pretrain-simclr --encoder resnet9", "stem=imagenet"),
+    ("pretrain-simclr --encoder vit-tiny", "stem=small stem=imagenet image-size=33 image-size=100"),
     (
         "finetune",
         "labels=0 labels=1.5 epochs=0 batch-size=0 batch-size=65537 lr=-1 lr=nan weight-decay=-1 checkpoint-every=0 \
-         keep=0 embeddings=h.csv image-size=7 image-size=1025",
+         keep=0 embeddings=h.csv image-size=7 image-size=1025 clip-norm=1",
     ),
-    ("finetune --mode full", "batch-size=1"),
+    ("finetune --mode full", "batch-size=1 clip-norm=0"),
     ("sample --model vanilla", "n=0 output=grid.bmp offset=18446744073709551615 columns=0 scale=0 scale=65"),
     ("sample --model vanilla -o walk.gif", "n=1 walks=0 walks=1025 frames=0 frames=9999"),
     ("embed pictures --json", "output=h.png image-size=7 normalise=measured neighbours=0 neighbours=x"),

@@ -106,7 +106,7 @@ fn encoders_of_others_are_used_and_others_are_refused() {
 fn torchvisions_resnet_is_taken_with_its_stem() {
     let work = Workplace::new();
     write_pictures(&work.path("pictures"), 8, 2);
-    let config = EncoderConfig { architecture: EncoderArchitecture::Resnet18, stem: Stem::Imagenet };
+    let config = EncoderConfig::for_pictures(EncoderArchitecture::Resnet18, 224);
     let parameters = Parameters::new(1, "encoder", &Device::Cpu);
     Encoder::new(config, parameters.builder().pp("f")).unwrap();
     let ours = parameters.tensors();
@@ -128,7 +128,76 @@ fn torchvisions_resnet_is_taken_with_its_stem() {
     let finetune = ["finetune", "--weights", "resnet18.pth", "--data", "pictures", "--cached", "--image-size", "64"];
     work.gan(&[&finetune[..], &["--labels", "1.0", "--epochs", "1", "--run", "tuned"]].concat()).assert().success();
     let classifier = EncoderSource::open(&work.path("weights/tuned/classifier.safetensors")).unwrap();
-    assert_eq!((classifier.encoder, classifier.image_shape), (config, ImageShape::new(64, 64, 3)));
+    let expected = (EncoderConfig { side: 64, ..config }, ImageShape::new(64, 64, 3));
+    assert_eq!((classifier.encoder, classifier.image_shape), expected);
     assert_eq!(classifier.normalisation, Normalisation::imagenet());
     assert!(bytes_of(&classifier.tensors) == bytes_of(&ours));
+}
+
+/// timm's names of our tensors.
+fn timms(tensors: &Tensors) -> Vec<(String, Item)> {
+    tensors.iter().map(|(name, tensor)| (name["f.".len()..].to_string(), Item::Tensor(tensor.clone()))).collect()
+}
+
+fn vit_tiny(side: usize) -> (EncoderConfig, Tensors) {
+    let config = EncoderConfig::for_pictures(EncoderArchitecture::VitTiny, side);
+    let parameters = Parameters::new(1, "encoder", &Device::Cpu);
+    Encoder::new(config, parameters.builder().pp("f")).unwrap();
+    (config, parameters.tensors())
+}
+
+/// DeiT's file of `deit_tiny_patch16_224`: what it is under "model", with a head.
+#[test]
+fn deits_transformer_is_taken_with_its_size() {
+    let work = Workplace::new();
+    let (config, ours) = vit_tiny(224);
+    let head = [("head.weight".into(), zeros(&[1000, 192])), ("head.bias".into(), zeros(&[1000]))];
+    save(&work.path("deit.pth"), &dict([("model", Item::Dict([timms(&ours), head.to_vec()].concat()))]));
+    let found = EncoderSource::open(&work.path("deit.pth")).unwrap();
+    assert!(bytes_of(&found.tensors) == bytes_of(&ours));
+    assert_eq!((found.encoder, found.image_shape), (config, ImageShape::new(224, 224, 3)));
+    assert_eq!(found.normalisation, Normalisation::imagenet());
+    assert!(found.description.contains("deit.pth at model, a vit-tiny encoder"), "{}", found.description);
+}
+
+#[test]
+fn timms_transformer_is_used_and_others_are_refused() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 2);
+    let (config, ours) = vit_tiny(16);
+    let with = |name: &str, item: Item| {
+        let mut items = timms(&ours);
+        items.retain(|(other, _)| other != name);
+        items.push((name.to_string(), item));
+        Item::Dict(items)
+    };
+    save(&work.path("timm.pth"), &Item::Dict(timms(&ours)));
+    let finetune = ["finetune", "--weights", "timm.pth", "--data", "pictures", "--mode", "both", "--clip-norm", "1"];
+    let some = ["--labels", "1.0", "--batch-size", "8", "--epochs", "1", "--run", "tuned"];
+    work.gan(&[&finetune[..], &some].concat()).assert().success();
+    for (file, is_trained) in [("classifier", false), ("classifier-pretrained-full", true)] {
+        let classifier = EncoderSource::open(&work.path(&format!("weights/tuned/{file}.safetensors"))).unwrap();
+        assert_eq!((classifier.encoder, classifier.normalisation), (config, Normalisation::cifar10()));
+        assert_eq!(bytes_of(&classifier.tensors) != bytes_of(&ours), is_trained, "{file}");
+    }
+    work.gan(&["predict", "pictures", "--weights", "weights/tuned"]).assert().success();
+    let embed = ["embed", "pictures", "--weights", "timm.pth", "-o", "h.npy"];
+    work.gan(&embed).assert().success();
+
+    let evaluate = ["evaluate", "--weights", "timm.pth", "--data", "pictures", "--image-size", "32"];
+    let output = work.gan(&evaluate).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--image-size 32: this vit-tiny has a position for each patch of 16x16"), "{stderr}");
+    for (layout, words) in [
+        (with("pos_embed", zeros(&[1, 18, 192])), "18 tokens; expected one, and a square of patches"), // distilled
+        (with("pos_embed", zeros(&[1, 2, 192])), "a vit-tiny of 4x4: expected 8 to 1024 pixels"),
+        (with("blocks.0.ls1.gamma", zeros(&[192])), "not expected: f.blocks.0.ls1.gamma"),
+        (with("blocks.12.norm1.weight", zeros(&[192])), "not expected: f.blocks.12.norm1.weight"),
+        (with("norm.weight", zeros(&[384])), "different: f.norm.weight"),
+        (with("patch_embed.proj.weight", zeros(&[192, 3, 8, 8])), "different: f.patch_embed.proj.weight"),
+    ] {
+        save(&work.path("x.pth"), &layout);
+        refused(&work, &["embed", "pictures", "--weights", "x.pth", "-o", "x.npy"], &[words]);
+    }
 }

@@ -21,8 +21,8 @@ pub struct EmbedConfig {
     #[arg(long, value_enum)]
     pub format: Option<FeatureFormat>,
 
-    /// Encoder: a file (.safetensors or PyTorch's .pth, torchvision's ResNets too), a checkpoint, a run's directory, or
-    /// `bundled` [default: the newest run, else bundled]
+    /// Encoder: a file (.safetensors or PyTorch's .pth, torchvision's ResNets and timm's ViT-Tiny too), a checkpoint, a
+    /// run's directory, or `bundled` [default: the newest run, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 

@@ -28,7 +28,7 @@ pub fn embed(config: &EmbedConfig, device: &Device, json: bool, console: &Consol
         Target::Stdout(_) | Target::Lines => {}
     }
     let source = weights::encoder(config.weights.as_deref(), config.encoder, &config.weights_dir)?;
-    let mut source = source.for_pictures(config.image_size);
+    let mut source = source.for_pictures(config.image_size)?;
     if let Some(normalisation) = config.normalise.and_then(|normalise| normalise.known()) {
         source.normalisation = normalisation;
     }

@@ -38,7 +38,7 @@ pub fn evaluate(
     if config.output.is_some() {
         bail!(Error::Usage("-o: an encoder draws no samples; leave it out".into()));
     }
-    let mut source = source.for_pictures(config.image_size);
+    let mut source = source.for_pictures(config.image_size)?;
     let data = config.data.as_deref().or(source.data.as_deref()).unwrap_or(DEFAULT_DATA);
     let (encoder, device_name) = (&source.description, crate::device::name(device));
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));

@@ -59,7 +59,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
         check_precision(config.precision, device)?;
     }
     let source = weights::encoder(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
-    let mut source = source.for_pictures(config.image_size);
+    let mut source = source.for_pictures(config.image_size)?;
     let hash = hash(&source.tensors)?;
     if let Some(run) = &mut resumed {
         checks::refuse_another_encoder(run, &source, &hash)?;

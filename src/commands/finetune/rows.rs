@@ -1,5 +1,7 @@
 //! The loop of fine-tuning: a row of the table after the other.
 
+use std::sync::Arc;
+
 use anyhow::bail;
 use candle_core::Tensor;
 
@@ -10,6 +12,7 @@ use crate::checkpoint::state::Tensors;
 use crate::data::augment::Augmentation;
 use crate::data::{ImageSet, StepPlan, ViewPlan};
 use crate::metrics::top_k;
+use crate::optim::ClipGlobalNorm;
 use crate::pretrained::encoder;
 use crate::pretrained::features::{Labelled, features, knn_top1};
 use crate::report::{Figure, ProbeRow};
@@ -35,7 +38,12 @@ impl Subject {
             EncoderKind::Pretrained => source.parameters(&self.device)?,
             EncoderKind::Untrained => encoder::fresh(source.encoder, config.seed, &self.device)?,
         };
-        Ok(Probe::new(source.encoder, parameters, classes, config.seed, full, config.adam(), config.precision)?)
+        let (adam, precision) = (config.adam(), config.precision);
+        let mut probe = Probe::new(source.encoder, parameters, classes, config.seed, full, adam, precision)?;
+        if let Some(max_norm) = config.clip_norm.filter(|_| full) {
+            probe.set_gradient_transform(Arc::new(ClipGlobalNorm { max_norm }));
+        }
+        Ok(probe)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod convolution;
 pub mod epilogue;
+pub mod exponential;
 pub mod matrix;
 pub mod parallel;
 mod patches;

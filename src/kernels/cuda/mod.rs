@@ -20,7 +20,7 @@ mod window;
 use crate::kernels::precision::Precision;
 
 pub use array::{Array, Fresh, lend};
-pub use blas::{Operand, multiply};
+pub use blas::{Batch, Operand, multiply, multiply_batch};
 pub use convert::{Factor, converted, factors};
 #[cfg(feature = "cudnn")]
 use dnn::{DnnConvolution, Operands, Pass};

@@ -57,9 +57,10 @@ pub fn step_in_pieces(values: Values, size: usize, write: &(dyn Fn(usize, &mut [
 }
 
 fn step_piece(values: Values, gradient: &[f32], Numbers { adam, weight }: Numbers) {
-    let [decay, beta2] = [adam.weight_decay as f32, adam.beta2 as f32];
+    let ([decay, _], beta2, shrinkage) = (adam.decays(), adam.beta2 as f32, adam.shrinkage() as f32);
+    let decay = decay as f32;
     let [share1, share2] = [(1.0 - adam.beta1) as f32, (1.0 - adam.beta2) as f32];
-    let [step_size, eps] = adam.numbers().map(|number| number as f32);
+    let [step_size, eps, _] = adam.numbers().map(|number| number as f32);
     let Values { parameter, first, second, average } = values;
     vectorised(
         #[inline(always)]
@@ -69,7 +70,7 @@ fn step_piece(values: Values, gradient: &[f32], Numbers { adam, weight }: Number
                 let gradient = gradient + decay * *parameter;
                 *first = normal_or_zero(*first + share1 * (gradient - *first));
                 *second = normal_or_zero(beta2 * *second + share2 * gradient * gradient);
-                *parameter -= step_size * (*first / (second.sqrt() + eps));
+                *parameter = *parameter * shrinkage - step_size * (*first / (second.sqrt() + eps));
             }
         },
     );

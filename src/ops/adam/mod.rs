@@ -9,25 +9,38 @@ use crate::kernels::storage::{are_apart, is_fused, is_host, modify, read};
 use crate::ops::optimizer::{AdamSlot, StepNumbers, adam_steps};
 use candle_core::{Result, Tensor, Var, bail};
 
-/// The numbers of one step of Adam (Kingma & Ba, arXiv 1412.6980).
+/// The numbers of one step of Adam (Kingma & Ba, arXiv 1412.6980) or AdamW (Loshchilov and Hutter, 1711.05101).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
     pub lr: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub eps: f64,
-    /// Added to the gradient as `weight_decay * parameter`, not decoupled from it.
+    /// Added to the gradient as `weight_decay * parameter`, unless it is decoupled from it.
     pub weight_decay: f64,
+    /// Whether it is AdamW's: the parameter is multiplied by `1 - lr * weight_decay` before the step.
+    pub decoupled: bool,
     /// The number of this step; the first is 1.
     pub step: u64,
 }
 
 impl AdamStep {
-    /// What changes from step to step, a and b: step_size * m / (sqrt(v) / c + eps) with c the root's correction is
-    /// a * m / (sqrt(v) + b), a division less for each value.
-    pub(super) fn numbers(&self) -> [f64; 2] {
+    /// What changes from step to step, a, b and the learning rate: step_size * m / (sqrt(v) / c + eps) with c the root's
+    /// correction is a * m / (sqrt(v) + b), a division less for each value.
+    pub(super) fn numbers(&self) -> [f64; 3] {
         let correction = self.root_correction();
-        [self.step_size() * correction, self.eps * correction]
+        [self.step_size() * correction, self.eps * correction, self.lr]
+    }
+
+    /// The weight decay that is added to the gradient, and the decoupled one. One of them is 0.
+    pub(super) fn decays(&self) -> [f64; 2] {
+        if self.decoupled { [0.0, self.weight_decay] } else { [self.weight_decay, 0.0] }
+    }
+
+    /// What a parameter is multiplied by before the step.
+    fn shrinkage(&self) -> f64 {
+        let [_, decoupled] = self.decays();
+        1.0 - self.lr * decoupled
     }
 
     /// lr / (1 - beta1^t): the step size, the first moment's bias taken out.
@@ -41,7 +54,7 @@ impl AdamStep {
     }
 }
 
-/// Updates `parameter` and its two moments, all of one shape, by `gradient` as `torch.optim.Adam` does.
+/// Updates `parameter` and its two moments, all of one shape, by `gradient` as `torch.optim.Adam` does, or `AdamW`.
 pub fn adam_step(
     parameter: &Var,
     gradient: &Tensor,
@@ -147,11 +160,13 @@ pub fn naive(
     second_moment: &Var,
     step: &AdamStep,
 ) -> Result<()> {
-    let gradient = (gradient + (parameter.as_detached_tensor() * step.weight_decay)?)?;
+    let [added, _] = step.decays();
+    let gradient = (gradient + (parameter.as_detached_tensor() * added)?)?;
     let first = ((first_moment.as_detached_tensor() * step.beta1)? + (&gradient * (1.0 - step.beta1))?)?;
     let second = ((second_moment.as_detached_tensor() * step.beta2)? + (gradient.sqr()? * (1.0 - step.beta2))?)?;
     let denominator = ((second.sqrt()? / step.root_correction())? + step.eps)?;
-    parameter.set(&(parameter.as_detached_tensor() - ((&first / denominator)? * step.step_size())?)?)?;
+    let shrunk = (parameter.as_detached_tensor() * step.shrinkage())?;
+    parameter.set(&(shrunk - ((&first / denominator)? * step.step_size())?)?)?;
     first_moment.set(&first)?;
     second_moment.set(&second)
 }

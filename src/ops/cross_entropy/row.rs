@@ -1,7 +1,9 @@
-//! The softmax cross-entropy of one row, and its gradient in the row's place.
+//! The softmax cross-entropy of one row, and its gradient in the row's place; the softmax alone.
 //!
 //! For closures of [`vectorised`](crate::kernels::cpu::simd::vectorised): all of it is inlined. Sums run in lanes, which is what
 //! lets the compiler use vectors, and their order is part of the source.
+
+use crate::kernels::cpu::exponential::exp_below_zero;
 
 /// Sums at a time: a vector of AVX-512 of f32, two of f64.
 const LANES: usize = 16;
@@ -32,6 +34,15 @@ pub fn cross_entropy(row: &mut [f32], label: usize, skipped: Option<usize>, scal
     row.iter_mut().for_each(|x| *x *= share);
     row[label] = -(others / total) as f32;
     (f64::from(largest) - f64::from(of_label)) * scale + total.ln()
+}
+
+/// softmax(scale x) in the row's place, for a finite `scale` of at least 0. NaN anywhere makes everything NaN.
+#[inline(always)]
+pub fn softmax(row: &mut [f32], scale: f32) {
+    let largest = largest(row);
+    row.iter_mut().for_each(|x| *x = exp_below_zero((*x - largest) * scale));
+    let share = (1.0 / sum(row)) as f32;
+    row.iter_mut().for_each(|x| *x *= share);
 }
 
 /// Σ a b, in f64.
@@ -77,44 +88,9 @@ fn largest(values: &[f32]) -> f32 {
     end.iter().chain(&largest).fold(f32::NEG_INFINITY, |largest, x| if *x > largest { *x } else { largest })
 }
 
-/// Below, exp is less than the smallest normal f32.
-const LOWEST: f32 = -87.336_54;
-
-/// exp(x) for x ≤ 0, with a relative error below 2e-7; 0 below [`LOWEST`]. NaN stays NaN. Cephes' expf: x is
-/// n log 2 + r, and exp(r) a polynomial.
-#[inline(always)]
-fn exp_below_zero(x: f32) -> f32 {
-    /// 1.5 * 2^23: a small number added to it is rounded to an integer, which stands in the sum's last bits.
-    const ROUNDING: f32 = 12_582_912.0;
-    let inner = if x < LOWEST { LOWEST } else { x };
-    let rounded = inner * std::f32::consts::LOG2_E + ROUNDING;
-    let n = rounded - ROUNDING;
-    let r = (inner - n * 0.693_359_4) - n * -2.121_944_4e-4; // log 2 in two parts, the first of few bits
-    let mut polynomial = 1.987_569_1e-4;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
-        polynomial = polynomial * r + coefficient;
-    }
-    let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23); // 2^n
-    let exp = (polynomial * r * r + r + 1.0) * power;
-    if x < LOWEST { 0.0 } else { exp }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_below_zero_is_exp() {
-        let mut worst = 0f64;
-        for step in 0..=1_000_000 {
-            let x = LOWEST * (step as f32 * 1e-6);
-            let expected = f64::from(x).exp();
-            worst = worst.max((f64::from(exp_below_zero(x)) - expected).abs() / expected);
-        }
-        assert!(worst <= 2e-7, "{worst}");
-        assert_eq!([0.0, -0.0, -87.4, -1e30, f32::NEG_INFINITY].map(exp_below_zero), [1.0, 1.0, 0.0, 0.0, 0.0]);
-        assert!(exp_below_zero(f32::NAN).is_nan());
-    }
 
     #[test]
     fn a_row_is_what_it_is_in_f64() {

@@ -90,7 +90,8 @@ pub fn adam(slots: &[AdamSlot], step: &AdamStep, numbers: &Tensor) -> Result<()>
         .collect();
     let gpu = gpu_of(numbers)?;
     let numbers = lend(numbers, |_, numbers| Ok(Argument::from(numbers)))?;
-    let settings = [1.0 - step.beta1, step.beta2, 1.0 - step.beta2, step.weight_decay];
+    let [added, decoupled] = step.decays();
+    let settings = [1.0 - step.beta1, step.beta2, 1.0 - step.beta2, added, decoupled];
     let settings = settings.map(|number| Argument::Float(number as f32));
     for (table, chunks) in Table::over(&rows)? {
         let arguments = [&[Argument::structure(&table), numbers], &settings[..]].concat();

@@ -34,9 +34,10 @@ __device__ __forceinline__ Place place_of_block(const Table& table) {
 }
 
 // numbers: as AdamStep::numbers.
-extern "C" __global__ void adam(__grid_constant__ const Table table, const float* numbers, float share1, float beta2, float share2, float decay) {
+extern "C" __global__ void adam(__grid_constant__ const Table table, const float* numbers, float share1, float beta2, float share2, float decay, float decoupled) {
     Place place = place_of_block(table);
     float step_size = numbers[0], eps = numbers[1];
+    float shrinkage = (float)(1.0 - (double)numbers[2] * decoupled);
     float *parameter = table.parameters[place.tensor], *first = table.first[place.tensor], *second = table.second[place.tensor];
     const float* gradients = table.gradients[place.tensor];
 #pragma unroll 4
@@ -47,6 +48,7 @@ extern "C" __global__ void adam(__grid_constant__ const Table table, const float
         v = beta2 * v + share2 * gradient * gradient;
         first[at] = m;
         second[at] = v;
+        if (decoupled != 0.0f) value *= shrinkage;
         parameter[at] = value - step_size * (m / (sqrtf(v) + eps));
     }
 }

@@ -19,13 +19,13 @@ pub struct StepNumbers {
 impl StepNumbers {
     pub fn new(device: &Device) -> Result<Self> {
         let on_device = match device.is_cuda() {
-            true => Some(Tensor::zeros(2, candle_core::DType::F32, device)?),
+            true => Some(Tensor::zeros(3, candle_core::DType::F32, device)?),
             false => None,
         };
         Ok(Self { on_device })
     }
 
-    fn set(&self, numbers: [f64; 2]) -> Result<()> {
+    fn set(&self, numbers: [f64; 3]) -> Result<()> {
         match &self.on_device {
             Some(on_device) => {
                 let numbers = numbers.map(|number| number as f32);
@@ -42,12 +42,12 @@ impl StepNumbers {
 
     /// The learning rate.
     pub fn set_sgd(&self, step: &SgdStep) -> Result<()> {
-        self.set([step.lr, 0.0])
+        self.set([step.lr, 0.0, 0.0])
     }
 
     /// How far an average moves.
     pub fn set_lerp(&self, weight: f64) -> Result<()> {
-        self.set([weight, 0.0])
+        self.set([weight, 0.0, 0.0])
     }
 }
 

@@ -57,6 +57,19 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    pub fn rows(self) -> usize {
+        self.rows
+    }
+
+    pub fn columns(self) -> usize {
+        self.columns
+    }
+
+    /// These rows of it.
+    pub fn some_rows(self, rows: Range<usize>) -> Self {
+        self.part(rows, 0..self.columns)
+    }
+
     /// Its rows, of a matrix whose rows are contiguous.
     pub fn lines(self) -> impl Iterator<Item = &'a [f32]> {
         assert_eq!(self.column_stride, 1);

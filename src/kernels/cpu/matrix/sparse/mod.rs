@@ -49,9 +49,13 @@ pub struct SparseRows<'a> {
 impl Sparse {
     /// The lists of a matrix, made by all threads, if a product with so many columns is faster by them.
     pub fn of(matrix: Matrix, product_columns: usize) -> Option<Self> {
+        Self::is_worth_it(matrix, product_columns).then(|| Self::new(matrix))
+    }
+
+    /// Whether [`of`](Self::of) would make lists.
+    pub fn is_worth_it(matrix: Matrix, product_columns: usize) -> bool {
         let is_large = matrix.rows > 0 && matrix.columns > 0 && product_columns >= WORTH_COLUMNS;
-        let is_worth_it = is_large && has_zeros(matrix);
-        is_worth_it.then(|| Self::new(matrix))
+        is_large && has_zeros(matrix)
     }
 
     fn new(matrix: Matrix) -> Self {
@@ -73,13 +77,16 @@ impl Sparse {
     }
 }
 
-/// Whether enough of a matrix is zero, by a look at an eighth of its lines.
+/// Lines of a matrix that are looked at, if an eighth of them would be more.
+const MOST_LINES: usize = 512;
+
+/// Whether enough of a matrix is zero, by a look at an eighth of its lines, or at some hundreds.
 fn has_zeros(matrix: Matrix) -> bool {
     let Matrix { rows, columns, row_stride, column_stride, .. } = matrix;
     // Along whichever direction the values lie.
     let (lines, len, stride) =
         if column_stride == 1 { (rows, columns, row_stride) } else { (columns, rows, column_stride) };
-    let seen = (0..lines).step_by(8);
+    let seen = (0..lines).step_by((lines / MOST_LINES).max(8));
     let found: usize = seen.clone().map(|line| count(&matrix.values[line * stride..][..len])).sum();
     found as f64 <= WORTH_LISTING * (seen.len() * len) as f64
 }
