@@ -4,13 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, ModuleT, Result, Tensor};
 use clap::{Args, Command, FromArgMatches};
+use gan::autograd::{self, Precision};
 use gan::data::{Shard, StepPlan};
 use gan::distributed::{Alone, Communicator, Shards};
+use gan::losses::nt_xent::nt_xent;
+use gan::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
+use gan::optim::GradientTransform;
+use gan::params::Parameters;
 use gan::rng::Stream;
 use gan::train::adversaries::{Adversaries, StepInputs};
+use gan::train::contrastive::Contrastive;
 use gan::train::gan_config::GanConfig;
+use gan::train::simclr_config::SimclrConfig;
 
 use crate::support::Workplace;
 
@@ -203,6 +210,73 @@ fn shards_are_the_whole_batch_but_for_rounding() {
     }
 }
 
+/// What an optimizer is given.
+struct Capture(Mutex<Vec<Tensor>>);
+
+impl GradientTransform for Capture {
+    fn transform(&self, gradients: &mut [Tensor]) -> Result<()> {
+        *self.0.lock().unwrap() = gradients.to_vec();
+        Ok(())
+    }
+}
+
+/// The gradients of the loss of all views, each shard with its own batch norm: by one graph of the whole batch.
+fn gradients_in_one_graph(config: &SimclrConfig, views: &Tensor, shards: usize) -> Vec<Tensor> {
+    let encoder_parameters = Parameters::new(config.seed, "encoder", &Device::Cpu);
+    let head_parameters = Parameters::new(config.seed, "projection_head", &Device::Cpu);
+    let encoder = Encoder::new(config.encoder(), encoder_parameters.builder().pp("f")).unwrap();
+    let head = ProjectionHead::new(
+        config.encoder.features(),
+        ProjectionHeadConfig::default(),
+        head_parameters.builder().pp("g"),
+    )
+    .unwrap();
+    let size = views.dim(0).unwrap() / 2 / shards;
+    autograd::training_step(Precision::F32, || {
+        let mut sides = [Vec::new(), Vec::new()];
+        for shard in 0..shards {
+            let rows = [0, 1].map(|side| views.narrow(0, (side * shards + shard) * size, size).unwrap());
+            let features = encoder.forward_t(&Tensor::cat(&rows, 0).unwrap(), true).unwrap();
+            let embeddings = head.forward_t(&features, true).unwrap();
+            for (side, of_side) in sides.iter_mut().enumerate() {
+                of_side.push(embeddings.narrow(0, side * size, size).unwrap());
+            }
+        }
+        let [left, right] = sides.map(|of_side| Tensor::cat(&of_side, 0).unwrap());
+        let loss = nt_xent(&left, &right, config.temperature).unwrap();
+        let mut gradients = autograd::backward(&loss).unwrap();
+        let trained = [encoder_parameters.trainable(), head_parameters.trainable()].concat();
+        let by_name: BTreeMap<_, _> = trained.into_iter().collect();
+        by_name.values().map(|parameter| gradients.remove(parameter).unwrap()).collect()
+    })
+}
+
+#[test]
+fn simclr_in_shards_has_the_gradients_of_the_loss_of_all_views() {
+    let flags = ["--encoder", "resnet9", "--batch-size", "8", "--image-size", "16"];
+    let matches = SimclrConfig::augment_args(Command::new("pretrain-simclr").no_binary_name(true));
+    let config = SimclrConfig::from_arg_matches(&matches.get_matches_from(flags)).unwrap();
+    let views = random("views", &[16, 16, 16, 3]);
+    let capture = Arc::new(Capture(Mutex::default()));
+    let mut networks = Contrastive::new(&config, &Device::Cpu).unwrap();
+    networks.set_shards(Shards::new(2, Arc::new(Alone)).unwrap());
+    networks.set_gradient_transform(capture.clone());
+    let outcome = networks.step(&views, 1e-3).unwrap();
+    assert_eq!(outcome.left.dims()[0], 8, "of all shards");
+    let expected = gradients_in_one_graph(&config, &views, 2);
+    let found = capture.0.lock().unwrap();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        let norm = |x: &Tensor| x.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        let off = norm(&(found - expected).unwrap());
+        assert!(off <= 1e-4 * norm(expected) + 1e-7, "{:?}: {off} of {}", found.dims(), norm(expected));
+    }
+    // The statistics are the mean over the shards, and a batch counts once.
+    let counts = networks.encoder_parameters().tensors();
+    let (_, count) = counts.iter().find(|(name, _)| name.ends_with("num_batches_tracked")).unwrap();
+    assert_eq!(count.to_scalar::<i64>().unwrap(), 1);
+}
+
 /// The program under `mpirun`, with what it leaves.
 fn mpirun(place: &Workplace, processes: usize, arguments: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = assert_cmd::Command::new("mpirun");
@@ -240,7 +314,7 @@ fn runs_of_one_two_and_four_processes_leave_the_same_files() {
         let generator = place.read(&format!("weights/{name}/generator_ema.safetensors"));
         let losses: Vec<_> =
             place.metrics(name).iter().map(|line| [&line["d_loss"], &line["g_loss"]].map(f64_of)).collect();
-        (place.tensors(&format!("weights/{name}/checkpoint-00000003.safetensors")), generator.len(), losses)
+        (place.tensors(&format!("weights/{name}/step-00000003.safetensors")), generator.len(), losses)
     };
     let [one, two, four] = [train(1, "one"), train(2, "two"), train(4, "four")];
     for other in [&two, &four] {

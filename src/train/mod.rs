@@ -11,6 +11,7 @@ pub mod contrastive;
 pub mod diffaugment;
 pub mod distortions;
 pub mod finetune_config;
+mod gan_checks;
 pub mod gan_config;
 mod gan_images;
 mod gan_size;

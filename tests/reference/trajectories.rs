@@ -1,9 +1,11 @@
 //! Ten steps of training, from the same weights, batches and latents as PyTorch's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 use clap::{Args, Command, FromArgMatches};
+use gan::distributed::{Alone, Shards};
 use gan::ops::DRAWN;
 use gan::params::Parameters;
 use gan::train::adversaries::{Adversaries, StepInputs};
@@ -18,6 +20,9 @@ use crate::device::device;
 /// What the losses must agree to, relative, at every step.
 const TOLERANCE: f64 = 1e-4;
 
+/// In shards, where the losses of PyTorch's f32 are within 1.1e-6 of f64's.
+const SHARDS_TOLERANCE: f64 = 1e-5;
+
 /// How many times further than PyTorch's own f32, run from weights perturbed by some units in the last place, the
 /// losses may be where that spreads beyond the tolerance.
 const ALLOWANCE: f64 = 5.0;
@@ -26,10 +31,15 @@ const ALLOWANCE: f64 = 5.0;
 struct Record {
     batch: usize,
     lr: f64,
+    /// Of a batch, where there are several.
+    #[serde(default)]
+    shards: Option<usize>,
     d_loss: Losses,
     g_loss: Losses,
     /// Parameters and batch-norm statistics after the last step.
+    #[serde(default)]
     discriminator: BTreeMap<String, Trained>,
+    #[serde(default)]
     generator: BTreeMap<String, Trained>,
 }
 
@@ -89,6 +99,9 @@ fn train(
     let config = config(&[&["--model", model, "--lr", &record.lr.to_string(), "--no-ema"], flags].concat());
     let schedule = config.schedule(steps as u64);
     let mut adversaries = Adversaries::new(&config, &device()).unwrap();
+    if let Some(count) = record.shards {
+        adversaries.set_shards(Shards::new(count, Arc::new(Alone)).unwrap());
+    }
     for (part, parameters) in
         [("discriminator", adversaries.discriminator_parameters()), ("generator", adversaries.generator_parameters())]
     {
@@ -165,6 +178,20 @@ fn ten_steps_of_the_least_squares_gan_are_pytorchs() {
 #[test]
 fn ten_steps_of_the_dcgan_are_pytorchs() {
     check("dcgan", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE);
+}
+
+/// In two shards they are those of `DistributedDataParallel` in two processes.
+#[test]
+fn ten_steps_in_shards_are_pytorchs_in_processes() {
+    let record: Record = read("shards");
+    let (_, [d_losses, g_losses]) = train(&record, "dcgan", "dcgan", dcgan_gain, &[]);
+    record.d_loss.assert("d_loss", &d_losses, |_| SHARDS_TOLERANCE);
+    record.g_loss.assert("g_loss", &g_losses, |_| SHARDS_TOLERANCE);
+    // With the batch norm of the whole batch they are others.
+    let whole = Record { shards: None, ..record };
+    let (_, [_, g_losses]) = train(&whole, "dcgan", "dcgan", dcgan_gain, &[]);
+    let largest = g_losses.iter().zip(&whole.g_loss.want).map(|(found, want)| (found / want - 1.0).abs());
+    assert!(largest.fold(0.0, f64::max) > 100.0 * SHARDS_TOLERANCE, "{g_losses:?}");
 }
 
 /// At the program's own learning rate PyTorch's f32 does not keep to the tolerance itself.

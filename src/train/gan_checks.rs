@@ -1,0 +1,73 @@
+//! What no value of a GAN's configuration may be.
+
+use anyhow::bail;
+
+use crate::error::Error;
+use crate::models::Architecture;
+use crate::pretrained::reference::MAX_SAMPLES;
+use crate::train::adaptive_augmentation::Augment;
+use crate::train::gan_config::GanConfig;
+
+impl GanConfig {
+    /// [`Error::Setting`] where a value is out of range.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        let positive = [
+            ("batch_size", self.batch_size as u64),
+            ("latent_dim", self.latent_dim as u64),
+            ("checkpoint_every", self.checkpoint_every),
+            ("sample_every", self.sample_every),
+            ("log_every", self.log_every),
+            ("keep", self.keep as u64),
+            ("r1_every", self.r1_every),
+            ("train_images", self.train_images.map_or(1, |images| images as u64)),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                bail!(Error::setting(name, value, "expected at least 1"));
+            }
+        }
+        if self.batch_size < 2 && self.model == Architecture::Dcgan {
+            bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
+        }
+        let (shards, batch_size) = (self.shards.unwrap_or(1), self.batch_size);
+        if shards == 0 || !batch_size.is_multiple_of(shards) {
+            bail!(Error::setting("shards", shards, format!("expected a divisor of the batch size, {batch_size}")));
+        }
+        if batch_size / shards < 2 && self.model == Architecture::Dcgan {
+            bail!(Error::setting("shards", shards, "batch norm needs at least 2 images a shard"));
+        }
+        self.validate_images()?;
+        for (name, value) in [("batch_size", self.batch_size), ("latent_dim", self.latent_dim)] {
+            if value > 65_536 {
+                bail!(Error::setting(name, value, "expected at most 65536"));
+            }
+        }
+        if !(10..=MAX_SAMPLES).contains(&self.evaluate_samples) {
+            let problem = format!("expected 10 to {MAX_SAMPLES} samples");
+            bail!(Error::setting("evaluate_samples", self.evaluate_samples, problem));
+        }
+        let not_negative =
+            [("lr", self.lr), ("discriminator_lr", self.discriminator_lr()), ("eps", self.eps), ("r1", self.r1)];
+        for (name, value) in not_negative {
+            if !(value.is_finite() && value >= 0.0) {
+                bail!(Error::setting(name, value, "expected a number of 0 or more"));
+            }
+        }
+        for (name, value) in [("beta1", self.beta1), ("beta2", self.beta2), ("ema_decay", self.ema_decay)] {
+            if !(0.0..1.0).contains(&value) {
+                bail!(Error::setting(name, value, "expected a number from 0 to below 1"));
+            }
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            bail!(Error::setting("label_smoothing", self.label_smoothing, "expected a number from 0 to below 1"));
+        }
+        if !(self.ada_speed.is_finite() && self.ada_speed > 0.0) {
+            bail!(Error::setting("ada_speed", self.ada_speed, "expected a number above 0"));
+        }
+        if self.augment == Augment::Adaptive && self.diffaugment.is_on() {
+            let problem = "adaptive augmentation has translations and colours of its own; leave one of the two out";
+            bail!(Error::setting("diffaugment", self.diffaugment, problem));
+        }
+        Ok(())
+    }
+}
