@@ -52,7 +52,8 @@ fn files_know_their_classes_and_other_runs_are_as_they_were() {
     // A row for each class, eight latents.
     let grid = gan::report::read_png(&work.path("samples/vanilla/step-00000003.png")).unwrap();
     assert_eq!((grid.width, grid.height), (8 * 56 + 7 * 2, 10 * 56 + 9 * 2));
-    work.gan(&["sample", "--class", "all", "-n", "80", "-o", "all.png"]).assert().success();
+    let all = ["sample", "--weights", "weights/vanilla", "--class", "all", "-n", "80", "-o", "all.png"];
+    work.gan(&all).assert().success();
     assert_eq!(work.read("all.png"), work.read("samples/vanilla/step-00000003.png"), "the run's grid");
 }
 

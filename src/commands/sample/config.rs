@@ -76,7 +76,7 @@ pub struct SampleConfig {
 
     /// Class to draw of a conditional generator: its name or number, or `all` for every class with the same latents, a row
     /// each in a grid [default: the classes in turn]
-    #[arg(long, value_name = "NAME|N|all")]
+    #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
     /// Read the latents from a .npy of shape (N, latent dimension), f16, f32 or f64
@@ -186,8 +186,8 @@ impl SampleConfig {
     /// Samples to draw: `--n`, or as many as there are latents, or the default.
     pub fn count(&self, format: Format, classes: SampleClasses, latents_given: Option<u64>) -> anyhow::Result<u64> {
         let walks = self.walks(classes) as u64;
-        let latents_given = latents_given.map(|latents| classes.samples(latents));
-        let count = match (format, self.n, latents_given) {
+        let samples_given = latents_given.map(|rows| classes.samples(rows));
+        let count = match (format, self.n, samples_given) {
             (Format::Gif, n, given) => {
                 let keys = n.or(given.map(|rows| rows / walks.max(1))).unwrap_or(8);
                 if keys < 2 || walks == 0 || self.frames == 0 {
@@ -228,8 +228,8 @@ impl SampleConfig {
             bail!(Error::Usage("--offset + --n is past the last sample".into()));
         }
         match latents_given {
-            Some(samples) if offset + count > samples => bail!(Error::Input(format!(
-                "--latents has rows for {samples} samples; {count} from sample {offset} were asked for"
+            Some(rows) if offset + count > classes.samples(rows) => bail!(Error::Input(format!(
+                "--latents has {rows} rows; {count} samples from number {offset} on were asked for"
             ))),
             _ => Ok(count),
         }
