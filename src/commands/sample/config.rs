@@ -61,7 +61,7 @@ pub struct SampleConfig {
     #[arg(long, value_enum)]
     pub format: Option<Format>,
 
-    /// Random seed of the latents; sample i depends on the seed and on i only
+    /// Random seed of the latents; sample i depends on the seed, its class and i only
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 
