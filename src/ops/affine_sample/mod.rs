@@ -64,7 +64,9 @@ pub fn naive(images: &Tensor, transforms: &Tensor) -> Result<Tensor> {
 /// Where place `at` of a row of `size` pixels is found, the row going on beyond its ends as its mirror image, end pixels
 /// twice.
 fn folded(at: i64, size: usize) -> usize {
-    let (size, at) = (size as i64, at.rem_euclid(2 * size as i64));
+    let size = size as i64;
+    // Most are within; a division takes longer than the rest of a pixel.
+    let at = if (0..size).contains(&at) { at } else { at.rem_euclid(2 * size) };
     (if at < size { at } else { 2 * size - 1 - at }) as usize
 }
 
