@@ -250,3 +250,45 @@ impl Affine {
         [a, b, moved[0] + middle[0], c, d, moved[1] + middle[1]]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    #[test]
+    fn each_transformation_is_applied_with_its_probability() {
+        let mut generator = Stream::new(3, "augment").at(0);
+        let draws: Vec<ImageDraw> = (0..20_000).map(|_| ImageDraw::new(&mut generator)).collect();
+        let share = |p: f64, is_applied: fn(&Transformations) -> bool| {
+            draws.iter().filter(|draw| is_applied(&draw.at(p))).count() as f64 / draws.len() as f64
+        };
+        for p in [0.0, 0.3, 0.9, 1.0] {
+            let applied: [fn(&Transformations) -> bool; 5] = [
+                |found| found.flip.is_some(),
+                |found| found.shift.is_some(),
+                |found| found.stretch.is_some(),
+                |found| found.turn_before.is_some() || found.turn_after.is_some(),
+                |found| found.hue.is_some(),
+            ];
+            for (index, is_applied) in applied.into_iter().enumerate() {
+                let found = share(p, is_applied);
+                assert!((found - p).abs() < 0.015, "transformation {index} at {p}: {found}");
+            }
+        }
+        assert!(draws.iter().all(|draw| draw.at(0.0) == Transformations::default()));
+        assert!(share(1.0, |found| found.flip == Some(true)) > 0.48, "half of them are flips that change nothing");
+    }
+
+    #[test]
+    fn pixels_stay_pixels_under_flips_quarter_turns_and_shifts() {
+        let shape = ImageShape::new(28, 28, 1);
+        for turns in 0..4 {
+            let (flip, quarter_turns, shift) = (Some(true), Some(turns), Some([0.1, -0.03]));
+            let transform = Transformations { flip, quarter_turns, shift, ..Default::default() }.transform(shape);
+            assert!(transform.iter().all(|value| value.fract() == 0.0), "{transform:?}");
+        }
+        assert_eq!(Transformations::default().transform(shape), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(Transformations::default().colour(1), [1.0, 0.0, 0.0]);
+    }
+}
