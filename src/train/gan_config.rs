@@ -179,7 +179,8 @@ pub struct GanConfig {
     #[serde(default)]
     pub augment: Augment,
 
-    /// Real images, in thousands, that adaptive augmentation takes from none to all of them at most
+    /// Speed of adaptive augmentation: thousands of real images in which its probability can go from 0 to 1. Smaller is
+    /// faster, for short runs and those from --init
     #[arg(long, value_name = "KIMG", default_value_t = ada_speed())]
     #[serde(default = "ada_speed")]
     pub ada_speed: f64,
@@ -257,7 +258,7 @@ fn constant() -> Decay {
     Decay::Constant
 }
 
-/// Of the paper.
+/// The paper's.
 fn ada_speed() -> f64 {
     500.0
 }
