@@ -184,8 +184,8 @@ impl EncodedRows {
             .collect();
         for (row, known) in known.into_iter().enumerate() {
             self.known.push(known?);
-            let (group, row) = (group as u32, (first + row) as u32);
-            self.files.push(PicturePlace::Row { file: file.clone(), group, row });
+            let (group, image, row) = (group as u32, (before + row) as u32, (first + row) as u32);
+            self.files.push(PicturePlace::Row { file: file.clone(), group, row, image });
         }
         self.labels.extend(labels);
         Ok(())

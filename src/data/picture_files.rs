@@ -158,6 +158,14 @@ fn known(place: &PicturePlace) -> Result<(ImageShape, Option<SystemTime>, Pictur
 }
 
 fn undecodable(place: &PicturePlace, error: anyhow::Error) -> anyhow::Error {
-    Error::reading(&place.path(), format!("cannot be decoded: {error}; repair it, remove it, or skip broken pictures"))
-        .into()
+    let error = match place {
+        PicturePlace::Row { file, image, .. } => {
+            Error::reading(file.path(), format!("image {image} cannot be decoded: {error}"))
+        }
+        _ => {
+            let text = format!("cannot be decoded: {error}; repair it, remove it, or skip broken pictures");
+            Error::reading(&place.path(), text)
+        }
+    };
+    error.into()
 }

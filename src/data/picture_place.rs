@@ -49,6 +49,8 @@ pub enum PicturePlace {
         group: u32,
         /// The row in it.
         row: u32,
+        /// The number of the image in its part of the set.
+        image: u32,
     },
 }
 
@@ -58,7 +60,7 @@ impl PicturePlace {
         match self {
             Self::File(path) => Cow::Borrowed(path),
             Self::Entry { path, .. } => Cow::Borrowed(path),
-            Self::Row { file, group, row } => Cow::Owned(file.path().join(format!("row {row} of group {group}"))),
+            Self::Row { file, image, .. } => Cow::Owned(file.path().join(format!("image {image}"))),
         }
     }
 
@@ -76,7 +78,7 @@ impl PicturePlace {
         let length = self.length()?;
         ensure!(length.is_none_or(|length| length <= most), too_long());
         let failed = |error| Error::reading(&self.path(), error);
-        if let Self::Row { file, group, row } = self {
+        if let Self::Row { file, group, row, .. } = self {
             let picture = file.picture(*group as usize, *row as usize);
             return picture.map_err(|error| Error::reading(&self.path(), error).into());
         }
@@ -107,7 +109,7 @@ impl PicturePlace {
                 let stored = file.take(*length);
                 if *is_deflated { Box::new(DeflateDecoder::new(stored)) } else { Box::new(stored) }
             }
-            Self::Row { file, group, row } => {
+            Self::Row { file, group, row, .. } => {
                 let picture = file.picture(*group as usize, *row as usize);
                 Box::new(Cursor::new(picture.map_err(io::Error::other)?))
             }

@@ -98,6 +98,8 @@ fn data() -> Vec<Row> {
             ("bad/batches-few", "data_batch_4.bin"),
             ("bad/batches-label", "label 10"),
             ("bad/cut.tar.gz", "cut.tar.gz"),
+            ("bad/cut.tar", "not a tar file"),
+            ("bad/cut.zip", "copy or download it again"),
             ("bad/pictures-cut", "002.png"),
         ] {
             refused("data that are none", &format!("--data {data}"), says);
@@ -106,6 +108,8 @@ fn data() -> Vec<Row> {
             refused("a batch larger than the data", "--batch-size 500", "a batch must fit");
             refused("fewer images than asked for", "--train-images 99", "--train-images 99");
         }
+        let flags = "--data pictures --data-memory 0 --data-cache nowhere";
+        rows.push(row(&format!("{name}: no cache"), state, &format!("{command} {flags}"), 5, "nowhere"));
     }
     rows.push(
         row(

@@ -165,6 +165,8 @@ fn write_damaged(place: &Workplace) {
     fs::create_dir_all(place.path("bad/empty")).unwrap();
     fs::create_dir_all(place.path("bad/text")).unwrap();
     fs::write(place.path("bad/text/readme.txt"), "no data").unwrap();
+    fs::write(place.path("bad/cut.tar"), [1; 600]).unwrap();
+    fs::write(place.path("bad/cut.zip"), b"PK\x03\x04").unwrap();
     fs::write(place.path("bad/cut.tar.gz"), [0x1f, 0x8b, 8, 0, 0, 0]).unwrap();
 }
 

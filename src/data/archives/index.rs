@@ -98,7 +98,7 @@ fn taped(archive: &Path) -> Result<Found> {
         }
         match kind {
             TapeKind::File => found.add(name, Place { offset, length, is_deflated: false }),
-            TapeKind::Sparse => bail!("{} is stored with holes; pack it without --sparse", name.display()),
+            TapeKind::Sparse => bail!("{} is stored without its zeros (sparse); pack it as it is", name.display()),
             TapeKind::HardLink(target) => {
                 let target = plain(&target);
                 let Some((_, place)) = found.places.get(&target).copied() else {
@@ -155,7 +155,7 @@ fn in_words(error: ZipError) -> anyhow::Error {
     }
 }
 
-/// Without what means nothing: `./a` is `a`.
+/// Without what means nothing: `./a` and `/a` are `a`, as where an archive is unpacked.
 fn plain(name: &Path) -> PathBuf {
-    name.components().filter(|part| *part != Component::CurDir).collect()
+    name.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir)).collect()
 }

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
+use rayon::prelude::*;
 
 use super::index::{ArchiveEntry, ArchiveIndex, index};
 use crate::data::picture_place::PicturePlace;
@@ -48,9 +49,14 @@ impl Archives {
     /// the archive; a folder around all others is passed over. Its part is what the folder or the name of the archive says
     /// (`imagenet-val-000000.tar`), else the first folder in it.
     pub fn open(path: &Path) -> Result<Self> {
+        // All are read, so that the error is that of the first, on any number of threads.
+        let archives = super::archives(path)?;
+        let listed: Vec<Result<_>> = archives.par_iter().map(|(archive, part)| pictures(archive, *part)).collect();
         let (mut found, mut links) = (Vec::new(), 0);
-        for (archive, part) in super::archives(path)? {
-            pictures(&archive, part, &mut found, &mut links)?;
+        for of_archive in listed {
+            let (pictures, of_links) = of_archive?;
+            found.extend(pictures);
+            links += of_links;
         }
         if found.is_empty() {
             bail!(Error::reading(path, format!("its archives hold no {} files", picture::FORMAT_NAMES)));
@@ -78,8 +84,9 @@ impl Archives {
     }
 }
 
-/// Adds the pictures of an archive.
-fn pictures(archive: &Path, part: Option<Split>, found: &mut Vec<Found>, passed_links: &mut usize) -> Result<()> {
+/// The pictures of an archive, and how many more are symbolic links.
+fn pictures(archive: &Path, part: Option<Split>) -> Result<(Vec<Found>, usize)> {
+    let mut found = Vec::new();
     let shared: Arc<Path> = archive.into();
     let place = |entry: &ArchiveEntry| PicturePlace::Entry {
         archive: shared.clone(),
@@ -90,7 +97,6 @@ fn pictures(archive: &Path, part: Option<Split>, found: &mut Vec<Found>, passed_
     };
     let mut labels = BTreeMap::new();
     let ArchiveIndex { entries, links } = index(archive)?;
-    *passed_links += links;
     for entry in entries.iter().filter(|entry| entry.name.extension() == Some(OsStr::new("cls"))) {
         let text = place(entry).begin(LONGEST_LABEL)?;
         labels.insert(key(&entry.name), String::from_utf8_lossy(&text).trim().to_string());
@@ -101,7 +107,7 @@ fn pictures(archive: &Path, part: Option<Split>, found: &mut Vec<Found>, passed_
         let (name, label) = (entry.name.clone(), labels.get(&key(&entry.name)).cloned());
         found.push(Found { place: place(entry), name, part, label });
     }
-    Ok(())
+    Ok((found, links))
 }
 
 /// What the files of one example have in common: their names up to the first dot (WebDataset's rule).
