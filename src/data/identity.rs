@@ -38,7 +38,7 @@ impl Identity {
     /// # Errors
     /// Where an image cannot be read.
     pub fn of(dataset: &Dataset) -> Result<Self> {
-        Self::of_parts(dataset, |images| PartIdentity::known(images))
+        Self::of_parts(dataset, PartIdentity::known)
     }
 
     /// With the hash of the pixels, for which all images are decoded.
