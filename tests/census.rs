@@ -47,6 +47,45 @@ fn parts_classes_broken_pictures_and_duplicates_are_counted() {
     assert!(sheet.width > 7 * 64 && sheet.height > 3 * 64, "{}x{}", sheet.width, sheet.height);
 }
 
+/// Links that lead back and to other classes, and a class without pictures.
+#[test]
+fn training_takes_the_pictures_that_are_counted() {
+    use std::os::unix::fs::symlink;
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 4, 2);
+    symlink(work.path("pictures"), work.path("pictures/train/bar/up")).unwrap();
+    symlink(work.path("pictures/train/disc"), work.path("pictures/train/bar/disc")).unwrap();
+    symlink(work.path("pictures/train"), work.path("pictures/test/cross/train")).unwrap();
+    let counted = |part: &str| -> Vec<(String, u64)> {
+        let assert = work.gan(&["data", "pictures", "--json"]).assert().success();
+        let found: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+        let parts = found["parts"].as_array().unwrap();
+        let classes = parts.iter().find(|found| found["part"] == part).unwrap()["classes"].as_object().unwrap();
+        classes.iter().map(|(class, count)| (class.clone(), count.as_u64().unwrap())).collect()
+    };
+    let set = gan::data::open(
+        work.path("pictures").to_str().unwrap(),
+        &gan::data::DataOptions::default(),
+        gan::data::ImageShape::new(8, 8, 3),
+        &|_, _, _| (),
+    );
+    let set = set.unwrap();
+    for (part, images) in [("train", &set.train), ("test", &set.test)] {
+        let trained = set.classes.iter().zip(0..).map(|(class, label)| {
+            (class.clone(), images.labels().iter().filter(|found| **found == label).count() as u64)
+        });
+        assert_eq!(counted(part), trained.collect::<Vec<_>>(), "{part}");
+    }
+    fs::create_dir(work.path("pictures/train/empty")).unwrap();
+    let assert = work.gan(&["data", "pictures"]).assert().success();
+    let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("pictures/train/empty: no picture"), "{said}");
+    let refused = work.gan(&["train-gan", "--data", "pictures"]).assert().code(3);
+    assert!(
+        String::from_utf8(refused.get_output().stderr.clone()).unwrap().contains("empty: a folder without pictures")
+    );
+}
+
 #[test]
 fn the_tables_say_the_same() {
     let work = place();

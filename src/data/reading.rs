@@ -1,4 +1,4 @@
-//! Goes through the files of pictures, on all threads, and says how far it is.
+//! How far the reading of a set's pictures is.
 
 use rayon::prelude::*;
 
