@@ -48,6 +48,7 @@ mod pixel_hash;
 mod plan;
 mod prefetch;
 mod reading;
+mod resize;
 mod selection;
 pub mod shapes;
 mod source;

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow, ensure};
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, imageops};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::picture_error::in_words;
+use super::resize::{Window, resize};
 use super::{ImageShape, jpeg};
 use crate::data::guard::guarded;
 use crate::data::summary::Original;
@@ -197,25 +198,23 @@ pub fn fit_into(image: DynamicImage, shape: ImageShape, fitted: &mut [u8]) -> Re
     ensure!(fitted.len() == shape.stride(), "{} bytes for an image of {}", fitted.len(), shape.stride());
     let (width, height) = (shape.width as u32, shape.height as u32);
     if image.color().has_color() && shape.channels == 3 {
-        let image = resize(&opaque_colour(image), width, height);
-        fitted.copy_from_slice(image.as_raw());
+        let image = opaque_colour(image);
+        fitted.copy_from_slice(&centre_resized(image.as_raw(), image.dimensions(), 3, (width, height)));
         return Ok(());
     }
     let grey = if image.color().has_color() { grey_of(&opaque_colour(image)) } else { opaque_grey(image) };
-    let grey = resize(&grey, width, height);
-    for (pixel, value) in fitted.chunks_exact_mut(shape.channels).zip(grey.as_raw()) {
-        pixel.fill(*value);
+    let grey = centre_resized(grey.as_raw(), grey.dimensions(), 1, (width, height));
+    for (pixel, value) in fitted.chunks_exact_mut(shape.channels).zip(grey) {
+        pixel.fill(value);
     }
     Ok(())
 }
 
-fn resize<P>(image: &image::ImageBuffer<P, Vec<u8>>, width: u32, height: u32) -> image::ImageBuffer<P, Vec<u8>>
-where
-    P: image::Pixel<Subpixel = u8> + 'static,
-{
-    let (left, top, cut_width, cut_height) = centre(image.dimensions(), (width, height));
-    let cut = imageops::crop_imm(image, left, top, cut_width, cut_height);
-    imageops::resize(&*cut, width, height, imageops::FilterType::Triangle)
+/// The centre of `pixels`, which are `size` (width, height) with `channels` values each, in `width` x `height` pixels.
+fn centre_resized(pixels: &[u8], size: (u32, u32), channels: usize, (width, height): (u32, u32)) -> Vec<u8> {
+    let (left, top, cut_width, cut_height) = centre(size, (width, height));
+    let (columns, rows) = (left as usize..(left + cut_width) as usize, top as usize..(top + cut_height) as usize);
+    resize(&Window { pixels, row: size.0 as usize, channels, columns, rows }, width as usize, height as usize)
 }
 
 /// The largest centred window of `from` with the aspect of `to`: left, top, width, height.
