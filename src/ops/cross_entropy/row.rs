@@ -40,9 +40,13 @@ pub fn cross_entropy(row: &mut [f32], label: usize, skipped: Option<usize>, scal
 #[inline(always)]
 pub fn softmax(row: &mut [f32], scale: f32) {
     let largest = largest(row);
-    row.iter_mut().for_each(|x| *x = exp_below_zero((*x - largest) * scale));
+    for x in &mut *row {
+        *x = exp_below_zero((*x - largest) * scale);
+    }
     let share = (1.0 / sum(row)) as f32;
-    row.iter_mut().for_each(|x| *x *= share);
+    for x in row {
+        *x *= share;
+    }
 }
 
 /// Σ a b, in f64.
