@@ -4,7 +4,7 @@
 /// Below, exp is less than the smallest normal f32.
 const LOWEST: f32 = -87.336_54;
 
-/// exp(x) for x ≤ 0, with a relative error below 2e-7; 0 below [`LOWEST`]. NaN stays NaN. Cephes' expf: x is
+/// exp(x) for x ≤ 0, with a relative error below 2e-7; 0 below -87.3. NaN stays NaN. Cephes' expf: x is
 /// n log 2 + r, and exp(r) a polynomial.
 #[inline(always)]
 pub fn exp_below_zero(x: f32) -> f32 {
