@@ -26,8 +26,8 @@ pub fn exp_below_zero(x: f32) -> f32 {
 /// 1 / √(2π)
 const DENSITY_AT_ZERO: f32 = 0.398_942_3;
 
-/// Φ(x), the distribution function of the standard normal, with a relative error below 2e-6 for x ≥ -5 and an absolute
-/// one below 2e-7. NaN stays NaN. By the complementary error function of Numerical Recipes (Press et al., section 6.2).
+/// Φ(x), the distribution function of the standard normal, with a relative error below 5e-6 for x ≥ -5 and an absolute
+/// one below 3e-7. NaN stays NaN. By the complementary error function of Numerical Recipes (Press et al., section 6.2).
 #[inline(always)]
 pub fn normal_distribution(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
@@ -84,10 +84,10 @@ mod tests {
         for step in -120_000i32..120_000 {
             let x = f64::from(step) * STEP;
             let found = [normal_distribution(x as f32), normal_density(x as f32)].map(f64::from);
-            assert!((found[0] - integral).abs() <= 2e-7, "Φ({x}): {} not {integral}", found[0]);
+            assert!((found[0] - integral).abs() <= 3e-7, "Φ({x}): {} not {integral}", found[0]);
             assert!((found[1] - density(x)).abs() <= 2e-7, "φ({x})");
             if x >= -5.0 {
-                assert!((found[0] - integral).abs() <= 2e-6 * integral, "Φ({x}): {} not {integral}", found[0]);
+                assert!((found[0] - integral).abs() <= 5e-6 * integral, "Φ({x}): {} not {integral}", found[0]);
             }
             // Simpson's rule.
             integral += STEP / 6.0 * (density(x) + 4.0 * density(x + 0.5 * STEP) + density(x + STEP));
