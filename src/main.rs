@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::distributed::Processes;
+use gan::commands::processes::Processes;
 use gan::report::Console;
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time

@@ -85,7 +85,7 @@ fn few_labels_are_one_batch() {
             stderr.contains("5 labelled images of pictures, batch 5 (all there are, for --batch-size 128)"),
             "{stderr}"
         );
-        assert!(stderr.contains("1 rows of 2 steps"), "an epoch is one batch: {stderr}");
+        assert!(stderr.contains("1 row of 2 steps"), "an epoch is one batch: {stderr}");
         let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(row["labels"], 5);
     }

@@ -20,9 +20,9 @@ const TRAIN_GAN: &str = "  gan train-gan                                 DCGAN o
   gan train-gan --model lsgan --data mnist
   gan train-gan --data photos/ --run photos     a folder of images, at 64x64
   gan train-gan --data cifar10 --steps 5000     32x32 in colour
-  gan train-gan --conditional --data mnist      learn the classes: gan sample --class 7
+  gan train-gan --conditional --data mnist      then: gan sample --class 7
   gan train-gan --resume photos --epochs 20     train the same run for longer
-  gan train-gan --data few/ --augment adaptive  few images: --mirror and --init help too
+  gan train-gan --data few/ --augment adaptive  of some hundred images
   gan train-gan --recipe best --data mnist      the best hyperparameters found";
 
 const PRETRAIN_SIMCLR: &str = "  gan pretrain-simclr                           resnet9 on built-in shapes

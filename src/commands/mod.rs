@@ -13,6 +13,7 @@ mod images;
 pub mod inspect;
 pub mod predict;
 pub mod pretrain_simclr;
+pub mod processes;
 pub mod sample;
 pub mod train_classifier;
 pub mod train_gan;
@@ -22,7 +23,8 @@ pub mod weights_dir;
 use anyhow::bail;
 use candle_core::Device;
 
-use crate::distributed::{Processes, Shards};
+use crate::commands::processes::Processes;
+use crate::distributed::Shards;
 use crate::error::Error;
 use crate::evaluator::GeneratorEvaluator;
 use crate::report::{Console, Monitor};

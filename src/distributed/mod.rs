@@ -2,19 +2,16 @@
 //! summed in an order that does not depend on who computed what.
 //!
 //! - [`Shards`]: which shards a process computes, and the mean over all of them.
-//! - [`Processes`]: this process and those that it was started with.
 //! - [`Communicator`]: what processes say to each other. [`Alone`] is one process without any other; MPI's is there with the
 //!   feature `mpi`.
 
 mod communicator;
 #[cfg(feature = "mpi")]
 mod mpi_processes;
-mod processes;
 mod shards;
 mod tree;
 
 pub use communicator::{Alone, Communicator};
 #[cfg(feature = "mpi")]
 pub use mpi_processes::MpiProcesses;
-pub use processes::Processes;
 pub use shards::Shards;

@@ -54,7 +54,7 @@ mod tests {
         let refusal = flags.config.check_memory(MemorySize(8 << 30)).unwrap_err();
         assert_eq!(
             error::text(&refusal),
-            "image_size 1024: the networks have 4029808385 weights, and 72.0 GiB of memory are needed to train them; 8.0 \
+            "image_size 1024: the networks have 4030892801 weights, and 72.1 GiB of memory are needed to train them; 8.0 \
              GiB are free"
         );
         flags.config.check_memory(MemorySize(100 << 30)).unwrap();

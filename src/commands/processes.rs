@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::{Alone, Communicator};
 use crate::data::Shard;
+use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
 
 /// What a launcher sets in the environment of each process: which one it is, how many there are, and who sets it.
@@ -20,7 +20,7 @@ const LAUNCHERS: [(&str, &str, &str); 3] = [
 pub struct Processes {
     communicator: Arc<dyn Communicator>,
     #[cfg(feature = "mpi")]
-    mpi: Option<Arc<super::MpiProcesses>>,
+    mpi: Option<Arc<crate::distributed::MpiProcesses>>,
     hosts: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Processes {
 
     #[cfg(feature = "mpi")]
     fn join(count: usize, launcher: &str) -> anyhow::Result<Self> {
-        let mpi = Arc::new(super::MpiProcesses::start()?);
+        let mpi = Arc::new(crate::distributed::MpiProcesses::start()?);
         if mpi.size() != count {
             bail!(Error::Usage(format!(
                 "{launcher} has started {count} processes, of which MPI sees {}: start them with the mpirun of the MPI that \
@@ -107,7 +107,8 @@ impl Processes {
         if let Some(mpi) = &self.mpi {
             if !mpi.have_all_failed() {
                 say(Some(&format!("process {} of {} on {}", mpi.rank(), mpi.size(), mpi.host())));
-                mpi.abort(code)
+                mpi.abort(code);
+                return;
             }
             if mpi.rank() == 0 {
                 say(None);
