@@ -48,7 +48,8 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_byt
     let mut passed = PassedOver::default();
     let Parts { folders: Folders { train, validation, test, .. }, mut notes } = parts(directory, &mut passed)?;
     let train_folder = train.unwrap_or_else(|| directory.to_path_buf());
-    let mut walk = Walk::default();
+    let folders = [Some(&train_folder), validation.as_ref(), test.as_ref()];
+    let mut walk = Walk::through(folders.into_iter().flatten().map(|folder| &**folder));
     let train = list(&train_folder, &mut walk, &mut passed)?;
     let mut warnings: Vec<String> = wrapper(&train_folder, &train).into_iter().collect();
     let mut other = |folder: Option<PathBuf>| match folder {

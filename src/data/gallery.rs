@@ -98,8 +98,9 @@ impl Gallery {
         }
         let mut passed = PassedOver::default();
         // As training walks: part after part.
-        let (parts, mut walk) = (part_folders(place)?, Walk::default());
+        let parts = part_folders(place)?;
         let roots: Vec<&Path> = parts.iter().map(|(_, root)| &**root).collect();
+        let mut walk = Walk::through(roots.iter().copied());
         let mut files = Vec::new();
         for root in &roots {
             files.extend(walk.pictures(root, &[], &mut passed)?);

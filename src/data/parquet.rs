@@ -16,7 +16,7 @@ use super::held_pictures::held;
 use super::holding::{Holding, holding};
 use super::memory::MemorySize;
 use super::parquet_rows::{DecodedRows, EncodedRows, Rows};
-use super::{DataOptions, Dataset, ImageSet, ImageShape, MAX_CLASSES, OnBytes, entries};
+use super::{DataOptions, Dataset, ImageSet, ImageShape, MAX_CLASSES, MAX_PIXELS, OnBytes, entries};
 use crate::data::guard::guarded;
 use crate::data::splits::{Folders, Split};
 use crate::data::summary::{Original, refitted};
@@ -87,7 +87,7 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes
     let total = parts.iter().flatten().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
     let (mut class_names, mut done) = (Vec::new(), 0);
     let mut load = |paths: &[PathBuf]| -> Result<(ImageSet, Vec<Original>)> {
-        let most = options.memory().0;
+        let most = options.memory().0.max(MAX_PIXELS); // what a file claims may be less than it holds
         let mut rows = match holding {
             Holding::Memory => Rows::Decoded(DecodedRows::new(shape, most)),
             _ => Rows::Encoded(EncodedRows::default()),

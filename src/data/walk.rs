@@ -55,9 +55,17 @@ impl PassedOver {
 #[derive(Debug, Default)]
 pub struct Walk {
     read: HashSet<PathBuf>,
+    /// The folders of the parts of a set: none is reached from another.
+    parts: HashSet<PathBuf>,
 }
 
 impl Walk {
+    /// Through the parts of a set, one after the other.
+    pub fn through<'a>(parts: impl IntoIterator<Item = &'a Path>) -> Self {
+        let parts = parts.into_iter().filter_map(|part| part.canonicalize().ok()).collect();
+        Self { parts, ..Self::default() }
+    }
+
     /// The pictures below `directory` in folders that were not read before, sorted by their paths; nearer folders are read
     /// first. Folders of `except` are left out. Hidden files are passed over without a word, others are counted in `passed`.
     pub fn pictures(&mut self, directory: &Path, except: &[&Path], passed: &mut PassedOver) -> Result<Vec<PathBuf>> {
@@ -65,7 +73,8 @@ impl Walk {
         let mut waiting = VecDeque::from([(directory.to_path_buf(), 0)]);
         while let Some((folder, depth)) = waiting.pop_front() {
             let real = folder.canonicalize().map_err(|error| Error::reading(&folder, error))?;
-            if !self.read.insert(real) {
+            let is_other_part = folder != directory && self.parts.contains(&real);
+            if is_other_part || !self.read.insert(real) {
                 passed.add("links to folders that were read already".to_string());
                 continue;
             }
