@@ -7,12 +7,13 @@ use crate::support::{Workplace, write_pictures};
 const COMMANDS: [&str; 5] = ["train-gan", "pretrain-simclr", "finetune", "sample", "evaluate"];
 
 /// What `--help` calls the value of a flag that takes no number.
-const NO_NUMBERS: [&str; 13] = [
+const NO_NUMBERS: [&str; 14] = [
     "DEVICE",
     "DIR",
     "FILE",
     "FILE.npy",
     "DIR|FILE.npy",
+    "DIR|none",
     "FILE|DIR|bundled",
     "NAME",
     "NAME|DIR",
