@@ -9,8 +9,11 @@ for images in 600 6000; do
     for augment in none adaptive; do
         for seed in 0 1 2; do
             run=small-$images-$augment-$seed
+            flags="--augment $augment"
+            [ $augment = none ] || flags="$flags --ada-speed 100"
+            # shellcheck disable=SC2086
             "$gan" train-gan --data mnist --data-dir "$data" --train-images $images --steps 1950 --seed $seed \
-                --augment $augment --ada-speed 100 --run $run -q > /dev/null
+                $flags --run $run -q > /dev/null
             for reference in validation test; do
                 "$gan" evaluate --run $run --data mnist --data-dir "$data" --reference $reference --seed $seed --json -q
             done

@@ -13,7 +13,7 @@ use super::picture_files::read_fitted;
 use super::picture_place::PicturePlace;
 use super::splits::{Folders, Split};
 use super::walk::{PassedOver, Walk};
-use super::{DataOptions, ImageSet, ImageShape, OnBytes, TargetShape, entries, open, picture};
+use super::{DataOptions, ImageSet, ImageShape, OnBytes, TargetShape, entries, open, parquet, picture};
 use crate::error::Error;
 
 /// Pictures in the order of their paths; of archives and of a data set in the order that they have there.
@@ -63,7 +63,14 @@ impl Gallery {
         if let Some(found) = archives_of(spec)? {
             return Self::of_archives(&found);
         }
-        let shape = own_shape(spec).unwrap_or(PARQUET_SHAPE);
+        let shape = own_shape(spec);
+        if shape.is_none()
+            && Path::new(spec).is_dir()
+            && let Some(directory) = parquet::source(Path::new(spec))?
+        {
+            return Self::of_parquet(spec, &directory);
+        }
+        let shape = shape.unwrap_or(ImageShape::COURSE); // of what is not there, which is said now
         let dataset = open(spec, options, TargetShape::originals(shape), on_bytes)?;
         let mut entries = Vec::new();
         let parts =
@@ -88,6 +95,24 @@ impl Gallery {
         }
         let places = pictures.into_iter().map(|picture| picture.place);
         Ok(Self { entries, classes, notes, images: Place::Files(places.collect()) })
+    }
+
+    fn of_parquet(spec: &str, directory: &Path) -> Result<Self> {
+        let (pictures, names) = parquet::pictures(directory)?;
+        let name = Path::new(spec).file_name().map_or(spec.into(), |name| name.to_string_lossy());
+        let (mut entries, mut places) = (Vec::with_capacity(pictures.len()), Vec::with_capacity(pictures.len()));
+        let mut counts = [0; 3];
+        for (place, part, label) in pictures {
+            let index = &mut counts[part as usize];
+            let path = format!("{name}/{}/{index:06}", part.names()[0]);
+            *index += 1;
+            entries.push(GalleryEntry { path, class: Some(label), part: Some(part) });
+            places.push(place);
+        }
+        let highest = entries.iter().filter_map(|entry| entry.class).max().map_or(0, |label| label + 1);
+        let numbers = || (0..highest).map(|class| class.to_string()).collect();
+        let classes = if names.is_empty() { numbers() } else { names };
+        Ok(Self { entries, classes, notes: Vec::new(), images: Place::Files(places) })
     }
 
     fn of_files(place: &Path) -> Result<Self> {
@@ -210,9 +235,6 @@ impl Gallery {
         None
     }
 }
-
-/// Pictures of parquet files are resized to this.
-const PARQUET_SHAPE: ImageShape = ImageShape::new(64, 64, 3);
 
 /// A line on the folders in `root` that hold none of `files`, which are sorted: training takes each folder for a class.
 fn empty_classes(root: &Path, files: &[PathBuf]) -> Result<Option<String>> {

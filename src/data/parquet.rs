@@ -16,6 +16,7 @@ use super::held_pictures::held;
 use super::holding::{Holding, holding};
 use super::memory::MemorySize;
 use super::parquet_rows::{DecodedRows, EncodedRows, Rows};
+use super::picture_place::PicturePlace;
 use super::{DataOptions, Dataset, ImageSet, ImageShape, MAX_CLASSES, MAX_PIXELS, OnBytes, entries};
 use crate::data::guard::guarded;
 use crate::data::splits::{Folders, Split};
@@ -120,6 +121,25 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes
         notes.push(format!("{}: {note}", legible(&directory.display().to_string())));
     }
     Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })
+}
+
+/// The pictures of the set in `directory` where they lie, part by part, each with its label; and the names of the classes, if
+/// the files carry them.
+///
+/// # Errors
+/// As [`open`].
+pub fn pictures(directory: &Path) -> Result<(Vec<(PicturePlace, Split, u32)>, Vec<String>)> {
+    let (mut pictures, mut class_names) = (Vec::new(), Vec::new());
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        let mut rows = Rows::Encoded(EncodedRows::default());
+        for path in part(directory, split)? {
+            guarded(|| read(&path, &mut rows, &mut class_names)).map_err(|error| Error::reading(&path, error))?;
+        }
+        if let Rows::Encoded(rows) = rows {
+            pictures.extend(rows.into_places().map(|(place, label)| (place, split, label)));
+        }
+    }
+    Ok((pictures, class_names))
 }
 
 /// The rows that a file claims to have.

@@ -169,6 +169,11 @@ impl DecodedRows {
 }
 
 impl EncodedRows {
+    /// Where each picture lies, with its label.
+    pub fn into_places(self) -> impl Iterator<Item = (PicturePlace, u32)> {
+        self.files.into_iter().zip(self.labels)
+    }
+
     fn add(&mut self, pictures: &[ByteArray], labels: Vec<u32>, group: usize, first: usize) -> Result<()> {
         let Some((file, changed)) = &self.file else { bail!("rows of no file") };
         ensure!(self.labels.len() + labels.len() <= self.bytes, "more rows than bytes");

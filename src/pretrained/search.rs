@@ -230,8 +230,8 @@ fn choose(weights: &Weights, wanted: &Wanted, mut fits: Vec<Fit>) -> anyhow::Res
     let Fit { candidate, place, what, .. } = fits.swap_remove(0);
     let beside = match others.len() {
         0 => String::new(),
-        1..=3 => format!(" (taken before {})", others.join(", ")),
-        count => format!(" (taken before {} and {} more)", others[..3].join(", "), count - 3),
+        1..=3 => format!(" (preferred to {})", others.join(", ")),
+        count => format!(" (preferred to {} and {} more)", others[..3].join(", "), count - 3),
     };
     Ok(FoundNetwork { description: candidate.description, tensors, place: place + &beside, words: what + &beside })
 }

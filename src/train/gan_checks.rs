@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::models::Architecture;
 use crate::pretrained::reference::MAX_SAMPLES;
 use crate::train::adaptive_augmentation::Augment;
-use crate::train::gan_config::GanConfig;
+use crate::train::gan_config::{ADA_SPEED, GanConfig};
 
 impl GanConfig {
     /// [`Error::Setting`] where a value is out of range.
@@ -63,6 +63,13 @@ impl GanConfig {
         }
         if !(self.ada_speed.is_finite() && self.ada_speed > 0.0) {
             bail!(Error::setting("ada_speed", self.ada_speed, "expected a number above 0"));
+        }
+        if self.augment == Augment::None && self.ada_speed != ADA_SPEED {
+            bail!(Error::setting(
+                "ada_speed",
+                self.ada_speed,
+                "there is no adaptive augmentation whose speed it could be"
+            ));
         }
         if self.augment == Augment::Adaptive && self.diffaugment.is_on() {
             let problem = "adaptive augmentation has translations and colours of its own; leave one of the two out";

@@ -258,9 +258,11 @@ fn constant() -> Decay {
     Decay::Constant
 }
 
-/// The paper's.
+/// The speed of adaptive augmentation, of the paper.
+pub(super) const ADA_SPEED: f64 = 500.0;
+
 fn ada_speed() -> f64 {
-    500.0
+    ADA_SPEED
 }
 
 fn one() -> u64 {

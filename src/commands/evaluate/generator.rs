@@ -25,9 +25,7 @@ pub fn evaluate(
     let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let shape = samples.image_shape();
-    let trained = samples.trained_on().filter(|trained| trained.is(data));
     let (dataset, held_out) = real_images(config, samples, data, console)?;
-    let all = dataset.train.len() + held_out;
     let mut evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &config.reference, count, device)?;
     evaluator.samples_are_of_classes = samples.classes() == CLASSES;
     if samples.classes() > 0 && !evaluator.samples_are_of_classes {
@@ -39,10 +37,7 @@ pub fn evaluate(
     }
     evaluator.samples_are_sorted = matches!(samples, Samples::Given { .. });
     print_warnings(&evaluator, "--classifier", console)?;
-    let seen = trained.map_or(0, |trained| match config.reference {
-        Reference::Test => trained.seen_of_test_part(held_out, all),
-        _ => config.reference.seen_by(trained, &dataset),
-    });
+    let seen = seen(config, samples, data, &dataset, held_out);
     if seen > 0 {
         let (name, images) = (samples.name(), evaluator.reference_images());
         let seen = seen.min(images);
@@ -112,6 +107,21 @@ pub fn evaluate(
         true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
         true => Ok(()),
     }
+}
+
+/// How many of the real images the generator was trained on, where it was trained on the set `data`.
+pub(super) fn seen(
+    config: &EvaluateConfig,
+    samples: &Samples,
+    data: &str,
+    dataset: &Dataset,
+    held_out: usize,
+) -> usize {
+    let trained = samples.trained_on().filter(|trained| trained.is(data));
+    trained.map_or(0, |trained| match config.reference {
+        Reference::Test => trained.seen_of_test_part(held_out, dataset.train.len() + held_out),
+        _ => config.reference.seen_by(trained, dataset),
+    })
 }
 
 /// The data set that `data` names, in the shape of the samples, and how many of its training images were held out to test

@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use super::EvaluateConfig;
-use crate::commands::evaluate::generator::real_images;
+use crate::commands::evaluate::generator::{real_images, seen};
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
 use crate::error::Error;
@@ -27,7 +27,14 @@ pub fn evaluate(config: &EvaluateConfig, samples: &Samples, json: bool, console:
     };
     console.warning(&format!("{name}: {unfit}"));
     let count = samples.count(config.n)?.min(NearestImages::MOST);
-    let (dataset, _) = real_images(config, samples, data, console)?;
+    let (dataset, held_out) = real_images(config, samples, data, console)?;
+    let seen = seen(config, samples, data, &dataset, held_out);
+    if seen > 0 {
+        console.warning(&format!(
+            "{name} was trained on {seen} of the {}, which are not searched: copies of them are not found",
+            config.reference.words()
+        ));
+    }
     let mut nearest = NearestImages::new(Some(output), count, shape);
     nearest.take(&samples.draw(config.seed, 0, count)?);
     let Some((of_samples, of_reference)) = nearest.finish(&dataset, &config.reference)? else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! What lies where in a tar or zip file.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Component, Path, PathBuf};
@@ -43,23 +43,19 @@ struct Place {
 /// The entries found so far.
 #[derive(Default)]
 struct Found {
-    /// Each with its number.
-    places: HashMap<PathBuf, (usize, Place)>,
+    /// In the order of their names, as a folder's are.
+    places: BTreeMap<PathBuf, Place>,
     links: usize,
 }
 
 impl Found {
     fn add(&mut self, name: PathBuf, place: Place) {
-        let number = self.places.len();
-        self.places.entry(name).or_insert((number, place)).1 = place;
+        self.places.insert(name, place);
     }
 
     fn index(self) -> ArchiveIndex {
-        let mut numbered: Vec<(PathBuf, (usize, Place))> = self.places.into_iter().collect();
-        numbered.sort_unstable_by_key(|(_, (number, _))| *number);
-        let entry =
-            |(name, (_, Place { offset, length, is_deflated }))| ArchiveEntry { name, offset, length, is_deflated };
-        ArchiveIndex { entries: numbered.into_iter().map(entry).collect(), links: self.links }
+        let entry = |(name, Place { offset, length, is_deflated })| ArchiveEntry { name, offset, length, is_deflated };
+        ArchiveIndex { entries: self.places.into_iter().map(entry).collect(), links: self.links }
     }
 }
 
@@ -101,7 +97,7 @@ fn taped(archive: &Path) -> Result<Found> {
             TapeKind::Sparse => bail!("{} is stored without its zeros (sparse); pack it as it is", name.display()),
             TapeKind::HardLink(target) => {
                 let target = plain(&target);
-                let Some((_, place)) = found.places.get(&target).copied() else {
+                let Some(place) = found.places.get(&target).copied() else {
                     bail!("{} is a link to {}, which is not before it", name.display(), target.display())
                 };
                 found.add(name, place);

@@ -23,7 +23,7 @@ pub struct ArchivedPicture {
 
 /// The pictures of some archives.
 pub struct Archives {
-    /// Archive by archive, in the order that they have there.
+    /// Archive by archive, in the order of their names there.
     pub pictures: Vec<ArchivedPicture>,
     /// Names of the classes in the order of their labels; empty where there are none.
     pub classes: Vec<String>,
