@@ -51,7 +51,8 @@ pub struct Reading {
 
 impl Reading {
     fn options(self, call: &Invocation) -> DataOptions {
-        DataOptions { skip_broken: self.skip_broken, ..call.options.data.clone() }
+        let others_here = call.processes.on_this_host() as u64 - 1;
+        DataOptions { skip_broken: self.skip_broken, others_here, ..call.options.data.clone() }
     }
 }
 

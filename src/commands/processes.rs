@@ -127,8 +127,8 @@ fn launched() -> anyhow::Result<Option<(usize, &'static str)>> {
         match [rank, size].map(|name| std::env::var(name).ok()) {
             [None, None] => {}
             [Some(_), Some(count)] => match count.parse() {
-                Ok(count) => return Ok(Some((count, launcher))),
-                Err(_) => bail!(Error::Usage(format!("{size}={count} in the environment is no number of processes"))),
+                Ok(count @ 1..) => return Ok(Some((count, launcher))),
+                _ => bail!(Error::Usage(format!("{size}={count} in the environment is no number of processes"))),
             },
             [of_rank, _] => {
                 let (set, missing) = if of_rank.is_some() { (rank, size) } else { (size, rank) };

@@ -17,9 +17,11 @@ use crate::pretrained::{EncoderSource, TrainedClassifier, TrainedGenerator};
 const BUNDLED: &str = "bundled";
 
 /// What `--weights` means: a path, or the name of a run under the weights directory.
-fn located(weights: &Path, weights_dir: &Path) -> PathBuf {
-    let run = weights_dir.join(weights);
-    if !weights.exists() && run.is_dir() { run } else { weights.to_path_buf() }
+pub(super) fn located(weights: &Path, weights_dir: &Path) -> PathBuf {
+    let (run, is_run) = (weights_dir.join(weights), |path: &Path| path.join(CONFIG_FILE).is_file());
+    // A directory of that name may hold the pictures that the run was trained on.
+    let is_meant = if weights.is_dir() { !is_run(weights) } else { !weights.exists() };
+    if is_meant && is_run(&run) { run } else { weights.to_path_buf() }
 }
 
 /// Which generator is wanted.

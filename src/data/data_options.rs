@@ -28,6 +28,10 @@ pub struct DataOptions {
     /// says so.
     #[arg(skip)]
     pub skip_broken: bool,
+
+    /// How many other processes on this machine hold the same images.
+    #[arg(skip)]
+    pub others_here: u64,
 }
 
 impl DataOptions {
@@ -38,6 +42,6 @@ impl DataOptions {
 
     /// Bytes that the images of pictures may take.
     pub fn memory(&self) -> MemorySize {
-        self.data_memory.unwrap_or_else(MemorySize::half_of_free)
+        self.data_memory.unwrap_or_else(|| MemorySize(MemorySize::half_of_free().0 / (1 + self.others_here)))
     }
 }

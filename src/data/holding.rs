@@ -55,14 +55,15 @@ pub fn holding(wanted: MemorySize, options: &DataOptions) -> Result<(Holding, St
         return Ok((Holding::Memory, format!("held in memory: {wanted}")));
     }
     let reason = format!("they take {wanted}, and the data memory is {memory}");
+    let all = MemorySize(wanted.0.saturating_mul(1 + options.others_here)); // each process has a cache of its own
     let place = match &options.data_cache {
         Some(DataCache::None) => Err(String::new()),
         Some(DataCache::In(directory)) if !directory.is_dir() => {
             bail!(Error::writing(directory, "no such directory for the cache of decoded images"))
         }
-        Some(DataCache::In(directory)) => roomy(directory, wanted),
+        Some(DataCache::In(directory)) => roomy(directory, all),
         None => match temporary_directory() {
-            Some(directory) => roomy(&directory, wanted),
+            Some(directory) => roomy(&directory, all),
             None => Err("; no temporary directory is on a disk".into()),
         },
     };

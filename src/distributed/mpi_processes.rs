@@ -1,6 +1,6 @@
 //! Processes that were started by `mpirun` or `srun`.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,6 +13,9 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 
 use super::Communicator;
+
+/// How long a process waits for the others to start MPI.
+const START: Duration = Duration::from_secs(30);
 
 /// How long a process that has failed waits for the others to fail as well, before it ends them.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,7 +50,13 @@ impl MpiProcesses {
         let (started, start) = channel();
         let run = move || serve(&to_do, &started);
         let thread = thread::Builder::new().name("mpi".into()).spawn(run).map_err(candle_core::Error::wrap)?;
-        let Ok(Some((rank, size, threading, host))) = start.recv() else { bail!("MPI cannot be started") };
+        let (rank, size, threading, host) = match start.recv_timeout(START) {
+            Ok(Some(started)) => started,
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => bail!("MPI cannot be started"),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("MPI has not started within {} s: some of the processes are not this program", START.as_secs())
+            }
+        };
         Ok(Self { rank, size, threading, host, calls: Mutex::new(Some(calls)), thread: Mutex::new(Some(thread)) })
     }
 

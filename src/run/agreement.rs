@@ -8,17 +8,19 @@ use super::Run;
 use crate::error::Error;
 
 impl<C: Serialize> Run<C> {
-    /// Refuses processes that would not do what the first one does: of another version of the program, with other flags,
-    /// with other images, or going on from elsewhere. To be called by all of them, before the first writes anything.
+    /// Refuses processes that would not do what the first one does: of another version or `command` of the program, with
+    /// another run, other flags or other images, or going on from elsewhere. To be called by all of them, before the first writes anything.
     ///
     /// # Errors
     /// [`Error::Usage`] or, for images, [`Error::Input`], with the first such process; the same for all.
-    pub fn agree(&self) -> anyhow::Result<()> {
+    pub fn agree(&self, command: &str) -> anyhow::Result<()> {
         if self.processes.size() == 1 {
             return Ok(());
         }
         let own = json!({
+            "command": command,
             "version": env!("CARGO_PKG_VERSION"),
+            "run": self.directory.weights,
             "config": self.config,
             "data": self.data,
             "step": self.step(),
@@ -38,13 +40,20 @@ impl<C: Serialize> Run<C> {
                     let [Some(first), Some(other)] = both else { bail!("a configuration is no object") };
                     let differs = |name: &&String| first.get(*name) != other.get(*name);
                     let name = first.keys().find(differs).cloned().unwrap_or_default();
-                    let problem =
-                        format!("{} in process {rank}, {} in process 0", said(other, &name), said(first, &name));
-                    bail!(Error::Usage(format!("the processes have different settings: {name} is {problem}")))
+                    let (of_other, of_first) = (said(other, &name), said(first, &name));
+                    bail!(Error::Usage(format!(
+                        "the processes have different settings: {name} is {of_other} in process {rank}, {of_first} in \
+                         process 0"
+                    )))
                 }
                 "step" => bail!(Error::Usage(format!(
                     "process {rank} would go on from step {}, process 0 from step {}; the checkpoints must lie in one \
                      directory that all processes see",
+                    said(other, name),
+                    said(&facts[0], name)
+                ))),
+                "command" | "run" => bail!(Error::Usage(format!(
+                    "the processes have another {name} each: process {rank} has {}, process 0 has {}",
                     said(other, name),
                     said(&facts[0], name)
                 ))),

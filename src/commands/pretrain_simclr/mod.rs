@@ -43,7 +43,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     }
     run.processes = processes.communicator().clone();
     let shards = shards(config.shards, processes)?;
-    run.agree()?;
+    run.agree("pretrain-simclr")?;
 
     let timetable = timetable(&config, &images);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;

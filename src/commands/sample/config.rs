@@ -37,7 +37,7 @@ pub struct SampleConfig {
     #[arg(long, value_enum)]
     pub model: Option<Architecture>,
 
-    /// Generator: a file (.safetensors or PyTorch's .pth), a checkpoint, a run's directory, or `bundled`
+    /// Generator: a file (.safetensors or PyTorch's .pth), a checkpoint, a run by its name or directory, or `bundled`
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 

@@ -9,7 +9,7 @@ use crate::checkpoint::atomic;
 use crate::commands::sample::class;
 use crate::commands::sample::directory::{Stale, name};
 use crate::commands::sample::walk::interpolate;
-use crate::error::Error;
+use crate::error::{Error, mebibytes};
 use crate::image_shape::ImageShape;
 use crate::pretrained::{self, Latents, SampleClasses, TrainedGenerator};
 use crate::report::{self, Console, Grid, npy_header};
@@ -69,7 +69,24 @@ struct Job<'a> {
 impl Job<'_> {
     /// Replaces the file in one step.
     fn file(&self, format: Format) -> anyhow::Result<()> {
+        if format == Format::Npy {
+            self.refuse_without_space()?;
+        }
         atomic::write_file(Path::new(&self.config.output), |out| self.stream(format, out))
+    }
+
+    /// [`Error::Storage`] where the disk has no room for the array.
+    fn refuse_without_space(&self) -> anyhow::Result<()> {
+        let path = Path::new(&self.config.output);
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let needed = self.count.saturating_mul(4 * self.shape().stride() as u64);
+        match crate::startup::free_bytes(directory) {
+            Some(free) if needed > free => {
+                let text = format!("{} are needed, and {} are free", mebibytes(needed), mebibytes(free));
+                bail!(Error::writing(path, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn stream(&self, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use crate::checkpoint::Weights;
 use crate::checkpoint::saved_runs::{checkpoint_path, checkpoint_steps};
+use crate::commands::weights::located;
 use crate::error::Error;
 use crate::models::{NetworkDescription, NetworkKind};
 use crate::pretrained::search::{self, FoundNetwork, Wanted};
@@ -88,7 +89,10 @@ fn file_of(named: &str, weights_dir: &Path) -> anyhow::Result<PathBuf> {
     if path.is_file() || named.ends_with(".safetensors") || named.ends_with(".pth") {
         return Ok(path.to_path_buf());
     }
-    let run = if path.is_dir() { path.to_path_buf() } else { weights_dir.join(named) };
+    let run = match located(path, weights_dir) {
+        run if run.is_dir() => run,
+        _ => weights_dir.join(named),
+    };
     let newest = checkpoint_steps(&run).ok().and_then(|steps| steps.last().copied());
     match newest {
         Some(step) => Ok(checkpoint_path(&run, step)),
@@ -126,9 +130,12 @@ fn refuse_misfit(found: &FoundNetwork, expected: &NetworkDescription) -> anyhow:
     };
     let (found_classes, wanted) = (classes(&found.description), classes(expected));
     if found_classes != wanted {
+        let words = |classes| if classes == 0 { "not conditional".into() } else { format!("of {classes} classes") };
         bail!(Error::Input(format!(
-            "--init {}: conditional on {found_classes} classes; this run's is on {wanted}",
-            found.words
+            "--init {}: {}; this run's is {}",
+            found.words,
+            words(found_classes),
+            words(wanted)
         )));
     }
     let (found_latents, wanted) = (latents(&found.description), latents(expected));

@@ -75,7 +75,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         run.config.init_networks = init::start_from(&adversaries, &config, &run.directory.name, options, console)?;
     }
     let config = run.config.clone();
-    run.agree()?;
+    run.agree("train-gan")?;
     run.check(&timetable, &adversaries.state())?;
     run.restore(|state, step| adversaries.restore(state, step))?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);
