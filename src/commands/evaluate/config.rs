@@ -16,8 +16,8 @@ use crate::train::simclr_images::check_image_size;
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EvaluateConfig {
-    /// Generator or encoder: a file (.safetensors or .pth), a checkpoint, a run's directory, or `bundled` [default: the
-    /// newest run, else bundled]
+    /// Generator or encoder: a file (.safetensors or .pth), a checkpoint, a run by its name or directory, or `bundled`
+    /// [default: the newest run, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
