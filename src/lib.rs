@@ -64,7 +64,8 @@
 //!
 //! Off by default: `cuda`, `cudnn`, `metal`, `mkl`, `accelerate`, as in candle.
 
-// The kernels (`kernels`, `ops`, and the one of `data::augment` on CUDA) and what a process asks of its system (`startup`) allow it.
+// The kernels (`kernels`, `ops`, and the one of `data::augment` on CUDA) and what a process asks of its system (`startup`,
+// `file_system`) allow it.
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -73,6 +74,7 @@ pub use candle_core;
 pub mod data;
 pub mod device;
 pub mod error;
+mod file_system;
 pub mod image_shape;
 pub mod latent_space;
 pub mod losses;

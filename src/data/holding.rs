@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use super::DataOptions;
 use super::memory::MemorySize;
 use crate::error::Error;
-use crate::startup::{free_bytes, is_in_memory};
+use crate::file_system::{free_bytes, is_in_memory};
 
 /// Where a cache may lie.
 #[derive(Clone, Debug, PartialEq, Eq)]

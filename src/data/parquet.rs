@@ -123,12 +123,15 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes
     Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })
 }
 
+/// A picture where it lies, its part and its label.
+pub type StoredPicture = (PicturePlace, Split, u32);
+
 /// The pictures of the set in `directory` where they lie, part by part, each with its label; and the names of the classes, if
 /// the files carry them.
 ///
 /// # Errors
 /// As [`open`].
-pub fn pictures(directory: &Path) -> Result<(Vec<(PicturePlace, Split, u32)>, Vec<String>)> {
+pub fn pictures(directory: &Path) -> Result<(Vec<StoredPicture>, Vec<String>)> {
     let (mut pictures, mut class_names) = (Vec::new(), Vec::new());
     for split in [Split::Train, Split::Validation, Split::Test] {
         let mut rows = Rows::Encoded(EncodedRows::default());

@@ -42,5 +42,5 @@ pub fn check(directory: &Path, need: &Need, reclaimed: u64) -> anyhow::Result<()
 fn free_bytes(directory: &Path) -> Option<u64> {
     let here = Path::new(".");
     let mut above = directory.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path });
-    crate::startup::free_bytes(above.find(|path| path.exists())?)
+    crate::file_system::free_bytes(above.find(|path| path.exists())?)
 }

@@ -80,7 +80,7 @@ impl Job<'_> {
         let path = Path::new(&self.config.output);
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let needed = self.count.saturating_mul(4 * self.shape().stride() as u64);
-        match crate::startup::free_bytes(directory) {
+        match crate::file_system::free_bytes(directory) {
             Some(free) if needed > free => {
                 let text = format!("{} are needed, and {} are free", mebibytes(needed), mebibytes(free));
                 bail!(Error::writing(path, text))
