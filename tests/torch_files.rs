@@ -150,7 +150,11 @@ fn of_several_generators_the_usual_one_is_taken() {
 
     save(&work.path("both.pth"), &dict([("netG", state(&plain, "")), ("netG_ema", state(&average, "module."))]));
     let (images, stderr) = drawn(&work, "both.pth", &[]);
-    assert!(images == of_average && stderr.contains("both.pth at netG_ema.module, ") && stderr.contains("preferred to netG"));
+    assert!(
+        images == of_average
+            && stderr.contains("both.pth at netG_ema.module, ")
+            && stderr.contains("preferred to netG")
+    );
     let (images, stderr) = drawn(&work, "both.pth", &["--raw"]);
     assert!(images == of_plain && stderr.contains("both.pth at netG, "), "{stderr}");
 
