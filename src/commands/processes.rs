@@ -94,7 +94,7 @@ impl Processes {
         None
     }
 
-    /// Says goodbye to the others: to be called by every process that has ended well.
+    /// Leaves MPI. To be called by every process that has done its work.
     pub fn finish(&self) {
         #[cfg(feature = "mpi")]
         self.mpi.iter().for_each(|mpi| mpi.finish());
@@ -128,12 +128,12 @@ fn launched() -> anyhow::Result<Option<(usize, &'static str)>> {
             [None, None] => {}
             [Some(_), Some(count)] => match count.parse() {
                 Ok(count @ 1..) => return Ok(Some((count, launcher))),
-                _ => bail!(Error::Usage(format!("{size}={count} in the environment is no number of processes"))),
+                _ => bail!(Error::Usage(format!("{size}={count} in the environment is not a number of processes"))),
             },
             [of_rank, _] => {
                 let (set, missing) = if of_rank.is_some() { (rank, size) } else { (size, rank) };
                 bail!(Error::Usage(format!(
-                    "the environment has {set} and not {missing}, as no launcher leaves it\nstart several processes with \
+                    "the environment sets {set} but not {missing}\nstart several processes with \
                      `mpirun -n 4 gan ...` or `srun -n 4 --mpi=pmix gan ...`; unset {set} to start one"
                 )))
             }

@@ -34,7 +34,7 @@ impl<C: Serialize> Run<C> {
             };
             let said = |of: &Map<String, Value>, name: &str| of.get(name).map(Value::to_string).unwrap_or_default();
             match name.as_str() {
-                "data" => bail!(Error::Input(format!("process {rank} has other images than process 0"))),
+                "data" => bail!(Error::Input(format!("the images of process {rank} differ from those of process 0"))),
                 "config" => {
                     let both = [&facts[0], other].map(|of| of.get("config").and_then(Value::as_object));
                     let [Some(first), Some(other)] = both else { bail!("a configuration is no object") };
@@ -53,7 +53,7 @@ impl<C: Serialize> Run<C> {
                     said(&facts[0], name)
                 ))),
                 "command" | "run" => bail!(Error::Usage(format!(
-                    "the processes have another {name} each: process {rank} has {}, process 0 has {}",
+                    "the processes have different {name}s: {} in process {rank}, {} in process 0",
                     said(other, name),
                     said(&facts[0], name)
                 ))),

@@ -84,8 +84,7 @@ pub struct GanConfig {
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     pub steps: Option<u64>,
 
-    /// Train for N epochs [default: 10; 5 for dcgan; at other sizes than 28x28 as many as take 7000 steps, if that is
-    /// more]
+    /// Train for N epochs [default: 10; 5 for dcgan; at other sizes than 28x28 at least 7000 steps]
     #[arg(long, value_name = "N")]
     pub epochs: Option<u64>,
 
@@ -104,8 +103,8 @@ pub struct GanConfig {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 
-    /// Parts that a batch is computed in, one after another or by several processes; each has its own batch norm. The
-    /// results depend on their number, not on that of the processes [default: the number of processes]
+    /// Number of parts to compute a batch in, one after another or in several processes, each with its own batch norm. The
+    /// results depend on it, not on the number of processes [default: the number of processes]
     #[arg(long, value_name = "N")]
     #[serde(default)]
     pub shards: Option<usize>,

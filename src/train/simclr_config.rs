@@ -85,8 +85,8 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub batch_size: usize,
 
-    /// Parts that a batch is computed in, one after another or by several processes; each has its own batch norm, and the
-    /// loss is that of all views. The results depend on their number, not on that of the processes [default: the number of
+    /// Number of parts to compute a batch in, one after another or in several processes, each with its own batch norm; the
+    /// loss is that of all views. The results depend on it, not on the number of processes [default: the number of
     /// processes]
     #[arg(long, value_name = "N")]
     #[serde(default)]
