@@ -120,7 +120,7 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "W", default_value = "1e-6")]
     pub weight_decay: f64,
 
-    /// Scale gradients down to this norm, of all together, where it is larger; for --mode full
+    /// Clip the global norm of the gradients to this value; for --mode full
     #[arg(long, value_name = "NORM")]
     #[serde(default)] // runs from before did not
     pub clip_norm: Option<f64>,

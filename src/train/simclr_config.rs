@@ -122,7 +122,7 @@ pub struct SimclrConfig {
     #[arg(long, value_name = "W")]
     pub weight_decay: Option<f64>,
 
-    /// Scale gradients down to this norm, of all together, where it is larger
+    /// Clip the global norm of the gradients to this value
     #[arg(long, value_name = "NORM")]
     #[serde(default)] // runs from before did not
     pub clip_norm: Option<f64>,

@@ -4,7 +4,7 @@ use crate::kernels::cpu::simd::vectorised;
 /// Columns of a task of the sums over all sequences.
 const COLUMNS: usize = 1024;
 
-/// Of each sequence of `patches` the token and they, with the positions added.
+/// Each sequence of `patches` behind the token, with the positions added.
 pub fn forward(patches: &[f32], token: &[f32], positions: &[f32]) -> Vec<f32> {
     let (size, width) = (positions.len(), token.len());
     let count = patches.len() / (size - width);
