@@ -16,6 +16,7 @@ pub mod gan_config;
 mod gan_images;
 mod gan_size;
 pub mod health;
+mod idle;
 pub mod init_network;
 pub mod labels;
 pub mod normalise;

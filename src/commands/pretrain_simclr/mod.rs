@@ -24,6 +24,9 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let mut run = Run::open(config, default_name, call.typed, options)?;
     let mut config = run.config.clone();
     config.validate()?;
+    if options.resume.is_none() {
+        config.refuse_idle(call.typed)?;
+    }
     run.check_precision(config.precision, config.steps, device)?;
     // The images may have to be downloaded: what needs none is refused before.
     run.refuse_past(config.steps)?;

@@ -37,6 +37,9 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let mut run = Run::open(config, default_name, typed, options)?;
     let config = run.config.clone();
     config.validate()?;
+    if options.resume.is_none() {
+        config.refuse_idle(typed)?;
+    }
     run.check_precision(config.precision, config.steps, device)?;
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
@@ -66,6 +69,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     };
     let evaluator = scores::evaluator(&config, classifier, &dataset, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
+    classes::warning(&config, &dataset).iter().for_each(|warning| console.warning(warning));
 
     let timetable = timetable(&config, &dataset.train);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
