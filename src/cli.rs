@@ -202,9 +202,10 @@ impl Cli {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
-                let rows =
+                let found =
                     finetune::finetune(config, &Invocation { typed, options, device, processes, json, console })?;
-                print_unless(json || rows.is_empty(), &gan::report::probe_table(&rows), console)
+                let table = gan::report::probe_table(&found.rows, found.classes);
+                print_unless(json || found.rows.is_empty(), &table, console)
             }
             Command::Sample(config) => {
                 gan::startup::use_small_pages();

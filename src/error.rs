@@ -134,15 +134,15 @@ pub enum Error {
         command: &'static str,
     },
     /// A run was begun with another value of a setting.
-    #[error("{name} {value}: run {run} was begun {}\na resumed run keeps its configuration", begun_with(saved))]
+    #[error("{}: run {run} was begun {}\na resumed run keeps its configuration", assignment(name, value), begun_with(saved))]
     OtherSetting {
         /// The field of the configuration.
         name: String,
-        /// The value that was asked for, as JSON.
+        /// The value that was asked for; empty where the field is on or off.
         value: String,
         /// The name of the run.
         run: String,
-        /// The value that it was begun with, as JSON; `None` where it was not set.
+        /// The value that it was begun with; `None` where it was not set.
         saved: Option<String>,
     },
     /// A new run cannot go on with other images: it has none yet.
@@ -181,6 +181,14 @@ pub enum Error {
     /// The disk is full or not writable. The last good checkpoint is intact.
     #[error("{0}")]
     Storage(String),
+    /// No cache of decoded images can be made where it is to lie.
+    #[error("{}: no cache of decoded images can be made there: {problem}", in_a_line(directory))]
+    NoCache {
+        /// Where it is to lie.
+        directory: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// The disk has no room for what a run would write.
     #[error("{}: {} free, the run needs {}: {parts}", directory.display(), mebibytes(*free), mebibytes(*needed))]
     NoSpace {

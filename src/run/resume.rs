@@ -11,7 +11,7 @@ use crate::checkpoint::header::{CONFIG, DATA, ENCODER};
 use crate::checkpoint::{self, Archive, first_non_finite};
 use crate::error::Error;
 use crate::report::Notice;
-use crate::run::{Position, Run, RunDirectory, RunOptions};
+use crate::run::{Position, Run, RunDirectory, RunOptions, as_typed};
 
 /// The run that `target` names, to go on with. `typed` names the fields of `config` that the user set: the saved
 /// configuration holds, `steps` or `epochs` may be raised, `data` be moved, and any other field that contradicts it is
@@ -160,9 +160,8 @@ fn reconcile(
         } else if may_move(field) && saved.get(field).is_some() {
             saved[field] = given[field].clone();
         } else if (saved.get(field).is_some() || given.get(field).is_some()) && saved[field] != given[field] {
-            // A switch that is off is not saved.
-            let saved = Some(&saved[field]).filter(|value| !value.is_null()).map(Value::to_string);
-            let value = given[field].to_string();
+            let value = as_typed(&given[field]).unwrap_or_default();
+            let saved = as_typed(&saved[field]);
             bail!(Error::OtherSetting { name: field.clone(), value, run: name.into(), saved });
         }
     }

@@ -119,7 +119,7 @@ pub fn evaluate(
         rows.push(row);
     }
     match json {
-        false => console.data_line(&probe_table(&rows)),
+        false => console.data_line(&probe_table(&rows, Some(classes))),
         true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
         true => Ok(()),
     }

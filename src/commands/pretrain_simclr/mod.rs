@@ -62,9 +62,14 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
         // To the bit, which a decimal need not be.
         record.lr = config.schedule(timetable.last_step).rate(record.step);
     }
-    let (count, batch) = (images.train.len(), config.batch_size);
-    let name = config.encoder.name();
-    let what = format!("pretraining {name} on {}: {count} images, batch {batch}, {}", config.data, session.span());
+    let (count, name, batch) = (images.train.len(), config.encoder.name(), config.batch_size);
+    let in_shards = match config.shards.unwrap_or(1) {
+        1 => String::new(),
+        shards => format!(" in {shards} shards"),
+    };
+    let (data, size, span) = (&config.data, config.image_size, session.span());
+    let what =
+        format!("pretraining {name} on {data}: {count} images, views of {size}x{size}, batch {batch}{in_shards}, {span}");
     session.announce(&what, &call.trained_on());
     let mut training =
         Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };

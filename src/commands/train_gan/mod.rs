@@ -1,5 +1,6 @@
 //! Trains a GAN: the loop of `gan train-gan`, straight down.
 
+mod announcement;
 mod classes;
 mod files;
 mod init;
@@ -17,7 +18,6 @@ use crate::commands::{Invocation, images, shards};
 use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
-use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
 use crate::run::{Run, Session, Timetable};
@@ -86,19 +86,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let images = dataset.train.len();
     let inputs = Inputs::start(&run, dataset.train, call)?;
     let session = Session::begin(run, timetable, call.monitor())?;
-    let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
-    let (on, span) = (&config.data, session.span());
-    let of_classes = match config.class_names.len() {
-        0 => String::new(),
-        classes => format!(", conditional on {classes} classes"),
-    };
-    let name = config.model.name();
-    let of_shape = match config.image_shape() {
-        ImageShape::COURSE => String::new(),
-        shape => format!(" of {shape}"),
-    };
-    let what =
-        format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}{of_classes}, {span}");
+    let what = announcement::of(&config, images, &session.span());
     session.announce(&what, &call.trained_on());
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {
