@@ -41,6 +41,14 @@ pub enum Error {
     /// Data or a checkpoint is missing, damaged or does not fit.
     #[error("{0}")]
     Input(String),
+    /// A picture of a set cannot be decoded.
+    #[error("{}: cannot be decoded: {problem}", in_a_line(path))]
+    BrokenPicture {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A data set does not exist, or is not what is needed.
     #[error("{data}: {problem}")]
     Data {

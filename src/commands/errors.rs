@@ -24,6 +24,9 @@ fn words(error: &Error) -> String {
             let flag = format!("{} {value}", flag(name));
             format!("{}: {problem}", flag.trim_end())
         }
+        Error::BrokenPicture { .. } => {
+            format!("{error}\nrepair it or take it away; commands that train leave such pictures out with --skip-broken")
+        }
         Error::Data { .. } => format!("--data {error}"),
         Error::DataElsewhere { problem, meant } => format!("{problem}: --data {}", meant.display()),
         Error::OtherNetwork { path, found, name, value } => {

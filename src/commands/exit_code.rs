@@ -19,6 +19,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         | Error::OtherSetting { .. }
         | Error::NothingToCompare => 2,
         Error::Input(_)
+        | Error::BrokenPicture { .. }
         | Error::TooFewImages { .. }
         | Error::Data { .. }
         | Error::DataElsewhere { .. }
