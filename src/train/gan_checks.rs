@@ -8,6 +8,7 @@ use crate::pretrained::reference::MAX_SAMPLES;
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::{ADA_SPEED, GanConfig};
 use crate::train::idle::{Reliant, refuse_idle};
+use crate::train::simclr_optimizer::check_clip_norm;
 
 impl GanConfig {
     /// [`Error::Setting`] where a value is out of range.
@@ -59,6 +60,7 @@ impl GanConfig {
                 bail!(Error::setting(name, value, "expected a number from 0 to below 1"));
             }
         }
+        check_clip_norm(self.clip_norm)?;
         if !(0.0..1.0).contains(&self.label_smoothing) {
             bail!(Error::setting("label_smoothing", self.label_smoothing, "expected a number from 0 to below 1"));
         }

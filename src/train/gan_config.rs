@@ -143,6 +143,11 @@ pub struct GanConfig {
     #[arg(long, value_name = "E", default_value = "1e-8")]
     pub eps: f64,
 
+    /// Clip the global norm of the gradients to this value, of each network by itself
+    #[arg(long, value_name = "NORM")]
+    #[serde(default, skip_serializing_if = "Option::is_none")] // runs from before did not
+    pub clip_norm: Option<f64>,
+
     /// Decay of the generator's moving average; it ramps up over the first steps
     #[arg(long, value_name = "D", default_value_t = 0.999)]
     pub ema_decay: f64,

@@ -130,9 +130,16 @@ fn record(name: &str) -> Record {
     read::<BTreeMap<String, Record>>("trajectories").remove(name).unwrap()
 }
 
-fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, tolerance: fn(f64) -> f64) {
+fn check(
+    name: &str,
+    model: &str,
+    networks: &str,
+    gain: fn(&str, &str) -> f64,
+    tolerance: fn(f64) -> f64,
+    flags: &[&str],
+) {
     let record = record(name);
-    let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, &[]);
+    let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, flags);
     record.d_loss.assert(&format!("{name}: d_loss"), &d_losses, tolerance);
     record.g_loss.assert(&format!("{name}: g_loss"), &g_losses, tolerance);
     for (part, want, found) in [
@@ -167,17 +174,17 @@ pub(super) fn dcgan_gain(part: &str, layer: &str) -> f64 {
 
 #[test]
 fn ten_steps_of_the_vanilla_gan_are_pytorchs() {
-    check("vanilla", "vanilla", "mlp", mlp_gain, |_| TOLERANCE);
+    check("vanilla", "vanilla", "mlp", mlp_gain, |_| TOLERANCE, &[]);
 }
 
 #[test]
 fn ten_steps_of_the_least_squares_gan_are_pytorchs() {
-    check("lsgan", "lsgan", "mlp", mlp_gain, |_| TOLERANCE);
+    check("lsgan", "lsgan", "mlp", mlp_gain, |_| TOLERANCE, &[]);
 }
 
 #[test]
 fn ten_steps_of_the_dcgan_are_pytorchs() {
-    check("dcgan", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE);
+    check("dcgan", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE, &[]);
 }
 
 /// In two shards they are those of `DistributedDataParallel` in two processes.
@@ -198,8 +205,8 @@ fn ten_steps_in_shards_are_pytorchs_in_processes() {
 #[test]
 fn ten_fast_steps_are_as_near_as_pytorchs_own() {
     let tolerance = |spread| TOLERANCE.max(ALLOWANCE * spread);
-    check("vanilla_fast", "vanilla", "mlp", mlp_gain, tolerance);
-    check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance);
+    check("vanilla_fast", "vanilla", "mlp", mlp_gain, tolerance, &[]);
+    check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance, &[]);
 }
 
 /// Smoothed labels, the penalty every other step, augmented images and falling rates, all at once.
@@ -220,6 +227,25 @@ fn ten_steps_with_every_flag_are_pytorchs() {
         let largest = pairs.map(|(found, want)| (found / want - 1.0).abs()).fold(0.0, f64::max);
         assert!(largest > 10.0 * TOLERANCE, "without {left_out}: at most {largest} off");
     }
+}
+
+/// By `clip_grad_norm_` of each network's parameters, in the whole batch and in shards, where it is of the mean's gradient.
+#[test]
+fn ten_steps_with_clipped_gradients_are_pytorchs() {
+    check("vanilla_clipped", "vanilla", "mlp", mlp_gain, |_| TOLERANCE, &["--clip-norm", "1"]);
+    check("dcgan_clipped", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE, &["--clip-norm", "0.1"]);
+    let off = |found: &[Vec<f64>; 2], record: &Record| {
+        let want = [&record.d_loss, &record.g_loss].map(|losses| &losses.want);
+        let errors = found.iter().flatten().zip(want.into_iter().flatten()).map(|(found, want)| (found / want - 1.0).abs());
+        errors.fold(0.0, f64::max)
+    };
+    let record = record("vanilla_clipped");
+    // There is no batch norm in these networks.
+    let in_shards = Record { shards: Some(2), ..record };
+    let (_, found) = train(&in_shards, "vanilla", "mlp", mlp_gain, &["--clip-norm", "1"]);
+    assert!(off(&found, &in_shards) <= TOLERANCE, "{found:?}");
+    let (_, found) = train(&in_shards, "vanilla", "mlp", mlp_gain, &[]);
+    assert!(off(&found, &in_shards) > 10.0 * TOLERANCE, "without it they are others: {found:?}");
 }
 
 /// Relative, at every step: bf16 has 8 bits, and a step is a few products after each other.

@@ -83,9 +83,10 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let &FinetuneConfig { balanced_parts, skip_broken, .. } = &config;
-    let reading = Reading { balanced_parts, skip_broken };
+    let data_dir = resumed.as_ref().map_or(options.data.data_dir.clone(), |run| run.data_dir.clone());
+    let reading = Reading { balanced_parts, skip_broken, data_dir };
     let target = TargetShape { shape: source.image_shape, keeps_sizes: config.crops_originals };
-    let dataset = images::open(&data, target, reading, call)?;
+    let dataset = images::open(&data, target, &reading, call)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
     // What the encoder's run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));

@@ -18,6 +18,7 @@ pub(super) fn of(config: &GanConfig, images: usize, span: &str) -> String {
         shards => format!("batch {batch} in {shards} shards"),
     });
     parts.push(format!("loss {}", format!("{:?}", config.loss()).to_lowercase()));
+    parts.extend(config.clip_norm.map(|norm| format!("gradients clipped to {norm}")));
     parts.extend((config.augment == Augment::Adaptive).then(|| "adaptive augmentation".to_string()));
     parts.extend(config.diffaugment.is_on().then(|| format!("diffaugment {}", config.diffaugment)));
     parts.extend(match config.class_names.len() {

@@ -48,10 +48,10 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     }
     let classifier = scores::classifier(&config, device)?;
     let GanConfig { balanced_parts, skip_broken, .. } = config;
-    let reading = Reading { balanced_parts, skip_broken };
+    let reading = Reading { balanced_parts, skip_broken, data_dir: run.data_dir.clone() };
     let dataset = match config.channels {
-        Some(_) => images::open(&config.data, config.image_shape(), reading, call)?,
-        None => images::open_in_own_colours(&config.data, config.image_shape().height, reading, call)?,
+        Some(_) => images::open(&config.data, config.image_shape(), &reading, call)?,
+        None => images::open_in_own_colours(&config.data, config.image_shape().height, &reading, call)?,
     };
     run.config.channels = Some(dataset.train.shape()?.channels);
     run.config.class_names = classes::names(&config, &dataset)?;
