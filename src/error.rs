@@ -142,7 +142,11 @@ pub enum Error {
         command: &'static str,
     },
     /// A run was begun with another value of a setting.
-    #[error("{}: run {run} was begun {}\na resumed run keeps its configuration", assignment(name, value), begun_with(saved))]
+    #[error(
+        "{}: run {run} was begun {}\na resumed run keeps its configuration",
+        assignment(name, value),
+        begun_with(saved)
+    )]
     OtherSetting {
         /// The field of the configuration.
         name: String,

@@ -25,7 +25,9 @@ fn words(error: &Error) -> String {
             format!("{}: {problem}", flag.trim_end())
         }
         Error::BrokenPicture { .. } => {
-            format!("{error}\nrepair it or take it away; commands that train leave such pictures out with --skip-broken")
+            format!(
+                "{error}\nrepair it or take it away; commands that train leave such pictures out with --skip-broken"
+            )
         }
         Error::Data { .. } => format!("--data {error}"),
         Error::DataElsewhere { problem, meant } => format!("{problem}: --data {}", meant.display()),

@@ -236,7 +236,8 @@ fn ten_steps_with_clipped_gradients_are_pytorchs() {
     check("dcgan_clipped", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE, &["--clip-norm", "0.1"]);
     let off = |found: &[Vec<f64>; 2], record: &Record| {
         let want = [&record.d_loss, &record.g_loss].map(|losses| &losses.want);
-        let errors = found.iter().flatten().zip(want.into_iter().flatten()).map(|(found, want)| (found / want - 1.0).abs());
+        let errors =
+            found.iter().flatten().zip(want.into_iter().flatten()).map(|(found, want)| (found / want - 1.0).abs());
         errors.fold(0.0, f64::max)
     };
     let record = record("vanilla_clipped");

@@ -68,8 +68,9 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
         shards => format!(" in {shards} shards"),
     };
     let (data, size, span) = (&config.data, config.image_size, session.span());
-    let what =
-        format!("pretraining {name} on {data}: {count} images, views of {size}x{size}, batch {batch}{in_shards}, {span}");
+    let what = format!(
+        "pretraining {name} on {data}: {count} images, views of {size}x{size}, batch {batch}{in_shards}, {span}"
+    );
     session.announce(&what, &call.trained_on());
     let mut training =
         Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };
