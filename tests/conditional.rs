@@ -225,3 +225,17 @@ fn what_cannot_be_drawn_is_refused() {
     }
     assert!(!work.path("x.png").exists() && !work.path("x.gif").exists());
 }
+
+#[test]
+fn classes_without_images_are_named() {
+    let work = Workplace::new();
+    let said = |run: &str, flags: &[&str]| {
+        let trained = work.train(run, "1", &[&["--conditional", "--batch-size", "4"], flags].concat());
+        String::from_utf8(trained.get_output().stderr.clone()).unwrap()
+    };
+    let few = said("few", &["--train-images", "8"]);
+    assert!(few.contains("--conditional: classes ") && few.contains("among the 8 to train on"), "{few}");
+    assert!(!said("all", &[]).contains("no image among"));
+    let unconditional = work.train("plain", "1", &["--batch-size", "4", "--train-images", "8"]);
+    unconditional.stderr(predicate::str::contains("no image among").not());
+}

@@ -14,6 +14,7 @@ pub mod finetune_config;
 mod gan_checks;
 pub mod gan_config;
 mod gan_images;
+mod gan_optimizer;
 mod gan_size;
 pub mod health;
 mod idle;
