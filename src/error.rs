@@ -1,11 +1,14 @@
 //! The kinds of error that callers may want to tell apart.
 
 mod text;
+mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use text::{legible, printable, text, text_in_words};
+pub(crate) use words::mebibytes;
+use words::{assignment, begun_with, in_a_line, last_good_words, listed};
 
 /// The kinds of error. The functions of this crate return [`anyhow::Error`]; where one of these is its cause or its
 /// context, `error.downcast_ref::<Error>()` finds it. Every other error is one of candle or of the system.
@@ -269,34 +272,6 @@ impl Error {
     pub fn writing(path: &Path, error: impl fmt::Display) -> Self {
         Error::Storage(format!("{}: cannot write: {error}", in_a_line(path)))
     }
-}
-
-/// A path in the text of an error: its line breaks must not begin a line of their own there.
-fn in_a_line(path: &Path) -> String {
-    path.display().to_string().replace('\n', "\\n")
-}
-
-fn assignment(name: &str, value: &str) -> String {
-    if value.is_empty() { name.into() } else { format!("{name} {value}") }
-}
-
-fn listed(runs: &[String]) -> String {
-    if runs.is_empty() { "none yet".into() } else { runs.join(", ") }
-}
-
-fn begun_with(saved: &Option<String>) -> String {
-    saved.as_ref().map_or("without it".into(), |saved| format!("with {saved}"))
-}
-
-fn last_good_words(last_good: &Option<PathBuf>, largest: &Option<(String, f32)>) -> String {
-    let Some(path) = last_good else { return "no checkpoint had been written yet".into() };
-    let largest = largest.as_ref().map(|(name, size)| format!("; the largest weight in it is {size:.1e}, in {name}"));
-    format!("the last good checkpoint is {}{}", path.display(), largest.unwrap_or_default())
-}
-
-/// `bytes` in words.
-pub(crate) fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 #[cfg(test)]
