@@ -340,8 +340,18 @@ fn a_resumed_run_looks_where_its_named_set_was() {
     let mut named_set = config("run");
     named_set["data"] = "mnist".into();
     fs::write(work.path("weights/run/config.json"), named_set.to_string()).unwrap();
-    for (flags, place) in [(&[][..], "others/mnist"), (&["--data-dir", "sets"], "sets/mnist")] {
-        let mut command = work.gan(&[&["train-gan", "--resume", "run", "--steps", "7"], flags].concat());
+    let path = work.path("weights/run/generator_ema.safetensors");
+    let mut archive = gan::checkpoint::read(&path).unwrap();
+    let config = archive.metadata.values_mut().find(|text| text.contains("\"data\":\"data\"")).unwrap();
+    *config = config.replace("\"data\":\"data\"", "\"data\":\"mnist\"");
+    fs::write(&path, gan::checkpoint::to_bytes(&archive).unwrap()).unwrap();
+    for (command, place) in [
+        (&["train-gan", "--resume", "run", "--steps", "7"][..], "others/mnist"),
+        (&["train-gan", "--resume", "run", "--steps", "7", "--data-dir", "sets"], "sets/mnist"),
+        (&["evaluate", "--run", "run"], "others/mnist"),
+        (&["evaluate", "--run", "run", "--data-dir", "sets"], "sets/mnist"),
+    ] {
+        let mut command = work.gan(command);
         let output = command.env(named::MIRROR_VARIABLE, "http://127.0.0.1:1").output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(3) && said.contains(&format!("is not in {place}")), "{said}");

@@ -83,11 +83,12 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let &FinetuneConfig { balanced_parts, skip_broken, .. } = &config;
+    let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
     let data_dir = resumed.as_ref().map_or(options.data.data_dir.clone(), |run| run.data_dir.clone());
+    let data_dir = data_dir.or_else(|| trained.and_then(|_| weights::data_dir_of(&source.path)));
     let reading = Reading { balanced_parts, skip_broken, data_dir };
     let target = TargetShape { shape: source.image_shape, keeps_sizes: config.crops_originals };
     let dataset = images::open(&data, target, &reading, call)?;
-    let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
     // What the encoder's run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
     let dataset = images::with_test_part(dataset, test_part, true, console)?;
