@@ -18,29 +18,30 @@ use super::vectors::{Trained, assert_all, read, values};
 use crate::device::device;
 
 /// What the losses must agree to, relative, at every step.
-const TOLERANCE: f64 = 1e-4;
+pub(super) const TOLERANCE: f64 = 1e-4;
 
 /// In shards, where the losses of PyTorch's f32 are within 1.1e-6 of f64's.
 const SHARDS_TOLERANCE: f64 = 1e-5;
 
 /// How many times further than PyTorch's own f32, run from weights perturbed by some units in the last place, the
 /// losses may be where that spreads beyond the tolerance.
-const ALLOWANCE: f64 = 5.0;
+pub(super) const ALLOWANCE: f64 = 5.0;
 
+/// Some steps of PyTorch's.
 #[derive(Deserialize)]
-struct Record {
-    batch: usize,
-    lr: f64,
+pub(super) struct Trajectory {
+    pub batch: usize,
+    pub lr: f64,
     /// Of a batch, where there are several.
     #[serde(default)]
     shards: Option<usize>,
-    d_loss: Losses,
-    g_loss: Losses,
+    pub d_loss: Losses,
+    pub g_loss: Losses,
     /// Parameters and batch-norm statistics after the last step.
     #[serde(default)]
-    discriminator: BTreeMap<String, Trained>,
+    pub discriminator: BTreeMap<String, Trained>,
     #[serde(default)]
-    generator: BTreeMap<String, Trained>,
+    pub generator: BTreeMap<String, Trained>,
 }
 
 /// The losses of one network, step by step.
@@ -89,7 +90,7 @@ fn distortions(step: usize, count: usize) -> Distortions {
 
 /// Trains as the record does, with weights whose layers `gain` scales: the networks, and the losses of D and of G.
 fn train(
-    record: &Record,
+    record: &Trajectory,
     model: &str,
     networks: &str,
     gain: fn(&str, &str) -> f64,
@@ -126,8 +127,8 @@ fn train(
     (adversaries, [d_losses, g_losses])
 }
 
-fn record(name: &str) -> Record {
-    read::<BTreeMap<String, Record>>("trajectories").remove(name).unwrap()
+fn record(name: &str) -> Trajectory {
+    read::<BTreeMap<String, Trajectory>>("trajectories").remove(name).unwrap()
 }
 
 fn check(
@@ -190,12 +191,12 @@ fn ten_steps_of_the_dcgan_are_pytorchs() {
 /// In two shards they are those of `DistributedDataParallel` in two processes.
 #[test]
 fn ten_steps_in_shards_are_pytorchs_in_processes() {
-    let record: Record = read("shards");
+    let record: Trajectory = read("shards");
     let (_, [d_losses, g_losses]) = train(&record, "dcgan", "dcgan", dcgan_gain, &[]);
     record.d_loss.assert("d_loss", &d_losses, |_| SHARDS_TOLERANCE);
     record.g_loss.assert("g_loss", &g_losses, |_| SHARDS_TOLERANCE);
     // With the batch norm of the whole batch they are others.
-    let whole = Record { shards: None, ..record };
+    let whole = Trajectory { shards: None, ..record };
     let (_, [_, g_losses]) = train(&whole, "dcgan", "dcgan", dcgan_gain, &[]);
     let largest = g_losses.iter().zip(&whole.g_loss.want).map(|(found, want)| (found / want - 1.0).abs());
     assert!(largest.fold(0.0, f64::max) > 100.0 * SHARDS_TOLERANCE, "{g_losses:?}");
@@ -234,7 +235,7 @@ fn ten_steps_with_every_flag_are_pytorchs() {
 fn ten_steps_with_clipped_gradients_are_pytorchs() {
     check("vanilla_clipped", "vanilla", "mlp", mlp_gain, |_| TOLERANCE, &["--clip-norm", "1"]);
     check("dcgan_clipped", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE, &["--clip-norm", "0.1"]);
-    let off = |found: &[Vec<f64>; 2], record: &Record| {
+    let off = |found: &[Vec<f64>; 2], record: &Trajectory| {
         let want = [&record.d_loss, &record.g_loss].map(|losses| &losses.want);
         let errors =
             found.iter().flatten().zip(want.into_iter().flatten()).map(|(found, want)| (found / want - 1.0).abs());
@@ -242,7 +243,7 @@ fn ten_steps_with_clipped_gradients_are_pytorchs() {
     };
     let record = record("vanilla_clipped");
     // There is no batch norm in these networks.
-    let in_shards = Record { shards: Some(2), ..record };
+    let in_shards = Trajectory { shards: Some(2), ..record };
     let (_, found) = train(&in_shards, "vanilla", "mlp", mlp_gain, &["--clip-norm", "1"]);
     assert!(off(&found, &in_shards) <= TOLERANCE, "{found:?}");
     let (_, found) = train(&in_shards, "vanilla", "mlp", mlp_gain, &[]);
