@@ -4,8 +4,8 @@ mod errors;
 mod help;
 mod manual;
 mod numbers;
+mod unparsed;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -15,7 +15,6 @@ use gan::candle_core::Device;
 use gan::commands::data::{self, DataConfig};
 use gan::commands::embed::{self, EmbedConfig};
 use gan::commands::evaluate::{self, EvaluateConfig};
-use gan::commands::exit_code::exit_code;
 use gan::commands::inspect::inspect;
 use gan::commands::predict::{self, PredictConfig};
 use gan::commands::processes::Processes;
@@ -25,11 +24,12 @@ use gan::commands::weights_dir::refuse_missing_weights_dir;
 use gan::commands::{Invocation, finetune, pretrain_simclr, train_gan};
 use gan::device::DeviceChoice;
 use gan::error::Error;
-use gan::report::{Console, ConsoleOptions, stdout_failure};
+use gan::report::{Console, ConsoleOptions};
 use gan::run::RunOptions;
 use gan::train::finetune_config::FinetuneConfig;
 use gan::train::gan_config::GanConfig;
 use gan::train::simclr_config::SimclrConfig;
+pub use unparsed::end;
 
 /// Train GANs and draw samples from them; pretrain encoders with SimCLR and fine-tune them, on CPU, CUDA or Metal.
 #[derive(Debug, Parser)]
@@ -142,25 +142,13 @@ fn command() -> clap::Command {
 }
 
 impl Cli {
-    /// The arguments of this process, and which of them were typed. Prints help, the version or an error and exits where
-    /// that is called for.
-    pub fn parse_arguments() -> (Self, ArgMatches) {
-        let parsed = command().try_get_matches().and_then(|matches| Ok((Self::from_arg_matches(&matches)?, matches)));
-        parsed.unwrap_or_else(|error| match errors::text(&error) {
-            Some(text) => {
-                Console::new(ConsoleOptions::default()).error(&gan::error::printable(&text));
-                std::process::exit(error.exit_code())
-            }
-            None => {
-                // Of help and version, which are data; clap's own exit passes over what cannot be written.
-                if let Err(failure) = error.print().and_then(|()| io::stdout().flush()) {
-                    let failure = anyhow::Error::from(stdout_failure(failure));
-                    gan::commands::errors::print(&failure, &Console::new(ConsoleOptions::default()));
-                    std::process::exit(exit_code(&failure).into())
-                }
-                std::process::exit(error.exit_code())
-            }
-        })
+    /// The arguments of this process, and which of them were typed.
+    ///
+    /// # Errors
+    /// What clap says in their place: help, the version or an error, which [`end`] prints.
+    pub fn parse_arguments() -> Result<(Self, ArgMatches), clap::Error> {
+        let matches = command().try_get_matches()?;
+        Ok((Self::from_arg_matches(&matches)?, matches))
     }
 
     pub fn console(&self) -> Console {
@@ -202,9 +190,10 @@ impl Cli {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
-                let rows =
+                let found =
                     finetune::finetune(config, &Invocation { typed, options, device, processes, json, console })?;
-                print_unless(json || rows.is_empty(), &gan::report::probe_table(&rows), console)
+                let table = gan::report::probe_table(&found.rows, found.classes);
+                print_unless(json || found.rows.is_empty(), &table, console)
             }
             Command::Sample(config) => {
                 gan::startup::use_small_pages();

@@ -1,11 +1,14 @@
 //! The kinds of error that callers may want to tell apart.
 
 mod text;
+mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use text::{legible, printable, text, text_in_words};
+pub(crate) use words::mebibytes;
+use words::{assignment, begun_with, in_a_line, last_good_words, listed};
 
 /// The kinds of error. The functions of this crate return [`anyhow::Error`]; where one of these is its cause or its
 /// context, `error.downcast_ref::<Error>()` finds it. Every other error is one of candle or of the system.
@@ -41,6 +44,14 @@ pub enum Error {
     /// Data or a checkpoint is missing, damaged or does not fit.
     #[error("{0}")]
     Input(String),
+    /// A picture of a set cannot be decoded.
+    #[error("{}: cannot be decoded: {problem}", in_a_line(path))]
+    BrokenPicture {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A data set does not exist, or is not what is needed.
     #[error("{data}: {problem}")]
     Data {
@@ -134,15 +145,19 @@ pub enum Error {
         command: &'static str,
     },
     /// A run was begun with another value of a setting.
-    #[error("{name} {value}: run {run} was begun {}\na resumed run keeps its configuration", begun_with(saved))]
+    #[error(
+        "{}: run {run} was begun {}\na resumed run keeps its configuration",
+        assignment(name, value),
+        begun_with(saved)
+    )]
     OtherSetting {
         /// The field of the configuration.
         name: String,
-        /// The value that was asked for, as JSON.
+        /// The value that was asked for; empty where the field is on or off.
         value: String,
         /// The name of the run.
         run: String,
-        /// The value that it was begun with, as JSON; `None` where it was not set.
+        /// The value that it was begun with; `None` where it was not set.
         saved: Option<String>,
     },
     /// A new run cannot go on with other images: it has none yet.
@@ -181,6 +196,14 @@ pub enum Error {
     /// The disk is full or not writable. The last good checkpoint is intact.
     #[error("{0}")]
     Storage(String),
+    /// No cache of decoded images can be made where it is to lie.
+    #[error("{}: no cache of decoded images can be made there: {problem}", in_a_line(directory))]
+    NoCache {
+        /// Where it is to lie.
+        directory: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// The disk has no room for what a run would write.
     #[error("{}: {} free, the run needs {}: {parts}", directory.display(), mebibytes(*free), mebibytes(*needed))]
     NoSpace {
@@ -249,34 +272,6 @@ impl Error {
     pub fn writing(path: &Path, error: impl fmt::Display) -> Self {
         Error::Storage(format!("{}: cannot write: {error}", in_a_line(path)))
     }
-}
-
-/// A path in the text of an error: its line breaks must not begin a line of their own there.
-fn in_a_line(path: &Path) -> String {
-    path.display().to_string().replace('\n', "\\n")
-}
-
-fn assignment(name: &str, value: &str) -> String {
-    if value.is_empty() { name.into() } else { format!("{name} {value}") }
-}
-
-fn listed(runs: &[String]) -> String {
-    if runs.is_empty() { "none yet".into() } else { runs.join(", ") }
-}
-
-fn begun_with(saved: &Option<String>) -> String {
-    saved.as_ref().map_or("without it".into(), |saved| format!("with {saved}"))
-}
-
-fn last_good_words(last_good: &Option<PathBuf>, largest: &Option<(String, f32)>) -> String {
-    let Some(path) = last_good else { return "no checkpoint had been written yet".into() };
-    let largest = largest.as_ref().map(|(name, size)| format!("; the largest weight in it is {size:.1e}, in {name}"));
-    format!("the last good checkpoint is {}{}", path.display(), largest.unwrap_or_default())
-}
-
-/// `bytes` in words.
-pub(crate) fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 #[cfg(test)]

@@ -19,7 +19,10 @@ static ALLOCATOR: gan::startup::Allocator = gan::startup::Allocator;
 fn main() -> ExitCode {
     gan::startup::prepare();
     gan::data::silence_decoder_panics();
-    let (arguments, matches) = cli::Cli::parse_arguments();
+    let (arguments, matches) = match cli::Cli::parse_arguments() {
+        Ok(parsed) => parsed,
+        Err(unparsed) => return cli::end(&unparsed),
+    };
     let console = arguments.console();
     let processes = match Processes::start() {
         Ok(processes) => processes,

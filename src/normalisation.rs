@@ -32,6 +32,15 @@ impl Normalisation {
         let fits = self.mean.len() == channels && self.std.len() == channels;
         let is_usable =
             self.mean.iter().all(|mean| mean.is_finite()) && self.std.iter().all(|std| std.is_normal() && *std > 0.0);
-        (!fits || !is_usable).then(|| format!("a normalisation that is none of {channels} channels: {self:?}"))
+        let Self { mean, std } = self;
+        match fits {
+            true if is_usable => None,
+            true => Some(format!(
+                "pixels are normalised by mean {mean:?} and std {std:?}; expected finite means and stds above 0"
+            )),
+            false => Some(format!(
+                "pixels are normalised by mean {mean:?} and std {std:?}; expected {channels} values each, one a channel"
+            )),
+        }
     }
 }

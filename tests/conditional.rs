@@ -212,7 +212,9 @@ fn what_cannot_be_drawn_is_refused() {
         ("plain", "7", &["-o", "x.png"][..], "not conditional"),
         ("plain", "all", &["-o", "x.png"], "not conditional"),
         ("vanilla", "ten", &["-o", "x.png"], "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
-        ("vanilla", "10", &["-o", "x.png"], "no such class"),
+        ("vanilla", "10", &["-o", "x.png"], "--class 10: the generator has no such class"),
+        ("vanilla", "-1", &["-o", "x.png"], "--class -1: the generator has no such class"),
+        ("vanilla", "", &["-o", "x.png"], "--class \"\": the generator has no such class"),
         ("vanilla", "all", &["-o", "x.png", "--columns", "3"], "--columns 3"),
         ("vanilla", "all", &["-o", "x.gif", "--walks", "3"], "--walks 3"),
         ("vanilla", "all", &["-o", "x.png", "-n", "64"], "multiples of 10"),
@@ -222,4 +224,18 @@ fn what_cannot_be_drawn_is_refused() {
         work.gan(&[&sample[..], flags].concat()).assert().code(2).stderr(predicate::str::contains(says));
     }
     assert!(!work.path("x.png").exists() && !work.path("x.gif").exists());
+}
+
+#[test]
+fn classes_without_images_are_named() {
+    let work = Workplace::new();
+    let said = |run: &str, flags: &[&str]| {
+        let trained = work.train(run, "1", &[&["--conditional", "--batch-size", "4"], flags].concat());
+        String::from_utf8(trained.get_output().stderr.clone()).unwrap()
+    };
+    let few = said("few", &["--train-images", "8"]);
+    assert!(few.contains("--conditional: classes ") && few.contains("among the 8 to train on"), "{few}");
+    assert!(!said("all", &[]).contains("no image among"));
+    let unconditional = work.train("plain", "1", &["--batch-size", "4", "--train-images", "8"]);
+    unconditional.stderr(predicate::str::contains("no image among").not());
 }

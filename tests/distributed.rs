@@ -336,3 +336,15 @@ fn what_one_process_refuses_is_said_once_and_ends_all() {
     let said = String::from_utf8_lossy(&output.stderr).matches("--shards 3").count();
     assert_eq!((output.status.code(), said), (Some(2), 1), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn wrong_arguments_and_the_version_are_said_once() {
+    let place = Workplace::new();
+    let refused = mpirun(&place, 3, &["train-gan", "--frobnicate"]);
+    let output = refused.get_output();
+    let said = String::from_utf8_lossy(&output.stderr).matches("--frobnicate").count();
+    assert_eq!((output.status.code(), said), (Some(2), 1), "{}", String::from_utf8_lossy(&output.stderr));
+    let version = mpirun(&place, 3, &["--version"]).success();
+    assert_eq!(String::from_utf8_lossy(&version.get_output().stdout).matches("gan ").count(), 1);
+}

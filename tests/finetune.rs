@@ -249,3 +249,14 @@ fn the_configuration_of_a_table_holds() {
     let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(stderr.contains("--epochs 3") && stderr.contains("begun with 2"), "{stderr}");
 }
+
+/// The five most probable of three classes are all of them.
+#[test]
+fn the_table_of_few_classes_has_no_top_5() {
+    let work = workplace();
+    for flags in [&[TINY, &["--run", "table"]].concat()[..], &["finetune", "--resume", "table"]] {
+        let output = work.gan(flags).output().unwrap();
+        let table = String::from_utf8(output.stdout).unwrap();
+        assert!(table.contains("top-1") && !table.contains("top-5"), "{table}");
+    }
+}

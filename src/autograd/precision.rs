@@ -1,7 +1,7 @@
 //! The precision of the step that a thread is in.
 
 use crate::kernels::precision::Precision;
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use std::cell::Cell;
 
 thread_local! {
@@ -26,11 +26,7 @@ pub fn in_precision<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// `x` as a ResNet takes it in the precision of this step: bf16 on CUDA where the products are, else as it is. Reading
-/// and writing activations takes as long there as the products do; layers pass their input's type on.
+/// `x` as a ResNet takes it in the precision of this step ([`Precision::of_activations`]). Layers pass their input's type on.
 pub fn activations(x: &Tensor) -> Result<Tensor> {
-    match (x.device(), precision()) {
-        (Device::Cuda(_), Precision::Bf16) => x.to_dtype(DType::BF16),
-        _ => Ok(x.clone()),
-    }
+    precision().of_activations(x.device()).map_or_else(|| Ok(x.clone()), |dtype| x.to_dtype(dtype))
 }

@@ -6,15 +6,14 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use anyhow::bail;
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use super::pytorch;
 use super::{atomic, safetensors, zip};
 use crate::checkpoint::pytorch::TorchFile;
 use crate::error::{Error, legible};
 
-/// The shape and the dtype of each tensor, in the order of their names.
-pub type Signature = BTreeMap<String, (Vec<usize>, DType)>;
+pub use crate::params::Signature;
 
 /// Tensors by name, in the order of their names, with the metadata of the safetensors header.
 ///

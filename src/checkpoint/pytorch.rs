@@ -31,7 +31,7 @@ pub struct TorchFile<R> {
 
 enum Storages<R> {
     Zip {
-        zip: zip::Archive<R>,
+        zip: zip::ZipArchive<R>,
         /// Everything lies in one.
         folder: String,
         is_big_endian: bool,
@@ -49,7 +49,7 @@ pub struct Listing {
 impl<R: Read + Seek> TorchFile<R> {
     /// Opens a file of `length` bytes.
     pub fn open(input: R, length: u64) -> anyhow::Result<Self> {
-        let mut zip = zip::Archive::open(input, length)?;
+        let mut zip = zip::ZipArchive::open(input, length)?;
         let folder = zip
             .names()
             .filter_map(|name| name.strip_suffix("data.pkl"))

@@ -23,7 +23,7 @@ const CENTRAL_LENGTH: usize = 46;
 const LOCAL_LENGTH: usize = 30;
 
 /// An open archive: where each entry lies.
-pub struct Archive<R> {
+pub struct ZipArchive<R> {
     input: R,
     entries: BTreeMap<String, Entry>,
 }
@@ -38,7 +38,7 @@ struct Entry {
     stored: bool,
 }
 
-impl<R: Read + Seek> Archive<R> {
+impl<R: Read + Seek> ZipArchive<R> {
     /// Reads the directory of an archive of `length` bytes.
     pub fn open(mut input: R, length: u64) -> anyhow::Result<Self> {
         let directory = read_directory(&mut input, length)?;

@@ -24,6 +24,11 @@ fn words(error: &Error) -> String {
             let flag = format!("{} {value}", flag(name));
             format!("{}: {problem}", flag.trim_end())
         }
+        Error::BrokenPicture { .. } => {
+            format!(
+                "{error}\nrepair it or take it away; commands that train leave such pictures out with --skip-broken"
+            )
+        }
         Error::Data { .. } => format!("--data {error}"),
         Error::DataElsewhere { problem, meant } => format!("{problem}: --data {}", meant.display()),
         Error::OtherNetwork { path, found, name, value } => {
@@ -45,7 +50,6 @@ fn words(error: &Error) -> String {
         Error::OtherSetting { name, .. } => {
             let text = error.to_string();
             let rest = text.strip_prefix(name.as_str()).unwrap_or(&text);
-            let rest = rest.strip_prefix(" true").unwrap_or(rest); // a switch has no value
             format!("{}{rest}; leave the flag out, or begin another run with --run", flag(name))
         }
         Error::NothingToCompare => format!("--changed-data: {error}; it goes with --resume"),
@@ -58,6 +62,9 @@ fn words(error: &Error) -> String {
         }
         Error::NotFinite { before: None, .. } => {
             format!("{error}\nthere is no checkpoint before it; --force begins anew")
+        }
+        Error::NoCache { .. } => {
+            format!("{error}\nname another directory with --data-cache, or `--data-cache none` to do without")
         }
         Error::NoSpace { .. } => {
             format!("{error}\nfree some, keep fewer with --keep, or name another disk with --weights-dir")
@@ -98,12 +105,18 @@ mod tests {
 
     #[test]
     fn a_setting_of_a_run_that_was_not_set_is_not_null() {
-        let (name, value, run) = ("loss".into(), "\"bce\"".into(), "vanilla".into());
-        let error = Error::OtherSetting { name, value, run, saved: None };
-        assert_eq!(
-            text(&error.into()),
-            "--loss \"bce\": run vanilla was begun without it\na resumed run keeps its configuration; leave the flag \
-             out, or begin another run with --run"
-        );
+        let text_of = |name: &str, value: &str| {
+            let (name, value, run) = (name.into(), value.into(), "vanilla".into());
+            text(&Error::OtherSetting { name, value, run, saved: None }.into())
+        };
+        for (name, value, flag) in [("loss", "bce", "--loss bce"), ("mirror", "", "--mirror")] {
+            assert_eq!(
+                text_of(name, value),
+                format!(
+                    "{flag}: run vanilla was begun without it\na resumed run keeps its configuration; leave the flag \
+                     out, or begin another run with --run"
+                )
+            );
+        }
     }
 }

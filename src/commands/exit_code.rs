@@ -19,6 +19,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         | Error::OtherSetting { .. }
         | Error::NothingToCompare => 2,
         Error::Input(_)
+        | Error::BrokenPicture { .. }
         | Error::TooFewImages { .. }
         | Error::Data { .. }
         | Error::DataElsewhere { .. }
@@ -29,7 +30,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         | Error::OtherCommand { .. }
         | Error::OtherImages { .. } => 3,
         Error::Diverged { .. } | Error::NotFinite { .. } => 4,
-        Error::Storage(_) | Error::NoSpace { .. } => 5,
+        Error::Storage(_) | Error::NoCache { .. } | Error::NoSpace { .. } => 5,
         Error::Stopped(signal) | Error::RunStopped { signal, .. } => 128 + *signal as u8,
     }
 }

@@ -20,7 +20,8 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug, clap::Args)]
 pub struct GalleryConfig {
     /// Pictures: a folder, at any depth, whose folders are classes if no picture lies directly in it; one picture; a .tar or
-    /// .zip of pictures; a named set or another directory that `--data` takes elsewhere. In the order of their paths
+    /// .zip of pictures, or a directory of them; a directory of .parquet files; a named set or another directory that `--data`
+    /// takes elsewhere. In the order of their paths
     pub data: String,
 
     /// Pass over pictures that cannot be decoded, with a warning

@@ -1,5 +1,7 @@
 //! The images that a command works on: opened, with a download's progress, and cut to what the flags ask for.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 
 use crate::commands::Invocation;
@@ -41,18 +43,20 @@ pub fn cut(
 }
 
 /// How a run reads its images, as its configuration says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reading {
     /// Runs from before parts were balanced go on with the first images of every set.
     pub balanced_parts: bool,
     /// Whether broken pictures are left out.
     pub skip_broken: bool,
+    /// Directory of the named sets.
+    pub data_dir: Option<PathBuf>,
 }
 
 impl Reading {
-    fn options(self, call: &Invocation) -> DataOptions {
-        let others_here = call.processes.on_this_host() as u64 - 1;
-        DataOptions { skip_broken: self.skip_broken, others_here, ..call.options.data.clone() }
+    fn options(&self, call: &Invocation) -> DataOptions {
+        let (data_dir, others_here) = (self.data_dir.clone(), call.processes.on_this_host() as u64 - 1);
+        DataOptions { data_dir, skip_broken: self.skip_broken, others_here, ..call.options.data.clone() }
     }
 }
 
@@ -60,7 +64,7 @@ impl Reading {
 pub fn open(
     data: &str,
     target: impl Into<TargetShape>,
-    reading: Reading,
+    reading: &Reading,
     call: &Invocation,
 ) -> anyhow::Result<Dataset> {
     let dataset = open_from(data, &reading.options(call), target, call.console)?;
@@ -68,7 +72,7 @@ pub fn open(
 }
 
 /// As [`open`], in colour, or in grey where no image has colours.
-pub fn open_in_own_colours(data: &str, size: usize, reading: Reading, call: &Invocation) -> anyhow::Result<Dataset> {
+pub fn open_in_own_colours(data: &str, size: usize, reading: &Reading, call: &Invocation) -> anyhow::Result<Dataset> {
     let colour = ImageShape::new(size, size, 3);
     let dataset = read(data, &reading.options(call), colour, call.console)?;
     let parts = [&dataset.train, &dataset.validation, &dataset.test];

@@ -106,6 +106,11 @@ pub fn classifier(weights: Option<&Path>, weights_dir: &Path, device: &Device) -
     }
 }
 
+/// Where the named set of the run lay that the network in `file` is of, if that was said.
+pub fn data_dir_of(file: &Path) -> Option<PathBuf> {
+    saved_choice(file.parent()?, "data_dir").map(PathBuf::from)
+}
+
 /// What `file` finds in the newest run in which it finds something.
 fn newest(weights_dir: &Path, file: impl Fn(&Path) -> Option<PathBuf>) -> Option<PathBuf> {
     saved_runs(weights_dir).into_iter().find_map(|run| file(&run.weights))

@@ -37,7 +37,7 @@ impl Cached {
     /// The images of `source`, kept in a file in `directory`.
     ///
     /// # Errors
-    /// [`Error::Storage`] where no file can be made there.
+    /// [`Error::NoCache`] where no file can be made there.
     pub fn new(source: Arc<dyn ImageSource>, directory: &Path) -> Result<Self> {
         let places = match source.uniform_shape() {
             Some(shape) => Places::Even(shape.stride() as u64),
@@ -51,7 +51,8 @@ impl Cached {
             }
         };
         let is_kept = (0..source.len()).map(|_| AtomicBool::new(false)).collect();
-        let file = nameless_file(directory).map_err(|error| Error::writing(directory, error))?;
+        let file = nameless_file(directory)
+            .map_err(|error| Error::NoCache { directory: directory.into(), problem: error.to_string() })?;
         Ok(Self { source, file, places, is_kept, is_full: AtomicBool::new(false) })
     }
 

@@ -16,7 +16,7 @@ use super::{
     parquet, picture,
 };
 use crate::data::splits::Folders;
-use crate::data::summary::refitted;
+use crate::data::summary::{counts, refitted};
 use crate::data::walk::{PassedOver, Walk};
 use crate::error::{Error, legible};
 
@@ -71,17 +71,7 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_byt
     let HeldPictures { parts: [train_images, validation_images, test_images], sources, note } =
         HeldPictures::read(parts, target, options, on_bytes)?;
 
-    let mut line = match train.classes.len() {
-        0 => format!("{} pictures, no classes", train.files.len()),
-        1 => format!("{} pictures in 1 class", train.files.len()),
-        classes => format!("{} pictures in {classes} classes", train.files.len()),
-    };
-    for (what, part) in [("validate", &validation), ("test", &test)] {
-        if !part.files.is_empty() {
-            line += &format!(", {} to {what} on", part.files.len());
-        }
-    }
-    notes.insert(0, line);
+    notes.insert(0, counts([&train, &validation, &test].map(|part| part.files.len()), train.classes.len()));
     if train.classes.is_empty() && train.files.iter().any(|place| place.path().parent() != Some(&train_folder)) {
         notes.push("pictures lie directly in the directory, so that the folders in it are no classes".into());
     }

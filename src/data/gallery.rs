@@ -98,7 +98,7 @@ impl Gallery {
     }
 
     fn of_parquet(spec: &str, directory: &Path) -> Result<Self> {
-        let (pictures, names) = parquet::pictures(directory)?;
+        let (pictures, classes) = parquet::pictures(directory)?;
         let name = Path::new(spec).file_name().map_or(spec.into(), |name| name.to_string_lossy());
         let (mut entries, mut places) = (Vec::with_capacity(pictures.len()), Vec::with_capacity(pictures.len()));
         let mut counts = [0; 3];
@@ -109,9 +109,6 @@ impl Gallery {
             entries.push(GalleryEntry { path, class: Some(label), part: Some(part) });
             places.push(place);
         }
-        let highest = entries.iter().filter_map(|entry| entry.class).max().map_or(0, |label| label + 1);
-        let numbers = || (0..highest).map(|class| class.to_string()).collect();
-        let classes = if names.is_empty() { numbers() } else { names };
         Ok(Self { entries, classes, notes: Vec::new(), images: Place::Files(places) })
     }
 

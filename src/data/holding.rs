@@ -48,7 +48,7 @@ const ON_DISK: &str = "/var/tmp";
 /// How images that take `wanted` bytes are held, and a line that says so.
 ///
 /// # Errors
-/// [`Error::Storage`] where the directory that was given for the cache is none.
+/// [`Error::NoCache`] where the directory that was given for the cache is none.
 pub fn holding(wanted: MemorySize, options: &DataOptions) -> Result<(Holding, String)> {
     let memory = options.memory();
     if wanted.0 <= memory.0 {
@@ -59,7 +59,7 @@ pub fn holding(wanted: MemorySize, options: &DataOptions) -> Result<(Holding, St
     let place = match &options.data_cache {
         Some(DataCache::None) => Err(String::new()),
         Some(DataCache::In(directory)) if !directory.is_dir() => {
-            bail!(Error::writing(directory, "no such directory for the cache of decoded images"))
+            bail!(Error::NoCache { directory: directory.clone(), problem: "no such directory".into() })
         }
         Some(DataCache::In(directory)) => roomy(directory, all),
         None => match temporary_directory() {

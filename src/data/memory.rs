@@ -49,7 +49,8 @@ impl FromStr for MemorySize {
         let bytes = number.parse::<f64>().ok().filter(|_| is_plain && is_whole).map(|number| number * unit as f64);
         match bytes {
             Some(bytes) if bytes < u64::MAX as f64 => Ok(Self(bytes as u64)),
-            _ => Err("expected a size with its unit, such as 512MiB or 4GB, or 0".into()),
+            Some(_) => Err("no memory is so large; expected a size such as 512MiB or 4GB, below 2^64 bytes".into()),
+            None => Err("expected a size with its unit, such as 512MiB or 4GB, or 0".into()),
         }
     }
 }
@@ -102,6 +103,7 @@ mod tests {
         for wrong in ["", "-1", "GiB", "4 XB", "1e3", "nan", "inf", "1.2.3MB", "99999999999TiB", "0.5", "0.5b", "4.0"] {
             assert!(wrong.parse::<MemorySize>().is_err(), "{wrong}");
         }
+        assert!("99999999TB".parse::<MemorySize>().unwrap_err().contains("below 2^64 bytes"));
         let shown = [0, 2048, 5 << 20, 3 << 29].map(|bytes| MemorySize(bytes).to_string());
         assert_eq!(shown, ["0 bytes", "2.0 KiB", "5.0 MiB", "1.5 GiB"]);
     }

@@ -1,4 +1,4 @@
-//! The Hub's parquet files: pictures as encoded bytes in a column of struct<bytes, path>, labels as integers.
+//! The Hub's parquet files: pictures as encoded bytes in a column of struct<bytes, path>, labels as integers or texts.
 //!
 //! So `ylecun/mnist`, `zalando-datasets/fashion_mnist` and most labelled image sets of the Hub are stored. The crate is
 //! the one that candle-datasets brings; candle's own reader unwraps the decoding, and takes only 28x28 images of MNIST.
@@ -10,14 +10,15 @@ use ::parquet::basic::Type as PhysicalType;
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::data_type::ByteArray;
 use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::held_pictures::held;
 use super::holding::{Holding, holding};
 use super::memory::MemorySize;
+use super::parquet_labels::{Labels, is_labels};
 use super::parquet_rows::{DecodedRows, EncodedRows, Rows};
 use super::picture_place::PicturePlace;
-use super::{DataOptions, Dataset, ImageSet, ImageShape, MAX_CLASSES, MAX_PIXELS, OnBytes, entries};
+use super::{DataOptions, Dataset, ImageSet, ImageShape, MAX_PIXELS, OnBytes, entries};
 use crate::data::guard::guarded;
 use crate::data::splits::{Folders, Split};
 use crate::data::summary::{Original, refitted};
@@ -69,8 +70,8 @@ fn part(directory: &Path, split: Split) -> Result<Vec<PathBuf>> {
 
 /// The set in `directory`, in `shape`: from `train*.parquet`, `val*.parquet` and `test*.parquet`, or all parquet files in
 /// its folders of such names ([`Split::names`]); several files follow each other in the order of their names. Without test
-/// files the test part is empty. Class names come from the Hub's own metadata where the files carry them, else from the
-/// numbers. The images are held as [`holding()`](super::holding::holding) says.
+/// files the test part is empty. Class names are the labels themselves, sorted, where these are texts; they come from the
+/// Hub's own metadata where the files carry them, else from the numbers. The images are held as [`holding()`](super::holding::holding) says.
 ///
 /// [`Error::Input`] where there are no train files, or a file is damaged or has other columns.
 pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes: OnBytes) -> Result<Dataset> {
@@ -86,7 +87,8 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes
     let wanted = MemorySize(claimed.saturating_mul(shape.stride() as u64));
     let (holding, note) = holding(wanted, options)?;
     let total = parts.iter().flatten().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
-    let (mut class_names, mut done) = (Vec::new(), 0);
+    let labels = Labels::of(&parts.iter().flatten().collect::<Vec<_>>(), label_column)?;
+    let mut done = 0;
     let mut load = |paths: &[PathBuf]| -> Result<(ImageSet, Vec<Original>)> {
         let most = options.memory().0.max(MAX_PIXELS); // what a file claims may be less than it holds
         let mut rows = match holding {
@@ -94,7 +96,7 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes
             _ => Rows::Encoded(EncodedRows::default()),
         };
         for path in paths {
-            guarded(|| read(path, &mut rows, &mut class_names)).map_err(|error| Error::reading(path, error))?;
+            guarded(|| read(path, &mut rows, &labels)).map_err(|error| Error::reading(path, error))?;
             done += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
             on_bytes("pictures", done, Some(total));
         }
@@ -108,14 +110,7 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes
         bail!(Error::reading(directory, "its parquet files to train on hold no rows"));
     }
     let highest = [&train, &validation, &test].into_iter().filter_map(|part| part.labels().iter().max().copied()).max();
-    let highest = highest.unwrap_or(0);
-    if class_names.is_empty() {
-        class_names = (0..=highest).map(|class| class.to_string()).collect();
-    } else if highest as usize >= class_names.len() {
-        let text =
-            format!("the label {highest}, where its parquet files name {} classes, from 0 on", class_names.len());
-        bail!(Error::reading(directory, text));
-    }
+    let class_names = labels.classes(highest.unwrap_or(0), directory)?;
     let mut notes: Vec<String> = refitted("images", &sources, shape.into()).into_iter().collect();
     if holding != Holding::Memory {
         notes.push(format!("{}: {note}", legible(&directory.display().to_string())));
@@ -126,23 +121,26 @@ pub fn open(directory: &Path, shape: ImageShape, options: &DataOptions, on_bytes
 /// A picture where it lies, its part and its label.
 pub type StoredPicture = (PicturePlace, Split, u32);
 
-/// The pictures of the set in `directory` where they lie, part by part, each with its label; and the names of the classes, if
-/// the files carry them.
+/// The pictures of the set in `directory` where they lie, part by part, each with its label; and the names of the classes.
 ///
 /// # Errors
 /// As [`open`].
 pub fn pictures(directory: &Path) -> Result<(Vec<StoredPicture>, Vec<String>)> {
-    let (mut pictures, mut class_names) = (Vec::new(), Vec::new());
-    for split in [Split::Train, Split::Validation, Split::Test] {
+    let mut pictures = Vec::new();
+    let parts = [Split::Train, Split::Validation, Split::Test].map(|split| Ok((split, part(directory, split)?)));
+    let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+    let labels = Labels::of(&parts.iter().flat_map(|(_, paths)| paths).collect::<Vec<_>>(), label_column)?;
+    for (split, paths) in parts {
         let mut rows = Rows::Encoded(EncodedRows::default());
-        for path in part(directory, split)? {
-            guarded(|| read(&path, &mut rows, &mut class_names)).map_err(|error| Error::reading(&path, error))?;
+        for path in paths {
+            guarded(|| read(&path, &mut rows, &labels)).map_err(|error| Error::reading(&path, error))?;
         }
         if let Rows::Encoded(rows) = rows {
             pictures.extend(rows.into_places().map(|(place, label)| (place, split, label)));
         }
     }
-    Ok((pictures, class_names))
+    let highest = pictures.iter().map(|(_, _, label)| *label).max().unwrap_or(0);
+    Ok((pictures, labels.classes(highest, directory)?))
 }
 
 /// The rows that a file claims to have.
@@ -173,11 +171,6 @@ struct Columns {
 impl Columns {
     fn find(file: &dyn FileReader) -> Result<Self> {
         let schema = file.metadata().file_metadata().schema_descr();
-        let is_label = |parts: &[String], kind: PhysicalType| {
-            parts.len() == 1
-                && ["label", "labels"].contains(&parts[0].as_str())
-                && matches!(kind, PhysicalType::INT32 | PhysicalType::INT64)
-        };
         let is_bytes = |parts: &[String], kind: PhysicalType| {
             parts.len() == 2 && parts[1] == "bytes" && kind == PhysicalType::BYTE_ARRAY
         };
@@ -187,12 +180,12 @@ impl Columns {
                 .iter()
                 .position(|column| column.max_rep_level() == 0 && wanted(column.path().parts(), column.physical_type()))
         };
-        match (find(&is_bytes), find(&is_label)) {
+        match (find(&is_bytes), find(&is_labels)) {
             (Some(bytes), Some(label)) => Ok(Self { bytes, label }),
             _ => {
                 let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
                 bail!(
-                    "its columns are {}; expected image.bytes (encoded pictures) and label (integers)",
+                    "its columns are {}; expected image.bytes (encoded pictures) and label (integers or texts)",
                     names.join(", ")
                 )
             }
@@ -200,31 +193,37 @@ impl Columns {
     }
 }
 
+fn label_column(file: &dyn FileReader) -> Result<usize> {
+    Ok(Columns::find(file)?.label)
+}
+
 /// Adds the rows of `path` to `rows`.
-fn read(path: &Path, rows: &mut Rows, class_names: &mut Vec<String>) -> Result<()> {
+fn read(path: &Path, rows: &mut Rows, labels: &Labels) -> Result<()> {
     let file = SerializedFileReader::new(File::open(path)?)?;
     let columns = Columns::find(&file)?;
-    if class_names.is_empty() {
-        *class_names = hub_class_names(&file).unwrap_or_default();
-    }
     rows.begin(path, &file, columns.bytes)?;
     for group in 0..file.num_row_groups() {
-        read_group(&*file.get_row_group(group)?, group, &columns, rows)?;
+        read_group(&*file.get_row_group(group)?, group, &columns, (rows, labels))?;
     }
     Ok(())
 }
 
-fn read_group(group: &dyn RowGroupReader, number: usize, columns: &Columns, rows: &mut Rows) -> Result<()> {
+fn read_group(
+    group: &dyn RowGroupReader,
+    number: usize,
+    columns: &Columns,
+    (rows, labels): (&mut Rows, &Labels),
+) -> Result<()> {
     let ColumnReader::ByteArrayColumnReader(mut pictures) = group.get_column_reader(columns.bytes)? else {
         bail!("the column of pictures holds no bytes");
     };
-    let mut labels = group.get_column_reader(columns.label)?;
+    let mut label_reader = group.get_column_reader(columns.label)?;
     let mut first = 0;
     loop {
         // Definition levels tell nulls apart; a null leaves the values fewer than the rows.
         let (mut encoded, mut levels): (Vec<ByteArray>, Vec<i16>) = (Vec::new(), Vec::new());
         let (read, values, _) = pictures.read_records(ROWS, Some(&mut levels), None, &mut encoded)?;
-        let row_labels = read_labels(&mut labels, ROWS)?;
+        let row_labels = labels.read(&mut label_reader, ROWS)?;
         ensure!(values == read, "a row without a picture after image {}", rows.len());
         ensure!(row_labels.len() == read, "{} labels for {read} pictures after image {}", row_labels.len(), rows.len());
         if read == 0 {
@@ -233,31 +232,4 @@ fn read_group(group: &dyn RowGroupReader, number: usize, columns: &Columns, rows
         rows.add(&encoded, row_labels, (number, first))?;
         first += read;
     }
-}
-
-fn read_labels(reader: &mut ColumnReader, rows: usize) -> Result<Vec<u32>> {
-    let (mut wide, mut narrow, mut levels) = (Vec::<i64>::new(), Vec::<i32>::new(), Vec::new());
-    let (rows, values, _) = match reader {
-        ColumnReader::Int64ColumnReader(reader) => reader.read_records(rows, Some(&mut levels), None, &mut wide)?,
-        ColumnReader::Int32ColumnReader(reader) => reader.read_records(rows, Some(&mut levels), None, &mut narrow)?,
-        _ => bail!("the labels are no integers"),
-    };
-    ensure!(values == rows, "a row without a label");
-    wide.extend(narrow.into_iter().map(i64::from));
-    let label = |label: i64| {
-        u32::try_from(label)
-            .ok()
-            .filter(|label| *label < MAX_CLASSES)
-            .ok_or_else(|| anyhow!("label {label}; expected 0 to {}", MAX_CLASSES - 1))
-    };
-    wide.into_iter().map(label).collect()
-}
-
-/// The names that the Hub's `datasets` library writes into its files: `info.features.label.names`.
-fn hub_class_names(file: &dyn FileReader) -> Option<Vec<String>> {
-    let pairs = file.metadata().file_metadata().key_value_metadata()?;
-    let text = pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_ref()?;
-    let json: serde_json::Value = serde_json::from_str(text).ok()?;
-    let names = json.pointer("/info/features/label/names")?.as_array()?;
-    names.iter().take(MAX_CLASSES as usize).map(|name| Some(name.as_str()?.to_string())).collect()
 }

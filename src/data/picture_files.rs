@@ -162,10 +162,7 @@ fn undecodable(place: &PicturePlace, error: anyhow::Error) -> anyhow::Error {
         PicturePlace::Row { file, image, .. } => {
             Error::reading(file.path(), format!("image {image} cannot be decoded: {error}"))
         }
-        _ => {
-            let text = format!("cannot be decoded: {error}; repair it, remove it, or skip broken pictures");
-            Error::reading(&place.path(), text)
-        }
+        _ => Error::BrokenPicture { path: place.path().into_owned(), problem: error.to_string() },
     };
     error.into()
 }

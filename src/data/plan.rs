@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use anyhow::{Result, bail};
 
-use super::ImageShape;
 use super::augment::{Augmentation, ViewParameters};
+use super::{ImageShape, Shard};
 use crate::error::Error;
 use crate::latent_space::LatentSpace;
 use crate::normalisation::Normalisation;
@@ -17,20 +17,6 @@ pub const CLASSES: &str = "classes";
 
 /// The random stream of flips.
 pub const MIRROR: &str = "mirror";
-
-/// Which of the processes that train together this one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    /// 0 to `world` - 1.
-    pub rank: usize,
-    /// The number of processes.
-    pub world: usize,
-}
-
-impl Shard {
-    /// The only process.
-    pub const WHOLE: Self = Self { rank: 0, world: 1 };
-}
 
 /// The plan of a run's steps. The parts of a step that all ranks give, one after the other, are exactly the step of a
 /// single process.

@@ -93,7 +93,7 @@ pub fn common_shape(source: &dyn ImageSource) -> Result<ImageShape> {
     let shapes: Vec<ImageShape> = (0..source.len()).map(|index| source.shape_of(index)).collect();
     match shapes.first().and_then(|first| Some((first, shapes.iter().find(|shape| *shape != first)?))) {
         Some((shape, other)) => {
-            bail!(Error::Input(format!("a batch is of images of one shape, found {other:?} and {shape:?}")))
+            bail!(Error::Input(format!("a batch is of images of one shape, found {other} and {shape}")))
         }
         None => bail!(Error::Input("no images".to_string())),
     }

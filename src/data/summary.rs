@@ -34,6 +34,22 @@ impl Original {
     }
 }
 
+/// How many pictures there are to train, to validate and to test on, those to train on in so many classes.
+pub fn counts([train, validation, test]: [usize; 3], classes: usize) -> String {
+    let pictures = if train == 1 { "picture" } else { "pictures" };
+    let mut line = match classes {
+        0 => format!("{train} {pictures}, no classes"),
+        1 => format!("{train} {pictures} in 1 class"),
+        _ => format!("{train} {pictures} in {classes} classes"),
+    };
+    for (what, count) in [("validate", validation), ("test", test)] {
+        if count > 0 {
+            line += &format!(", {count} to {what} on");
+        }
+    }
+    line
+}
+
 /// Sizes (width x height) and colours of `sources`, and what becomes of them for a network; `None` where they are of its
 /// shape. `what` they are: pictures, images.
 pub fn refitted(what: &str, sources: &[Original], target: TargetShape) -> Option<String> {

@@ -269,7 +269,7 @@ mod tests {
             (
                 NetworkDescription::encoder(EncoderArchitecture::Resnet18, ImageShape::new(32, 32, 3))
                     .normalised_by(Normalisation { mean: vec![0.5; 3], std: vec![0.2, 0.0, 0.2] }),
-                "none of 3 channels",
+                "std [0.2, 0.0, 0.2]; expected finite means and stds above 0",
             ),
             (
                 NetworkDescription {

@@ -44,20 +44,20 @@ pub(super) fn bytes(done: u64, total: Option<u64>) -> String {
 }
 
 /// A part of a progress line. Where the line is too long the part of the highest rank goes first; those of rank 0 stay.
-pub(super) struct Part {
+pub(super) struct LinePart {
     pub rank: u8,
     pub text: String,
 }
 
-pub(super) fn part(rank: u8, text: String) -> Part {
-    Part { rank, text }
+pub(super) fn part(rank: u8, text: String) -> LinePart {
+    LinePart { rank, text }
 }
 
 /// Cells of a bar: fewer show nothing, more tell no more.
 const BAR_CELLS: std::ops::RangeInclusive<usize> = 8..=30;
 
 /// A line of at most `width` columns: a bar, if `fraction` is known and there is room, and as many `parts` as fit.
-pub(super) fn progress_line(fraction: Option<f64>, mut parts: Vec<Part>, width: usize, colours: bool) -> String {
+pub(super) fn progress_line(fraction: Option<f64>, mut parts: Vec<LinePart>, width: usize, colours: bool) -> String {
     let bar_room = if fraction.is_some() { BAR_CELLS.start() + 2 } else { 0 };
     while joined(&parts).chars().count() + bar_room > width {
         let Some(rank) = parts.iter().map(|part| part.rank).max().filter(|&rank| rank > 0) else { break };
@@ -72,7 +72,7 @@ pub(super) fn progress_line(fraction: Option<f64>, mut parts: Vec<Part>, width: 
 }
 
 /// All parts in plain text.
-pub(super) fn joined(parts: &[Part]) -> String {
+pub(super) fn joined(parts: &[LinePart]) -> String {
     parts.iter().map(|part| part.text.as_str()).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("  ")
 }
 

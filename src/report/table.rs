@@ -3,8 +3,10 @@
 use crate::report::numbers::{grouped, percent};
 use crate::report::records::ProbeRow;
 
-/// The rows under their names, aligned: words to the left, numbers to the right. No line break at the end.
-pub fn probe_table(rows: &[ProbeRow]) -> String {
+/// The rows under their names, aligned: words to the left, numbers to the right. No line break at the end. Where there are no
+/// more than five `classes`, every prediction is right by the five most probable, and top-5 is left out.
+pub fn probe_table(rows: &[ProbeRow], classes: Option<usize>) -> String {
+    const TOP_5: usize = 4;
     let mut table = vec![["encoder", "mode", "labels", "top-1", "top-5", "kNN", "seconds"].map(String::from).to_vec()];
     table.extend(rows.iter().map(|row| {
         vec![
@@ -17,6 +19,9 @@ pub fn probe_table(rows: &[ProbeRow]) -> String {
             format!("{:.1}", row.seconds),
         ]
     }));
+    if classes.is_some_and(|classes| classes <= 5) {
+        table.iter_mut().for_each(|row| drop(row.remove(TOP_5)));
+    }
     aligned(&table, 2)
 }
 

@@ -4,7 +4,7 @@ use anyhow::bail;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::Run;
+use super::{Run, as_typed};
 use crate::error::Error;
 
 impl<C: Serialize> Run<C> {
@@ -32,7 +32,10 @@ impl<C: Serialize> Run<C> {
             let Some((name, _)) = facts[0].iter().find(|(name, value)| other.get(*name) != Some(*value)) else {
                 continue;
             };
-            let said = |of: &Map<String, Value>, name: &str| of.get(name).map(Value::to_string).unwrap_or_default();
+            let said = |of: &Map<String, Value>, name: &str| match of.get(name) {
+                Some(Value::Bool(true)) => "on".to_string(),
+                value => value.and_then(as_typed).unwrap_or_else(|| "not set".into()),
+            };
             match name.as_str() {
                 "data" => bail!(Error::Input(format!("the images of process {rank} differ from those of process 0"))),
                 "config" => {

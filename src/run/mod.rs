@@ -21,6 +21,7 @@ mod save;
 mod saves;
 mod session;
 mod signals;
+mod value;
 
 pub use clock::{Clock, Mark, Timetable};
 pub use directory::{RunDirectory, RunPlace};
@@ -32,3 +33,4 @@ pub use resume::resume;
 pub use save::Snapshot;
 pub use session::Session;
 pub use signals::StopRequest;
+use value::as_typed;

@@ -1,5 +1,6 @@
 //! A run about to train: a new one, or one to go on with. How one goes on is in [`crate::run::resume`].
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -33,8 +34,20 @@ pub struct Run<C> {
     pub(crate) data: Option<Identity>,
     /// Whether they are deliberately others than those that it began with.
     pub has_changed_data: bool,
+    /// Where its named data set lies, if that was said. It is kept beside the configuration and is no part of it: no result
+    /// depends on it.
+    pub data_dir: Option<PathBuf>,
     /// The processes that train it. The first of them alone writes.
     pub processes: Arc<dyn Communicator>,
+}
+
+/// What `config.json` holds.
+#[derive(Serialize)]
+struct SavedConfig<'a, C> {
+    #[serde(flatten)]
+    config: &'a C,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<&'a str>,
 }
 
 impl<C: Serialize + DeserializeOwned> Run<C> {
@@ -61,7 +74,7 @@ impl<C> Run<C> {
             bail!(Error::NothingToCompare);
         }
         let directory = RunDirectory::create(name, options.place(&options.weights_dir), options.force)?;
-        Ok(Self::of(directory, config))
+        Ok(Self { data_dir: options.data.data_dir.clone(), ..Self::of(directory, config) })
     }
 
     /// A run of one process, with nothing to go on from.
@@ -73,6 +86,7 @@ impl<C> Run<C> {
             notices: Vec::new(),
             data: None,
             has_changed_data: false,
+            data_dir: None,
             processes: Arc::new(Alone),
         }
     }
@@ -198,7 +212,8 @@ impl<C: Serialize> Run<C> {
     /// # Errors
     /// As [`RunDirectory::begin`].
     pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
-        let mut config = serde_json::to_vec_pretty(&self.config)?;
+        let data_dir = self.data_dir.as_deref().and_then(Path::to_str); // JSON has no other names
+        let mut config = serde_json::to_vec_pretty(&SavedConfig { config: &self.config, data_dir })?;
         config.push(b'\n');
         self.directory.begin(&config)
     }

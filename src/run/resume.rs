@@ -11,11 +11,11 @@ use crate::checkpoint::header::{CONFIG, DATA, ENCODER};
 use crate::checkpoint::{self, Archive, first_non_finite};
 use crate::error::Error;
 use crate::report::Notice;
-use crate::run::{Position, Run, RunDirectory, RunOptions};
+use crate::run::{Position, Run, RunDirectory, RunOptions, as_typed};
 
 /// The run that `target` names, to go on with. `typed` names the fields of `config` that the user set: the saved
 /// configuration holds, `steps` or `epochs` may be raised, `data` be moved, and any other field that contradicts it is
-/// refused.
+/// refused. The directory of named sets is that of `options`, else the one that the run was left with.
 ///
 /// # Errors
 /// [`Error::NoRun`] where there is none, [`Error::OtherCommand`] where it is of another method, [`Error::OtherSetting`]
@@ -48,7 +48,10 @@ where
             Some((Position::of(&newest.archive, &path)?, newest.archive, path))
         }
     };
-    let (saved, saved_path) = saved_config(&directory, checkpoint.as_ref().map(|(_, archive, path)| (archive, path)))?;
+    let (mut saved, saved_path) =
+        saved_config(&directory, checkpoint.as_ref().map(|(_, archive, path)| (archive, path)))?;
+    let data_dir = saved.as_object_mut().and_then(|saved| saved.remove("data_dir"));
+    let data_dir = data_dir.as_ref().and_then(Value::as_str).map(PathBuf::from);
     let config_of = |value: Value| {
         serde_json::from_value::<C>(value)
             .map_err(|error| Error::reading(&saved_path, format!("not the configuration of such a run: {error}")))
@@ -68,7 +71,8 @@ where
         refuse_non_finite(archive, path, &directory)?;
     }
     let checkpoint = checkpoint.map(|(position, archive, _)| (position, archive));
-    Ok(Run { checkpoint, notices, ..Run::of(directory, config) })
+    let data_dir = options.data.data_dir.clone().or(data_dir);
+    Ok(Run { checkpoint, notices, data_dir, ..Run::of(directory, config) })
 }
 
 /// Refuses the run of another command, which has other fields; `own` is the configuration of this one.
@@ -160,9 +164,8 @@ fn reconcile(
         } else if may_move(field) && saved.get(field).is_some() {
             saved[field] = given[field].clone();
         } else if (saved.get(field).is_some() || given.get(field).is_some()) && saved[field] != given[field] {
-            // A switch that is off is not saved.
-            let saved = Some(&saved[field]).filter(|value| !value.is_null()).map(Value::to_string);
-            let value = given[field].to_string();
+            let value = as_typed(&given[field]).unwrap_or_default();
+            let saved = as_typed(&saved[field]);
             bail!(Error::OtherSetting { name: field.clone(), value, run: name.into(), saved });
         }
     }

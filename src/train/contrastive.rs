@@ -27,7 +27,7 @@ pub struct Contrastive {
     optimizer: Optimizer,
     temperature: f64,
     views: ViewBatches,
-    steps: autograd::CapturedStep<StepOutcome>,
+    steps: autograd::CapturedStep<ContrastiveOutcome>,
     precision: Precision,
     shards: Shards,
 }
@@ -35,7 +35,7 @@ pub struct Contrastive {
 /// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step, and before
 /// the next step, which on CUDA overwrites it.
 #[derive(Clone, Debug)]
-pub struct StepOutcome {
+pub struct ContrastiveOutcome {
     /// NT-Xent before the update. A scalar.
     pub loss: Tensor,
     /// z of the first views and of the second, (N, E) each, of all processes.
@@ -80,7 +80,7 @@ impl Contrastive {
     }
 
     /// One step at learning rate `lr` on the views (2N, H, W, C) of N images: one view of each, then the other of each.
-    pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<StepOutcome> {
+    pub fn step(&mut self, views: &Tensor, lr: f64) -> Result<ContrastiveOutcome> {
         self.optimizer.prepare(lr)?;
         if self.shards.count() > 1 {
             return self.compute_in_shards(views);
@@ -95,18 +95,18 @@ impl Contrastive {
     }
 
     /// What the device does in a step.
-    fn compute(&self, views: &Tensor) -> Result<StepOutcome> {
+    fn compute(&self, views: &Tensor) -> Result<ContrastiveOutcome> {
         autograd::training_step(self.precision, || {
             let [left, right] = self.embed_both(views)?; // (N, E) each
             let loss = nt_xent(&left, &right, self.temperature)?;
             self.optimizer.minimise(&loss, None)?;
-            Ok(StepOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
+            Ok(ContrastiveOutcome { loss: loss.detach(), left: left.detach(), right: right.detach() })
         })
     }
 
     /// The same where the batch of all processes is cut into several shards. In each the batch norms look at that shard
     /// alone; the loss is that of the embeddings of all shards, and its gradients in them go back into the shards.
-    fn compute_in_shards(&self, views: &Tensor) -> Result<StepOutcome> {
+    fn compute_in_shards(&self, views: &Tensor) -> Result<ContrastiveOutcome> {
         autograd::training_step(self.precision, || {
             let buffers = Buffers::of(&[&self.encoder_parameters, &self.head_parameters])?;
             let parts = self.shards.of_process();
@@ -149,7 +149,7 @@ impl Contrastive {
             buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
             self.optimizer.apply(means, None)?;
             let (left, right) = (left.as_detached_tensor(), right.as_detached_tensor());
-            Ok(StepOutcome { loss, left, right })
+            Ok(ContrastiveOutcome { loss, left, right })
         })
     }
 

@@ -7,6 +7,8 @@ use crate::models::Architecture;
 use crate::pretrained::reference::MAX_SAMPLES;
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::{ADA_SPEED, GanConfig};
+use crate::train::idle::{Reliant, refuse_idle};
+use crate::train::simclr_optimizer::check_clip_norm;
 
 impl GanConfig {
     /// [`Error::Setting`] where a value is out of range.
@@ -58,6 +60,7 @@ impl GanConfig {
                 bail!(Error::setting(name, value, "expected a number from 0 to below 1"));
             }
         }
+        check_clip_norm(self.clip_norm)?;
         if !(0.0..1.0).contains(&self.label_smoothing) {
             bail!(Error::setting("label_smoothing", self.label_smoothing, "expected a number from 0 to below 1"));
         }
@@ -76,5 +79,22 @@ impl GanConfig {
             bail!(Error::setting("diffaugment", self.diffaugment, problem));
         }
         Ok(())
+    }
+
+    /// [`Error::Setting`] where one of the `typed` fields, those that the user set, has no effect beside the others.
+    pub fn refuse_idle(&self, typed: &[String]) -> anyhow::Result<()> {
+        let (no_average, no_penalty) = ("no averaged generator is kept", "there is no R1 penalty");
+        let no_scores = "nothing is evaluated during training";
+        let (is_evaluated, reference) = (self.evaluate_every > 0, self.evaluate_reference.to_string());
+        let classifier = self.evaluate_classifier.as_ref().map(|path| path.display().to_string());
+        let settings = [
+            ("ema_decay", self.ema_decay.to_string(), !self.no_ema, no_average),
+            ("r1_every", self.r1_every.to_string(), self.r1 > 0.0, no_penalty),
+            ("evaluate_samples", self.evaluate_samples.to_string(), is_evaluated, no_scores),
+            ("evaluate_reference", reference, is_evaluated, no_scores),
+            ("evaluate_classifier", classifier.unwrap_or_default(), is_evaluated, no_scores),
+        ];
+        let reliant = |(name, value, is_read, problem)| Reliant { name, value, is_read, problem };
+        refuse_idle(settings.map(reliant), typed)
     }
 }

@@ -7,20 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
 use crate::data::test_part::TestPart;
-use crate::image_shape::ImageShape;
 use crate::latent_space::LatentDistribution;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::Architecture;
-use crate::optim::{AdamConfig, Decay, Schedule};
+use crate::optim::Decay;
 use crate::pretrained::reference::Reference;
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::diffaugment::DiffAugment;
 use crate::train::gan_images;
 use crate::train::init_network::InitNetwork;
 use crate::train::recipe::Recipe;
-
-/// Steps after which a `dcgan` of 64x64 draws something: about an hour on two cores.
-const LEAST_STEPS: u64 = 7_000;
 
 /// What to train, on what, how long, and how often to write what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -142,6 +138,11 @@ pub struct GanConfig {
     /// Adam's epsilon
     #[arg(long, value_name = "E", default_value = "1e-8")]
     pub eps: f64,
+
+    /// Clip the global norm of the gradients to this value, of each network by itself
+    #[arg(long, value_name = "NORM")]
+    #[serde(default, skip_serializing_if = "Option::is_none")] // runs from before did not
+    pub clip_norm: Option<f64>,
 
     /// Decay of the generator's moving average; it ramps up over the first steps
     #[arg(long, value_name = "D", default_value_t = 0.999)]
@@ -277,36 +278,8 @@ impl GanConfig {
         })
     }
 
-    pub(super) fn discriminator_lr(&self) -> f64 {
-        self.discriminator_lr.unwrap_or(self.lr)
-    }
-
     /// Whether choices are made by the validation images, so that the run does not train on them.
     pub fn watches_validation(&self) -> bool {
         self.evaluate_every > 0 && self.evaluate_reference == Reference::Validation
-    }
-
-    /// `--steps`, or the steps of `--epochs`, or those of the course.
-    pub fn last_step(&self, steps_per_epoch: u64) -> u64 {
-        let course = match self.model {
-            Architecture::Vanilla | Architecture::Lsgan => 10,
-            Architecture::Dcgan => 5,
-        };
-        let of_epochs = |epochs: u64| epochs.saturating_mul(steps_per_epoch);
-        let least = if self.image_shape() == ImageShape::COURSE { 0 } else { LEAST_STEPS };
-        self.steps.or(self.epochs.map(of_epochs)).unwrap_or_else(|| of_epochs(course).max(least))
-    }
-
-    /// By what the learning rates of a run of `steps` steps are multiplied.
-    pub fn schedule(&self, steps: u64) -> Schedule {
-        Schedule { peak: 1.0, warmup_steps: 0, steps, decay: self.schedule }
-    }
-
-    pub fn discriminator_adam(&self) -> AdamConfig {
-        AdamConfig { lr: self.discriminator_lr(), ..self.generator_adam() }
-    }
-
-    pub fn generator_adam(&self) -> AdamConfig {
-        AdamConfig { lr: self.lr, beta1: self.beta1, beta2: self.beta2, eps: self.eps, weight_decay: 0.0 }
     }
 }

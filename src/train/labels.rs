@@ -87,25 +87,30 @@ impl Labels {
     }
 }
 
-/// What is to be said where `labels` leave out some of the `classes`.
+/// What is to be said where `labels` leave out some of the `classes` of a classifier.
 pub fn missing_classes(labels: &[u32], classes: &[String]) -> Option<String> {
+    let absent = absent_classes(labels, classes)?;
+    Some(format!("{absent}: no image among the {} labelled, so none is ever told right", labels.len()))
+}
+
+/// Those of the `classes` that none of `labels` is of, in words; `None` where there is no such class.
+pub fn absent_classes(labels: &[u32], classes: &[String]) -> Option<String> {
     const NAMED: usize = 5;
-    let mut is_missing = vec![true; classes.len()];
+    let mut is_absent = vec![true; classes.len()];
     for label in labels {
-        if let Some(is_missing) = is_missing.get_mut(*label as usize) {
-            *is_missing = false;
+        if let Some(is_absent) = is_absent.get_mut(*label as usize) {
+            *is_absent = false;
         }
     }
-    let missing: Vec<&str> =
-        (0..classes.len()).filter(|&class| is_missing[class]).map(|class| &*classes[class]).collect();
-    let names = missing.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    let more = match missing.len().saturating_sub(NAMED) {
+    let absent: Vec<&str> =
+        (0..classes.len()).filter(|&class| is_absent[class]).map(|class| &*classes[class]).collect();
+    let names = absent.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = match absent.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let (count, class) = (labels.len(), if missing.len() == 1 { "class" } else { "classes" });
-    (!missing.is_empty())
-        .then(|| format!("{class} {names}{more}: no image among the {count} labelled, so none is ever told right"))
+    let class = if absent.len() == 1 { "class" } else { "classes" };
+    (!absent.is_empty()).then(|| format!("{class} {names}{more}"))
 }
 
 /// How many of `count` each class gets, in proportion to its labels: whole parts first, and what is left to the largest

@@ -7,6 +7,7 @@ use candle_core::Var;
 
 use crate::error::Error;
 use crate::optim::{AdamConfig, ClipGlobalNorm, Optimizer, Schedule, SgdConfig};
+use crate::train::idle::{Reliant, refuse_idle};
 use crate::train::simclr_config::{OptimizerKind, SimclrConfig};
 
 impl SimclrConfig {
@@ -34,6 +35,25 @@ impl SimclrConfig {
     /// The learning rates of a run of `steps` steps.
     pub fn schedule(&self, steps: u64) -> Schedule {
         Schedule { peak: self.lr(), warmup_steps: self.warmup_steps, steps, decay: self.schedule }
+    }
+
+    /// [`Error::Setting`] where one of the `typed` fields, those that the user set, is not of this configuration's optimizer.
+    pub fn refuse_idle(&self, typed: &[String]) -> anyhow::Result<()> {
+        let kind = self.optimizer_kind();
+        let is_adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
+        let is_lars = kind == OptimizerKind::Lars;
+        let settings = [
+            ("momentum", self.momentum, !is_adam, "the optimizer has none; sgd and lars have"),
+            ("trust", self.trust, is_lars, "the optimizer has none; lars has"),
+            ("beta1", self.beta1, is_adam, "the optimizer has none; adam and adamw have"),
+            ("beta2", self.beta2, is_adam, "the optimizer has none; adam and adamw have"),
+            ("eps", self.eps, is_adam, "the optimizer has none; adam and adamw have"),
+        ];
+        let reliant = |(name, value, is_read, problem): (_, f64, _, _)| {
+            let value = value.to_string();
+            Reliant { name, value, is_read, problem }
+        };
+        refuse_idle(settings.map(reliant), typed)
     }
 
     pub fn optimizer(&self, parameters: Vec<(String, Var)>) -> candle_core::Result<Optimizer> {

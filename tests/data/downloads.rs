@@ -316,6 +316,48 @@ fn a_named_set_that_cannot_be_had_leaves_no_folder() {
     }
 }
 
+/// A run remembers where its set lies, beside its configuration: no checkpoint depends on it.
+#[test]
+fn a_resumed_run_looks_where_its_named_set_was() {
+    let work = Workplace::new();
+    work.train("plain", "4", &[]);
+    work.train("run", "4", &["--data-dir", "sets"]);
+    let config = |run: &str| -> serde_json::Value {
+        serde_json::from_slice(&work.read(&format!("weights/{run}/config.json"))).unwrap()
+    };
+    assert!(config("plain").get("data_dir").is_none());
+    assert_eq!(config("run")["data_dir"], "sets");
+    let checkpoint = |run: &str| gan::checkpoint::read(&work.path(&format!("weights/{run}/step-00000004.safetensors")));
+    let [plain, run] = ["plain", "run"].map(|run| checkpoint(run).unwrap());
+    assert_eq!(plain.metadata["gan.config"], run.metadata["gan.config"]);
+    work.gan(&["train-gan", "--resume", "run", "--steps", "5"]).assert().success();
+    assert_eq!(config("run")["data_dir"], "sets");
+    work.gan(&["train-gan", "--resume", "run", "--steps", "6", "--data-dir", "others"]).assert().success();
+    assert_eq!(config("run")["data_dir"], "others", "the flag comes first");
+    work.gan(&["train-gan", "--resume", "plain", "--steps", "5"]).assert().success();
+
+    // Of a named set it is used.
+    let mut named_set = config("run");
+    named_set["data"] = "mnist".into();
+    fs::write(work.path("weights/run/config.json"), named_set.to_string()).unwrap();
+    let path = work.path("weights/run/generator_ema.safetensors");
+    let mut archive = gan::checkpoint::read(&path).unwrap();
+    let config = archive.metadata.values_mut().find(|text| text.contains("\"data\":\"data\"")).unwrap();
+    *config = config.replace("\"data\":\"data\"", "\"data\":\"mnist\"");
+    fs::write(&path, gan::checkpoint::to_bytes(&archive).unwrap()).unwrap();
+    for (command, place) in [
+        (&["train-gan", "--resume", "run", "--steps", "7"][..], "others/mnist"),
+        (&["train-gan", "--resume", "run", "--steps", "7", "--data-dir", "sets"], "sets/mnist"),
+        (&["evaluate", "--run", "run"], "others/mnist"),
+        (&["evaluate", "--run", "run", "--data-dir", "sets"], "sets/mnist"),
+    ] {
+        let mut command = work.gan(command);
+        let output = command.env(named::MIRROR_VARIABLE, "http://127.0.0.1:1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(3) && said.contains(&format!("is not in {place}")), "{said}");
+    }
+}
+
 #[test]
 fn a_data_dir_that_cannot_be_written_is_exit_code_5() {
     let file = tempfile::NamedTempFile::new().unwrap();

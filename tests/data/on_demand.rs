@@ -176,7 +176,8 @@ fn training_on_demand_leaves_the_bytes_of_training_from_memory() {
     assert!(!fs::read_dir(work.path("")).unwrap().any(|name| name.unwrap().path().to_string_lossy().contains("cache")));
     let no_cache = [&pictures[..], &["--data-memory", "0", "--data-cache", "missing", "--run", "x", "--steps", "1"]];
     let refused = work.gan(&[&[TINY], &no_cache[..]].concat().concat()).assert().code(5);
-    assert!(String::from_utf8(refused.get_output().stderr.clone()).unwrap().contains("missing"));
+    let text = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(text.contains("missing: no cache of decoded images") && text.contains("--data-cache none"), "{text}");
     let refused = work.gan(&[TINY, &["--data-memory", "much", "--run", "x", "--steps", "1"]].concat()).assert().code(2);
     let text = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
     assert!(text.contains("--data-memory") && text.contains("512MiB"), "{text}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gan::data::ImageShape;
 use image::{GrayImage, ImageFormat, Luma};
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -30,19 +30,27 @@ pub fn write(path: &Path, rows: &[(Vec<u8>, i64)], names: &str) {
 
 /// Row groups of pictures and labels.
 pub fn write_groups(path: &Path, groups: &[&[(Vec<u8>, i64)]], names: &str) {
-    let schema = "message schema {
-        optional group image { optional binary bytes; optional binary path (UTF8); }
-        optional int64 label;
-    }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let metadata = format!(r#"{{"info": {{"features": {{"label": {{"names": {names}, "_type": "ClassLabel"}}}}}}}}"#);
+    write_labelled::<Int64Type>(path, "int64 label", groups, names);
+}
+
+/// The same with labels in a column of that type and name, which the Hub's metadata says the names of.
+fn write_labelled<T: DataType>(path: &Path, column: &str, groups: &[&[(Vec<u8>, T::T)]], names: &str) {
+    let schema = format!(
+        "message schema {{
+            optional group image {{ optional binary bytes; optional binary path (UTF8); }}
+            optional {column};
+        }}"
+    );
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let label = column.split(' ').nth(1).unwrap();
+    let metadata = format!(r#"{{"info": {{"features": {{"{label}": {{"names": {names}, "_type": "ClassLabel"}}}}}}}}"#);
     let metadata = KeyValue { key: "huggingface".to_string(), value: Some(metadata) };
     let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![metadata])).build();
     let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
     for rows in groups {
         let mut group = writer.next_row_group().unwrap();
         let pictures: Vec<ByteArray> = rows.iter().map(|(bytes, _)| bytes.clone().into()).collect();
-        let labels: Vec<i64> = rows.iter().map(|(_, label)| *label).collect();
+        let labels: Vec<T::T> = rows.iter().map(|(_, label)| label.clone()).collect();
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<ByteArrayType>().write_batch(&pictures, Some(&vec![2; rows.len()]), None).unwrap();
         column.close().unwrap();
@@ -50,7 +58,7 @@ pub fn write_groups(path: &Path, groups: &[&[(Vec<u8>, i64)]], names: &str) {
         column.typed::<ByteArrayType>().write_batch(&[], Some(&vec![1; rows.len()]), None).unwrap();
         column.close().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<Int64Type>().write_batch(&labels, Some(&vec![1; rows.len()]), None).unwrap();
+        column.typed::<T>().write_batch(&labels, Some(&vec![1; rows.len()]), None).unwrap();
         column.close().unwrap();
         group.close().unwrap();
     }
@@ -77,6 +85,40 @@ fn parquet_files_give_pictures_labels_and_class_names() {
     assert_eq!(set.classes, ["shoe", "shirt"]);
     write(&folder.path().join("test/0000.parquet"), &[(picture(1), 2)], "7");
     assert!(refused(open_directory(folder.path(), GREY)).contains("label 2, where its parquet files name 2 classes"));
+}
+
+/// Their classes are all of them, sorted, whatever part they are in and whichever comes first.
+#[test]
+fn labels_may_be_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let rows = |labels: &[&str]| -> Vec<(Vec<u8>, ByteArray)> {
+        labels.iter().enumerate().map(|(place, label)| (picture(place as u8), ByteArray::from(*label))).collect()
+    };
+    let write = |name: &str, labels: &[&str]| {
+        write_labelled::<ByteArrayType>(&path(name), "binary label (UTF8)", &[&rows(labels)], "[]");
+    };
+    write("train-0.parquet", &["shoe", "bag", "shoe"]);
+    write("train-1.parquet", &["hat"]);
+    write("test.parquet", &["hat", "bag"]);
+    let set = open_directory(folder.path(), TINY).unwrap();
+    assert_eq!(set.classes, ["bag", "hat", "shoe"]);
+    assert_eq!((in_memory(&set.train).labels, in_memory(&set.test).labels), (vec![2, 0, 2, 1], vec![1, 0]));
+    write("test.parquet", &["hat", ""]);
+    assert!(refused(open_directory(folder.path(), TINY)).contains("a row without a label"));
+    self::write(&path("test.parquet"), &[(picture(1), 1)], "[]");
+    assert!(refused(open_directory(folder.path(), TINY)).contains("some files have texts as labels, some numbers"));
+}
+
+#[test]
+fn names_of_classes_are_those_of_the_column_and_the_same_in_all_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let rows = [(picture(9), 1), (picture(7), 0)];
+    write_labelled::<Int64Type>(&path("train.parquet"), "int64 labels", &[&rows], r#"["shoe", "shirt"]"#);
+    assert_eq!(open_directory(folder.path(), TINY).unwrap().classes, ["shoe", "shirt"]);
+    write(&path("test.parquet"), &rows, r#"["shirt", "shoe"]"#);
+    assert!(refused(open_directory(folder.path(), TINY)).contains("its classes have other names"));
 }
 
 #[test]

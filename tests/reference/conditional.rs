@@ -12,8 +12,8 @@ use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
 use super::rule::{bytes, fill, real_images, symmetric};
-use super::trajectories::{Losses, config, dcgan_gain, mlp_gain};
-use super::vectors::{Output, Summary, Trained, assert_all, read_part, values};
+use super::trajectories::{ALLOWANCE, TOLERANCE, Trajectory, config, dcgan_gain, mlp_gain};
+use super::vectors::{Output, Summary, assert_all, read_part, values};
 use crate::device::device;
 
 const CLASSES: usize = 10;
@@ -71,22 +71,6 @@ fn the_projection_of_the_dcgan_is_pytorchs() {
 fn the_projection_of_radfords_discriminator_is_pytorchs() {
     check("radford_discriminator", Architecture::Dcgan, ImageShape::new(32, 32, 1));
 }
-
-#[derive(Deserialize)]
-struct Trajectory {
-    batch: usize,
-    lr: f64,
-    d_loss: Losses,
-    g_loss: Losses,
-    /// Parameters and batch-norm statistics after the last step.
-    discriminator: BTreeMap<String, Trained>,
-    generator: BTreeMap<String, Trained>,
-}
-
-/// What the losses must agree to, relative, at every step; and how many times further than PyTorch's own f32, run from
-/// weights perturbed by some units in the last place, they may be where that spreads beyond it.
-const TOLERANCE: f64 = 1e-4;
-const ALLOWANCE: f64 = 5.0;
 
 fn check_steps(name: &str, networks: &str, gain: fn(&str, &str) -> f64, flags: &[&str]) {
     let record = read_part::<BTreeMap<String, Trajectory>>("conditional", "trajectories").remove(name).unwrap();

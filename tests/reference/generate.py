@@ -25,6 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import clip_grad_norm_
 
 HERE = Path(__file__).parent
 LATENT = 96
@@ -327,11 +328,17 @@ TRAJECTORIES = {
     "vanilla_fast": ("mlp", "bce", 1e-3, MLP_GAINS),
     "lsgan": ("mlp", "ls", 1e-3, MLP_GAINS),
     "vanilla_flags": ("mlp", "bce", 2e-4, MLP_GAINS),
+    "vanilla_clipped": ("mlp", "bce", 2e-4, MLP_GAINS),
     "dcgan": ("dcgan", "bce", 2e-4, DCGAN_GAINS),
     "dcgan_fast": ("dcgan", "bce", 1e-3, DCGAN_GAINS),
+    "dcgan_clipped": ("dcgan", "bce", 2e-4, DCGAN_GAINS),
 }
-# What the recipe's flags add to a step: all of them at once.
-FLAGS = {"vanilla_flags": {"schedule": "linear", "label_smoothing": 0.1, "r1": 2.0, "r1_every": 2, "diffaugment": True}}
+# What the recipe's flags add to a step: all of them at once; and norms that some of the gradients exceed.
+FLAGS = {
+    "vanilla_flags": {"schedule": "linear", "label_smoothing": 0.1, "r1": 2.0, "r1_every": 2, "diffaugment": True},
+    "vanilla_clipped": {"clip_norm": 1.0},
+    "dcgan_clipped": {"clip_norm": 0.1},
+}
 PERTURBED_RUNS = 6
 PERTURBATION = 3e-7
 
@@ -373,6 +380,7 @@ def train(kind, loss, lr, gains, dtype, perturbation=None, flags={}):
     """Ten steps of the program's training: both losses of every step, and both networks after the last."""
     smoothing, r1, r1_every = (flags.get(flag, 0) for flag in ("label_smoothing", "r1", "r1_every"))
     seen = augmented if flags.get("diffaugment") else lambda images, name: images
+    clip = lambda trained: clip_grad_norm_(trained.parameters(), flags.get("clip_norm", math.inf))
     discriminator_loss, generator_loss = LOSSES[loss]
     discriminator = network(f"{kind}_discriminator", dtype, gains.get("discriminator"))
     generator = network(f"{kind}_generator", dtype, gains.get("generator"))
@@ -398,12 +406,14 @@ def train(kind, loss, lr, gains, dtype, perturbation=None, flags={}):
             for group in (*d_optimizer.param_groups, *g_optimizer.param_groups):
                 group["lr"] = lr * (1 - step / STEPS)
         (d_loss + penalty).backward()
+        clip(discriminator)
         d_optimizer.step()
 
         fake = generator(symmetric(f"latents.{step}.generator", TRAINING_BATCH, LATENT).to(dtype))
         g_loss = generator_loss(discriminator(seen(fake, f"{step}.generator")))
         g_optimizer.zero_grad()
         g_loss.backward()
+        clip(generator)
         g_optimizer.step()
         d_losses.append(d_loss.item())
         g_losses.append(g_loss.item())

@@ -13,18 +13,13 @@ use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
 use super::rule::{fill, symmetric};
-use super::trajectories::Losses;
-use super::vectors::{Glimpse, Held, Trained, assert_all, read_part, values};
+use super::trajectories::{ALLOWANCE, TOLERANCE, Trajectory};
+use super::vectors::{Glimpse, Held, assert_all, read_part, values};
 use crate::device::device;
 
 const SHAPE: ImageShape = ImageShape::new(64, 64, 3);
 const LATENT_DIM: usize = 100;
 const BATCH: usize = 4;
-
-/// What the losses must agree to, relative, at every step; and how many times further than PyTorch's own f32, run from
-/// weights perturbed by some units in the last place, they may be where that spreads beyond it.
-const TOLERANCE: f64 = 1e-4;
-const ALLOWANCE: f64 = 5.0;
 
 #[derive(Deserialize)]
 struct Network {
@@ -83,17 +78,6 @@ fn the_discriminator_is_pytorchs() {
     check("discriminator", &images, |parameters| {
         (Box::new(Discriminator::new(Architecture::Dcgan, SHAPE, parameters.builder()).unwrap()), None)
     });
-}
-
-#[derive(Deserialize)]
-struct Trajectory {
-    batch: usize,
-    lr: f64,
-    d_loss: Losses,
-    g_loss: Losses,
-    /// Parameters and batch-norm statistics after the last step.
-    discriminator: BTreeMap<String, Trained>,
-    generator: BTreeMap<String, Trained>,
 }
 
 /// Noise over a coarser noise, by the rule of `generate_radford.py`.

@@ -18,29 +18,30 @@ use super::vectors::{Trained, assert_all, read, values};
 use crate::device::device;
 
 /// What the losses must agree to, relative, at every step.
-const TOLERANCE: f64 = 1e-4;
+pub(super) const TOLERANCE: f64 = 1e-4;
 
 /// In shards, where the losses of PyTorch's f32 are within 1.1e-6 of f64's.
 const SHARDS_TOLERANCE: f64 = 1e-5;
 
 /// How many times further than PyTorch's own f32, run from weights perturbed by some units in the last place, the
 /// losses may be where that spreads beyond the tolerance.
-const ALLOWANCE: f64 = 5.0;
+pub(super) const ALLOWANCE: f64 = 5.0;
 
+/// Some steps of PyTorch's.
 #[derive(Deserialize)]
-struct Record {
-    batch: usize,
-    lr: f64,
+pub(super) struct Trajectory {
+    pub batch: usize,
+    pub lr: f64,
     /// Of a batch, where there are several.
     #[serde(default)]
     shards: Option<usize>,
-    d_loss: Losses,
-    g_loss: Losses,
+    pub d_loss: Losses,
+    pub g_loss: Losses,
     /// Parameters and batch-norm statistics after the last step.
     #[serde(default)]
-    discriminator: BTreeMap<String, Trained>,
+    pub discriminator: BTreeMap<String, Trained>,
     #[serde(default)]
-    generator: BTreeMap<String, Trained>,
+    pub generator: BTreeMap<String, Trained>,
 }
 
 /// The losses of one network, step by step.
@@ -89,7 +90,7 @@ fn distortions(step: usize, count: usize) -> Distortions {
 
 /// Trains as the record does, with weights whose layers `gain` scales: the networks, and the losses of D and of G.
 fn train(
-    record: &Record,
+    record: &Trajectory,
     model: &str,
     networks: &str,
     gain: fn(&str, &str) -> f64,
@@ -126,13 +127,20 @@ fn train(
     (adversaries, [d_losses, g_losses])
 }
 
-fn record(name: &str) -> Record {
-    read::<BTreeMap<String, Record>>("trajectories").remove(name).unwrap()
+fn record(name: &str) -> Trajectory {
+    read::<BTreeMap<String, Trajectory>>("trajectories").remove(name).unwrap()
 }
 
-fn check(name: &str, model: &str, networks: &str, gain: fn(&str, &str) -> f64, tolerance: fn(f64) -> f64) {
+fn check(
+    name: &str,
+    model: &str,
+    networks: &str,
+    gain: fn(&str, &str) -> f64,
+    tolerance: fn(f64) -> f64,
+    flags: &[&str],
+) {
     let record = record(name);
-    let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, &[]);
+    let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, flags);
     record.d_loss.assert(&format!("{name}: d_loss"), &d_losses, tolerance);
     record.g_loss.assert(&format!("{name}: g_loss"), &g_losses, tolerance);
     for (part, want, found) in [
@@ -167,28 +175,28 @@ pub(super) fn dcgan_gain(part: &str, layer: &str) -> f64 {
 
 #[test]
 fn ten_steps_of_the_vanilla_gan_are_pytorchs() {
-    check("vanilla", "vanilla", "mlp", mlp_gain, |_| TOLERANCE);
+    check("vanilla", "vanilla", "mlp", mlp_gain, |_| TOLERANCE, &[]);
 }
 
 #[test]
 fn ten_steps_of_the_least_squares_gan_are_pytorchs() {
-    check("lsgan", "lsgan", "mlp", mlp_gain, |_| TOLERANCE);
+    check("lsgan", "lsgan", "mlp", mlp_gain, |_| TOLERANCE, &[]);
 }
 
 #[test]
 fn ten_steps_of_the_dcgan_are_pytorchs() {
-    check("dcgan", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE);
+    check("dcgan", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE, &[]);
 }
 
 /// In two shards they are those of `DistributedDataParallel` in two processes.
 #[test]
 fn ten_steps_in_shards_are_pytorchs_in_processes() {
-    let record: Record = read("shards");
+    let record: Trajectory = read("shards");
     let (_, [d_losses, g_losses]) = train(&record, "dcgan", "dcgan", dcgan_gain, &[]);
     record.d_loss.assert("d_loss", &d_losses, |_| SHARDS_TOLERANCE);
     record.g_loss.assert("g_loss", &g_losses, |_| SHARDS_TOLERANCE);
     // With the batch norm of the whole batch they are others.
-    let whole = Record { shards: None, ..record };
+    let whole = Trajectory { shards: None, ..record };
     let (_, [_, g_losses]) = train(&whole, "dcgan", "dcgan", dcgan_gain, &[]);
     let largest = g_losses.iter().zip(&whole.g_loss.want).map(|(found, want)| (found / want - 1.0).abs());
     assert!(largest.fold(0.0, f64::max) > 100.0 * SHARDS_TOLERANCE, "{g_losses:?}");
@@ -198,8 +206,8 @@ fn ten_steps_in_shards_are_pytorchs_in_processes() {
 #[test]
 fn ten_fast_steps_are_as_near_as_pytorchs_own() {
     let tolerance = |spread| TOLERANCE.max(ALLOWANCE * spread);
-    check("vanilla_fast", "vanilla", "mlp", mlp_gain, tolerance);
-    check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance);
+    check("vanilla_fast", "vanilla", "mlp", mlp_gain, tolerance, &[]);
+    check("dcgan_fast", "dcgan", "dcgan", dcgan_gain, tolerance, &[]);
 }
 
 /// Smoothed labels, the penalty every other step, augmented images and falling rates, all at once.
@@ -220,6 +228,26 @@ fn ten_steps_with_every_flag_are_pytorchs() {
         let largest = pairs.map(|(found, want)| (found / want - 1.0).abs()).fold(0.0, f64::max);
         assert!(largest > 10.0 * TOLERANCE, "without {left_out}: at most {largest} off");
     }
+}
+
+/// By `clip_grad_norm_` of each network's parameters, in the whole batch and in shards, where it is of the mean's gradient.
+#[test]
+fn ten_steps_with_clipped_gradients_are_pytorchs() {
+    check("vanilla_clipped", "vanilla", "mlp", mlp_gain, |_| TOLERANCE, &["--clip-norm", "1"]);
+    check("dcgan_clipped", "dcgan", "dcgan", dcgan_gain, |_| TOLERANCE, &["--clip-norm", "0.1"]);
+    let off = |found: &[Vec<f64>; 2], record: &Trajectory| {
+        let want = [&record.d_loss, &record.g_loss].map(|losses| &losses.want);
+        let errors =
+            found.iter().flatten().zip(want.into_iter().flatten()).map(|(found, want)| (found / want - 1.0).abs());
+        errors.fold(0.0, f64::max)
+    };
+    let record = record("vanilla_clipped");
+    // There is no batch norm in these networks.
+    let in_shards = Trajectory { shards: Some(2), ..record };
+    let (_, found) = train(&in_shards, "vanilla", "mlp", mlp_gain, &["--clip-norm", "1"]);
+    assert!(off(&found, &in_shards) <= TOLERANCE, "{found:?}");
+    let (_, found) = train(&in_shards, "vanilla", "mlp", mlp_gain, &[]);
+    assert!(off(&found, &in_shards) > 10.0 * TOLERANCE, "without it they are others: {found:?}");
 }
 
 /// Relative, at every step: bf16 has 8 bits, and a step is a few products after each other.

@@ -49,6 +49,13 @@ fn contradicted() -> Vec<Row> {
             rows.push(row("a flag against the run's", state, &arguments, 2, &says));
         }
     }
+    for (flag, says) in [
+        ("--mirror", "--mirror: run run was begun without it"),
+        ("--init a,b", "--init a,b: run run was begun without it"),
+        ("--schedule cosine", "--schedule cosine: run run was begun with constant"),
+    ] {
+        rows.push(row("said as it is typed", Gan, &format!("train-gan --resume run {flag}"), 2, says));
+    }
     rows
 }
 

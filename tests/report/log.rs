@@ -63,12 +63,18 @@ fn a_probe_is_a_line_of_json_and_a_row_of_the_table() {
     let untrained = row("untrained", "full");
     let other = ProbeRow { labels: 64, top1: 0.1, top5: 1.0, knn: 0.05, seconds: 1234.5, ..untrained };
     assert_eq!(
-        probe_table(&[row("pretrained", "linear"), other]),
+        probe_table(&[row("pretrained", "linear"), other], Some(10)),
         "encoder     mode    labels   top-1    top-5     kNN  seconds\n\
          pretrained  linear   5,000  64.3 %   95.2 %  60.0 %     12.3\n\
          untrained   full        64  10.0 %  100.0 %   5.0 %   1234.5"
     );
-    assert_eq!(probe_table(&[]), "encoder  mode  labels  top-1  top-5  kNN  seconds");
+    assert_eq!(probe_table(&[], None), "encoder  mode  labels  top-1  top-5  kNN  seconds");
+    assert_eq!(probe_table(&[], Some(6)), "encoder  mode  labels  top-1  top-5  kNN  seconds");
+    assert_eq!(
+        probe_table(&[row("pretrained", "linear")], Some(5)),
+        "encoder     mode    labels   top-1     kNN  seconds\n\
+         pretrained  linear   5,000  64.3 %  60.0 %     12.3"
+    );
 }
 
 #[test]

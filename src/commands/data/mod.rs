@@ -17,7 +17,8 @@ use crate::run::StopRequest;
 /// What to look at.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DataConfig {
-    /// A folder of pictures, at any depth; one picture; a named set or another directory that `--data` takes elsewhere
+    /// A folder of pictures, at any depth; one picture; a .tar or .zip of pictures, or a directory of them; a directory of
+    /// .parquet files; a named set or another directory that `--data` takes elsewhere
     pub data: String,
 
     /// Draw some pictures of each class on a sheet, FILE.png

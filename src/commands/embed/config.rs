@@ -5,8 +5,8 @@ use anyhow::bail;
 use crate::commands::gallery::GalleryConfig;
 use crate::error::Error;
 use crate::models::EncoderArchitecture;
+use crate::normalisation::Normalisation;
 use crate::report::FeatureFormat;
-use crate::train::normalise::Normalise;
 use crate::train::simclr_images::check_image_size;
 
 /// Which pictures, by which encoder, into what.
@@ -39,9 +39,9 @@ pub struct EmbedConfig {
     #[arg(long, value_name = "PIXELS")]
     pub image_size: Option<usize>,
 
-    /// Mean and standard deviation that pixels are normalised by: cifar10 or imagenet [default: the encoder's]
+    /// Mean and standard deviation that pixels are normalised by [default: the encoder's]
     #[arg(long, value_enum)]
-    pub normalise: Option<Normalise>,
+    pub normalise: Option<KnownNormalisation>,
 
     /// Find each picture's K nearest others too, by the cosine of their features: into FILE.neighbours.csv, or the lines
     /// of --json. Holds all features in memory
@@ -51,6 +51,25 @@ pub struct EmbedConfig {
     /// Which pictures.
     #[command(flatten)]
     pub pictures: GalleryConfig,
+}
+
+/// Statistics of pixels that need no images to train on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KnownNormalisation {
+    /// CIFAR-10's, as the course has them
+    Cifar10,
+    /// ImageNet's, as torchvision's networks expect them
+    Imagenet,
+}
+
+impl KnownNormalisation {
+    /// The statistics themselves.
+    pub fn statistics(self) -> Normalisation {
+        match self {
+            Self::Cifar10 => Normalisation::cifar10(),
+            Self::Imagenet => Normalisation::imagenet(),
+        }
+    }
 }
 
 /// Where features go.
@@ -66,9 +85,6 @@ impl EmbedConfig {
     /// [`Error::Usage`] where a value is out of range or flags do not go together; it names the flag.
     pub(super) fn target(&self, json: bool) -> anyhow::Result<Target<'_>> {
         check_image_size(self.image_size)?;
-        if self.normalise == Some(Normalise::Measured) {
-            bail!(Error::Usage("--normalise measured: nothing is trained here; expected cifar10 or imagenet".into()));
-        }
         if self.neighbours == Some(0) {
             bail!(Error::Usage("--neighbours 0: expected at least 1".into()));
         }

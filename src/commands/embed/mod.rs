@@ -29,8 +29,8 @@ pub fn embed(config: &EmbedConfig, device: &Device, json: bool, console: &Consol
     }
     let source = weights::encoder(config.weights.as_deref(), config.encoder, &config.weights_dir)?;
     let mut source = source.for_pictures(config.image_size)?;
-    if let Some(normalisation) = config.normalise.and_then(|normalise| normalise.known()) {
-        source.normalisation = normalisation;
+    if let Some(normalise) = config.normalise {
+        source.normalisation = normalise.statistics();
     }
     let gallery = gallery::open(&config.pictures.data, config.pictures.data_dir.clone(), console)?;
     console.note(&format!(

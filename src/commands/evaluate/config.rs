@@ -54,8 +54,9 @@ pub struct EvaluateConfig {
     #[arg(long)]
     pub raw: bool,
 
-    /// Real images: a named set or a directory [default: what the network was trained on, else mnist]
-    #[arg(long, value_name = "NAME|DIR")]
+    /// Real images: a named set, a directory, or a .tar or .zip of images [default: what the network was trained on, else
+    /// mnist]
+    #[arg(long, value_name = "NAME|DIR|FILE")]
     pub data: Option<String>,
 
     #[command(flatten)]

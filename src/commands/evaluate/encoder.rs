@@ -42,8 +42,9 @@ pub fn evaluate(
     let data = config.data.as_deref().or(source.data.as_deref()).unwrap_or(DEFAULT_DATA);
     let (encoder, device_name) = (&source.description, crate::device::name(device));
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
-    let dataset = crate::commands::evaluate::open(data, source.image_shape, config, console)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(data));
+    let file = trained.map(|_| &*source.path);
+    let dataset = crate::commands::evaluate::open(data, source.image_shape, config, file, console)?;
     // By what its run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
     let dataset = images::with_test_part(dataset, test_part, true, console)?;
@@ -119,7 +120,7 @@ pub fn evaluate(
         rows.push(row);
     }
     match json {
-        false => console.data_line(&probe_table(&rows)),
+        false => console.data_line(&probe_table(&rows, Some(classes))),
         true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
         true => Ok(()),
     }

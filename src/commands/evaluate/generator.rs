@@ -132,8 +132,9 @@ pub(super) fn real_images(
     data: &str,
     console: &Console,
 ) -> anyhow::Result<(Dataset, usize)> {
-    let dataset = crate::commands::evaluate::open(data, samples.image_shape(), config, console)?;
     let trained = samples.trained_on().filter(|trained| trained.is(data));
+    let file = samples.file().filter(|_| trained.is_some());
+    let dataset = crate::commands::evaluate::open(data, samples.image_shape(), config, file, console)?;
     let all = dataset.train.len();
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
     let dataset = match config.reference == Reference::Test || test_part.is_some() {

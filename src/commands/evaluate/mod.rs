@@ -7,11 +7,13 @@ mod nearest;
 mod neighbours;
 mod subject;
 
+use std::path::Path;
+
 use candle_core::Device;
 
 use crate::checkpoint::atomic;
-use crate::commands::images;
-use crate::data::Dataset;
+use crate::commands::{images, weights};
+use crate::data::{DataOptions, Dataset};
 use crate::evaluator::Classifier;
 use crate::image_shape::ImageShape;
 use crate::models::DigitClassifier;
@@ -39,7 +41,15 @@ pub fn evaluate(config: &EvaluateConfig, device: &Device, json: bool, console: &
     }
 }
 
-/// The data set of that name in `shape`; a download shows its progress.
-fn open(name: &str, shape: ImageShape, config: &EvaluateConfig, console: &Console) -> anyhow::Result<Dataset> {
-    images::open_from(name, &config.data_options, shape, console)
+/// The data set of that name in `shape`; a download shows its progress. The network in the file `trained` was trained on it.
+fn open(
+    name: &str,
+    shape: ImageShape,
+    config: &EvaluateConfig,
+    trained: Option<&Path>,
+    console: &Console,
+) -> anyhow::Result<Dataset> {
+    let options = config.data_options.clone();
+    let data_dir = options.data_dir.or_else(|| weights::data_dir_of(trained?));
+    images::open_from(name, &DataOptions { data_dir, ..options }, shape, console)
 }

@@ -110,6 +110,14 @@ impl Samples {
         }
     }
 
+    /// The file of the generator.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Drawn(generator) => Some(&generator.origin().path),
+            Self::Given { .. } => None,
+        }
+    }
+
     /// What the user sees of it.
     pub fn name(&self) -> String {
         match self {

@@ -12,7 +12,8 @@ use crate::checkpoint::{self, Archive};
 use crate::data::ImageSet;
 use crate::error::Error;
 use crate::metrics;
-use crate::models::{Encoder, NetworkDescription};
+use crate::models::{Encoder, NetworkDescription, NetworkKind};
+use crate::pretrained::TrainedClassifier;
 use crate::pretrained::encoder::EncoderSource;
 use crate::pretrained::features::features;
 use crate::report::{self, ConfusionMatrix, Console, EmbeddingMap, Picture, ProbeRow};
@@ -21,6 +22,15 @@ use crate::train::probe::Probe;
 
 /// Test images on the map: t-SNE takes their number squared.
 const MAPPED: usize = 1000;
+
+/// How many classes the classifier in the directory of a run tells apart; `None` where no file says it.
+pub(super) fn classes(run: &Path) -> Option<usize> {
+    let header = checkpoint::describe(&TrainedClassifier::file_of(run).ok()?).ok()?.metadata;
+    match serde_json::from_str::<NetworkDescription>(header.get(NETWORK)?).ok()?.kind {
+        NetworkKind::Classifier { classes, .. } => Some(classes),
+        _ => None,
+    }
+}
 
 impl Tuning<'_> {
     /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear

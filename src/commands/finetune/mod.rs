@@ -37,8 +37,17 @@ struct RowsDone {
     first_step: Option<u64>,
 }
 
+/// What was found of an encoder.
+#[derive(Clone, Debug, Default)]
+pub struct Finetuned {
+    /// None where the images have no labels.
+    pub rows: Vec<ProbeRow>,
+    /// Of the images; `None` where that is not known.
+    pub classes: Option<usize>,
+}
+
 /// Trains every row, writes its files, and returns the rows.
-pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result<Vec<ProbeRow>> {
+pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result<Finetuned> {
     let &Invocation { typed, options, device, json, console, .. } = call;
     config.validate()?;
     let mut resumed = options.resume.as_ref().map(|target| resume(target, &config, typed, options)).transpose()?;
@@ -52,7 +61,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
         if is_done && !typed.iter().any(|field| field == "weights" || field == "data") {
             console.note(&format!("run {} is done; its table:", run.directory.name));
             print_rows(&done.rows, json, console)?;
-            return Ok(done.rows);
+            return Ok(Finetuned { rows: done.rows, classes: files::classes(&run.directory.weights) });
         }
     }
     if !is_done {
@@ -74,10 +83,12 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     config.weights = Some(source.path.clone());
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let &FinetuneConfig { balanced_parts, skip_broken, .. } = &config;
-    let reading = Reading { balanced_parts, skip_broken };
-    let target = TargetShape { shape: source.image_shape, keeps_sizes: config.crops_originals };
-    let dataset = images::open(&data, target, reading, call)?;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
+    let data_dir = resumed.as_ref().map_or(options.data.data_dir.clone(), |run| run.data_dir.clone());
+    let data_dir = data_dir.or_else(|| trained.and_then(|_| weights::data_dir_of(&source.path)));
+    let reading = Reading { balanced_parts, skip_broken, data_dir };
+    let target = TargetShape { shape: source.image_shape, keeps_sizes: config.crops_originals };
+    let dataset = images::open(&data, target, &reading, call)?;
     // What the encoder's run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
     let dataset = images::with_test_part(dataset, test_part, true, console)?;
@@ -95,7 +106,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     if let (true, Some(path)) = (dataset.train.labels().is_empty(), &config.embeddings) {
         files::write_embeddings(&source, &dataset.train, path, device, console, &stop)?;
         console.note(&format!("{} has no labels: nothing but {} was written", dataset.name, path.display()));
-        return Ok(Vec::new());
+        return Ok(Finetuned::default());
     }
     let mut run = match resumed {
         Some(run) => Run { config, ..run },
@@ -112,7 +123,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     tuning.run_rows()?;
     let directory = &tuning.session.run.directory;
     console.note(&format!("done: {} and {}", directory.weights.display(), directory.samples.display()));
-    Ok(tuning.done.rows)
+    Ok(Finetuned { rows: tuning.done.rows, classes: Some(tuning.subject.dataset.classes.len()) })
 }
 
 /// With `json` the rows that a resumed run has already.

@@ -24,12 +24,15 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let mut run = Run::open(config, default_name, call.typed, options)?;
     let mut config = run.config.clone();
     config.validate()?;
+    if options.resume.is_none() {
+        config.refuse_idle(call.typed)?;
+    }
     run.check_precision(config.precision, config.steps, device)?;
     // The images may have to be downloaded: what needs none is refused before.
     run.refuse_past(config.steps)?;
     let SimclrConfig { balanced_parts, skip_broken, .. } = config;
-    let reading = Reading { balanced_parts, skip_broken };
-    let dataset = images::open(&config.data, config.target(), reading, call)?;
+    let reading = Reading { balanced_parts, skip_broken, data_dir: run.data_dir.clone() };
+    let dataset = images::open(&config.data, config.target(), &reading, call)?;
     run.identify(&dataset, options.changed_data, console)?;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.
@@ -59,9 +62,15 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
         // To the bit, which a decimal need not be.
         record.lr = config.schedule(timetable.last_step).rate(record.step);
     }
-    let (count, batch) = (images.train.len(), config.batch_size);
-    let name = config.encoder.name();
-    let what = format!("pretraining {name} on {}: {count} images, batch {batch}, {}", config.data, session.span());
+    let (count, name, batch) = (images.train.len(), config.encoder.name(), config.batch_size);
+    let in_shards = match config.shards.unwrap_or(1) {
+        1 => String::new(),
+        shards => format!(" in {shards} shards"),
+    };
+    let (data, size, span) = (&config.data, config.image_size, session.span());
+    let what = format!(
+        "pretraining {name} on {data}: {count} images, views of {size}x{size}, batch {batch}{in_shards}, {span}"
+    );
     session.announce(&what, &call.trained_on());
     let mut training =
         Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };

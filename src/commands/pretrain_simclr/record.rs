@@ -6,11 +6,11 @@ use crate::metrics::embedding::{alignment, uniformity};
 use crate::pretrained::features::{Labelled, features, knn_top1};
 use crate::report::SimclrRecord;
 use crate::train::collapse::EmbeddingStats;
-use crate::train::contrastive::StepOutcome;
+use crate::train::contrastive::ContrastiveOutcome;
 
 impl Training<'_> {
     /// Fetches what is logged of the step just done: the only place of the loop where the host waits for the device.
-    pub(super) fn record(&mut self, outcome: &StepOutcome, lr: f64) -> anyhow::Result<SimclrRecord> {
+    pub(super) fn record(&mut self, outcome: &ContrastiveOutcome, lr: f64) -> anyhow::Result<SimclrRecord> {
         let loss = outcome.loss.to_scalar::<f32>()?;
         let mark = self.session.clock.mark();
         if !loss.is_finite() {

@@ -6,11 +6,11 @@ use crate::commands::class_names::listed;
 use crate::error::Error;
 use crate::pretrained::SampleClasses;
 
-/// What names every class at once.
+/// What names every class at once, even where a class is called so: that one has its number.
 const ALL: &str = "all";
 
-/// The classes of the samples, `names` being those of the generator: of the class of that name or, where no name is a
-/// number, that number. [`Error::Usage`] where there is none.
+/// The classes of the samples, `names` being those of the generator: the class of that name or, where none is called so,
+/// of that number, from 0 on. [`Error::Usage`] where there is none.
 pub fn choose(class: Option<&str>, names: &[String]) -> anyhow::Result<SampleClasses> {
     let classes = names.len();
     let Some(class) = class else { return Ok(SampleClasses::of(classes)) };
@@ -22,15 +22,15 @@ pub fn choose(class: Option<&str>, names: &[String]) -> anyhow::Result<SampleCla
     if class == ALL {
         return Ok(SampleClasses::Each { classes });
     }
-    let number = |text: &str| text.parse::<usize>().ok();
     let by_name = names.iter().position(|name| name == class);
-    let by_number =
-        || number(class).filter(|class| *class < classes && !names.iter().any(|name| number(name).is_some()));
+    let by_number = || class.parse().ok().filter(|number| *number < classes);
     match by_name.or_else(by_number) {
         Some(class) => Ok(SampleClasses::One { class: class as u32, classes }),
         None => bail!(Error::Usage(format!(
-            "--class {class}: the generator has no such class\nit has {}; {ALL} draws every one",
-            listed(names)
+            "--class {}: the generator has no such class\nit has {}, or by number 0 to {}; {ALL} draws every one",
+            if class.is_empty() { "\"\"" } else { class },
+            listed(names),
+            classes - 1
         ))),
     }
 }
@@ -50,12 +50,24 @@ mod tests {
         assert_eq!(found("dog", &["cat", "dog"]), one(1, 2));
         assert_eq!(found("0", &["cat", "dog"]), one(0, 2));
         assert_eq!(found("3", &["1", "3", "5"]), one(1, 3), "a name comes before a number");
+        assert_eq!(found("1", &["10", "20"]), one(1, 2), "a number that is no name");
+        assert_eq!(found("2", &["1", "2", "3"]), one(1, 3));
         assert_eq!(found("all", &["cat", "dog"]), Ok(SampleClasses::Each { classes: 2 }));
+        assert_eq!(found("all", &["all", "cat"]), Ok(SampleClasses::Each { classes: 2 }));
+        assert_eq!(found("0", &["all", "cat"]), one(0, 2), "the class that is called all");
         assert_eq!(choose(None, &[]).unwrap(), SampleClasses::Unconditional);
-        for (class, names) in [("2", &["cat", "dog"][..]), ("0", &["1", "3"]), ("Dog", &["cat", "dog"]), ("cat", &[])] {
+        for (class, names) in [("2", &["cat", "dog"][..]), ("2", &["10", "20"]), ("Dog", &["cat", "dog"]), ("cat", &[])]
+        {
             assert!(found(class, names).is_err(), "{class} of {names:?}");
         }
-        let unknown = found("cow", &["cat", "dog"]).unwrap_err();
-        assert_eq!(unknown, "--class cow: the generator has no such class\nit has cat, dog; all draws every one");
+        for (class, shown) in [("cow", "cow"), ("-1", "-1"), ("", "\"\"")] {
+            assert_eq!(
+                found(class, &["cat", "dog"]).unwrap_err(),
+                format!(
+                    "--class {shown}: the generator has no such class\nit has cat, dog, or by number 0 to 1; all draws \
+                     every one"
+                )
+            );
+        }
     }
 }

@@ -74,9 +74,9 @@ pub struct SampleConfig {
     #[arg(long, conflicts_with = "offset")]
     pub force: bool,
 
-    /// Class to draw of a conditional generator: its name or number, or `all` for every class with the same latents, a row
-    /// each in a grid [default: the classes in turn]
-    #[arg(long, value_name = "CLASS")]
+    /// Class to draw of a conditional generator: its name or, if no class is called so, its number, from 0; or `all` for
+    /// every class with the same latents, a row each in a grid [default: the classes in turn]
+    #[arg(long, value_name = "CLASS", allow_negative_numbers = true)]
     pub class: Option<String>,
 
     /// Read the latents from a .npy of shape (N, latent dimension), f16, f32 or f64

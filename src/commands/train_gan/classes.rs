@@ -6,6 +6,7 @@ use crate::commands::class_names::listed;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::train::gan_config::GanConfig;
+use crate::train::labels::absent_classes;
 
 /// One-hot classes have a value for each: this many make the generator's first layer ten times what latents need.
 const MOST: usize = 1000;
@@ -42,4 +43,15 @@ pub(super) fn names(config: &GanConfig, dataset: &Dataset) -> anyhow::Result<Vec
         )));
     }
     Ok(classes.clone())
+}
+
+/// What is to be said where the images of `dataset` that a conditional GAN trains on leave out a class: the generator never
+/// learns to draw it.
+pub(super) fn warning(config: &GanConfig, dataset: &Dataset) -> Option<String> {
+    let labels = dataset.train.labels();
+    let absent = absent_classes(&labels, &config.class_names)?;
+    Some(format!(
+        "--conditional: {absent}: no image among the {} to train on, so nothing is learnt of it",
+        labels.len()
+    ))
 }

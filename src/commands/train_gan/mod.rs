@@ -1,5 +1,6 @@
 //! Trains a GAN: the loop of `gan train-gan`, straight down.
 
+mod announcement;
 mod classes;
 mod files;
 mod init;
@@ -17,7 +18,6 @@ use crate::commands::{Invocation, images, shards};
 use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
-use crate::image_shape::ImageShape;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
 use crate::run::{Run, Session, Timetable};
@@ -37,6 +37,9 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let mut run = Run::open(config, default_name, typed, options)?;
     let config = run.config.clone();
     config.validate()?;
+    if options.resume.is_none() {
+        config.refuse_idle(typed)?;
+    }
     run.check_precision(config.precision, config.steps, device)?;
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
@@ -45,10 +48,10 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     }
     let classifier = scores::classifier(&config, device)?;
     let GanConfig { balanced_parts, skip_broken, .. } = config;
-    let reading = Reading { balanced_parts, skip_broken };
+    let reading = Reading { balanced_parts, skip_broken, data_dir: run.data_dir.clone() };
     let dataset = match config.channels {
-        Some(_) => images::open(&config.data, config.image_shape(), reading, call)?,
-        None => images::open_in_own_colours(&config.data, config.image_shape().height, reading, call)?,
+        Some(_) => images::open(&config.data, config.image_shape(), &reading, call)?,
+        None => images::open_in_own_colours(&config.data, config.image_shape().height, &reading, call)?,
     };
     run.config.channels = Some(dataset.train.shape()?.channels);
     run.config.class_names = classes::names(&config, &dataset)?;
@@ -66,6 +69,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     };
     let evaluator = scores::evaluator(&config, classifier, &dataset, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
+    classes::warning(&config, &dataset).iter().for_each(|warning| console.warning(warning));
 
     let timetable = timetable(&config, &dataset.train);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
@@ -82,19 +86,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let images = dataset.train.len();
     let inputs = Inputs::start(&run, dataset.train, call)?;
     let session = Session::begin(run, timetable, call.monitor())?;
-    let (loss, batch) = (format!("{:?}", config.loss()).to_lowercase(), config.batch_size);
-    let (on, span) = (&config.data, session.span());
-    let of_classes = match config.class_names.len() {
-        0 => String::new(),
-        classes => format!(", conditional on {classes} classes"),
-    };
-    let name = config.model.name();
-    let of_shape = match config.image_shape() {
-        ImageShape::COURSE => String::new(),
-        shape => format!(" of {shape}"),
-    };
-    let what =
-        format!("training {name} on {on}: {images} images{of_shape}, batch {batch}, loss {loss}{of_classes}, {span}");
+    let what = announcement::of(&config, images, &session.span());
     session.announce(&what, &call.trained_on());
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {

@@ -14,7 +14,7 @@ use super::broken::without_broken;
 use super::folder::directly_in;
 use super::held_pictures::HeldPictures;
 use super::splits::{Folders, Split};
-use super::summary::refitted;
+use super::summary::{counts, refitted};
 use super::{DataOptions, Dataset, OnBytes, TargetShape, entries};
 use crate::error::{Error, legible};
 
@@ -89,7 +89,7 @@ pub fn open(path: &Path, target: TargetShape, options: &DataOptions, on_bytes: O
     let parts = parts.each_ref().map(|(places, labels)| (&places[..], &labels[..]));
     let HeldPictures { parts: [train, validation, test], sources, note } =
         HeldPictures::read(parts, target, options, on_bytes)?;
-    notes.insert(0, format!("{} pictures in archives, {} classes", pictures.len(), classes.len()));
+    notes.insert(0, counts(parts.map(|(places, _)| places.len()), classes.len()));
     notes.extend(refitted("pictures", &sources, target));
     notes.push(note);
     let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();

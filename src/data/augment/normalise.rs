@@ -49,7 +49,7 @@ impl ColourScale {
     /// Where it is not of three channels.
     pub fn new(normalisation: &Normalisation) -> Result<Self> {
         let colours = |values: &[f32]| {
-            let no_colours = || anyhow!("views are normalised in red, green and blue, found {normalisation:?}");
+            let no_colours = || anyhow!("views are normalised in red, green and blue, found {} channels", values.len());
             <[f32; 3]>::try_from(values).map_err(|_| no_colours())
         };
         Ok(Self { mean: colours(&normalisation.mean)?, factor: colours(&normalisation.std)?.map(|std| 1.0 / std) })

@@ -91,6 +91,24 @@ __device__ __forceinline__ double sum_of_block(double value) {
     return sums[0];
 }
 
+// NaN is larger than every number, so that it shows.
+__device__ __forceinline__ float larger(float a, float b) {
+    return a != a || a > b ? a : b;
+}
+
+// The largest value over such a block; every thread gets it.
+__device__ __forceinline__ float largest_of_block(float value) {
+    __shared__ float values[1024];
+    __syncthreads();
+    values[threadIdx.x] = value;
+    for (int size = blockDim.x / 2; size > 0; size /= 2) {
+        __syncthreads();
+        if (threadIdx.x < size) values[threadIdx.x] = larger(values[threadIdx.x], values[threadIdx.x + size]);
+    }
+    __syncthreads();
+    return values[0];
+}
+
 // ---- Passes over the columns of a matrix (rows, channels) ----------------------------------------------------------
 //
 // A block has blockDim.x threads across, W columns each, and blockDim.y down. blockIdx.x is its group of columns,

@@ -1,29 +1,10 @@
 // The softmax of rows of scores times `scale`, in place, a block of 128 threads a row.
 
-__device__ __forceinline__ float largest_of_row(float value) {
-    __shared__ float values[128];
-    __syncthreads();
-    values[threadIdx.x] = value;
-    for (int size = blockDim.x / 2; size > 0; size /= 2) {
-        __syncthreads();
-        // NaN is larger than every number, so that it shows.
-        if (threadIdx.x < size) {
-            float a = values[threadIdx.x], b = values[threadIdx.x + size];
-            values[threadIdx.x] = a != a || a > b ? a : b;
-        }
-    }
-    __syncthreads();
-    return values[0];
-}
-
 extern "C" __global__ void softmax_rows(float* scores, int width, float scale) {
     float* row = scores + (index_t)blockIdx.x * width;
     float largest = __int_as_float(0xff800000); // -infinity
-    for (int at = threadIdx.x; at < width; at += blockDim.x) {
-        float value = row[at];
-        largest = value != value || value > largest ? value : largest;
-    }
-    largest = largest_of_row(largest);
+    for (int at = threadIdx.x; at < width; at += blockDim.x) largest = larger(row[at], largest);
+    largest = largest_of_block(largest);
     double total = 0.0;
     for (int at = threadIdx.x; at < width; at += blockDim.x) {
         row[at] = expf((row[at] - largest) * scale);

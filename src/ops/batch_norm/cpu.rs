@@ -32,20 +32,21 @@ pub fn folded(len: usize, channels: usize) -> usize {
 }
 
 /// Some rows and columns of a matrix with rows of `columns`.
-pub struct Part {
+pub struct Region {
     pub rows: Range<usize>,
     pub of_columns: Range<usize>,
     columns: usize,
 }
 
-impl Part {
+impl Region {
     /// The parts of `len` values that one task each goes through.
-    pub fn all(len: usize, columns: usize) -> Vec<Part> {
+    pub fn all(len: usize, columns: usize) -> Vec<Region> {
         let (rows, most) = (len / columns, ROWS * BLOCKS);
         let across = (0..columns.div_ceil(COLUMNS)).map(|index| tile(index, COLUMNS, columns));
         across
             .flat_map(|of_columns| {
-                let part = move |index| Part { rows: tile(index, most, rows), of_columns: of_columns.clone(), columns };
+                let part =
+                    move |index| Region { rows: tile(index, most, rows), of_columns: of_columns.clone(), columns };
                 (0..rows.div_ceil(most)).map(part)
             })
             .collect()
@@ -156,7 +157,7 @@ impl<'a> CpuNorm<'a> {
         let channels = self.bias.len();
         let constants = self.constants(x.len());
         let columns = constants.bias.len();
-        let parts = Part::all(x.len(), columns);
+        let parts = Region::all(x.len(), columns);
         let found = parallel::map(parts.len(), |index| {
             let part = &parts[index];
             let width = part.width();

@@ -1,6 +1,6 @@
 use crate::kernels::cpu::parallel;
 use crate::kernels::cpu::simd::vectorised;
-use crate::ops::batch_norm::cpu::{Part, folded};
+use crate::ops::batch_norm::cpu::{Region, folded};
 
 /// Of each of some columns, over as many rows: the mean and the squared distances from it.
 struct Moments {
@@ -37,7 +37,7 @@ impl Moments {
 /// joined in f64. So nothing cancels where the mean is large and the variance small.
 pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
     let columns = channels * folded(x.len(), channels);
-    let parts = Part::all(x.len(), columns);
+    let parts = Region::all(x.len(), columns);
     let found = parallel::map(parts.len(), |index| moments_of_part(x, &parts[index]));
     // Every column is in parts of the same rows, so the counts of those before it are its own.
     let mut whole = Moments::none(columns);
@@ -58,7 +58,7 @@ pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Block by block, both relative to the block's first row: a large mean would cost a distance its last digits.
-fn moments_of_part(x: &[f32], part: &Part) -> Moments {
+fn moments_of_part(x: &[f32], part: &Region) -> Moments {
     let mut moments = Moments::none(part.width());
     let (mut offset, mut squares) = (vec![0f32; part.width()], vec![0f32; part.width()]);
     vectorised(

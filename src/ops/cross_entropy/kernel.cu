@@ -1,30 +1,11 @@
 // The cross-entropy of rows of scores with labels, a block of 256 threads a row.
 
-__device__ __forceinline__ float largest_of_block(float value) {
-    __shared__ float values[256];
-    __syncthreads();
-    values[threadIdx.x] = value;
-    for (int size = blockDim.x / 2; size > 0; size /= 2) {
-        __syncthreads();
-        // NaN is larger than every number, so that it shows.
-        if (threadIdx.x < size) {
-            float a = values[threadIdx.x], b = values[threadIdx.x + size];
-            values[threadIdx.x] = a != a || a > b ? a : b;
-        }
-    }
-    __syncthreads();
-    return values[0];
-}
-
 // -log(softmax(scale x)[label]) of one row, without the place `skipped` (none: -1), and in `slopes` the softmax, less 1
 // at the label; `slopes` may be the row. As ops::cross_entropy::row. A label that is no class makes everything NaN.
 __device__ void cross_entropy_of_row(double* loss, float* slopes, const float* x, int classes, int label, int skipped, double scale) {
     float largest = __int_as_float(0xff800000); // -infinity
     for (int at = threadIdx.x; at < classes; at += blockDim.x)
-        if (at != skipped) {
-            float value = x[at];
-            largest = value != value || value > largest ? value : largest;
-        }
+        if (at != skipped) largest = larger(x[at], largest);
     largest = largest_of_block(largest);
     double of_label = label >= 0 && label < classes ? (double)x[label] : (double)__int_as_float(0x7fffffff);
     float scale_of_float = (float)(scale < 3.4028234e38 ? scale : 3.4028234e38);

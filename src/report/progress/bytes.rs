@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::gauge::{Describe, Display, Gauge, Pace, Pauses};
 use crate::report::console::{Console, locked};
-use crate::report::layout::{Part, bytes, part};
+use crate::report::layout::{LinePart, bytes, part};
 
 #[derive(Clone, Default)]
 struct BytesText {
@@ -13,7 +13,7 @@ struct BytesText {
 }
 
 impl Describe for BytesText {
-    fn parts(&self, pace: Pace) -> Vec<Part> {
+    fn parts(&self, pace: Pace) -> Vec<LinePart> {
         let per_second = pace.per_second.map(|rate| format!("{}/s", bytes(rate as u64, None)));
         vec![
             part(2, self.name.clone()),

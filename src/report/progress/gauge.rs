@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::report::console::{Console, ProgressMode, locked};
-use crate::report::layout::{Part, duration, joined, progress_line};
+use crate::report::layout::{LinePart, duration, joined, progress_line};
 
 /// Draws a second: enough to look alive.
 const DRAWS_A_SECOND: u8 = 12;
@@ -17,7 +17,7 @@ const LINE_PART: u32 = 20;
 
 /// What a line says beside the bar.
 pub(super) trait Describe: Clone + Send + 'static {
-    fn parts(&self, pace: Pace) -> Vec<Part>;
+    fn parts(&self, pace: Pace) -> Vec<LinePart>;
 }
 
 /// How fast the bar moves; unknown in plain lines.

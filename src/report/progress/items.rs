@@ -2,7 +2,7 @@
 
 use super::gauge::{Describe, Display, Gauge, Pace};
 use crate::report::console::Console;
-use crate::report::layout::{Part, part, rate};
+use crate::report::layout::{LinePart, part, rate};
 
 #[derive(Clone)]
 struct ItemsText {
@@ -11,7 +11,7 @@ struct ItemsText {
 }
 
 impl Describe for ItemsText {
-    fn parts(&self, pace: Pace) -> Vec<Part> {
+    fn parts(&self, pace: Pace) -> Vec<LinePart> {
         let digits = self.total.to_string().len();
         vec![
             part(0, format!("{:>digits$}/{}", pace.position, self.total)),

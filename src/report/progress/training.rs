@@ -2,7 +2,7 @@
 
 use super::gauge::{Describe, Display, Gauge, Pace, new_bar};
 use crate::report::console::{Console, ProgressMode, locked};
-use crate::report::layout::{Part, joined, loss, part, rate};
+use crate::report::layout::{LinePart, joined, loss, part, rate};
 use crate::report::numbers::percent;
 
 /// A number beside the bar, under its name.
@@ -49,7 +49,7 @@ struct TrainingText {
 }
 
 impl Describe for TrainingText {
-    fn parts(&self, pace: Pace) -> Vec<Part> {
+    fn parts(&self, pace: Pace) -> Vec<LinePart> {
         let step = self.first_step + pace.position;
         let digits = self.last_step.to_string().len();
         let mut parts = vec![match self.plain {

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use batch::Batch;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
 use crate::distributed::Shards;
 use crate::losses::adversarial::AdversarialLoss;
 use crate::models::{Discriminator, Generator};
-use crate::optim::{GradientTransform, Optimizer, WeightAverage};
+use crate::optim::{AdamConfig, ClipGlobalNorm, GradientTransform, Optimizer, WeightAverage};
 use crate::params::Parameters;
 use crate::train::distortions::Distortions;
 use crate::train::gan_config::GanConfig;
@@ -95,12 +95,16 @@ impl Adversaries {
             averaged_generator = Some(Generator::new(model, latent_dim, shape, parameters.frozen())?);
             average = Some(WeightAverage::new(parameters, &generator_parameters, config.ema_decay)?);
         }
+        let optimizer = |parameters: &Parameters, adam: AdamConfig| {
+            let mut optimizer = Optimizer::adam(parameters.trainable(), adam)?;
+            if let Some(max_norm) = config.clip_norm {
+                optimizer.set_transform(Arc::new(ClipGlobalNorm { max_norm }));
+            }
+            Ok::<_, Error>(optimizer)
+        };
         Ok(Self {
-            discriminator_optimizer: Optimizer::adam(
-                discriminator_parameters.trainable(),
-                config.discriminator_adam(),
-            )?,
-            generator_optimizer: Optimizer::adam(generator_parameters.trainable(), config.generator_adam())?,
+            discriminator_optimizer: optimizer(&discriminator_parameters, config.discriminator_adam())?,
+            generator_optimizer: optimizer(&generator_parameters, config.generator_adam())?,
             rates: [config.discriminator_adam().lr, config.generator_adam().lr],
             discriminator,
             detached_discriminator,
