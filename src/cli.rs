@@ -127,10 +127,13 @@ impl Command {
     /// [`Error::Usage`] where several processes were started for what one does.
     fn refuse_several(&self, processes: &Processes) -> anyhow::Result<()> {
         match self {
-            Self::TrainGan { .. } | Self::PretrainSimclr { .. } => Ok(()),
+            Self::TrainGan { .. } | Self::PretrainSimclr { .. } | Self::Finetune { .. } | Self::Sample(_) => Ok(()),
+            Self::Evaluate(config) if !config.train_classifier => Ok(()),
             _ if processes.communicator().size() == 1 => Ok(()),
             _ => bail!(Error::Usage(
-                "several processes were started, and only train-gan and pretrain-simclr divide their work".into()
+                "several processes were started, and this command does not divide its work: start one\n\
+                 train-gan, pretrain-simclr, finetune, sample and evaluate (without --train-classifier) do"
+                    .into()
             )),
         }
     }
@@ -201,6 +204,7 @@ impl Cli {
                 if config.weights.is_none() && options.resume.is_none() {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
+                let options = RunOptions { is_follower, ..options };
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
                 let rows =
                     finetune::finetune(config, &Invocation { typed, options, device, processes, json, console })?;
@@ -208,7 +212,7 @@ impl Cli {
             }
             Command::Sample(config) => {
                 gan::startup::use_small_pages();
-                sample::sample(&config, &typed, &device.open()?, json, console)
+                sample::sample(&config, &typed, &device.open()?, processes, json, console)
             }
             Command::Embed(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
@@ -223,7 +227,7 @@ impl Cli {
                 let device = device.open()?;
                 match config.train_classifier {
                     true => train_a_classifier(&config, &device, json, console),
-                    false => evaluate::evaluate(&config, &device, json, console),
+                    false => evaluate::evaluate(&config, &device, processes, json, console),
                 }
             }
             Command::Data(config) => data::data(&config, json, console),

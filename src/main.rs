@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
 use gan::commands::processes::Processes;
+use gan::error::Error;
 use gan::report::Console;
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
@@ -36,8 +37,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let code = exit_code(&error);
-            processes.fail(code, |who| match who {
+            let knows_why = !matches!(error.downcast_ref(), Some(Error::OtherProcess));
+            let code = processes.fail(exit_code(&error), knows_why, |who| match who {
                 Some(who) => errors::print(&error.context(who.to_owned()), &console),
                 None => errors::print(&error, &console),
             });

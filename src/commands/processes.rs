@@ -94,30 +94,54 @@ impl Processes {
         None
     }
 
+    /// Refuses processes that would not do what the first one does. `facts` are what all must have in common, with their
+    /// names. To be called by all of them, before they share any work.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the first such process; the same for all.
+    pub fn agree(&self, facts: impl FnOnce() -> anyhow::Result<Vec<(&'static str, String)>>) -> anyhow::Result<()> {
+        if self.communicator.size() == 1 {
+            return Ok(());
+        }
+        let mut own = facts()?;
+        own.push(("version", env!("CARGO_PKG_VERSION").to_string()));
+        let all = self.communicator.gather_text(&serde_json::to_string(&own)?)?;
+        let all: Vec<Vec<(String, String)>> =
+            all.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
+        for (rank, other) in all.iter().enumerate() {
+            if let Some(((name, _), _)) = all[0].iter().zip(other).find(|(first, other)| first != other) {
+                bail!(Error::Usage(format!("process {rank} was started with another {name} than process 0")));
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves MPI. To be called by every process that has done its work.
     pub fn finish(&self) {
         #[cfg(feature = "mpi")]
         self.mpi.iter().for_each(|mpi| mpi.finish());
     }
 
-    /// Ends a process that has failed. Where all have failed, as with wrong flags, the first says why; where this one has
-    /// failed alone, it says so and ends the others.
-    pub fn fail(&self, code: u8, say: impl FnOnce(Option<&str>)) {
+    /// Ends a process that has failed, and returns its exit code. Where all have failed, as with wrong flags, the first that
+    /// `knows_why` says so, and the code is the same in all; where this one has failed alone, it says why and ends the others.
+    pub fn fail(&self, code: u8, knows_why: bool, say: impl FnOnce(Option<&str>)) -> u8 {
         #[cfg(feature = "mpi")]
         if let Some(mpi) = &self.mpi {
-            if !mpi.have_all_failed() {
-                say(Some(&format!("process {} of {} on {}", mpi.rank(), mpi.size(), mpi.host())));
+            let who = format!("process {} of {} on {}", mpi.rank(), mpi.size(), mpi.host());
+            let Some((code, speaker)) = mpi.have_all_failed(code, knows_why) else {
+                say(Some(&who));
                 mpi.abort(code);
-                return;
-            }
-            if mpi.rank() == 0 {
-                say(None);
+                return code;
+            };
+            if mpi.rank() == speaker {
+                say(Some(&who).filter(|_| speaker > 0).map(String::as_str));
             }
             mpi.finish();
-            return;
+            return code;
         }
-        let _ = code;
+        let _ = knows_why;
         say(None);
+        code
     }
 }
 
