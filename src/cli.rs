@@ -175,10 +175,7 @@ impl Cli {
     pub fn run(self, matches: &ArgMatches, console: &Console, processes: &Processes) -> anyhow::Result<()> {
         let Global { device, threads, json, .. } = self.global;
         let typed = typed(matches);
-        let is_shared = processes.on_this_host() > 1;
-        if threads.is_some() || is_shared {
-            let share = std::thread::available_parallelism().map_or(1, usize::from) / processes.on_this_host();
-            let threads = threads.map_or(share.max(1), usize::from);
+        if let Some(threads) = threads.map(usize::from).or_else(|| processes.threads()) {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         }
         self.command.refuse_several(processes)?;

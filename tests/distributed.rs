@@ -26,6 +26,8 @@ mod processes;
 // Work that is shared tile by tile.
 mod rounds;
 
+use crate::support::Workplace;
+
 /// Threads of this process that speak to each other as processes do.
 pub struct Together {
     rank: usize,

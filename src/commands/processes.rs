@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
+use crate::commands::processors;
 use crate::data::Shard;
 use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
@@ -22,6 +23,8 @@ pub struct Processes {
     #[cfg(feature = "mpi")]
     mpi: Option<Arc<crate::distributed::MpiProcesses>>,
     hosts: Vec<String>,
+    /// What each of them may run on.
+    processors: Vec<String>,
 }
 
 impl Processes {
@@ -42,6 +45,7 @@ impl Processes {
             #[cfg(feature = "mpi")]
             mpi: None,
             hosts: Vec::new(),
+            processors: Vec::new(),
         }
     }
 
@@ -55,8 +59,8 @@ impl Processes {
                 mpi.size()
             )));
         }
-        let hosts = mpi.gather_text(mpi.host())?;
-        Ok(Self { communicator: mpi.clone(), mpi: Some(mpi), hosts })
+        let (hosts, processors) = (mpi.gather_text(mpi.host())?, mpi.gather_text(&processors::allowed())?);
+        Ok(Self { communicator: mpi.clone(), mpi: Some(mpi), hosts, processors })
     }
 
     #[cfg(not(feature = "mpi"))]
@@ -80,6 +84,15 @@ impl Processes {
     pub fn on_this_host(&self) -> usize {
         let own = self.hosts.get(self.communicator.rank());
         self.hosts.iter().filter(|host| Some(*host) == own).count().max(1)
+    }
+
+    /// How many threads are this process's share of its host; `None` where it has the host for itself.
+    pub fn threads(&self) -> Option<usize> {
+        let rank = self.communicator.rank();
+        let here: Vec<usize> = (0..self.hosts.len()).filter(|other| self.hosts[*other] == self.hosts[rank]).collect();
+        let lists: Vec<String> = here.iter().map(|other| self.processors[*other].clone()).collect();
+        let own = here.iter().position(|other| *other == rank)?;
+        (lists.len() > 1).then(|| processors::share(own, &lists))
     }
 
     /// What the start of a run says of them; `None` of one process alone.

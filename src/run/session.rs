@@ -61,10 +61,13 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
         Ok(Self { pending, is_finished, ..Self::take_over(run, clock, &kept)? })
     }
 
-    /// Logs a record that waited for its measurement. Where a signal has cut that short, it waits until the run goes on.
+    /// Logs a record that waited for its measurement. Where a signal to any process has cut that short, it waits until the
+    /// run goes on. Whether it `is_measured` is for the process to say that writes.
     pub fn complete(&mut self, record: R, is_measured: bool) -> anyhow::Result<()> {
         self.clock.monitor.show_again(self.clock.step());
-        match !is_measured && self.clock.stop.signal().is_some() {
+        let is_asked_to_stop = self.run.processes.max(self.clock.stop.signal().unwrap_or(0))? != 0;
+        let is_cut_short = self.run.is_written_here() && !is_measured && is_asked_to_stop;
+        match self.run.processes.max(is_cut_short.into())? != 0 {
             true => self.pending = Some(record),
             false => self.append(&record)?,
         }
