@@ -18,7 +18,7 @@ use gan::commands::evaluate::{self, EvaluateConfig};
 use gan::commands::exit_code::exit_code;
 use gan::commands::inspect::inspect;
 use gan::commands::predict::{self, PredictConfig};
-use gan::commands::processes::Processes;
+use gan::commands::processes::{Processes, is_follower};
 use gan::commands::sample::{self, SampleConfig};
 use gan::commands::train_classifier::{self, Task};
 use gan::commands::weights_dir::refuse_missing_weights_dir;
@@ -150,6 +150,7 @@ impl Cli {
     pub fn parse_arguments() -> (Self, ArgMatches) {
         let parsed = command().try_get_matches().and_then(|matches| Ok((Self::from_arg_matches(&matches)?, matches)));
         parsed.unwrap_or_else(|error| match errors::text(&error) {
+            _ if is_follower() => std::process::exit(error.exit_code()),
             Some(text) => {
                 Console::new(ConsoleOptions::default()).error(&gan::error::printable(&text));
                 std::process::exit(error.exit_code())

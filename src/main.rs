@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::commands::processes::Processes;
+use gan::commands::processes::{Processes, is_follower};
 use gan::error::Error;
 use gan::report::Console;
 
@@ -25,7 +25,9 @@ fn main() -> ExitCode {
     let processes = match Processes::start() {
         Ok(processes) => processes,
         Err(error) => {
-            errors::print(&error, &console);
+            if !is_follower() {
+                errors::print(&error, &console);
+            }
             return ExitCode::from(exit_code(&error));
         }
     };

@@ -17,6 +17,15 @@ const LAUNCHERS: [(&str, &str, &str); 3] = [
     ("SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "srun"),
 ];
 
+/// Where launchers say which of the processes this one is.
+const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
+
+/// Whether the first of several processes says what this one would: as far as the environment tells, before MPI is started.
+pub fn is_follower() -> bool {
+    let rank = RANKS.iter().find_map(|name| std::env::var(name).ok());
+    rank.is_some_and(|rank| rank != "0") && matches!(launched(), Ok(Some((2.., _))))
+}
+
 /// This process and those that it was started with.
 pub struct Processes {
     communicator: Arc<dyn Communicator>,

@@ -237,7 +237,8 @@ fn scores_of_several_processes_are_those_of_one() {
 #[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
 fn what_one_process_refuses_is_said_once_and_ends_all() {
     let place = Workplace::new();
-    let cases: [(i32, &str, &[&str]); 3] = [
+    let cases: [(i32, &str, &[&str]); 4] = [
+        (2, "unexpected argument", &["sample", "--such"]),
         (2, "--shards 3", &["train-gan", "--data", "data", "--batch-size", "15", "--shards", "3"]),
         (2, "does not divide its work", &["embed", "data"]),
         (3, "no run is there", &["evaluate", "--run", "nothing"]),
