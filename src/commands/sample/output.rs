@@ -187,8 +187,11 @@ impl Job<'_> {
                     (first, (first + tile as u64).min(samples))
                 }
             };
-            let images = self.generator.draw(&self.classes.inputs(&self.latents, first, (last - first) as usize))?;
-            Ok(images[(range.start - first) as usize * stride..(range.end - first) as usize * stride].to_vec())
+            let mut images =
+                self.generator.draw(&self.classes.inputs(&self.latents, first, (last - first) as usize))?;
+            images.truncate((range.end - first) as usize * stride);
+            images.drain(..(range.start - first) as usize * stride);
+            Ok(images)
         };
         let mut rounds = Rounds::new(self.processes, begin..end, tile, stride);
         while let Some((range, images)) = rounds.next(|next| self.signal_before(next, end), draw)? {
