@@ -127,10 +127,13 @@ impl Command {
     /// [`Error::Usage`] where several processes were started for what one does.
     fn refuse_several(&self, processes: &Processes) -> anyhow::Result<()> {
         match self {
-            Self::TrainGan { .. } | Self::PretrainSimclr { .. } => Ok(()),
+            Self::TrainGan { .. } | Self::PretrainSimclr { .. } | Self::Finetune { .. } | Self::Sample(_) => Ok(()),
+            Self::Evaluate(config) if !config.train_classifier => Ok(()),
             _ if processes.communicator().size() == 1 => Ok(()),
             _ => bail!(Error::Usage(
-                "several processes were started, and only train-gan and pretrain-simclr divide their work".into()
+                "several processes were started, and this command does not divide its work: start one\n\
+                 train-gan, pretrain-simclr, finetune, sample and evaluate (without --train-classifier) do"
+                    .into()
             )),
         }
     }
@@ -160,10 +163,7 @@ impl Cli {
     pub fn run(self, matches: &ArgMatches, console: &Console, processes: &Processes) -> anyhow::Result<()> {
         let Global { device, threads, json, .. } = self.global;
         let typed = typed(matches);
-        let is_shared = processes.on_this_host() > 1;
-        if threads.is_some() || is_shared {
-            let share = std::thread::available_parallelism().map_or(1, usize::from) / processes.on_this_host();
-            let threads = threads.map_or(share.max(1), usize::from);
+        if let Some(threads) = threads.map(usize::from).or_else(|| processes.threads()) {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         }
         self.command.refuse_several(processes)?;
@@ -189,6 +189,7 @@ impl Cli {
                 if config.weights.is_none() && options.resume.is_none() {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
+                let options = RunOptions { is_follower, ..options };
                 let (typed, options, device) = (&*typed, &options, &device.open()?);
                 let found =
                     finetune::finetune(config, &Invocation { typed, options, device, processes, json, console })?;
@@ -197,7 +198,7 @@ impl Cli {
             }
             Command::Sample(config) => {
                 gan::startup::use_small_pages();
-                sample::sample(&config, &typed, &device.open()?, json, console)
+                sample::sample(&config, &typed, &device.open()?, processes, json, console)
             }
             Command::Embed(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
@@ -212,7 +213,7 @@ impl Cli {
                 let device = device.open()?;
                 match config.train_classifier {
                     true => train_a_classifier(&config, &device, json, console),
-                    false => evaluate::evaluate(&config, &device, json, console),
+                    false => evaluate::evaluate(&config, &device, processes, json, console),
                 }
             }
             Command::Data(config) => data::data(&config, json, console),

@@ -235,6 +235,9 @@ pub enum Error {
     /// The reader of a pipe has closed it.
     #[error("stdout was closed")]
     ClosedPipe,
+    /// Another of the processes that work together has failed, and says why.
+    #[error("another process has failed")]
+    OtherProcess,
     /// Stopped by this signal.
     #[error("stopped by signal {0}")]
     Stopped(i32),

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::commands::processes::Processes;
+use gan::commands::processes::{Processes, is_follower};
+use gan::error::Error;
 use gan::report::Console;
 
 /// candle allocates and frees every activation of every step: an allocator that keeps freed blocks saves half the time
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
     let processes = match Processes::start() {
         Ok(processes) => processes,
         Err(error) => {
-            errors::print(&error, &console);
+            if !is_follower() {
+                errors::print(&error, &console);
+            }
             return ExitCode::from(exit_code(&error));
         }
     };
@@ -39,8 +42,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let code = exit_code(&error);
-            processes.fail(code, |who| match who {
+            let knows_why = !matches!(error.downcast_ref(), Some(Error::OtherProcess));
+            let code = processes.fail(exit_code(&error), knows_why, |who| match who {
                 Some(who) => errors::print(&error.context(who.to_owned()), &console),
                 None => errors::print(&error, &console),
             });

@@ -10,19 +10,26 @@ use gan::autograd::{self, Precision};
 use gan::data::{Shard, StepPlan};
 use gan::distributed::{Alone, Communicator, Shards};
 use gan::losses::nt_xent::nt_xent;
-use gan::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
-use gan::optim::GradientTransform;
+use gan::models::{Encoder, EncoderArchitecture, ProjectionHead, ProjectionHeadConfig};
+use gan::optim::{AdamConfig, GradientTransform};
 use gan::params::Parameters;
+use gan::pretrained::encoder::fresh;
 use gan::rng::Stream;
 use gan::train::adversaries::{Adversaries, StepInputs};
 use gan::train::contrastive::Contrastive;
 use gan::train::gan_config::GanConfig;
+use gan::train::probe::Probe;
 use gan::train::simclr_config::SimclrConfig;
+
+// The program under mpirun.
+mod processes;
+// Work that is shared tile by tile.
+mod rounds;
 
 use crate::support::Workplace;
 
 /// Threads of this process that speak to each other as processes do.
-struct Together {
+pub struct Together {
     rank: usize,
     board: Arc<Board>,
 }
@@ -35,7 +42,7 @@ struct Board {
 }
 
 impl Together {
-    fn all(size: usize) -> Vec<Self> {
+    pub fn all(size: usize) -> Vec<Self> {
         let board = Arc::new(Board {
             size,
             barrier: Barrier::new(size),
@@ -277,64 +284,84 @@ fn simclr_in_shards_has_the_gradients_of_the_loss_of_all_views() {
     assert_eq!(count.to_scalar::<i64>().unwrap(), 1);
 }
 
-/// The program under `mpirun`, with what it leaves.
-fn mpirun(place: &Workplace, processes: usize, arguments: &[&str]) -> assert_cmd::assert::Assert {
-    let mut command = assert_cmd::Command::new("mpirun");
-    command
-        .current_dir(place.directory.path())
-        .args(["--oversubscribe", "-n", &processes.to_string()])
-        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
-        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
-        .arg(crate::support::program())
-        .args(arguments);
-    command.assert()
-}
-
-const DCGAN: [&str; 12] = [
-    "train-gan",
-    "--model",
-    "dcgan",
-    "--data",
-    "data",
-    "--batch-size",
-    "16",
-    "--shards",
-    "4",
-    "--log-every",
-    "1",
-    "--force",
-];
-
 #[test]
-#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
-fn runs_of_one_two_and_four_processes_leave_the_same_files() {
-    let place = Workplace::new();
-    let train = |processes, name: &'static str| {
-        mpirun(&place, processes, &[&DCGAN[..], &["--steps", "3", "--run", name]].concat()).success();
-        let generator = place.read(&format!("weights/{name}/generator_ema.safetensors"));
-        let losses: Vec<_> =
-            place.metrics(name).iter().map(|line| [&line["d_loss"], &line["g_loss"]].map(f64_of)).collect();
-        (place.tensors(&format!("weights/{name}/step-00000003.safetensors")), generator.len(), losses)
-    };
-    let [one, two, four] = [train(1, "one"), train(2, "two"), train(4, "four")];
-    for other in [&two, &four] {
-        assert_eq!((other.1, &other.2), (one.1, &one.2));
-        assert!(other.0.iter().map(|(name, x)| (name, bits(x))).eq(one.0.iter().map(|(name, x)| (name, bits(x)))));
+fn fine_tuning_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
+    let encoder = EncoderArchitecture::Resnet9;
+    let adam = AdamConfig { lr: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 };
+    let (pictures, labels) = (random("pictures", &[12, 16, 16, 3]), Tensor::arange(0u32, 12, &Device::Cpu).unwrap());
+    for trains_encoder in [true, false] {
+        let tuned = |shards: Shards| {
+            let parameters = fresh(encoder.into(), 7, &Device::Cpu).unwrap();
+            let mut probe =
+                Probe::new(encoder.into(), parameters, 12, 9, trains_encoder, adam, Precision::F32).unwrap();
+            let (rank, size) = (shards.communicator().rank(), 12 / shards.communicator().size());
+            probe.set_shards(shards);
+            let own = |x: &Tensor| x.narrow(0, rank * size, size).unwrap();
+            let losses: Vec<_> = (0..2).map(|_| bits(&probe.step(&own(&pictures), &own(&labels)).unwrap())).collect();
+            let state: Vec<_> = probe.state().iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect();
+            (losses, state, probe.encoder_hash().unwrap())
+        };
+        // Three shards: a mean of three equal values need not be that value, and frozen statistics stay as they are.
+        let of = |size| in_processes(size, |processes| tuned(Shards::new(3, processes).unwrap()));
+        let (losses, state, hash) = of(1);
+        assert!(of(3) == (losses.clone(), state, hash.clone()));
+        let whole = tuned(Shards::default());
+        assert_eq!(whole.2 == hash, !trains_encoder, "a frozen encoder stays as it is, a trained one looks at shards");
+        if !trains_encoder {
+            let [whole, cut] = [&whole.0, &losses].map(|losses| f32::from_bits(losses[0][0]));
+            assert!((whole - cut).abs() < 1e-5, "{whole} and {cut}: without batch norm shards are the whole batch");
+        }
     }
 }
 
-fn f64_of(value: &serde_json::Value) -> f64 {
-    value.as_f64().unwrap()
+/// A GAN's images are never NaN; weights that overflow in one shard's images are, and no process goes on.
+#[test]
+fn a_nan_in_one_shard_is_seen_by_all_processes() {
+    let config = config(&["--model", "vanilla", "--batch-size", "8"]);
+    let losses = in_processes(2, |processes| {
+        let rank = processes.rank();
+        let mut adversaries = Adversaries::new(&config, &Device::Cpu).unwrap();
+        adversaries.set_shards(Shards::new(2, processes).unwrap());
+        let value = if rank == 1 { f32::NAN } else { 0.5 };
+        let real = Tensor::full(value, (4, 28, 28, 1), &Device::Cpu).unwrap();
+        let latents = [random("one", &[4, config.latent_dim]), random("two", &[4, config.latent_dim])];
+        let inputs = StepInputs { real, latents, distortions: None, classes: None, lr_scale: 1.0 };
+        let outcome = adversaries.step_on(&inputs).unwrap();
+        [outcome.d_loss, outcome.g_loss].map(|loss| loss.to_scalar::<f32>().unwrap().is_nan())
+    });
+    assert_eq!(losses, [true, true], "D's weights are NaN before G is judged");
 }
 
+/// What says that several processes were started, but not how many, ends the program; what a job's script finds around it
+/// does not.
 #[test]
-#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
-fn what_one_process_refuses_is_said_once_and_ends_all() {
+fn a_half_set_environment_is_refused_with_how_to_start_the_program() {
     let place = Workplace::new();
-    let refused = mpirun(&place, 2, &["train-gan", "--data", "data", "--batch-size", "16", "--shards", "3"]);
-    let output = refused.get_output();
-    let said = String::from_utf8_lossy(&output.stderr).matches("--shards 3").count();
-    assert_eq!((output.status.code(), said), (Some(2), 1), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = |environment: &[(&str, &str)]| {
+        let mut command = place.gan(&["completions", "bash"]);
+        for name in ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_SIZE", "SLURM_STEP_ID"] {
+            command.env_remove(name);
+        }
+        command.env_remove("SLURM_STEP_NUM_TASKS").envs(environment.iter().copied()).assert()
+    };
+    for (name, missing) in [
+        ("PMI_RANK", "PMI_SIZE"),
+        ("PMI_SIZE", "PMI_RANK"),
+        ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+        ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_ID"),
+    ] {
+        let refused = run(&[(name, "2")]).code(2);
+        let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        for words in
+            [&format!("sets {name} but not {missing}"), "mpirun -n 4 gan", "srun -n 4", &format!("unset {name}")]
+        {
+            assert!(said.contains(words), "no {words} in {said}");
+        }
+    }
+    run(&[("PMI_RANK", "0"), ("PMI_SIZE", "many")]).code(2);
+    run(&[("PMI_RANK", "0"), ("PMI_SIZE", "1")]).success();
+    // The script of `sbatch`, and the shell of `salloc`.
+    run(&[("SLURM_JOB_ID", "7"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).success();
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! `gan evaluate` through the real binary: generators, images, encoders, the classifier's training; scores while training.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::Device;
 use gan::checkpoint::Bundled;
 use gan::data::Dataset;
+use gan::distributed::Alone;
 use gan::evaluator::{Classifier, GeneratorEvaluator};
 use gan::pretrained::reference::Reference;
 use gan::report::{Scores, npy_header};
@@ -110,7 +112,9 @@ fn known_cases_get_what_they_deserve() {
     let dataset = Dataset::new("digits", Vec::new(), train.clone(), test.clone());
     let dataset = Dataset { is_canonical: true, ..dataset };
     let classifier = Classifier::find(None, &Device::Cpu).unwrap();
-    let evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &Reference::Test, COUNT, &Device::Cpu).unwrap();
+    let evaluator =
+        GeneratorEvaluator::prepare(classifier, &dataset, &Reference::Test, COUNT, &Device::Cpu, Arc::new(Alone))
+            .unwrap();
     let scores = |pixels: &[u8]| -> Scores {
         let images: Vec<f32> = pixels.iter().map(|pixel| 2.0 * f32::from(*pixel) / 255.0 - 1.0).collect();
         let draw = |first: usize, count: usize| Ok(images[first * 784..(first + count) * 784].to_vec());

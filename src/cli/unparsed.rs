@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use gan::commands::exit_code::exit_code;
-use gan::commands::processes::Processes;
+use gan::commands::processes::{Processes, is_follower};
 use gan::report::{Console, ConsoleOptions, stdout_failure};
 
 use super::errors;
@@ -12,10 +12,14 @@ use super::errors;
 /// Ends a process that has no arguments to run with. Of several that say the same the first alone prints it.
 pub fn end(unparsed: &clap::Error) -> ExitCode {
     let code = unparsed.exit_code() as u8;
-    // Where the others cannot be joined, each prints for itself.
-    let Ok(processes) = Processes::start() else { return print(unparsed, None).into() };
+    let processes = match Processes::start() {
+        Ok(processes) => processes,
+        // They cannot be joined.
+        Err(_) if is_follower() => return code.into(),
+        Err(_) => return print(unparsed, None).into(),
+    };
     if code != 0 {
-        processes.fail(code, |who| {
+        let code = processes.fail(code, true, |who| {
             print(unparsed, who);
         });
         return code.into();

@@ -7,7 +7,7 @@ use crate::report::Console;
 /// Prints an error, unless there is nothing to say of it.
 pub fn print(error: &anyhow::Error, console: &Console) {
     match error.downcast_ref::<Error>() {
-        Some(Error::ClosedPipe | Error::Stopped(_)) => {}
+        Some(Error::ClosedPipe | Error::OtherProcess | Error::Stopped(_)) => {}
         Some(Error::RunStopped { .. }) => console.note(&text(error)),
         _ => console.error(&text(error)),
     }
@@ -82,6 +82,7 @@ fn words(error: &Error) -> String {
         | Error::NoRun { .. }
         | Error::Storage(_)
         | Error::ClosedPipe
+        | Error::OtherProcess
         | Error::Stopped(_) => error.to_string(),
     }
 }

@@ -9,7 +9,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     // anyhow's own downcast sees contexts, which a walk along the chain of sources does not.
     let Some(error) = error.downcast_ref::<Error>() else { return 1 };
     match error {
-        Error::ClosedPipe => 0,
+        // The code is that of the process which knows why.
+        Error::ClosedPipe | Error::OtherProcess => 0,
         Error::NotBuiltFor { .. } | Error::NoDevice { .. } => 1,
         Error::Usage(_)
         | Error::Setting { .. }

@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod predict;
 pub mod pretrain_simclr;
 pub mod processes;
+mod processors;
 pub mod sample;
 pub mod train_classifier;
 pub mod train_gan;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
+use crate::commands::processors;
 use crate::data::Shard;
 use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
@@ -16,12 +17,23 @@ const LAUNCHERS: [(&str, &str, &str); 3] = [
     ("SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "srun"),
 ];
 
+/// Where launchers say which of the processes this one is.
+const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
+
+/// Whether the first of several processes says what this one would: as far as the environment tells, before MPI is started.
+pub fn is_follower() -> bool {
+    let rank = RANKS.iter().find_map(|name| std::env::var(name).ok());
+    rank.is_some_and(|rank| rank != "0") && matches!(launched(), Ok(Some((2.., _))))
+}
+
 /// This process and those that it was started with.
 pub struct Processes {
     communicator: Arc<dyn Communicator>,
     #[cfg(feature = "mpi")]
     mpi: Option<Arc<crate::distributed::MpiProcesses>>,
     hosts: Vec<String>,
+    /// What each of them may run on.
+    processors: Vec<String>,
 }
 
 impl Processes {
@@ -42,6 +54,7 @@ impl Processes {
             #[cfg(feature = "mpi")]
             mpi: None,
             hosts: Vec::new(),
+            processors: Vec::new(),
         }
     }
 
@@ -55,8 +68,8 @@ impl Processes {
                 mpi.size()
             )));
         }
-        let hosts = mpi.gather_text(mpi.host())?;
-        Ok(Self { communicator: mpi.clone(), mpi: Some(mpi), hosts })
+        let (hosts, processors) = (mpi.gather_text(mpi.host())?, mpi.gather_text(&processors::allowed())?);
+        Ok(Self { communicator: mpi.clone(), mpi: Some(mpi), hosts, processors })
     }
 
     #[cfg(not(feature = "mpi"))]
@@ -82,6 +95,15 @@ impl Processes {
         self.hosts.iter().filter(|host| Some(*host) == own).count().max(1)
     }
 
+    /// How many threads are this process's share of its host; `None` where it has the host for itself.
+    pub fn threads(&self) -> Option<usize> {
+        let rank = self.communicator.rank();
+        let here: Vec<usize> = (0..self.hosts.len()).filter(|other| self.hosts[*other] == self.hosts[rank]).collect();
+        let lists: Vec<String> = here.iter().map(|other| self.processors[*other].clone()).collect();
+        let own = here.iter().position(|other| *other == rank)?;
+        (lists.len() > 1).then(|| processors::share(own, &lists))
+    }
+
     /// What the start of a run says of them; `None` of one process alone.
     pub fn words(&self) -> Option<String> {
         #[cfg(feature = "mpi")]
@@ -94,30 +116,54 @@ impl Processes {
         None
     }
 
+    /// Refuses processes that would not do what the first one does. `facts` are what all must have in common, with their
+    /// names. To be called by all of them, before they share any work.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] with the first such process; the same for all.
+    pub fn agree(&self, facts: impl FnOnce() -> anyhow::Result<Vec<(&'static str, String)>>) -> anyhow::Result<()> {
+        if self.communicator.size() == 1 {
+            return Ok(());
+        }
+        let mut own = facts()?;
+        own.push(("version", env!("CARGO_PKG_VERSION").to_string()));
+        let all = self.communicator.gather_text(&serde_json::to_string(&own)?)?;
+        let all: Vec<Vec<(String, String)>> =
+            all.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
+        for (rank, other) in all.iter().enumerate() {
+            if let Some(((name, _), _)) = all[0].iter().zip(other).find(|(first, other)| first != other) {
+                bail!(Error::Usage(format!("process {rank} was started with another {name} than process 0")));
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves MPI. To be called by every process that has done its work.
     pub fn finish(&self) {
         #[cfg(feature = "mpi")]
         self.mpi.iter().for_each(|mpi| mpi.finish());
     }
 
-    /// Ends a process that has failed. Where all have failed, as with wrong flags, the first says why; where this one has
-    /// failed alone, it says so and ends the others.
-    pub fn fail(&self, code: u8, say: impl FnOnce(Option<&str>)) {
+    /// Ends a process that has failed, and returns its exit code. Where all have failed, as with wrong flags, the first that
+    /// `knows_why` says so, and the code is the same in all; where this one has failed alone, it says why and ends the others.
+    pub fn fail(&self, code: u8, knows_why: bool, say: impl FnOnce(Option<&str>)) -> u8 {
         #[cfg(feature = "mpi")]
         if let Some(mpi) = &self.mpi {
-            if !mpi.have_all_failed() {
-                say(Some(&format!("process {} of {} on {}", mpi.rank(), mpi.size(), mpi.host())));
+            let who = format!("process {} of {} on {}", mpi.rank(), mpi.size(), mpi.host());
+            let Some((code, speaker)) = mpi.have_all_failed(code, knows_why) else {
+                say(Some(&who));
                 mpi.abort(code);
-                return;
-            }
-            if mpi.rank() == 0 {
-                say(None);
+                return code;
+            };
+            if mpi.rank() == speaker {
+                say(Some(&who).filter(|_| speaker > 0).map(String::as_str));
             }
             mpi.finish();
-            return;
+            return code;
         }
-        let _ = code;
+        let _ = knows_why;
         say(None);
+        code
     }
 }
 

@@ -15,6 +15,7 @@ use crate::commands::images;
 use crate::data::test_part::TestPart;
 use crate::data::warp::warped_batches;
 use crate::data::{DataOptions, Dataset, ImageSet, StepPlan};
+use crate::distributed::Alone;
 use crate::error::Error;
 use crate::evaluator::{Classifier, DEFAULT_DATA};
 use crate::losses::classification::cross_entropy;
@@ -169,7 +170,7 @@ fn write(
     let mut archive = Archive { tensors, metadata: BTreeMap::new() };
     let classifier = Classifier::new(&archive, "the digit classifier", device)?;
     let accuracy_on = |images: &ImageSet| -> anyhow::Result<f64> {
-        Ok(top_k(&classifier.activations_of(&**images, device)?.scores, &images.labels(), 1)?)
+        Ok(top_k(&classifier.activations_of(&**images, device, &Alone)?.scores, &images.labels(), 1)?)
     };
     let accuracy = accuracy_on(&dataset.test)?;
     let validation_accuracy = match dataset.validation.labels().is_empty() {

@@ -21,7 +21,7 @@ pub trait Communicator: Send + Sync {
     /// The text that every process gives, in the order of the ranks, at each of them.
     fn gather_text(&self, own: &str) -> Result<Vec<String>>;
 
-    /// The largest of what the processes give.
+    /// The largest of what the processes give. The others are waited for asleep, however long that is.
     fn max(&self, own: i32) -> Result<i32>;
 }
 

@@ -2,16 +2,19 @@
 //! summed in an order that does not depend on who computed what.
 //!
 //! - [`Shards`]: which shards a process computes, and the mean over all of them.
+//! - [`Rounds`]: other work, of which each process computes its tiles.
 //! - [`Communicator`]: what processes say to each other. [`Alone`] is one process without any other; MPI's is there with the
 //!   feature `mpi`.
 
 mod communicator;
 #[cfg(feature = "mpi")]
 mod mpi_processes;
+mod rounds;
 mod shards;
 mod tree;
 
 pub use communicator::{Alone, Communicator};
 #[cfg(feature = "mpi")]
 pub use mpi_processes::MpiProcesses;
+pub use rounds::Rounds;
 pub use shards::Shards;

@@ -20,6 +20,11 @@ const START: Duration = Duration::from_secs(30);
 /// How long a process that has failed waits for the others to fail as well, before it ends them.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A process that waits for the others looks whether they have come all the time at first, and then sleeps in between:
+/// longer and longer, up to this.
+const LONGEST_NAP: Duration = Duration::from_millis(5);
+const AWAKE: Duration = Duration::from_micros(200);
+
 /// The processes of an MPI program, as one of them sees them.
 ///
 /// One thread makes all calls of MPI: any library does with that, whatever its support of threads.
@@ -83,8 +88,10 @@ impl MpiProcesses {
         }
     }
 
-    /// Ends MPI in a process that has nothing left to say.
+    /// Ends MPI in a process that has nothing left to say, when the others have come to that too.
     pub fn finish(&self) {
+        // Where MPI has ended already there is nothing to wait for.
+        let _ = self.call(|worlds| have_all_come(&worlds.training, None));
         lock(&self.calls).take();
         if let Some(thread) = lock(&self.thread).take() {
             // It has ended, one way or the other.
@@ -92,23 +99,19 @@ impl MpiProcesses {
         }
     }
 
-    /// Whether all processes have failed, each of which calls this. Waits for the others, for some seconds.
-    pub fn have_all_failed(&self) -> bool {
-        let wait = |worlds: &Worlds| {
-            let (mut barrier, since) = (worlds.ending.immediate_barrier(), Instant::now());
-            loop {
-                match barrier.test() {
-                    Ok(_) => return true,
-                    Err(pending) if since.elapsed() > PATIENCE => {
-                        std::mem::forget(pending); // it is not dropped unfinished; the process ends anyway
-                        return false;
-                    }
-                    Err(pending) => barrier = pending,
-                }
-                thread::sleep(Duration::from_millis(10));
-            }
-        };
-        self.call(wait).unwrap_or(false)
+    /// Whether all processes have failed, each of which calls this with its exit code: then the largest of these, and the
+    /// first process that `knows_why`. Waits for the others, for some seconds.
+    pub fn have_all_failed(&self, code: u8, knows_why: bool) -> Option<(u8, usize)> {
+        let own = [i32::from(code), if knows_why { (self.size - self.rank) as i32 } else { 0 }];
+        let found = self.call(move |worlds| {
+            let mut most = own;
+            have_all_come(&worlds.ending, Some(PATIENCE)).then(|| {
+                worlds.ending.all_reduce_into(&own[..], &mut most[..], SystemOperation::max());
+                most
+            })
+        });
+        let [code, from_last] = found.ok()??;
+        Some((code as u8, self.size.saturating_sub(from_last as usize)))
     }
 
     /// Ends all processes with this exit code, this one too.
@@ -170,10 +173,33 @@ impl Communicator for MpiProcesses {
 
     fn max(&self, own: i32) -> Result<i32> {
         self.call(move |worlds| {
+            have_all_come(&worlds.training, None);
             let mut most = own;
             worlds.training.all_reduce_into(&own, &mut most, SystemOperation::max());
             most
         })
+    }
+}
+
+/// Waits until all processes of `world` have come here, asleep where that takes long; false where they have not within
+/// `patience`, after which nothing may be said in that world.
+fn have_all_come(world: &SimpleCommunicator, patience: Option<Duration>) -> bool {
+    let (mut barrier, since, mut nap) = (world.immediate_barrier(), Instant::now(), Duration::from_micros(50));
+    loop {
+        barrier = match barrier.test() {
+            Ok(_) => return true,
+            Err(pending) if patience.is_some_and(|patience| since.elapsed() > patience) => {
+                std::mem::forget(pending); // it is not dropped unfinished; the process ends anyway
+                return false;
+            }
+            Err(pending) => pending,
+        };
+        if since.elapsed() < AWAKE {
+            thread::yield_now();
+            continue;
+        }
+        thread::sleep(nap);
+        nap = (2 * nap).min(LONGEST_NAP);
     }
 }
 

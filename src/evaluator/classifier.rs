@@ -1,5 +1,6 @@
 use crate::autograd;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -8,9 +9,10 @@ use candle_nn::VarBuilder;
 
 use crate::checkpoint::{self, Archive, Bundled, Weights};
 use crate::data::{self, ImageSource, pixels_of};
+use crate::distributed::{Communicator, Rounds};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
-use crate::models::{DigitClassifier, NetworkDescription};
+use crate::models::{CLASSES, DigitClassifier, FEATURES, NetworkDescription};
 use crate::pretrained::search::{self, Wanted};
 use crate::pretrained::trained_on::TrainedOn;
 
@@ -79,19 +81,23 @@ impl Classifier {
         Ok(Self { network, image_shape, description, trained_on: TrainedOn::of(metadata) })
     }
 
-    /// The activations of `count` images, which `images` gives tile by tile: from the first number on so many, (n, H, W, C) in [-1, 1];
-    /// where it gives none, that is the end (`None`).
+    /// The activations of `count` images, which `images` gives tile by tile: from the first number on so many, (n, H, W, C) in
+    /// [-1, 1]. The `processes` share the work, and each gets all. `proceed` is asked now and then with the number of images
+    /// done, and ends the work in all of them (`None`) where it says no.
     pub fn activations(
         &self,
         count: usize,
         device: &Device,
-        mut images: impl FnMut(usize, usize) -> anyhow::Result<Option<Vec<f32>>>,
+        processes: &dyn Communicator,
+        mut proceed: impl FnMut(usize) -> bool,
+        mut images: impl FnMut(usize, usize) -> anyhow::Result<Vec<f32>>,
     ) -> anyhow::Result<Option<Activations>> {
         let (mut features, mut scores) = (Vec::new(), Vec::new());
         let ImageShape { height, width, channels } = self.image_shape;
-        for first in (0..count).step_by(TILE) {
-            let some = TILE.min(count - first);
-            let Some(mut pixels) = images(first, some)? else { return Ok(None) };
+        let mut rounds = Rounds::new(processes, 0..count as u64, TILE, FEATURES + CLASSES).for_all();
+        let mut look = |range: Range<u64>| {
+            let (first, some) = (range.start as usize, (range.end - range.start) as usize);
+            let mut pixels = images(first, some)?;
             // Other devices than a CPU choose kernels by the size of a batch: an image has the same activations in all of them.
             if !device.is_cpu() {
                 pixels.resize(TILE * self.image_shape.stride(), -1.0);
@@ -102,16 +108,30 @@ impl Classifier {
                 let scores = self.network.scores(&features)?;
                 Ok::<_, candle_core::Error>((features.detach(), scores.detach()))
             })?;
-            features.push(of_tile.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
-            scores.push(their_scores.narrow(0, 0, some)?.to_device(&Device::Cpu)?);
+            let rows = |x: &Tensor| x.narrow(0, 0, some)?.flatten_all()?.to_vec1::<f32>();
+            Ok([rows(&of_tile)?, rows(&their_scores)?].concat())
+        };
+        while let Some((range, values)) = rounds.next(|done| i32::from(!proceed(done as usize)), &mut look)? {
+            let (of_tile, their_scores) = values.split_at((range.end - range.start) as usize * FEATURES);
+            features.extend_from_slice(of_tile);
+            scores.extend_from_slice(their_scores);
         }
-        Ok(Some(Activations { features: Tensor::cat(&features, 0)?, scores: Tensor::cat(&scores, 0)? }))
+        if rounds.stopped().is_some() {
+            return Ok(None);
+        }
+        let matrix = |values, columns: usize| Tensor::from_vec(values, (count, columns), &Device::Cpu);
+        Ok(Some(Activations { features: matrix(features, FEATURES)?, scores: matrix(scores, CLASSES)? }))
     }
 
     /// Those of all `images`, which must have the shape that it takes.
-    pub fn activations_of(&self, images: &dyn ImageSource, device: &Device) -> anyhow::Result<Activations> {
-        let activations =
-            self.activations(images.len(), device, |first, count| pixels(images, first, count).map(Some))?;
+    pub fn activations_of(
+        &self,
+        images: &dyn ImageSource,
+        device: &Device,
+        processes: &dyn Communicator,
+    ) -> anyhow::Result<Activations> {
+        let read = |first, count| pixels(images, first, count);
+        let activations = self.activations(images.len(), device, processes, |_| true, read)?;
         activations.context("not all images were classified")
     }
 }

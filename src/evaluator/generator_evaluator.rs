@@ -1,5 +1,7 @@
 //! Scores of samples against real images, of which everything is computed once.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use candle_core::Device;
 
@@ -7,6 +9,7 @@ use super::class_scores::class_scores;
 use super::{Activations, Classifier};
 use crate::data::catalogue::SETS;
 use crate::data::{Dataset, ImageSource, parts};
+use crate::distributed::Communicator;
 use crate::error::Error;
 use crate::metrics::prdc::NEIGHBOURS;
 use crate::metrics::{
@@ -27,6 +30,8 @@ const PART_OF_A_CLASS: f64 = 0.03;
 pub struct GeneratorEvaluator {
     classifier: Classifier,
     device: Device,
+    /// Those that share the work.
+    processes: Arc<dyn Communicator>,
     real: Real,
     floor: Measured,
     pub floor_images: usize,
@@ -69,7 +74,8 @@ struct Real {
 }
 
 impl GeneratorEvaluator {
-    /// Looks at the reference images of `dataset` and at as many training images as there will be samples, `count`.
+    /// Looks at the reference images of `dataset` and at as many training images as there will be samples, `count`. The
+    /// `processes`, all of which have the same set, share the work.
     /// [`Error::Data`] where they do not fit the classifier or are too few.
     pub fn prepare(
         classifier: Classifier,
@@ -77,6 +83,7 @@ impl GeneratorEvaluator {
         reference: &Reference,
         count: usize,
         device: &Device,
+        processes: Arc<dyn Communicator>,
     ) -> anyhow::Result<Self> {
         let (found, expected) = (dataset.train.shape()?, classifier.image_shape);
         if found != expected {
@@ -93,14 +100,14 @@ impl GeneratorEvaluator {
             );
             bail!(Error::data(&dataset.name, problem));
         }
-        let activations = classifier.activations_of(&*real, device)?;
+        let activations = classifier.activations_of(&*real, device, &*processes)?;
         let accuracy = match is_labelled(&*real) {
             true => Some(top_k(&activations.scores, &real.labels(), 1)?),
             false => None,
         };
         let labels = if accuracy.is_some() { real.labels().to_vec() } else { Vec::new() };
         let real = Real::new(activations, labels, compared)?;
-        let training_images = classifier.activations_of(&*training, device)?;
+        let training_images = classifier.activations_of(&*training, device, &*processes)?;
         let first = training_images.first(compared)?;
         let floor = real.measure(&training_images, &first, 0, None, &mut || true)?.context("not all was measured")?;
         // A folder that is called like a named set is not it.
@@ -113,6 +120,7 @@ impl GeneratorEvaluator {
         Ok(Self {
             classifier,
             device,
+            processes,
             real,
             floor,
             floor_images,
@@ -182,19 +190,17 @@ impl GeneratorEvaluator {
 
     /// Measures `count` samples, at least as many as are [`compared`](Self::compared), which `draw` gives tile by tile:
     /// from the first number on so many, (n, H, W, C) in [-1, 1]. `seed` draws KID's subsets. `proceed` is asked now and
-    /// then, with the number of samples classified, and ends the work (`None`) where it says no.
+    /// then, with the number of samples classified, and ends the work (`None`) where it says no. The processes share the
+    /// work, and the first of them gets the result; the others get `None`.
     pub fn measure(
         &self,
         count: usize,
         seed: u64,
-        mut draw: impl FnMut(usize, usize) -> anyhow::Result<Vec<f32>>,
+        draw: impl FnMut(usize, usize) -> anyhow::Result<Vec<f32>>,
         mut proceed: impl FnMut(usize) -> bool,
     ) -> anyhow::Result<Option<Measured>> {
-        let activations = self.classifier.activations(count, &self.device, |first, some| match proceed(first) {
-            true => draw(first, some).map(Some),
-            false => Ok(None),
-        })?;
-        let Some(activations) = activations else { return Ok(None) };
+        let activations = self.classifier.activations(count, &self.device, &*self.processes, &mut proceed, draw)?;
+        let Some(activations) = activations.filter(|_| self.processes.rank() == 0) else { return Ok(None) };
         let compared = match self.samples_are_sorted {
             true => activations.at(&parts::balanced(&[], count, self.compared()))?,
             false => activations.first(self.compared())?,

@@ -164,6 +164,14 @@ impl Encoder {
         }
     }
 
+    /// Features of a picture, D.
+    pub fn features(&self) -> usize {
+        match self {
+            Self::ResNet(network) => network.features(),
+            Self::Vit(network) => network.features(),
+        }
+    }
+
     /// The same for evaluation, with the batch norms, where it has any, as they are now in the weights.
     ///
     /// # Errors

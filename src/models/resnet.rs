@@ -124,6 +124,7 @@ impl ModuleT for Block {
 pub struct ResNet {
     stem: StemLayers,
     blocks: Vec<Block>,
+    features: usize,
 }
 
 impl ResNet {
@@ -142,13 +143,18 @@ impl ResNet {
                 inputs = width * kind.expansion();
             }
         }
-        Ok(Self { stem: layers, blocks })
+        Ok(Self { stem: layers, blocks, features: inputs })
+    }
+
+    /// Features of a picture, D.
+    pub(super) fn features(&self) -> usize {
+        self.features
     }
 
     /// The same for evaluation, with the batch norms as they are now in the weights.
     pub(super) fn folded(&self) -> Result<Self> {
         let blocks = self.blocks.iter().map(Block::folded).collect::<Result<_>>()?;
-        Ok(Self { stem: self.stem.folded()?, blocks })
+        Ok(Self { stem: self.stem.folded()?, blocks, features: self.features })
     }
 }
 

@@ -113,6 +113,11 @@ pub struct Vit {
 }
 
 impl Vit {
+    /// Features of a picture, D.
+    pub(super) fn features(&self) -> usize {
+        self.token.elem_count()
+    }
+
     /// For pictures of `side` x `side`, which is a multiple of [`patch_of`] it.
     pub(super) fn new(config: VitConfig, side: usize, vb: &VarBuilder) -> Result<Self> {
         let (width, patch) = (config.width, patch_of(side));

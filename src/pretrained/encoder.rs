@@ -9,6 +9,7 @@ use super::search::{self, Wanted};
 use crate::checkpoint::state::Tensors;
 use crate::checkpoint::{Bundled, Weights};
 use crate::data::{ImageSource, common_shape};
+use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::models::{Encoder, EncoderArchitecture, EncoderConfig, NetworkDescription, NetworkKind};
@@ -207,6 +208,16 @@ impl TrainedEncoder {
         images: &dyn ImageSource,
         proceed: impl FnMut(usize) -> bool,
     ) -> anyhow::Result<Option<Tensor>> {
+        self.embed_among(images, &Alone, proceed)
+    }
+
+    /// The same, by `processes` that share the work and all have the same images; each gets all features.
+    pub(crate) fn embed_among(
+        &self,
+        images: &dyn ImageSource,
+        processes: &dyn Communicator,
+        proceed: impl FnMut(usize) -> bool,
+    ) -> anyhow::Result<Option<Tensor>> {
         let expected = self.source.image_shape.channels;
         let shape = common_shape(images)?;
         let found = shape.channels;
@@ -219,7 +230,7 @@ impl TrainedEncoder {
         if self.source.encoder.architecture.is_transformer() && shape != of_encoder {
             bail!(Error::Input(format!("images of {shape}; this encoder is a transformer of {of_encoder}")));
         }
-        features(&self.network, &self.source.normalisation, images, &self.device, proceed)
+        features(&self.network, &self.source.normalisation, images, &self.device, processes, proceed)
     }
 
     /// What the network is.

@@ -9,11 +9,12 @@ use crate::error::Error;
 
 impl<C: Serialize> Run<C> {
     /// Refuses processes that would not do what the first one does: of another version or `command` of the program, with
-    /// another run, other flags or other images, or going on from elsewhere. To be called by all of them, before the first writes anything.
+    /// another run, other flags, other images or another `encoder` (its hash), or going on from elsewhere. To be called by all of
+    /// them, before the first writes anything.
     ///
     /// # Errors
     /// [`Error::Usage`] or, for images, [`Error::Input`], with the first such process; the same for all.
-    pub fn agree(&self, command: &str) -> anyhow::Result<()> {
+    pub fn agree(&self, command: &str, encoder: Option<&str>) -> anyhow::Result<()> {
         if self.processes.size() == 1 {
             return Ok(());
         }
@@ -23,6 +24,7 @@ impl<C: Serialize> Run<C> {
             "run": self.directory.weights,
             "config": self.config,
             "data": self.data,
+            "encoder": encoder,
             "step": self.step(),
         });
         let all = self.processes.gather_text(&own.to_string())?;
@@ -38,6 +40,9 @@ impl<C: Serialize> Run<C> {
             };
             match name.as_str() {
                 "data" => bail!(Error::Input(format!("the images of process {rank} differ from those of process 0"))),
+                "encoder" => {
+                    bail!(Error::Input(format!("the encoder of process {rank} differs from that of process 0")))
+                }
                 "config" => {
                     let both = [&facts[0], other].map(|of| of.get("config").and_then(Value::as_object));
                     let [Some(first), Some(other)] = both else { bail!("a configuration is no object") };

@@ -105,12 +105,13 @@ impl<C> Run<C> {
         self.checkpoint.is_some()
     }
 
-    /// The records of its log that stay: those for which `keep` is true.
+    /// The records of its log that stay, in the process that writes: those for which `keep` is true.
     ///
     /// # Errors
     /// As [`KeptRecords::read`].
     pub fn kept_records<R: DeserializeOwned>(&self, keep: impl Fn(&R) -> bool) -> anyhow::Result<KeptRecords> {
-        self.directory.found_metrics().map_or(Ok(KeptRecords::default()), |path| KeptRecords::read(&path, keep))
+        let log = self.directory.found_metrics().filter(|_| self.is_written_here());
+        log.map_or(Ok(KeptRecords::default()), |path| KeptRecords::read(&path, keep))
     }
 
     /// What the header of the checkpoint to go on from says under `key`; `None` where it says nothing.

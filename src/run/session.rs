@@ -46,8 +46,8 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
     /// # Errors
     /// [`Error::Input`] where the log is damaged; those of [`crate::run::RunDirectory::begin`].
     pub fn begin(run: Run<C>, timetable: Timetable, monitor: Monitor) -> anyhow::Result<Self> {
-        // The record that the run was stopped over, if it was. Who writes measures.
-        let pending: Option<R> = if run.is_written_here() { run.saved(PENDING)? } else { None };
+        // The record that the run was stopped over, if it was.
+        let pending: Option<R> = run.saved(PENDING)?;
         let (first_step, pending_step) = (run.step(), pending.as_ref().map(R::step));
         // Records after the checkpoint will be written again; one that is not due was the last of a shorter run.
         let kept = run.kept_records(|record: &R| {
@@ -61,10 +61,13 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
         Ok(Self { pending, is_finished, ..Self::take_over(run, clock, &kept)? })
     }
 
-    /// Logs a record that waited for its measurement. Where a signal has cut that short, it waits until the run goes on.
+    /// Logs a record that waited for its measurement. Where a signal to any process has cut that short, it waits until the
+    /// run goes on. Whether it `is_measured` is for the process to say that writes.
     pub fn complete(&mut self, record: R, is_measured: bool) -> anyhow::Result<()> {
         self.clock.monitor.show_again(self.clock.step());
-        match !is_measured && self.clock.stop.signal().is_some() {
+        let is_asked_to_stop = self.run.processes.max(self.clock.stop.signal().unwrap_or(0))? != 0;
+        let is_cut_short = self.run.is_written_here() && !is_measured && is_asked_to_stop;
+        match self.run.processes.max(is_cut_short.into())? != 0 {
             true => self.pending = Some(record),
             false => self.append(&record)?,
         }
@@ -74,7 +77,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
     /// Shows the figures of the step just done and logs its record: at once, or with the measurement that is due.
     pub fn log(&mut self, record: R, figures: Vec<Figure>) -> anyhow::Result<()> {
         self.clock.show(figures);
-        match self.clock.is_measured() && self.run.is_written_here() {
+        match self.clock.is_measured() {
             true => self.pending = Some(record),
             false => self.append(&record)?,
         }
@@ -196,24 +199,39 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
         if let Some(name) = first_non_finite(&snapshot.state)? {
             return Err(self.diverged(&format!("{name} holds a NaN or an infinity")));
         }
-        let Some(log) = &self.log else {
-            self.saved_step = Some(step);
-            return Ok(());
-        };
-        log.sync()?;
         let position = Position::new(step, clock.timetable().steps_per_epoch, clock.seconds(), &snapshot.streams);
         if let Some(record) = &self.pending {
             snapshot.entries.push((PENDING, serde_json::to_string(record)?));
         }
-        self.run.save(&position, snapshot, self.is_finished)?;
-        self.run.directory.prune(clock.timetable().keep)?;
+        let written = self.write_snapshot(&position, snapshot);
+        self.together(written)?;
         self.saved_step = Some(step);
         Ok(())
     }
 
+    /// In the process that writes.
+    fn write_snapshot(&mut self, position: &Position, snapshot: Snapshot) -> anyhow::Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        log.sync()?;
+        self.run.save(position, snapshot, self.is_finished)?;
+        self.run.directory.prune(self.clock.timetable().keep)
+    }
+
+    /// What one process alone may fail at, as the one that writes the files: where any has failed, all have.
+    ///
+    /// # Errors
+    /// That of `outcome`, else [`Error::OtherProcess`]. Where the other processes cannot be asked.
+    pub fn together<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        match self.run.processes.max(outcome.is_err().into())? {
+            0 => outcome,
+            _ => Err(outcome.err().unwrap_or_else(|| Error::OtherProcess.into())),
+        }
+    }
+
     /// Adds a record to the log, and streams it where that was asked for.
     pub fn append(&mut self, record: &R) -> anyhow::Result<()> {
-        self.write(record)?.map_or(Ok(()), |line| self.stream(&line))
+        let line = self.write(record);
+        self.together(line)?.map_or(Ok(()), |line| self.stream(&line))
     }
 
     /// Adds a record to the log; returns its line, for [`Session::stream`]. `None` in a process that does not write.

@@ -112,6 +112,12 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub batch_size: usize,
 
+    /// Number of parts to compute a batch in, one after another or in several processes, each with its own batch norm. The
+    /// results depend on it, not on the number of processes [default: the number of processes]
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub shards: Option<usize>,
+
     /// Learning rate of Adam
     #[arg(long, value_name = "RATE", default_value_t = 1e-3)]
     pub lr: f64,
@@ -167,6 +173,13 @@ impl FinetuneConfig {
         }
         if self.batch_size > 65_536 {
             bail!(Error::setting("batch_size", self.batch_size, "expected at most 65536"));
+        }
+        let (shards, batch_size) = (self.shards.unwrap_or(1), self.batch_size);
+        if shards == 0 || !batch_size.is_multiple_of(shards) {
+            bail!(Error::setting("shards", shards, format!("expected a divisor of the batch size, {batch_size}")));
+        }
+        if batch_size / shards < 2 && self.mode != Mode::Linear {
+            bail!(Error::setting("shards", shards, "batch norm needs at least 2 images a shard"));
         }
         if self.cached && self.mode == Mode::Full {
             bail!(Error::setting("cached", "", "features that are trained cannot be kept; it goes with mode linear"));

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use candle_core::{Device, Module, ModuleT, Result, Tensor};
+use candle_core::{Device, Module, ModuleT, Result, Tensor, bail};
 use sha2::{Digest, Sha256};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
+use crate::distributed::Shards;
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderConfig, linear_classifier};
 use crate::optim::{AdamConfig, GradientTransform, Optimizer};
 use crate::params::Parameters;
+use crate::train::buffers::Buffers;
 
 /// An encoder and the classifier on it in training.
 pub struct Probe {
@@ -27,6 +29,7 @@ pub struct Probe {
     lr: f64,
     trains_encoder: bool,
     precision: Precision,
+    shards: Shards,
 }
 
 impl Probe {
@@ -59,7 +62,13 @@ impl Probe {
             lr: adam.lr,
             trains_encoder,
             precision,
+            shards: Shards::default(),
         })
+    }
+
+    /// From now on a batch of pictures is computed in these shards; a step gets those of this process.
+    pub fn set_shards(&mut self, shards: Shards) {
+        self.shards = shards;
     }
 
     /// From now on gradients go through `transform` before each update.
@@ -69,23 +78,58 @@ impl Probe {
 
     /// One step on pictures (N, H, W, 3) and their classes (N), u32. The loss before the update, a scalar on the device.
     pub fn step(&mut self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        autograd::training_step(self.precision, || {
-            let features = match self.trains_encoder {
-                true => self.encoder.forward_t(pictures, true)?,
-                false => self.frozen_encoder.forward_t(pictures, false)?,
-            }; // (N, D)
-            self.learn(&features, labels)
-        })
+        self.optimizer.prepare(self.lr)?;
+        if self.shards.count() > 1 {
+            return self.step_in_shards(pictures, labels);
+        }
+        autograd::training_step(self.precision, || self.learn(&self.features(pictures)?, labels))
     }
 
-    /// The same on features (N, D) that are there already.
+    /// The same on features (N, D) that are there already, in one part.
     pub fn step_on_features(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        self.optimizer.prepare(self.lr)?;
         autograd::training_step(self.precision, || self.learn(features, labels))
     }
 
-    fn learn(&mut self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        let loss = cross_entropy(&self.classifier.forward(features)?, labels)?;
-        self.optimizer.prepare(self.lr)?;
+    /// [`step`](Self::step) where the batch of all processes is cut into several shards: losses, gradients and batch-norm
+    /// statistics are the means over them. In each shard the batch norms look at that shard alone.
+    fn step_in_shards(&self, pictures: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let trained: &[&Parameters] = if self.trains_encoder { &[&self.encoder_parameters] } else { &[] };
+        let buffers = Buffers::of(trained)?;
+        let size = pictures.dim(0)? / self.shards.of_process();
+        let mut means = self.shards.mean(|part| {
+            buffers.reset()?;
+            let rows = |x: &Tensor| x.narrow(0, part * size, size);
+            let (pictures, labels) = (rows(pictures)?, rows(labels)?);
+            let found = autograd::training_step(self.precision, || {
+                let loss = self.loss(&self.features(&pictures)?, &labels)?;
+                Ok::<_, candle_core::Error>([vec![loss.detach()], self.optimizer.gradients(&loss)?].concat())
+            })?;
+            Ok([found, buffers.averaged()?].concat())
+        })?;
+        buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
+        let gradients = means.split_off(1);
+        self.optimizer.apply(gradients, None)?;
+        match means.pop() {
+            Some(loss) => Ok(loss),
+            None => bail!("a shard gives a loss and gradients"),
+        }
+    }
+
+    /// h of pictures to learn from: (N, H, W, 3) to (N, D).
+    fn features(&self, pictures: &Tensor) -> Result<Tensor> {
+        match self.trains_encoder {
+            true => self.encoder.forward_t(pictures, true),
+            false => self.frozen_encoder.forward_t(pictures, false),
+        }
+    }
+
+    fn loss(&self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        cross_entropy(&self.classifier.forward(features)?, labels)
+    }
+
+    fn learn(&self, features: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let loss = self.loss(features, labels)?;
         self.optimizer.minimise(&loss, None)?;
         Ok(loss.detach())
     }

@@ -99,7 +99,7 @@ impl Whole {
     }
 }
 
-fn preloaded(mut command: Command, library: &Path) -> Command {
+pub fn preloaded(mut command: Command, library: &Path) -> Command {
     command.env("LD_PRELOAD", library).env("FAULT_PLACE", VICTIM);
     command
 }
@@ -114,7 +114,7 @@ fn hit(command: Command, library: &Path, call: &str, at: u64, fault: Fault) -> E
 }
 
 /// `faults.c`, built.
-fn library(place: &Place) -> Option<PathBuf> {
+pub fn library(place: &Place) -> Option<PathBuf> {
     let library = place.work.path("faults.so");
     let source = Path::new(&crate::support::repository()).join("tests/torture/faults.c");
     let mut compiler = Command::new("cc");

@@ -18,6 +18,8 @@ mod hostile;
 mod kill;
 // Memory and disk over hours.
 mod long;
+// Several processes that train together.
+mod processes;
 // The program's children: started, signalled, waited for.
 mod process;
 // Runs at their smallest, and when two are the same.
@@ -68,6 +70,7 @@ const PARTS: &[Part] = &[
     Part { name: "disk", short: 1, full: 10, run: disk::run },
     Part { name: "hostile", short: 100, full: 10_000, run: |times| Ok(hostile::run(times)) },
     Part { name: "signals", short: 4, full: 200, run: |times| Ok(signals::run(times)) },
+    Part { name: "processes", short: 3, full: 100, run: processes::run },
     Part { name: "terminal", short: 2, full: 10, run: |times| Ok(terminal::run(times)) },
     Part { name: "same", short: 0, full: 16, run: |times| Ok(same::run(times)) },
     Part { name: "diverge", short: 4, full: 50, run: |times| Ok(diverge::run(times)) },

@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 use super::EvaluateConfig;
 use crate::autograd::Precision;
 use crate::commands::images;
+use crate::commands::processes::Processes;
 use crate::data::{Dataset, ImageSet, StepPlan};
 use crate::error::Error;
 use crate::metrics::top_k;
@@ -32,6 +33,7 @@ pub fn evaluate(
     config: &EvaluateConfig,
     source: EncoderSource,
     device: &Device,
+    processes: &Processes,
     json: bool,
     console: &Console,
 ) -> anyhow::Result<()> {
@@ -75,9 +77,11 @@ pub fn evaluate(
     }
     let encoder = TrainedEncoder::new(source, device)?;
     let source = encoder.source();
+    super::agree(processes, config, &source.path, &dataset)?;
+    let communicator = &**processes.communicator();
     let look = |what: &str, images: &ImageSet| -> anyhow::Result<Tensor> {
         let progress = console.items(what, images.len() as u64);
-        let found = encoder.embed_while(&**images, |done| {
+        let found = encoder.embed_among(&**images, communicator, |done| {
             progress.set(done as u64);
             true
         })?;
@@ -89,7 +93,10 @@ pub fn evaluate(
         Labelled { features: &bank, labels: &labelled.labels() },
         Labelled { features: &queries, labels: &asked.labels() },
     );
-    let knn = knn_top1(pair.0, pair.1, classes, || true)?.unwrap_or(f64::NAN);
+    let knn = knn_top1(pair.0, pair.1, classes, communicator, || true)?.unwrap_or(f64::NAN);
+    if communicator.rank() > 0 {
+        return Ok(()); // the linear layer is trained by the first one
+    }
 
     let mut rows = Vec::new();
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();

@@ -1,13 +1,16 @@
 //! The scores of a generator, seed after seed.
 
+use std::path::Path;
+
 use anyhow::Context;
 use candle_core::Device;
 
 use super::EvaluateConfig;
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
+use crate::commands::processes::Processes;
 use crate::commands::{images, print_warnings};
-use crate::data::{Dataset, parts};
+use crate::data::Dataset;
 use crate::evaluator::{Classifier, DEFAULT_DATA, GeneratorEvaluator};
 use crate::models::CLASSES;
 use crate::pretrained::reference::Reference;
@@ -18,6 +21,7 @@ pub fn evaluate(
     samples: &Samples,
     classifier: Classifier,
     device: &Device,
+    processes: &Processes,
     json: bool,
     console: &Console,
 ) -> anyhow::Result<()> {
@@ -26,7 +30,10 @@ pub fn evaluate(
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let shape = samples.image_shape();
     let (dataset, held_out) = real_images(config, samples, data, console)?;
-    let mut evaluator = GeneratorEvaluator::prepare(classifier, &dataset, &config.reference, count, device)?;
+    super::agree(processes, config, Path::new(&samples.name()), &dataset)?;
+    let communicator = processes.communicator().clone();
+    let mut evaluator =
+        GeneratorEvaluator::prepare(classifier, &dataset, &config.reference, count, device, communicator)?;
     evaluator.samples_are_of_classes = samples.classes() == CLASSES;
     if samples.classes() > 0 && !evaluator.samples_are_of_classes {
         console.note(&format!(
@@ -45,33 +52,24 @@ pub fn evaluate(
             "{name} was trained on {seen} of the {images} reference images: a generator that copies them scores well"
         ));
     }
-    let shown = evaluator.samples_are_sorted.then(|| parts::balanced(&[], count, NearestImages::MOST));
 
     let mut rows = Vec::new();
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
     let progress = console.items("samples", count as u64 * config.seeds);
     for (index, &seed) in seeds.iter().enumerate() {
-        let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count, shape);
-        let draw = |first, some| {
-            let images = samples.draw(seed, first, some)?;
-            match &shown {
-                None => nearest.take(&images),
-                Some(shown) => {
-                    let stride = images.len() / some;
-                    for index in
-                        shown.iter().map(|index| *index as usize).filter(|at| (first..first + some).contains(at))
-                    {
-                        nearest.take(&images[(index - first) * stride..][..stride]);
-                    }
-                }
-            }
-            Ok(images)
-        };
+        let draw = |first, some| samples.draw(seed, first, some);
         let measured = evaluator.measure(count, seed, draw, |done| {
             progress.set((index * count + done) as u64);
             true
         })?;
+        if processes.communicator().rank() > 0 {
+            continue; // what is measured is the first one's
+        }
         let measured = measured.context("not all samples were measured")?;
+        let mut nearest = NearestImages::new(config.output.as_deref().filter(|_| index == 0), count, shape);
+        for (first, some) in nearest.places(evaluator.samples_are_sorted) {
+            nearest.take(&samples.draw(seed, first, some)?);
+        }
         let distances = nearest.finish(&dataset, &config.reference)?;
         let row = GeneratorRow {
             weights: samples.name(),
@@ -98,6 +96,9 @@ pub fn evaluate(
             console.data_line(&serde_json::to_string(&row)?)?;
         }
         rows.push(row);
+    }
+    if processes.communicator().rank() > 0 {
+        return Ok(());
     }
     if let Some(path) = &config.output {
         console.note(&format!("{}: samples, each beside the training image nearest to it", path.display()));

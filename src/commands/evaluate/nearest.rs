@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::atomic;
-use crate::data::{Dataset, ImageSource, common_shape};
+use crate::data::{Dataset, ImageSource, common_shape, parts};
 use crate::evaluator::classifier::pixels;
 use crate::image_shape::ImageShape;
 use crate::metrics::{Points, nearest_rows};
@@ -23,6 +23,9 @@ const TILE: usize = 8192 * 784;
 pub struct NearestImages {
     /// Where the picture goes; without one nothing is done.
     output: Option<PathBuf>,
+    /// Samples that there are.
+    count: usize,
+    /// How many of them are looked at.
     wanted: usize,
     shape: ImageShape,
     samples: Vec<f32>,
@@ -34,7 +37,21 @@ impl NearestImages {
 
     /// For `count` samples of `shape`, whose nearest images are drawn to `output` if there is one.
     pub fn new(output: Option<&Path>, count: usize, shape: ImageShape) -> Self {
-        Self { output: output.map(Path::to_path_buf), wanted: count.min(Self::MOST), shape, samples: Vec::new() }
+        let (output, wanted) = (output.map(Path::to_path_buf), count.min(Self::MOST));
+        Self { output, count, wanted, shape, samples: Vec::new() }
+    }
+
+    /// Which samples it looks at: the first ones; where their order may say something, as it may in a file
+    /// (`are_sorted`), a choice from all over it. Each as the first of some, and how many.
+    pub fn places(&self, are_sorted: bool) -> Vec<(usize, usize)> {
+        match (&self.output, are_sorted) {
+            (None, _) => Vec::new(),
+            (_, false) => vec![(0, self.wanted)],
+            (_, true) => {
+                let chosen = parts::balanced(&[], self.count, self.wanted);
+                chosen.iter().map(|index| (*index as usize, 1)).collect()
+            }
+        }
     }
 
     /// The next samples, (n, H, W, C) in [-1, 1].

@@ -6,12 +6,20 @@ use super::EvaluateConfig;
 use crate::commands::evaluate::generator::{real_images, seen};
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
+use crate::commands::processes::Processes;
 use crate::error::Error;
 use crate::image_shape::ImageShape;
 use crate::report::{Console, NeighbourRow};
 
-/// Draws the picture that `-o` names. [`Error::Input`] where it names none, for there is nothing else to be found.
-pub fn evaluate(config: &EvaluateConfig, samples: &Samples, json: bool, console: &Console) -> anyhow::Result<()> {
+/// Draws the picture that `-o` names, in the first process. [`Error::Input`] where it names none, for there is nothing else to
+/// be found.
+pub fn evaluate(
+    config: &EvaluateConfig,
+    samples: &Samples,
+    processes: &Processes,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<()> {
     let (name, shape) = (samples.name(), samples.image_shape());
     let unfit = format!(
         "no classifier fits images of {shape}: scores are computed with the digit classifier, for images of {}",
@@ -27,6 +35,9 @@ pub fn evaluate(config: &EvaluateConfig, samples: &Samples, json: bool, console:
     };
     console.warning(&format!("{name}: {unfit}"));
     let count = samples.count(config.n)?.min(NearestImages::MOST);
+    if processes.communicator().rank() > 0 {
+        return Ok(());
+    }
     let (dataset, held_out) = real_images(config, samples, data, console)?;
     let seen = seen(config, samples, data, &dataset, held_out);
     if seen > 0 {

@@ -63,11 +63,19 @@ pub(super) fn labelled_images(config: &FinetuneConfig, dataset: &Dataset) -> any
         }
     }
     let labelled = config.labels.choose(dataset, config.stratified)?;
-    if labelled.len() < 2 && config.mode != Mode::Linear {
+    let (found, shards) = (labelled.len(), config.shards.unwrap_or(1));
+    if found < 2 * shards && config.mode != Mode::Linear {
+        let of_shard = if shards > 1 { " in each shard" } else { "" };
         bail!(Error::Input(format!(
-            "--labels {} of {name} are {} images: batch norm needs at least 2; raise --labels, or use --mode linear",
-            config.labels,
-            labelled.len()
+            "--labels {} of {name} are {found} images: batch norm needs at least 2{of_shard}; raise --labels, or use --mode \
+             linear",
+            config.labels
+        )));
+    }
+    if found < shards {
+        bail!(Error::Input(format!(
+            "--labels {} of {name} are {found} images: there are {shards} shards, of at least 1 image each; raise --labels",
+            config.labels
         )));
     }
     Ok(labelled)

@@ -10,6 +10,7 @@ use super::rows::Measured;
 use crate::checkpoint::header::{CONFIG, NETWORK};
 use crate::checkpoint::{self, Archive};
 use crate::data::ImageSet;
+use crate::distributed::Communicator;
 use crate::error::Error;
 use crate::metrics;
 use crate::models::{Encoder, NetworkDescription, NetworkKind};
@@ -34,8 +35,11 @@ pub(super) fn classes(run: &Path) -> Option<usize> {
 
 impl Tuning<'_> {
     /// `classifier.safetensors`, `confusion.png` and `map.png` of a row; those of other rows than the pretrained linear
-    /// one have the row in their names: `confusion-untrained-full.png`.
+    /// one have the row in their names: `confusion-untrained-full.png`. In the process that writes.
     pub(super) fn write_row(&self, row: &ProbeRow, probe: &Probe, measured: &Measured) -> anyhow::Result<()> {
+        if !self.session.run.is_written_here() {
+            return Ok(());
+        }
         let (directory, dataset) = (&self.session.run.directory, &self.subject.dataset);
         let of_row = match (row.encoder.as_str(), row.mode.as_str()) {
             ("pretrained", "linear") => String::new(),
@@ -71,12 +75,13 @@ impl Tuning<'_> {
     }
 }
 
-/// h of `images` under the encoder of `source` as (N, D) f32 in a .npy file.
+/// h of `images` under the encoder of `source` as (N, D) f32 in a .npy file, which the first of the `processes` writes.
 pub(super) fn write_embeddings(
     source: &EncoderSource,
     images: &ImageSet,
     path: &Path,
     device: &Device,
+    processes: &dyn Communicator,
     console: &Console,
     stop: &StopRequest,
 ) -> anyhow::Result<()> {
@@ -84,11 +89,14 @@ pub(super) fn write_embeddings(
     let encoder = Encoder::new(source.encoder, parameters.frozen().pp("f"))?;
     let progress = console.items("features", images.len() as u64);
     let fitted = images.fit_on_demand(source.image_shape);
-    let features = features(&encoder, &source.normalisation, &*fitted, device, |done| {
+    let features = features(&encoder, &source.normalisation, &*fitted, device, processes, |done| {
         progress.set(done as u64);
         stop.signal().is_none()
     })?;
     let Some(features) = features else { bail!(Error::Stopped(stop.signal().unwrap_or_default())) };
+    if processes.rank() > 0 {
+        return Ok(());
+    }
     let shape: Vec<u64> = features.dims().iter().map(|&dim| dim as u64).collect();
     let values = features.flatten_all()?.to_vec1::<f32>()?;
     checkpoint::atomic::write(path, |out| {

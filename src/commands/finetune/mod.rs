@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::atomic;
 use crate::checkpoint::header::ROWS;
 use crate::commands::images::Reading;
-use crate::commands::{Invocation, images, weights};
+use crate::commands::{Invocation, images, shards, weights};
+use crate::data::identity::Identity;
 use crate::data::{Dataset, ImageSet, TargetShape, steps_per_epoch};
 use crate::device::check_precision;
+use crate::distributed::Shards;
 use crate::error::Error;
 use crate::pretrained::encoder::EncoderSource;
 use crate::report::{Console, ProbeRow, counted};
@@ -48,7 +50,7 @@ pub struct Finetuned {
 
 /// Trains every row, writes its files, and returns the rows.
 pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result<Finetuned> {
-    let &Invocation { typed, options, device, json, console, .. } = call;
+    let &Invocation { typed, options, device, processes, json, console, .. } = call;
     config.validate()?;
     let mut resumed = options.resume.as_ref().map(|target| resume(target, &config, typed, options)).transpose()?;
     let mut is_done = false;
@@ -104,20 +106,30 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     // Only now: a download has nothing to save, and ends at the first Ctrl-C.
     let stop = StopRequest::listen()?;
     if let (true, Some(path)) = (dataset.train.labels().is_empty(), &config.embeddings) {
-        files::write_embeddings(&source, &dataset.train, path, device, console, &stop)?;
+        processes
+            .agree(|| Ok(vec![("encoder", hash), ("images", serde_json::to_string(&Identity::of(&dataset)?)?)]))?;
+        let processes = &**processes.communicator();
+        files::write_embeddings(&source, &dataset.train, path, device, processes, console, &stop)?;
         console.note(&format!("{} has no labels: nothing but {} was written", dataset.name, path.display()));
         return Ok(Finetuned::default());
     }
     let mut run = match resumed {
         Some(run) => Run { config, ..run },
-        None => Run::new(config, &name, options)?,
+        None => {
+            config.shards = call.shards(config.shards);
+            Run::new(config, &name, options)?
+        }
     };
+    run.processes = processes.communicator().clone();
+    run.config.validate()?;
+    let shards = shards(run.config.shards, processes)?;
     run.identify(&dataset, options.changed_data, console)?;
     let labelled = checks::labelled_images(&run.config, &dataset)?;
     if let Some(missing) = missing_classes(&labelled.labels(), &dataset.classes) {
         console.warning(&missing);
     }
-    let subject = Subject { source, hash, dataset, labelled, device: device.clone() };
+    run.agree("finetune", Some(&hash))?;
+    let subject = Subject { source, hash, dataset, labelled, shards, device: device.clone() };
     let mut tuning = Tuning::begin(run, subject, stop, call)?;
     print_rows(&tuning.done.rows, json, console)?;
     tuning.run_rows()?;
@@ -138,6 +150,7 @@ struct Subject {
     hash: String,
     dataset: Dataset,
     labelled: ImageSet,
+    shards: Shards,
     device: Device,
 }
 
@@ -153,9 +166,11 @@ struct Tuning<'a> {
     console: &'a Console,
 }
 
-/// The steps of a row. Its batches are of all labelled images where they are fewer than `--batch-size`.
+/// The steps of a row. Its batches are of all labelled images where they are fewer than `--batch-size`, but for what does not
+/// go into the shards.
 fn timetable(config: &FinetuneConfig, labelled: &ImageSet) -> Timetable {
-    let batch_size = config.batch_size.min(labelled.len());
+    let most = config.batch_size.min(labelled.len());
+    let batch_size = most - most % config.shards.unwrap_or(1);
     let steps_per_epoch = steps_per_epoch(labelled.len(), batch_size);
     let (last_step, log_every) = (config.epochs.saturating_mul(steps_per_epoch), LOG_EVERY);
     let &FinetuneConfig { checkpoint_every, keep, .. } = config;
@@ -187,11 +202,13 @@ impl<'a> Tuning<'a> {
             })?;
             next = Some((probe, step));
         }
-        let batch = match config.batch_size - timetable.batch_size {
-            0 => config.batch_size.to_string(),
-            _ => format!("{} (all there are, for --batch-size {})", timetable.batch_size, config.batch_size),
+        let (asked, taken) = (config.batch_size, timetable.batch_size);
+        let batch = match subject.labelled.len() - taken {
+            _ if taken == asked => asked.to_string(),
+            0 => format!("{taken} (all there are, for --batch-size {asked})"),
+            _ => format!("{taken} (all that go into {} shards, for --batch-size {asked})", subject.shards.count()),
         };
-        let Subject { dataset, labelled, device, .. } = &subject;
+        let Subject { dataset, labelled, .. } = &subject;
         let what = format!(
             "{} of {}, batch {batch}, {} to test on, {} of {}",
             counted(labelled.len(), "labelled image"),
@@ -203,7 +220,7 @@ impl<'a> Tuning<'a> {
         let kept = run.kept_records(|row: &ProbeRow| done.rows.contains(row))?;
         let clock = Clock::start(timetable, (first_step, done.seconds), call.monitor(), stop);
         let session = Session::take_over(run, clock, &kept)?;
-        session.announce(&what, &crate::device::name(device));
+        session.announce(&what, &call.trained_on());
         Ok(Self { session, subject, done, next, config, console: call.console })
     }
 }

@@ -10,7 +10,7 @@ use super::{RowsDone, Subject, Tuning};
 use crate::checkpoint::header::{ENCODER, ROWS};
 use crate::checkpoint::state::Tensors;
 use crate::data::augment::Augmentation;
-use crate::data::{ImageSet, StepPlan, ViewPlan};
+use crate::data::{ImageSet, Shard, StepPlan, ViewPlan};
 use crate::metrics::top_k;
 use crate::optim::ClipGlobalNorm;
 use crate::pretrained::encoder;
@@ -40,6 +40,7 @@ impl Subject {
         };
         let (adam, precision) = (config.adam(), config.precision);
         let mut probe = Probe::new(source.encoder, parameters, classes, config.seed, full, adam, precision)?;
+        probe.set_shards(self.shards.clone());
         if let Some(max_norm) = config.clip_norm.filter(|_| full) {
             probe.set_gradient_transform(Arc::new(ClipGlobalNorm { max_norm }));
         }
@@ -51,12 +52,15 @@ impl Tuning<'_> {
     pub(super) fn run_rows(&mut self) -> anyhow::Result<()> {
         if let Some(path) = &self.config.embeddings {
             let Subject { source, dataset, device, .. } = &self.subject;
-            write_embeddings(source, &dataset.test, path, device, self.console, &self.session.clock.stop)?;
+            let (processes, stop) = (&*self.session.run.processes, &self.session.clock.stop);
+            let written = write_embeddings(source, &dataset.test, path, device, processes, self.console, stop);
+            self.session.together(written)?;
         }
         for (encoder, full) in self.config.rows().into_iter().skip(self.done.rows.len()) {
             self.session.stop_if_asked()?; // nothing of the row is to be saved yet
             let row = self.run_row(encoder, full)?;
-            let line = self.session.write(&row)?;
+            let line = self.session.write(&row);
+            let line = self.session.together(line)?;
             let first_step = Some(self.first_step() + self.session.clock.last_step());
             self.done = RowsDone { rows: [self.done.rows.clone(), vec![row]].concat(), seconds: 0.0, first_step };
             self.begin_row(0);
@@ -112,7 +116,7 @@ impl Tuning<'_> {
         if !full {
             self.console.detail(&format!("{what}: the encoder is the same bytes as before, sha256 {hash}"));
         }
-        self.write_row(&row, &probe, &measured)?;
+        self.session.together(self.write_row(&row, &probe, &measured))?;
         Ok(row)
     }
 
@@ -135,8 +139,11 @@ impl Tuning<'_> {
         if !self.config.cached || full {
             let (size, normalisation) = (source.image_shape.height, source.normalisation.clone());
             let views = ViewPlan { views_per_image: 1, size, augmentation: Augmentation::default(), normalisation };
+            let processes = &self.session.run.processes;
+            let plan = plan.part(Shard { rank: processes.rank(), world: processes.size() })?;
             return Ok(Some(ProbeBatches::views(labelled.source(), &plan, views, step, device)?));
         }
+        // Every process trains on all features: that takes less time than to share it.
         let Some(features) = self.features(probe, labelled)? else { return Ok(None) };
         Ok(Some(ProbeBatches::features(labelled.source(), &plan, features)))
     }
@@ -148,8 +155,8 @@ impl Tuning<'_> {
         let Some(features) = self.features(probe, &dataset.test)? else { return Ok(None) };
         let bank = Labelled { features: &bank, labels: &labelled.labels() };
         let queries = Labelled { features: &features, labels: &dataset.test.labels() };
-        let stop = &self.session.clock.stop;
-        let knn = knn_top1(bank, queries, dataset.classes.len(), || stop.signal().is_none())?;
+        let (processes, stop) = (&*self.session.run.processes, &self.session.clock.stop);
+        let knn = knn_top1(bank, queries, dataset.classes.len(), processes, || stop.signal().is_none())?;
         let Some(knn) = knn else { return Ok(None) };
         let scores = probe.classify(&features)?;
         Ok(Some(Measured { features, scores, knn }))
@@ -159,7 +166,8 @@ impl Tuning<'_> {
         let progress = self.console.items("features", images.len() as u64);
         let Subject { source, device, .. } = &self.subject;
         let fitted = images.fit_on_demand(source.image_shape);
-        features(probe.frozen_encoder(), &source.normalisation, &*fitted, device, |done| {
+        let processes = &*self.session.run.processes;
+        features(probe.frozen_encoder(), &source.normalisation, &*fitted, device, processes, |done| {
             progress.set(done as u64);
             self.session.clock.stop.signal().is_none()
         })

@@ -56,6 +56,10 @@ impl Training<'_> {
     /// The last checkpoint and the curves.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.save()?;
+        self.session.together(self.draw_curves())
+    }
+
+    fn draw_curves(&self) -> anyhow::Result<()> {
         if !self.session.run.is_written_here() {
             return Ok(());
         }

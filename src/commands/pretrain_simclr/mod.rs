@@ -46,7 +46,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     }
     run.processes = processes.communicator().clone();
     let shards = shards(config.shards, processes)?;
-    run.agree("pretrain-simclr")?;
+    run.agree("pretrain-simclr", None)?;
 
     let timetable = timetable(&config, &images);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
@@ -75,7 +75,8 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let mut training =
         Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };
     if is_new {
-        training.draw_views()?;
+        let drawn = training.draw_views();
+        training.session.together(drawn)?;
     }
     training.run_steps()?;
     training.finish()?;

@@ -54,10 +54,10 @@ impl Training<'_> {
         let (train, watched) = (&self.images.train, &self.images.watched);
         let progress = self.console.items("kNN", (train.len() + watched.len()) as u64);
         let (encoder, stop) = (self.networks.frozen_encoder(), &self.session.clock.stop);
-        let normalisation = self.config.normalisation();
+        let (normalisation, processes) = (self.config.normalisation(), &*self.session.run.processes);
         let of = |images: &ImageSet, before: usize| {
             let fitted = images.fit_on_demand(self.config.image_shape());
-            features(encoder, &normalisation, &*fitted, &self.device, |done| {
+            features(encoder, &normalisation, &*fitted, &self.device, processes, |done| {
                 progress.set((before + done) as u64);
                 stop.signal().is_none()
             })
@@ -67,6 +67,6 @@ impl Training<'_> {
         };
         let bank = Labelled { features: &bank, labels: &train.labels() };
         let queries = Labelled { features: &queries, labels: &watched.labels() };
-        Ok(knn_top1(bank, queries, self.images.classes, || stop.signal().is_none())?)
+        knn_top1(bank, queries, self.images.classes, processes, || stop.signal().is_none())
     }
 }

@@ -12,6 +12,7 @@ pub use output::{Produced, produce};
 use anyhow::bail;
 use candle_core::Device;
 
+use crate::commands::processes::Processes;
 use crate::commands::weights;
 use crate::commands::weights_dir::refuse_missing_weights_dir;
 use crate::device;
@@ -19,11 +20,12 @@ use crate::error::Error;
 use crate::report::Console;
 
 /// Finds the generator, draws from it, and writes the path of the output to stdout. `typed` are the fields of `config` that were
-/// set on the command line.
+/// set on the command line. The `processes` share the drawing; the first of them writes.
 pub fn sample(
     config: &SampleConfig,
     typed: &[String],
     on: &Device,
+    processes: &Processes,
     json: bool,
     console: &Console,
 ) -> anyhow::Result<()> {
@@ -34,7 +36,10 @@ pub fn sample(
     refuse_missing_weights_dir(&config.weights_dir, typed)?;
     let source = weights::generator(&config.generator(), on)?;
     console.note(&format!("drawing from {} on {}", source.origin().words, device::name(on)));
-    let produced = produce(config, &source, console)?;
+    processes.agree(|| {
+        Ok(vec![("setting", format!("{config:?}")), ("network", source.origin().path.display().to_string())])
+    })?;
+    let produced = produce(config, &source, &**processes.communicator(), console)?;
     match (json, config.to_stdout()) {
         (true, _) => console.data_line(&serde_json::to_string(&produced)?),
         (false, true) => Ok(()),

@@ -63,6 +63,10 @@ impl Training<'_> {
     /// The last checkpoint, the curves and the film.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.save()?;
+        self.session.together(self.draw_all())
+    }
+
+    fn draw_all(&self) -> anyhow::Result<()> {
         let title = format!("{} on {}", self.config.model.name(), self.data_name);
         self.session.draw("losses.png", || report::gan_curves(&self.session.records()?, &title))?;
         let film = self.session.draw_bytes("progress.gif", || {

@@ -67,7 +67,9 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
         None => dataset,
     };
-    let evaluator = scores::evaluator(&config, classifier, &dataset, device, console)?;
+    // Before they share any work.
+    run.agree("train-gan", None)?;
+    let evaluator = scores::evaluator(&config, classifier, &dataset, &run, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
     classes::warning(&config, &dataset).iter().for_each(|warning| console.warning(warning));
 
@@ -79,7 +81,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         run.config.init_networks = init::start_from(&adversaries, &config, &run.directory.name, options, console)?;
     }
     let config = run.config.clone();
-    run.agree("train-gan")?;
+    run.agree("train-gan", None)?;
     run.check(&timetable, &adversaries.state())?;
     run.restore(|state, step| adversaries.restore(state, step))?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);
@@ -145,7 +147,7 @@ impl Training<'_> {
                 self.session.complete(record, is_evaluated)?;
             }
             if self.session.clock.step().is_multiple_of(self.config.sample_every) || self.session.clock.is_done() {
-                self.draw_grid()?;
+                self.session.together(self.draw_grid())?;
             }
             if self.session.is_save_due()? {
                 self.save()?;

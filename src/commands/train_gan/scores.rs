@@ -14,6 +14,7 @@ use crate::models::CLASSES;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::pretrained::{self, Latents, SampleClasses};
 use crate::report::Console;
+use crate::run::Run;
 use crate::train::gan_config::GanConfig;
 
 /// The classifier that evaluates the run; `None` where nothing does.
@@ -27,13 +28,14 @@ pub(super) fn evaluator(
     config: &GanConfig,
     classifier: Option<Classifier>,
     dataset: &Dataset,
+    run: &Run<GanConfig>,
     device: &Device,
     console: &Console,
 ) -> anyhow::Result<Option<GeneratorEvaluator>> {
     let Some(classifier) = classifier else { return Ok(None) };
-    let mut evaluator =
-        GeneratorEvaluator::prepare(classifier, dataset, &config.evaluate_reference, config.evaluate_samples, device)
-            .map_err(of_evaluate_reference)?;
+    let (reference, count, processes) = (&config.evaluate_reference, config.evaluate_samples, run.processes.clone());
+    let evaluator = GeneratorEvaluator::prepare(classifier, dataset, reference, count, device, processes);
+    let mut evaluator = evaluator.map_err(of_evaluate_reference)?;
     evaluator.samples_are_of_classes = config.class_names.len() == CLASSES;
     print_warnings(&evaluator, "--evaluate-classifier", console)?;
     let header = BTreeMap::from([(CONFIG.to_string(), serde_json::to_string(config)?)]);
@@ -64,7 +66,7 @@ fn of_evaluate_reference(error: anyhow::Error) -> anyhow::Error {
 
 impl Training<'_> {
     /// The scores of the averaged generator, or of the only one, as `gan evaluate --seed SEED` finds them; `None` where a
-    /// signal came in between. Nothing that training goes on from is changed.
+    /// signal came in between, and in the processes that help. Nothing that training goes on from is changed.
     pub(super) fn evaluate(&self) -> anyhow::Result<Option<Measured>> {
         let Some(evaluator) = &self.evaluator else { return Ok(None) };
         let (config, generator) = (&self.config, self.adversaries.best_generator());

@@ -1,0 +1,263 @@
+use std::path::Path;
+
+use super::bits;
+use crate::support::{Workplace, write_pictures};
+
+/// The program in several processes under `mpirun`.
+fn mpirun(place: &Workplace, processes: usize, arguments: &[&str]) -> assert_cmd::Command {
+    let program = crate::support::program().into_string().unwrap();
+    launched(place, processes, &[&[&*program], arguments].concat())
+}
+
+/// Any command under `mpirun`.
+fn launched(place: &Workplace, processes: usize, command: &[&str]) -> assert_cmd::Command {
+    let mut mpirun = assert_cmd::Command::new("mpirun");
+    mpirun
+        .current_dir(place.directory.path())
+        .args(["--oversubscribe", "-n", &processes.to_string()])
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .args(command);
+    mpirun
+}
+
+/// Runs the program, which must end with this exit code in each of two processes, and returns what they have said.
+fn fails_everywhere(place: &Workplace, code: i32, arguments: &[&str]) -> String {
+    let program = crate::support::program().into_string().unwrap();
+    let noted = "\"$@\"; echo $? > code.$OMPI_COMM_WORLD_RANK";
+    let output = launched(place, 2, &[&["sh", "-c", noted, "sh", &*program], arguments].concat()).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let codes = [0, 1].map(|rank| String::from_utf8(place.read(&format!("code.{rank}"))).unwrap());
+    assert_eq!(codes.map(|text| text.trim().parse::<i32>().unwrap()), [code; 2], "{stderr}");
+    stderr
+}
+
+const DCGAN: [&str; 12] = [
+    "train-gan",
+    "--model",
+    "dcgan",
+    "--data",
+    "data",
+    "--batch-size",
+    "16",
+    "--shards",
+    "4",
+    "--log-every",
+    "1",
+    "--force",
+];
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn runs_of_one_two_and_four_processes_leave_the_same_files() {
+    let place = Workplace::new();
+    let train = |processes, name: &'static str| {
+        mpirun(&place, processes, &[&DCGAN[..], &["--steps", "3", "--run", name]].concat()).assert().success();
+        let generator = place.read(&format!("weights/{name}/generator_ema.safetensors"));
+        let losses: Vec<_> =
+            place.metrics(name).iter().map(|line| [&line["d_loss"], &line["g_loss"]].map(f64_of)).collect();
+        (place.tensors(&format!("weights/{name}/step-00000003.safetensors")), generator.len(), losses)
+    };
+    let [one, two, four] = [train(1, "one"), train(2, "two"), train(4, "four")];
+    for other in [&two, &four] {
+        assert_eq!((other.1, &other.2), (one.1, &one.2));
+        assert!(other.0.iter().map(|(name, x)| (name, bits(x))).eq(one.0.iter().map(|(name, x)| (name, bits(x)))));
+    }
+}
+
+fn f64_of(value: &serde_json::Value) -> f64 {
+    value.as_f64().unwrap()
+}
+
+/// The figures of lines of JSON, but for the clock.
+fn figures(output: &[u8]) -> Vec<serde_json::Value> {
+    let lines = std::str::from_utf8(output).unwrap().lines();
+    let without_clock = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for name in ["seconds", "images_per_second"] {
+            line.as_object_mut().unwrap().remove(name);
+        }
+        line
+    };
+    lines.map(without_clock).collect()
+}
+
+/// Files of a directory, by name.
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_string(), std::fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn measurements_in_training_are_those_of_one_process() {
+    let place = Workplace::new();
+    write_pictures(&place.path("pictures"), 8, 4);
+    let gan = ["--evaluate-every", "2", "--evaluate-samples", "10", "--evaluate-reference", "0..30", "--steps", "3"];
+    let gan = [&DCGAN[..], &gan].concat();
+    let simclr =
+        ["pretrain-simclr", "--data", "pictures", "--encoder", "resnet9", "--batch-size", "8", "--shards", "4"];
+    let simclr = [&simclr[..], &["--steps", "4", "--knn-every", "1", "--log-every", "1"]].concat();
+    for (name, flags) in [("gan", gan), ("simclr", simclr)] {
+        let train = |processes, run: &str| {
+            mpirun(&place, processes, &[&flags[..], &["--run", run]].concat()).assert().success();
+            figures(&place.read(&format!("weights/{run}/metrics.jsonl")))
+        };
+        let [one, two, four] = [1, 2, 4].map(|processes| train(processes, &format!("{name}-{processes}")));
+        assert!(one.iter().any(|line| line["frechet"].is_number() || line["knn_top1"].is_number()), "{one:?}");
+        assert!(one == two && one == four, "{name}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn fine_tuning_leaves_the_same_files_and_goes_on_in_another_number_of_processes() {
+    let place = Workplace::new();
+    write_pictures(&place.path("pictures"), 8, 4);
+    let encoder = ["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--steps", "2", "--knn-every", "0"];
+    place.gan(&encoder).assert().success();
+    let tune = ["finetune", "--labels", "1.0", "--batch-size", "8", "--shards", "4", "--checkpoint-every", "1"];
+    let tune = [&tune[..], &["--epochs", "2", "--mode", "both", "--embeddings", "features.npy", "--json"]].concat();
+    let left = |run: &str| {
+        let weights = files(&place.path(&format!("weights/{run}")));
+        let tensors = weights.iter().filter(|(name, _)| name.ends_with(".safetensors")).map(|(name, _)| {
+            let tensors = place.tensors(&format!("weights/{run}/{name}"));
+            (name.clone(), tensors.iter().map(|(name, x)| (name.clone(), bits(x))).collect::<Vec<_>>())
+        });
+        let features = place.read("features.npy");
+        std::fs::remove_file(place.path("features.npy")).unwrap();
+        (tensors.collect::<Vec<_>>(), files(&place.path(&format!("samples/{run}"))), features)
+    };
+    let run = |processes, run: &str| {
+        let rows = mpirun(&place, processes, &[&tune[..], &["--run", run]].concat()).assert().success();
+        (figures(&rows.get_output().stdout), left(run))
+    };
+    let one = run(1, "one");
+    assert_eq!((one.0.len(), one.1.0.len()), (2, 5), "two rows; three checkpoints and two classifiers");
+    for processes in [2, 4] {
+        assert!(run(processes, &format!("{processes}")) == one, "{processes}");
+    }
+    // As if stopped after its second step: the later checkpoints and rows are not there.
+    let keep = [&tune[..], &["--run", "kept", "--keep", "9"]].concat();
+    mpirun(&place, 4, &keep).assert().success();
+    let checkpoint = "weights/kept/step-00000002.safetensors";
+    for processes in [1, 2] {
+        let resumed = ["finetune", "--resume", checkpoint];
+        mpirun(&place, processes, &resumed).assert().success();
+        let last = |run: &str| place.tensors(&format!("weights/{run}/classifier-pretrained-full.safetensors"));
+        let [kept, expected] = [last("kept"), last("one")].map(|all| all.values().map(bits).collect::<Vec<_>>());
+        assert!(kept == expected, "resumed by {processes}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn samples_of_several_processes_are_the_files_of_one() {
+    let place = Workplace::new();
+    let train = ["train-gan", "--model", "vanilla", "--data", "data", "--conditional", "--batch-size", "16"];
+    place.gan(&[&train[..], &["--steps", "2", "--run", "drawn"]].concat()).assert().success();
+    place.gan(&["sample", "--n", "700", "-o", "latents.npy"]).assert().success();
+    let latents: Vec<f32> = (0..700 * 96).map(|value| (value % 17) as f32 / 17.0).collect();
+    let mut bytes = gan::report::npy_header(&[700, 96]);
+    bytes.extend(latents.iter().flat_map(|value| value.to_le_bytes()));
+    std::fs::write(place.path("latents.npy"), bytes).unwrap();
+    let cases: [(&str, &[&str]); 8] = [
+        ("grid.png", &["--n", "600"]),
+        ("rows.png", &["--n", "600", "--class", "all"]),
+        ("array.npy", &["--n", "1500", "--offset", "77"]),
+        ("latents.npy", &["--latents", "latents.npy"]),
+        ("walk.gif", &["--n", "3", "--walks", "4", "--frames", "5"]),
+        ("walks.gif", &["--n", "3", "--class", "all", "--frames", "3"]),
+        ("images/", &["--n", "530", "--class", "3"]),
+        ("-", &["--n", "300", "--format", "npy"]),
+    ];
+    for (output, flags) in cases {
+        let draw = |folder: &str, processes: Option<usize>| {
+            std::fs::create_dir_all(place.path(folder)).unwrap();
+            let output = if output == "-" { "-".into() } else { format!("{folder}/{output}") };
+            let arguments = [&["sample", "--weights", "drawn", "-o", &output], flags].concat();
+            let mut command = match processes {
+                Some(processes) => mpirun(&place, processes, &arguments),
+                None => place.gan(&arguments),
+            };
+            let done = command.assert().success();
+            let path = place.path(&output);
+            match path.is_dir() {
+                true => files(&path),
+                false if output == "-" => vec![(String::new(), done.get_output().stdout.clone())],
+                false => vec![(String::new(), std::fs::read(path).unwrap())],
+            }
+        };
+        let one = draw("one", None);
+        assert!(!one[0].1.is_empty());
+        assert!(draw("three", Some(3)) == one, "{output} {flags:?}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn scores_of_several_processes_are_those_of_one() {
+    let place = Workplace::new();
+    write_pictures(&place.path("pictures"), 8, 4);
+    let encoder = ["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--steps", "2", "--knn-every", "0"];
+    place.gan(&encoder).assert().success();
+    let generator =
+        ["--model", "dcgan", "--weights", "bundled", "--data", "data", "--reference", "0..40", "--n", "700"];
+    let cases = [
+        [&generator[..], &["-o", "nearest.png", "--seeds", "2"]].concat(),
+        vec!["--weights", "resnet9", "--data", "pictures", "--seeds", "2"],
+    ];
+    for flags in cases {
+        let evaluate = |processes: Option<usize>| {
+            let arguments = [&["evaluate", "--json"], &flags[..]].concat();
+            let mut command = match processes {
+                Some(processes) => mpirun(&place, processes, &arguments),
+                None => place.gan(&arguments),
+            };
+            let rows = figures(&command.assert().success().get_output().stdout);
+            let picture = std::fs::read(place.path("nearest.png")).unwrap();
+            std::fs::write(place.path("nearest.png"), []).unwrap();
+            (rows, picture)
+        };
+        std::fs::write(place.path("nearest.png"), []).unwrap();
+        let one = evaluate(None);
+        assert!(one.0.len() >= 3, "two rows and their mean: {:?}", one.0);
+        for processes in [2, 3] {
+            let several = evaluate(Some(processes));
+            assert!(several.0 == one.0 && several.1 == one.1, "{:?}, not {:?}", several.0, one.0);
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn what_one_process_refuses_is_said_once_and_ends_all() {
+    let place = Workplace::new();
+    let cases: [(i32, &str, &[&str]); 4] = [
+        (2, "unexpected argument", &["sample", "--such"]),
+        (2, "--shards 3", &["train-gan", "--data", "data", "--batch-size", "15", "--shards", "3"]),
+        (2, "does not divide its work", &["embed", "data"]),
+        (3, "no run is there", &["evaluate", "--run", "nothing"]),
+    ];
+    for (code, words, arguments) in cases {
+        let said = fails_everywhere(&place, code, arguments);
+        assert_eq!(said.matches(words).count(), 1, "{said}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn what_only_one_process_fails_at_ends_all_with_its_code() {
+    let place = Workplace::new();
+    // Where the grid of a later step should go, there is something else.
+    std::fs::create_dir_all(place.path("samples/grids/step-00000002.png/in the way")).unwrap();
+    let train = [&DCGAN[..11], &["--steps", "4", "--sample-every", "1"]].concat();
+    let said = fails_everywhere(&place, 5, &[&train[..], &["--run", "grids"]].concat());
+    assert_eq!(said.matches("step-00000002.png").count(), 1, "{said}");
+    let said = fails_everywhere(&place, 4, &[&train[..], &["--run", "nan", "--lr", "1e30"]].concat());
+    assert_eq!(said.matches("diverged").count(), 1, "{said}");
+}
