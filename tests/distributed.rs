@@ -11,6 +11,7 @@ use gan::data::{Shard, StepPlan};
 use gan::distributed::{Alone, Communicator, Shards};
 use gan::losses::nt_xent::nt_xent;
 use gan::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
+use gan::ops::{self, Activation};
 use gan::optim::GradientTransform;
 use gan::params::Parameters;
 use gan::rng::Stream;
@@ -184,7 +185,8 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
 
 #[test]
 fn a_step_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
-    for flags in [&["--model", "dcgan"][..], &["--model", "lsgan", "--r1", "0.1", "--no-ema"]] {
+    let synchronised = ["--model", "dcgan", "--sync-batch-norm"];
+    for flags in [&["--model", "dcgan"][..], &["--model", "lsgan", "--r1", "0.1", "--no-ema"], &synchronised] {
         let config = config(&[flags, &["--batch-size", "16", "--shards", "4"]].concat());
         let of = |size| in_processes(size, |processes| trained(&config, Shards::new(4, processes).unwrap()));
         let expected = of(1);
@@ -207,6 +209,56 @@ fn shards_are_the_whole_batch_but_for_rounding() {
             // Adam's first steps are of the size of the learning rate whatever the gradient is.
             assert!((whole - cut).abs() <= 2e-5 * (1.0 + whole.abs()), "{name}: {whole} and {cut}");
         }
+    }
+}
+
+/// Relative to the norm of each tensor, after one step without Adam's signs: what two sums of the same may differ by.
+const ROUNDING: f64 = 1e-6;
+
+/// With batch norm over all shards they are the whole batch: losses, scores, images and batch-norm statistics.
+#[test]
+fn synchronised_shards_are_the_whole_batch_but_for_rounding() {
+    let config = config(&["--model", "dcgan", "--batch-size", "16", "--lr", "0", "--sync-batch-norm"]);
+    let whole = trained(&config, Shards::default());
+    let cut = trained(&config, Shards::new(4, Arc::new(Alone)).unwrap());
+    let apart = GanConfig { sync_batch_norm: false, ..config.clone() };
+    let apart = trained(&apart, Shards::new(4, Arc::new(Alone)).unwrap());
+    let distance = |other: &BTreeMap<String, Vec<u32>>, name: &str| {
+        let values = |of: &[u32]| of.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
+        let (whole, other) = (values(&whole[name]), values(&other[name]));
+        assert_eq!(whole.len(), other.len(), "{name}");
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+        norm(&mut whole.iter().zip(&other).map(|(whole, other)| whole - other)) / (norm(&mut whole.into_iter()) + 1e-12)
+    };
+    // The moments are gradients, which rounding enlarges; they are held to PyTorch's.
+    for name in whole.keys().filter(|name| !name.starts_with("adam.")) {
+        let found = distance(&cut, name);
+        assert!(found <= ROUNDING, "{name}: {found:e}");
+    }
+    for name in ["g_loss 0", "fakes 0", "generator.2.running_mean"] {
+        assert!(distance(&apart, name) > 100.0 * ROUNDING, "{name} is of a batch norm over all shards");
+    }
+}
+
+/// A shard that fails makes the others fail, and its error is the one that is told.
+#[test]
+fn a_shard_that_fails_ends_the_step() {
+    let shards = Shards::new(3, Arc::new(Alone)).unwrap();
+    let x = random("x", &[4, 2]);
+    let [weight, bias] = ["weight", "bias"].map(|name| random(name, &[2]));
+    let step = |failing: Option<usize>| {
+        shards.in_steps(Precision::F32, true, |shard| {
+            let normal = ops::batch_norm_train(&x, &weight, &bias, 1e-5, Activation::Identity)?;
+            if failing == Some(shard) {
+                candle_core::bail!("shard {shard} has no memory left");
+            }
+            let again = ops::batch_norm_train(&normal.output, &weight, &bias, 1e-5, Activation::Identity)?;
+            Ok((normal.count, again.output.dims().to_vec()))
+        })
+    };
+    assert_eq!(step(None).unwrap(), vec![(12, vec![4, 2]); 3]);
+    for shard in 0..3 {
+        assert_eq!(step(Some(shard)).unwrap_err().to_string(), format!("shard {shard} has no memory left"));
     }
 }
 

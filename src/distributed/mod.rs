@@ -6,6 +6,7 @@
 //!   feature `mpi`.
 
 mod communicator;
+mod meeting;
 #[cfg(feature = "mpi")]
 mod mpi_processes;
 mod shards;

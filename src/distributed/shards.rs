@@ -3,11 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::{Device, Error, Result, Tensor, bail};
 use rayon::prelude::*;
 
+use super::meeting::Meeting;
 use super::tree::{Node, Sums, nodes_of};
 use super::{Alone, Communicator};
+use crate::autograd::{self, Precision};
+use crate::ops;
 
 /// The shards of a batch and the processes that compute them, each as many, one process after another.
 #[derive(Clone)]
@@ -83,6 +86,67 @@ impl Shards {
             Tensor::from_slice(own, shape.clone(), &device)
         };
         shapes.iter().map(cut).collect()
+    }
+
+    /// The [`mean`](Self::mean) of what `compute` gives [`in_steps`](Self::in_steps).
+    pub fn mean_in_steps(
+        &self,
+        precision: Precision,
+        synchronised: bool,
+        compute: impl Fn(usize) -> Result<Vec<Tensor>> + Sync,
+    ) -> Result<Vec<Tensor>> {
+        if !synchronised {
+            // Each shard's are added before there are those of the next.
+            return self.mean(|number| autograd::training_step(precision, || compute(number)));
+        }
+        let mut found = self.in_steps(precision, true, compute)?.into_iter();
+        self.mean(|number| found.next().ok_or_else(|| Error::Msg(format!("shard {number} gave nothing"))))
+    }
+
+    /// What `compute` gives for each shard of this process, numbered from 0, in a training step. Where batch norms are
+    /// `synchronised` they look at all shards of the batch, and move running statistics once for all of them; else each looks at
+    /// its shard.
+    pub fn in_steps<R: Send>(
+        &self,
+        precision: Precision,
+        synchronised: bool,
+        compute: impl Fn(usize) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        let own = self.of_process();
+        if !synchronised {
+            return (0..own).map(|number| autograd::training_step(precision, || compute(number))).collect();
+        }
+        let meeting = Arc::new(Meeting::new(self));
+        let attend = |number: usize| meeting.attend(number, |all| ops::norm_across(all, || compute(number)));
+        match own {
+            1 => autograd::training_step(precision, || attend(0)).map(|found| vec![found]),
+            _ => {
+                let mut found = autograd::training_step_in_parts(precision, own, attend);
+                match meeting.failed() {
+                    Some(number) => found.swap_remove(number).map(|found| vec![found]),
+                    None => found.into_iter().collect(),
+                }
+            }
+        }
+    }
+
+    /// What all shards give, one shard after another: `own` are those of this process.
+    pub(super) fn gather_f64(&self, own: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+        let size = self.communicator.size();
+        if size == 1 {
+            return Ok(own.to_vec());
+        }
+        let length = own.first().map_or(0, Vec::len);
+        // As the halves of their bits.
+        let halves = |value: &f64| [(value.to_bits() >> 32) as u32, value.to_bits() as u32].map(f32::from_bits);
+        let sent: Vec<f32> = own.iter().flatten().flat_map(halves).collect();
+        let got = self.communicator.gather(&sent, &vec![sent.len(); size])?.concat();
+        let whole = |halves: &[f32]| {
+            let [high, low] = [halves[0], halves[1]].map(|half| u64::from(half.to_bits()));
+            f64::from_bits(high << 32 | low)
+        };
+        let values: Vec<f64> = got.chunks_exact(2).map(whole).collect();
+        Ok(values.chunks_exact(length.max(1)).map(<[f64]>::to_vec).collect())
     }
 
     /// The sum of all shards from the nodes that this process has formed. Each process adds up one part of the values for

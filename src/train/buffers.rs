@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor, Var};
 use crate::params::Parameters;
 
 /// The statistics of some networks, and what they were before a step. Each shard begins with those; what is kept is the
-/// mean over the shards.
+/// mean over the shards. None of networks whose batch norms look at all shards: those are the same whatever the shard.
 pub struct Buffers {
     /// Running means and variances, which are averaged.
     averaged: Vec<(Var, Tensor)>,
@@ -14,8 +14,9 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Of the networks, as they are now.
-    pub fn of(networks: &[&Parameters]) -> Result<Self> {
+    /// Of the networks, as they are now, unless they are `synchronised`.
+    pub fn of(networks: &[&Parameters], synchronised: bool) -> Result<Self> {
+        let networks = if synchronised { &[] } else { networks };
         let buffers = networks.iter().flat_map(|network| network.buffers());
         let saved = buffers.map(|buffer| {
             let before = buffer.as_tensor().copy()?;

@@ -6,33 +6,29 @@ use candle_core::{Result, Tensor, bail};
 
 use super::batch::Batch;
 use super::{Adversaries, StepOutcome};
-use crate::autograd;
 use crate::optim::{Optimizer, WeightAverage};
 use crate::train::buffers::Buffers;
 
 impl Adversaries {
-    /// The same where the batch of all processes is cut into several shards: the gradients, losses and batch-norm
-    /// statistics are the means over them. In each shard the batch norms look at that shard alone.
+    /// The same where the batch of all processes is cut into several shards: the gradients and losses are the means over
+    /// them. In each shard the batch norms look at that shard alone, and the means of their statistics are kept; or all look
+    /// at the whole batch.
     pub(super) fn compute_in_shards(&self, batch: &Batch, is_penalised: bool) -> Result<StepOutcome> {
         let parts = batch.cut(self.shards.of_process())?;
-        let step = |work: &(dyn Fn() -> Result<Vec<Tensor>> + Sync)| autograd::training_step(self.precision, work);
-        let judged = Mutex::new(Vec::with_capacity(parts.len()));
+        let judged: Vec<_> = parts.iter().map(|_| Mutex::new(None)).collect();
         let d_loss = self.over_shards(&self.discriminator_optimizer, None, |number| {
-            step(&|| {
-                let shard = self.judge(&parts[number], is_penalised)?;
-                let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
-                let d_loss = shard.outcome.d_loss.clone();
-                judged.lock().unwrap_or_else(PoisonError::into_inner).push(shard.outcome);
-                Ok([vec![d_loss], gradients].concat())
-            })
+            let shard = self.judge(&parts[number], is_penalised)?;
+            let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
+            let d_loss = shard.outcome.d_loss.clone();
+            *judged[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(shard.outcome);
+            Ok([vec![d_loss], gradients].concat())
         })?;
         let g_loss = self.over_shards(&self.generator_optimizer, self.average.as_ref(), |number| {
-            step(&|| {
-                let g_loss = self.g_loss(&parts[number])?;
-                Ok([vec![g_loss.detach()], self.generator_optimizer.gradients(&g_loss)?].concat())
-            })
+            let g_loss = self.g_loss(&parts[number])?;
+            Ok([vec![g_loss.detach()], self.generator_optimizer.gradients(&g_loss)?].concat())
         })?;
-        let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let judged = judged.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let judged: Vec<StepOutcome> = judged.flatten().collect();
         let rows = |of: fn(&StepOutcome) -> &Tensor| {
             self.shards.gather(&Tensor::cat(&judged.iter().map(of).collect::<Vec<_>>(), 0)?)
         };
@@ -46,15 +42,15 @@ impl Adversaries {
     }
 
     /// An update by the mean of what `compute` gives for each shard of this process: a loss, and the gradients. Returns the
-    /// mean of the losses. Each shard begins with the same batch-norm statistics; their means are kept.
+    /// mean of the losses.
     fn over_shards(
         &self,
         optimizer: &Optimizer,
         average: Option<&WeightAverage>,
-        compute: impl Fn(usize) -> Result<Vec<Tensor>>,
+        compute: impl Fn(usize) -> Result<Vec<Tensor>> + Sync,
     ) -> Result<Tensor> {
-        let buffers = Buffers::of(&[&self.discriminator_parameters, &self.generator_parameters])?;
-        let mut means = self.shards.mean(|number| {
+        let buffers = Buffers::of(&[&self.discriminator_parameters, &self.generator_parameters], self.sync_batch_norm)?;
+        let mut means = self.shards.mean_in_steps(self.precision, self.sync_batch_norm, |number| {
             buffers.reset()?;
             Ok([compute(number)?, buffers.averaged()?].concat())
         })?;
