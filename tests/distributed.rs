@@ -8,7 +8,7 @@ use candle_core::{DType, Device, ModuleT, Result, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use gan::autograd::{self, Precision};
 use gan::data::{Shard, StepPlan};
-use gan::distributed::{Alone, Communicator, Shards};
+use gan::distributed::{Alone, Communicator, Parts, Shards, Slice};
 use gan::losses::nt_xent::nt_xent;
 use gan::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
 use gan::ops::{self, Activation};
@@ -65,11 +65,34 @@ impl Communicator for Together {
         self.board.size
     }
 
-    fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
-        let got: Vec<Vec<f32>> =
-            self.said(&self.board.floats, parts.to_vec(), |all| all.iter().map(|of| of[self.rank].clone()).collect());
-        assert!(got.iter().map(Vec::len).eq(lengths.iter().copied()), "lengths are as announced");
-        Ok(got)
+    fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
+        let of = |list: &Vec<Tensor>, part: usize| flat(list)[parts.range(part)].to_vec();
+        let given = (0..parts.count()).map(|part| lists.iter().flat_map(|list| of(list, part)).collect()).collect();
+        let got = self.said(&self.board.floats, given, |all| {
+            all.iter().map(|of| of[self.rank].clone()).collect::<Vec<Vec<f32>>>()
+        });
+        let length = parts.range(self.rank).len();
+        for (got, count) in got.iter().zip(counts) {
+            assert_eq!(got.len(), count * length, "lengths are as announced");
+        }
+        let lists_of = |(rank, got): (usize, &Vec<f32>)| match rank == self.rank {
+            true => Vec::new(),
+            false => (0..counts[rank]).map(|list| got[list * length..][..length].to_vec()).collect(),
+        };
+        Ok(got.iter().enumerate().map(lists_of).collect())
+    }
+
+    fn share(&self, tensors: Vec<Tensor>, parts: &Parts) -> Result<()> {
+        let own = vec![flat(&tensors)[parts.range(self.rank)].to_vec()];
+        let all = self.said(&self.board.floats, own, |all| all.iter().map(|of| of[0].clone()).collect::<Vec<_>>());
+        let all = all.concat();
+        for Slice { tensor, range } in parts.slices_of(0..all.len()) {
+            assert_eq!(range.len(), tensors[tensor].elem_count());
+            let begin: usize = tensors[..tensor].iter().map(Tensor::elem_count).sum();
+            let values = Tensor::from_slice(&all[begin..][..range.len()], tensors[tensor].dims(), &Device::Cpu)?;
+            tensors[tensor].slice_set(&values.reshape(tensors[tensor].dims())?, 0, 0)?;
+        }
+        Ok(())
     }
 
     fn gather(&self, own: &[f32], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
@@ -87,6 +110,10 @@ impl Communicator for Together {
         let texts = self.gather_text(&own.to_string())?;
         Ok(texts.iter().map(|text| text.parse().unwrap()).max().unwrap())
     }
+}
+
+fn flat(tensors: &[Tensor]) -> Vec<f32> {
+    tensors.iter().flat_map(|tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
 }
 
 /// What `work` gives in each of `size` processes, the same in all.
@@ -179,14 +206,14 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
         }
         found.insert(format!("fakes {step}"), bits(&adversaries.gather(&outcome.fakes).unwrap()));
     }
+    adversaries.complete().unwrap();
     found.extend(adversaries.state().iter().map(|(name, tensor)| (name.clone(), bits(tensor))));
     found
 }
 
 #[test]
 fn a_step_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
-    let synchronised = ["--model", "dcgan", "--sync-batch-norm"];
-    for flags in [&["--model", "dcgan"][..], &["--model", "lsgan", "--r1", "0.1", "--no-ema"], &synchronised] {
+    for flags in [&["--model", "dcgan"][..], &["--model", "lsgan", "--r1", "0.1", "--no-ema"]] {
         let config = config(&[flags, &["--batch-size", "16", "--shards", "4"]].concat());
         let of = |size| in_processes(size, |processes| trained(&config, Shards::new(4, processes).unwrap()));
         let expected = of(1);
@@ -235,7 +262,7 @@ fn synchronised_shards_are_the_whole_batch_but_for_rounding() {
         let found = distance(&cut, name);
         assert!(found <= ROUNDING, "{name}: {found:e}");
     }
-    for name in ["g_loss 0", "fakes 0", "generator.2.running_mean"] {
+    for name in ["g_loss 0", "fakes 0", "generator.2.running_var"] {
         assert!(distance(&apart, name) > 100.0 * ROUNDING, "{name} is of a batch norm over all shards");
     }
 }
@@ -258,7 +285,8 @@ fn a_shard_that_fails_ends_the_step() {
     };
     assert_eq!(step(None).unwrap(), vec![(12, vec![4, 2]); 3]);
     for shard in 0..3 {
-        assert_eq!(step(Some(shard)).unwrap_err().to_string(), format!("shard {shard} has no memory left"));
+        let found = step(Some(shard)).unwrap_err().to_string();
+        assert!(found.starts_with(&format!("shard {shard} has no memory left")), "{found}");
     }
 }
 
@@ -360,12 +388,20 @@ const DCGAN: [&str; 12] = [
 #[test]
 #[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
 fn runs_of_one_two_and_four_processes_leave_the_same_files() {
+    leave_the_same_files(&[]);
+    leave_the_same_files(&["--sync-batch-norm"]);
+}
+
+fn leave_the_same_files(further: &[&str]) {
     let place = Workplace::new();
+    let flags = [&DCGAN[..], further, &["--steps", "3", "--sample-every", "2", "--run"]].concat();
     let train = |processes, name: &'static str| {
-        mpirun(&place, processes, &[&DCGAN[..], &["--steps", "3", "--run", name]].concat()).success();
+        mpirun(&place, processes, &[&flags[..], &[name]].concat()).success();
         let generator = place.read(&format!("weights/{name}/generator_ema.safetensors"));
         let losses: Vec<_> =
             place.metrics(name).iter().map(|line| [&line["d_loss"], &line["g_loss"]].map(f64_of)).collect();
+        let has_cost = |line: &serde_json::Value| line["bytes_sent"].is_u64() && line["seconds_waiting"].is_f64();
+        assert!(place.metrics(name).iter().all(|line| has_cost(line) == (processes > 1)));
         (place.tensors(&format!("weights/{name}/step-00000003.safetensors")), generator.len(), losses)
     };
     let [one, two, four] = [train(1, "one"), train(2, "two"), train(4, "four")];

@@ -3,11 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Device, Error, Result, Tensor, bail};
-use rayon::prelude::*;
+use candle_core::{Error, Result, Tensor, bail};
 
 use super::meeting::Meeting;
-use super::tree::{Node, Sums, nodes_of};
+use super::parts::Parts;
+use super::sum::Sum;
 use super::{Alone, Communicator};
 use crate::autograd::{self, Precision};
 use crate::ops;
@@ -58,49 +58,30 @@ impl Shards {
         &*self.communicator
     }
 
-    fn range_of(&self, rank: usize) -> Range<usize> {
+    pub(super) fn range_of(&self, rank: usize) -> Range<usize> {
         rank * self.of_process()..(rank + 1) * self.of_process()
     }
 
     /// The means over all shards of the tensors in f32 that `compute` gives for each shard of this process, numbered from
     /// 0: as many for every shard, of the same shapes. Every process gets the same bits, and they do not depend on the
     /// number of processes.
-    pub fn mean(&self, mut compute: impl FnMut(usize) -> Result<Vec<Tensor>>) -> Result<Vec<Tensor>> {
-        let (mut sums, mut shapes) = (Sums::new(self.count), Vec::new());
-        let mut device = Device::Cpu;
-        for (number, shard) in self.range_of(self.communicator.rank()).enumerate() {
-            let tensors = compute(number)?;
-            if let Some(tensor) = tensors.first() {
-                device = tensor.device().clone();
-            }
-            shapes = tensors.iter().map(|tensor| tensor.shape().clone()).collect();
-            sums.insert(Node::leaf(shard), flat(&tensors)?, |left, right| sum(left, &right))?;
-        }
-        let mut mean = self.over_processes(sums.into_nodes())?;
-        let share = 1.0 / self.count as f32;
-        mean.par_iter_mut().for_each(|value| *value *= share);
-        let mut rest = &mean[..];
-        let cut = |shape: &candle_core::Shape| {
-            let (own, others) = rest.split_at(shape.elem_count());
-            rest = others;
-            Tensor::from_slice(own, shape.clone(), &device)
-        };
-        shapes.iter().map(cut).collect()
+    pub fn mean(&self, compute: impl FnMut(usize) -> Result<Vec<Tensor>>) -> Result<Vec<Tensor>> {
+        Sum::of(self, compute)?.mean()
     }
 
-    /// The [`mean`](Self::mean) of what `compute` gives [`in_steps`](Self::in_steps).
-    pub fn mean_in_steps(
+    /// The sums of what `compute` gives [`in_steps`](Self::in_steps).
+    pub fn sum_in_steps(
         &self,
         precision: Precision,
         synchronised: bool,
         compute: impl Fn(usize) -> Result<Vec<Tensor>> + Sync,
-    ) -> Result<Vec<Tensor>> {
+    ) -> Result<Sum> {
         if !synchronised {
             // Each shard's are added before there are those of the next.
-            return self.mean(|number| autograd::training_step(precision, || compute(number)));
+            return Sum::of(self, |number| autograd::training_step(precision, || compute(number)));
         }
         let mut found = self.in_steps(precision, true, compute)?.into_iter();
-        self.mean(|number| found.next().ok_or_else(|| Error::Msg(format!("shard {number} gave nothing"))))
+        Sum::of(self, |number| found.next().ok_or_else(|| Error::Msg(format!("shard {number} gave nothing"))))
     }
 
     /// What `compute` gives for each shard of this process, numbered from 0, in a training step. Where batch norms are
@@ -130,6 +111,15 @@ impl Shards {
         }
     }
 
+    /// Makes `tensors`, of which each process has changed its part, the same in all processes.
+    pub fn share(&self, tensors: Vec<Tensor>) -> Result<()> {
+        let parts = Parts::new(tensors.iter().map(Tensor::elem_count), self.communicator.size());
+        match parts.count() {
+            1 => Ok(()),
+            _ => self.communicator.share(tensors, &parts),
+        }
+    }
+
     /// What all shards give, one shard after another: `own` are those of this process.
     pub(super) fn gather_f64(&self, own: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
         let size = self.communicator.size();
@@ -149,32 +139,6 @@ impl Shards {
         Ok(values.chunks_exact(length.max(1)).map(<[f64]>::to_vec).collect())
     }
 
-    /// The sum of all shards from the nodes that this process has formed. Each process adds up one part of the values for
-    /// all of them: what it sends and gets is twice the values in all, however many processes there are.
-    fn over_processes(&self, mut nodes: Vec<(Node, Vec<f32>)>) -> Result<Vec<f32>> {
-        let size = self.communicator.size();
-        let length = nodes.first().map_or(0, |(_, values)| values.len());
-        if size == 1 {
-            return Ok(nodes.pop().map(|(_, sum)| sum).unwrap_or_default());
-        }
-        let part = |rank: usize| rank * length / size..(rank + 1) * length / size;
-        let of = |rank: usize| nodes_of(self.range_of(rank), self.count);
-        let parts: Vec<Vec<f32>> =
-            (0..size).map(|rank| nodes.iter().flat_map(|(_, values)| &values[part(rank)]).copied().collect()).collect();
-        drop(nodes);
-        let own = part(self.communicator.rank()).len();
-        let lengths: Vec<usize> = (0..size).map(|rank| of(rank).len() * own).collect();
-        let mut sums = Sums::new(self.count);
-        for (rank, values) in self.communicator.exchange(&parts, &lengths)?.into_iter().enumerate() {
-            for (place, node) in of(rank).into_iter().enumerate() {
-                sums.insert(node, values[place * own..][..own].to_vec(), |left, right| sum(left, &right))?;
-            }
-        }
-        let summed = sums.into_nodes().pop().map(|(_, sum)| sum).unwrap_or_default();
-        let lengths: Vec<usize> = (0..size).map(|rank| part(rank).len()).collect();
-        Ok(self.communicator.gather(&summed, &lengths)?.concat())
-    }
-
     /// The rows of all shards, one shard after another: `rows` are those of this process, as many as every other has.
     pub fn gather(&self, rows: &Tensor) -> Result<Tensor> {
         let size = self.communicator.size();
@@ -187,21 +151,4 @@ impl Shards {
         dims[0] *= size;
         Tensor::from_vec(all, dims, rows.device())
     }
-}
-
-/// All values, one tensor after another.
-fn flat(tensors: &[Tensor]) -> Result<Vec<f32>> {
-    let mut values = Vec::with_capacity(tensors.iter().map(Tensor::elem_count).sum());
-    for tensor in tensors {
-        values.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
-    }
-    Ok(values)
-}
-
-fn sum(mut left: Vec<f32>, right: &[f32]) -> Result<Vec<f32>> {
-    if left.len() != right.len() {
-        bail!("shards of {} and of {} values", left.len(), right.len());
-    }
-    left.par_iter_mut().zip(right).for_each(|(left, right)| *left += right);
-    Ok(left)
 }

@@ -32,11 +32,6 @@ impl Buffers {
         self.averaged.iter().chain(&self.counts).try_for_each(|(buffer, before)| buffer.set(before))
     }
 
-    /// How many of them are averaged.
-    pub fn averaged_count(&self) -> usize {
-        self.averaged.len()
-    }
-
     /// Those that are averaged, as they are now.
     pub fn averaged(&self) -> Result<Vec<Tensor>> {
         self.averaged.iter().map(|(buffer, _)| buffer.as_tensor().copy()).collect()

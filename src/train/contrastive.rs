@@ -13,6 +13,7 @@ use crate::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
 use crate::optim::{GradientTransform, Optimizer};
 use crate::params::Parameters;
 use crate::train::buffers::Buffers;
+use crate::train::sharded_update;
 use crate::train::simclr_config::{SimclrConfig, ViewBatches};
 
 /// An encoder f and its projection head g in training.
@@ -135,7 +136,7 @@ impl Contrastive {
         let [Some(left_gradient), Some(right_gradient)] = gradients else { bail!("the loss has no gradient") };
         let first = self.shards.first_of_process() * size;
         let shards: Vec<_> = shards.into_iter().map(|shard| Mutex::new(Some(shard))).collect();
-        let mut means = self.shards.mean_in_steps(self.precision, self.sync_batch_norm, |part| {
+        let sums = self.shards.sum_in_steps(self.precision, self.sync_batch_norm, |part| {
             let shard = shards[part].lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some((embeddings, statistics, recording)) = shard else { bail!("shard {part} was taken") };
             let gradients = recording.backward(|| {
@@ -148,10 +149,17 @@ impl Contrastive {
             })?;
             Ok([gradients, statistics].concat())
         })?;
-        buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
-        autograd::training_step(self.precision, || self.optimizer.apply(means, None))?;
+        let (gradients, others) = sums.split_at(self.optimizer.parameters().len());
+        buffers.set_averaged(&others.mean()?)?;
+        sharded_update::update(&self.optimizer, None, &self.shards, gradients, self.precision)?;
         let (left, right) = (left.as_detached_tensor(), right.as_detached_tensor());
         Ok(StepOutcome { loss, left, right })
+    }
+
+    /// Makes moments those of all processes, each of which has moved a part of them. To be called by all, before anything
+    /// looks at them.
+    pub fn complete(&self) -> Result<()> {
+        sharded_update::complete(&self.optimizer, None, &self.shards)
     }
 
     /// z of views (2N, H, W, 3), one view of each image and then the other of each: (N, E) each.

@@ -61,7 +61,7 @@ pub fn batch_norm_train(
     let BatchStatistics { statistics, count, mean, variance } =
         BatchStatistics::of(&x, channels, eps, shards.as_deref())?;
     let moves_running_statistics = shards.as_ref().is_none_or(|shards| shards.moves_running_statistics());
-    let op = BatchNormOp { statistics, trains: true, shards, count, activation };
+    let op = BatchNormOp { statistics, trains: true, is_across_shards: shards.is_some(), count, activation };
     let output = autograd::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
     Ok(BatchNormOutput { output, mean, variance, count, moves_running_statistics })
 }
@@ -83,7 +83,7 @@ pub fn batch_norm_eval(
     }
     let statistics = Statistics::running(running_mean, running_variance, eps)?;
     let count = x.elem_count() / running_mean.elem_count();
-    let op = BatchNormOp { statistics, trains: false, shards: None, count, activation };
+    let op = BatchNormOp { statistics, trains: false, is_across_shards: false, count, activation };
     autograd::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
 }
 

@@ -1,6 +1,6 @@
 //! Batch normalisation as an op of candle's.
 
-use super::across_shards::{AcrossShards, sums_of_all};
+use super::across_shards::{shards, sums_of_all};
 use super::cpu::{CpuNorm, ThroughStatistics};
 #[cfg(feature = "cuda")]
 use super::cuda::CudaNorm;
@@ -12,15 +12,15 @@ use crate::kernels::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 use crate::kernels::storage::{Array, read, tensor};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-use std::sync::Arc;
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 pub struct BatchNormOp {
     pub statistics: Statistics,
     /// Whether the statistics are this batch's, so that the gradient goes through them.
     pub trains: bool,
-    /// The shards that the batch is of, if the statistics are those of several.
-    pub shards: Option<Arc<dyn AcrossShards>>,
+    /// Whether the statistics are those of several shards. The backward pass finds these where the forward pass did: in what
+    /// the thread is then in, which need not be the same.
+    pub is_across_shards: bool,
     /// Values of each channel that the statistics are of.
     pub count: usize,
     pub activation: Activation,
@@ -85,9 +85,10 @@ impl CustomOp3 for BatchNormOp {
                 let sums = if needed { norm.parameter_gradients(values, gradient) } else { Default::default() };
                 let [for_weight, for_bias]: [Vec<f32>; 2] =
                     sums.each_ref().map(|sums| sums.iter().map(|sum| *sum as f32).collect());
-                let of_all = match self.shards.as_ref().filter(|_| needed) {
-                    Some(shards) => Some(sums_of_all(&**shards, sums.each_ref().map(Vec::as_slice))?),
-                    None => None,
+                let of_all = match (self.is_across_shards && needed, shards()) {
+                    (true, Some(shards)) => Some(sums_of_all(&*shards, sums.each_ref().map(Vec::as_slice))?),
+                    (true, None) => bail!("batch_norm: its backward pass must be across the shards too"),
+                    (false, _) => None,
                 };
                 let for_x = x.track_op().then(|| {
                     let (for_weight, for_bias) = match &of_all {

@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::{Adversaries, StepOutcome};
 use crate::optim::{Optimizer, WeightAverage};
 use crate::train::buffers::Buffers;
+use crate::train::sharded_update;
 
 impl Adversaries {
     /// The same where the batch of all processes is cut into several shards: the gradients and losses are the means over
@@ -21,11 +22,11 @@ impl Adversaries {
             let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
             let d_loss = shard.outcome.d_loss.clone();
             *judged[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(shard.outcome);
-            Ok([vec![d_loss], gradients].concat())
+            Ok((d_loss, gradients))
         })?;
         let g_loss = self.over_shards(&self.generator_optimizer, self.average.as_ref(), |number| {
             let g_loss = self.g_loss(&parts[number])?;
-            Ok([vec![g_loss.detach()], self.generator_optimizer.gradients(&g_loss)?].concat())
+            Ok((g_loss.detach(), self.generator_optimizer.gradients(&g_loss)?))
         })?;
         let judged = judged.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
         let judged: Vec<StepOutcome> = judged.flatten().collect();
@@ -41,25 +42,34 @@ impl Adversaries {
         })
     }
 
+    /// Makes moments and averages those of all processes, each of which has moved a part of them. To be called by all, before
+    /// anything looks at either.
+    pub fn complete(&self) -> Result<()> {
+        sharded_update::complete(&self.discriminator_optimizer, None, &self.shards)?;
+        sharded_update::complete(&self.generator_optimizer, self.average.as_ref(), &self.shards)
+    }
+
     /// An update by the mean of what `compute` gives for each shard of this process: a loss, and the gradients. Returns the
     /// mean of the losses.
     fn over_shards(
         &self,
         optimizer: &Optimizer,
         average: Option<&WeightAverage>,
-        compute: impl Fn(usize) -> Result<Vec<Tensor>> + Sync,
+        compute: impl Fn(usize) -> Result<(Tensor, Vec<Tensor>)> + Sync,
     ) -> Result<Tensor> {
         let buffers = Buffers::of(&[&self.discriminator_parameters, &self.generator_parameters], self.sync_batch_norm)?;
-        let mut means = self.shards.mean_in_steps(self.precision, self.sync_batch_norm, |number| {
+        let sums = self.shards.sum_in_steps(self.precision, self.sync_batch_norm, |number| {
             buffers.reset()?;
-            Ok([compute(number)?, buffers.averaged()?].concat())
+            let (loss, gradients) = compute(number)?;
+            Ok([gradients, vec![loss], buffers.averaged()?].concat())
         })?;
-        buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
-        let gradients = means.split_off(1);
-        optimizer.apply(gradients, average)?;
+        let (gradients, others) = sums.split_at(optimizer.parameters().len());
+        let mut means = others.mean()?;
+        buffers.set_averaged(&means.split_off(1))?;
+        sharded_update::update(optimizer, average, &self.shards, gradients, self.precision)?;
         match means.pop() {
             Some(loss) => Ok(loss),
-            None => bail!("a shard gives a loss and gradients"),
+            None => bail!("a shard gives a loss"),
         }
     }
 }
