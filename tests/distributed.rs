@@ -65,6 +65,13 @@ impl Communicator for Together {
         self.board.size
     }
 
+    fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let got: Vec<Vec<f32>> =
+            self.said(&self.board.floats, parts.to_vec(), |all| all.iter().map(|of| of[self.rank].clone()).collect());
+        assert!(got.iter().map(Vec::len).eq(lengths.iter().copied()), "lengths are as announced");
+        Ok(got)
+    }
+
     fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
         let of = |list: &Vec<Tensor>, part: usize| flat(list)[parts.range(part)].to_vec();
         let given = (0..parts.count()).map(|part| lists.iter().flat_map(|list| of(list, part)).collect()).collect();

@@ -12,6 +12,10 @@ pub trait Communicator: Send + Sync {
     /// The number of processes.
     fn size(&self) -> usize;
 
+    /// Hands `parts[r]` to process r, and returns what each process handed to this one, in the order of the ranks.
+    /// `lengths[r]` is how many values come from process r.
+    fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>>;
+
     /// Hands each other process its part of some lists of tensors, contiguous and on the CPU, and returns the lists' values in
     /// this process's part that each process handed to this one, in the order of the ranks; none from itself. Process r gives
     /// `counts[r]` lists, each of the shapes that `parts` are of.
@@ -57,6 +61,10 @@ impl Communicator for Alone {
 
     fn size(&self) -> usize {
         1
+    }
+
+    fn exchange(&self, parts: &[Vec<f32>], _: &[usize]) -> Result<Vec<Vec<f32>>> {
+        Ok(parts.to_vec())
     }
 
     fn scatter(&self, _: Vec<Vec<Tensor>>, _: &[usize], _: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {

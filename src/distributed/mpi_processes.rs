@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Result, Tensor, bail};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
-use mpi::datatype::PartitionMut;
+use mpi::datatype::{Partition, PartitionMut};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 
@@ -137,6 +137,20 @@ impl Communicator for MpiProcesses {
 
     fn size(&self) -> usize {
         self.size
+    }
+
+    fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let (given, sent) = (places(parts.iter().map(Vec::len))?, parts.concat());
+        let (taken, mut got) = (places(lengths.iter().copied())?, vec![0f32; lengths.iter().sum()]);
+        let got = self.send(sent.len() - parts[self.rank].len(), move |worlds| {
+            let [counts, begins] = &given;
+            let parts = Partition::new(&sent[..], &counts[..], &begins[..]);
+            let [counts, begins] = &taken;
+            let mut into = PartitionMut::new(&mut got[..], &counts[..], &begins[..]);
+            worlds.training.all_to_all_varcount_into(&parts, &mut into);
+            got
+        })?;
+        Ok(cut(&got, lengths))
     }
 
     fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {

@@ -48,6 +48,9 @@ impl Sum {
     /// The means over all shards. Every process gets the same bits, and they do not depend on the number of processes.
     pub fn mean(self) -> Result<Vec<Tensor>> {
         let (device, shapes) = (self.device.clone(), self.shapes());
+        if shapes.is_empty() {
+            return Ok(Vec::new());
+        }
         let part = self.into_part()?;
         let own = part.values()?;
         let communicator = part.shards.communicator();

@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor, Var};
 use crate::params::Parameters;
 
 /// The statistics of some networks, and what they were before a step. Each shard begins with those; what is kept is the
-/// mean over the shards. None of networks whose batch norms look at all shards: those are the same whatever the shard.
+/// mean over the shards. (Where the batch norms look at all shards, there is nothing to keep apart.)
 pub struct Buffers {
     /// Running means and variances, which are averaged.
     averaged: Vec<(Var, Tensor)>,
@@ -14,9 +14,8 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Of the networks, as they are now, unless they are `synchronised`.
-    pub fn of(networks: &[&Parameters], synchronised: bool) -> Result<Self> {
-        let networks = if synchronised { &[] } else { networks };
+    /// Of the networks, as they are now.
+    pub fn of(networks: &[&Parameters]) -> Result<Self> {
         let buffers = networks.iter().flat_map(|network| network.buffers());
         let saved = buffers.map(|buffer| {
             let before = buffer.as_tensor().copy()?;
@@ -30,6 +29,11 @@ impl Buffers {
     /// Sets them to what they were.
     pub fn reset(&self) -> Result<()> {
         self.averaged.iter().chain(&self.counts).try_for_each(|(buffer, before)| buffer.set(before))
+    }
+
+    /// How many of them are averaged.
+    pub fn averaged_count(&self) -> usize {
+        self.averaged.len()
     }
 
     /// Those that are averaged, as they are now.

@@ -112,7 +112,8 @@ impl Contrastive {
     /// alone, or all look at the whole batch; the loss is that of the embeddings of all shards, and its gradients in them go
     /// back into the shards.
     fn compute_in_shards(&self, views: &Tensor) -> Result<StepOutcome> {
-        let buffers = Buffers::of(&[&self.encoder_parameters, &self.head_parameters], self.sync_batch_norm)?;
+        let networks = [&self.encoder_parameters, &self.head_parameters];
+        let buffers = Buffers::of(if self.sync_batch_norm { &[] } else { &networks })?;
         let parts = self.shards.of_process();
         let size = views.dim(0)? / 2 / parts;
         let shards = self.shards.in_steps(self.precision, self.sync_batch_norm, |part| {

@@ -57,7 +57,8 @@ impl Adversaries {
         average: Option<&WeightAverage>,
         compute: impl Fn(usize) -> Result<(Tensor, Vec<Tensor>)> + Sync,
     ) -> Result<Tensor> {
-        let buffers = Buffers::of(&[&self.discriminator_parameters, &self.generator_parameters], self.sync_batch_norm)?;
+        let networks = [&self.discriminator_parameters, &self.generator_parameters];
+        let buffers = Buffers::of(if self.sync_batch_norm { &[] } else { &networks })?;
         let sums = self.shards.sum_in_steps(self.precision, self.sync_batch_norm, |number| {
             buffers.reset()?;
             let (loss, gradients) = compute(number)?;
@@ -65,7 +66,7 @@ impl Adversaries {
         })?;
         let (gradients, others) = sums.split_at(optimizer.parameters().len());
         let mut means = others.mean()?;
-        buffers.set_averaged(&means.split_off(1))?;
+        buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
         sharded_update::update(optimizer, average, &self.shards, gradients, self.precision)?;
         match means.pop() {
             Some(loss) => Ok(loss),
