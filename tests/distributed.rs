@@ -11,7 +11,6 @@ use gan::data::{Shard, StepPlan};
 use gan::distributed::{Alone, Communicator, Parts, Shards, Slice};
 use gan::losses::nt_xent::nt_xent;
 use gan::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
-use gan::ops::{self, Activation};
 use gan::optim::GradientTransform;
 use gan::params::Parameters;
 use gan::rng::Stream;
@@ -19,6 +18,9 @@ use gan::train::adversaries::{Adversaries, StepInputs};
 use gan::train::contrastive::Contrastive;
 use gan::train::gan_config::GanConfig;
 use gan::train::simclr_config::SimclrConfig;
+
+// Batch norm across shards.
+mod sync_batch_norm;
 
 use crate::support::Workplace;
 
@@ -246,57 +248,6 @@ fn shards_are_the_whole_batch_but_for_rounding() {
     }
 }
 
-/// Relative to the norm of each tensor, after one step without Adam's signs: what two sums of the same may differ by.
-const ROUNDING: f64 = 1e-6;
-
-/// With batch norm over all shards they are the whole batch: losses, scores, images and batch-norm statistics.
-#[test]
-fn synchronised_shards_are_the_whole_batch_but_for_rounding() {
-    let config = config(&["--model", "dcgan", "--batch-size", "16", "--lr", "0", "--sync-batch-norm"]);
-    let whole = trained(&config, Shards::default());
-    let cut = trained(&config, Shards::new(4, Arc::new(Alone)).unwrap());
-    let apart = GanConfig { sync_batch_norm: false, ..config.clone() };
-    let apart = trained(&apart, Shards::new(4, Arc::new(Alone)).unwrap());
-    let distance = |other: &BTreeMap<String, Vec<u32>>, name: &str| {
-        let values = |of: &[u32]| of.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
-        let (whole, other) = (values(&whole[name]), values(&other[name]));
-        assert_eq!(whole.len(), other.len(), "{name}");
-        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
-        norm(&mut whole.iter().zip(&other).map(|(whole, other)| whole - other)) / (norm(&mut whole.into_iter()) + 1e-12)
-    };
-    // The moments are gradients, which rounding enlarges; they are held to PyTorch's.
-    for name in whole.keys().filter(|name| !name.starts_with("adam.")) {
-        let found = distance(&cut, name);
-        assert!(found <= ROUNDING, "{name}: {found:e}");
-    }
-    for name in ["g_loss 0", "fakes 0", "generator.2.running_var"] {
-        assert!(distance(&apart, name) > 100.0 * ROUNDING, "{name} is of a batch norm over all shards");
-    }
-}
-
-/// A shard that fails makes the others fail, and its error is the one that is told.
-#[test]
-fn a_shard_that_fails_ends_the_step() {
-    let shards = Shards::new(3, Arc::new(Alone)).unwrap();
-    let x = random("x", &[4, 2]);
-    let [weight, bias] = ["weight", "bias"].map(|name| random(name, &[2]));
-    let step = |failing: Option<usize>| {
-        shards.in_steps(Precision::F32, true, |shard| {
-            let normal = ops::batch_norm_train(&x, &weight, &bias, 1e-5, Activation::Identity)?;
-            if failing == Some(shard) {
-                candle_core::bail!("shard {shard} has no memory left");
-            }
-            let again = ops::batch_norm_train(&normal.output, &weight, &bias, 1e-5, Activation::Identity)?;
-            Ok((normal.count, again.output.dims().to_vec()))
-        })
-    };
-    assert_eq!(step(None).unwrap(), vec![(12, vec![4, 2]); 3]);
-    for shard in 0..3 {
-        let found = step(Some(shard)).unwrap_err().to_string();
-        assert!(found.starts_with(&format!("shard {shard} has no memory left")), "{found}");
-    }
-}
-
 /// What an optimizer is given.
 struct Capture(Mutex<Vec<Tensor>>);
 
@@ -395,20 +346,12 @@ const DCGAN: [&str; 12] = [
 #[test]
 #[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
 fn runs_of_one_two_and_four_processes_leave_the_same_files() {
-    leave_the_same_files(&[]);
-    leave_the_same_files(&["--sync-batch-norm"]);
-}
-
-fn leave_the_same_files(further: &[&str]) {
     let place = Workplace::new();
-    let flags = [&DCGAN[..], further, &["--steps", "3", "--sample-every", "2", "--run"]].concat();
     let train = |processes, name: &'static str| {
-        mpirun(&place, processes, &[&flags[..], &[name]].concat()).success();
+        mpirun(&place, processes, &[&DCGAN[..], &["--steps", "3", "--run", name]].concat()).success();
         let generator = place.read(&format!("weights/{name}/generator_ema.safetensors"));
         let losses: Vec<_> =
             place.metrics(name).iter().map(|line| [&line["d_loss"], &line["g_loss"]].map(f64_of)).collect();
-        let has_cost = |line: &serde_json::Value| line["bytes_sent"].is_u64() && line["seconds_waiting"].is_f64();
-        assert!(place.metrics(name).iter().all(|line| has_cost(line) == (processes > 1)));
         (place.tensors(&format!("weights/{name}/step-00000003.safetensors")), generator.len(), losses)
     };
     let [one, two, four] = [train(1, "one"), train(2, "two"), train(4, "four")];
