@@ -8,7 +8,7 @@ use candle_core::{DType, Device, ModuleT, Result, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use gan::autograd::{self, Precision};
 use gan::data::{Shard, StepPlan};
-use gan::distributed::{Alone, Communicator, Shards};
+use gan::distributed::{Alone, Communicator, Parts, Shards, Slice};
 use gan::losses::nt_xent::nt_xent;
 use gan::models::{Encoder, EncoderArchitecture, ProjectionHead, ProjectionHeadConfig};
 use gan::optim::{AdamConfig, GradientTransform};
@@ -25,6 +25,8 @@ use gan::train::simclr_config::SimclrConfig;
 mod processes;
 // Work that is shared tile by tile.
 mod rounds;
+// Batch norm across shards.
+mod sync_batch_norm;
 
 use crate::support::Workplace;
 
@@ -78,6 +80,36 @@ impl Communicator for Together {
         Ok(got)
     }
 
+    fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
+        let of = |list: &Vec<Tensor>, part: usize| flat(list)[parts.range(part)].to_vec();
+        let given = (0..parts.count()).map(|part| lists.iter().flat_map(|list| of(list, part)).collect()).collect();
+        let got = self.said(&self.board.floats, given, |all| {
+            all.iter().map(|of| of[self.rank].clone()).collect::<Vec<Vec<f32>>>()
+        });
+        let length = parts.range(self.rank).len();
+        for (got, count) in got.iter().zip(counts) {
+            assert_eq!(got.len(), count * length, "lengths are as announced");
+        }
+        let lists_of = |(rank, got): (usize, &Vec<f32>)| match rank == self.rank {
+            true => Vec::new(),
+            false => (0..counts[rank]).map(|list| got[list * length..][..length].to_vec()).collect(),
+        };
+        Ok(got.iter().enumerate().map(lists_of).collect())
+    }
+
+    fn share(&self, tensors: Vec<Tensor>, parts: &Parts) -> Result<()> {
+        let own = vec![flat(&tensors)[parts.range(self.rank)].to_vec()];
+        let all = self.said(&self.board.floats, own, |all| all.iter().map(|of| of[0].clone()).collect::<Vec<_>>());
+        let all = all.concat();
+        for Slice { tensor, range } in parts.slices_of(0..all.len()) {
+            assert_eq!(range.len(), tensors[tensor].elem_count());
+            let begin: usize = tensors[..tensor].iter().map(Tensor::elem_count).sum();
+            let values = Tensor::from_slice(&all[begin..][..range.len()], tensors[tensor].dims(), &Device::Cpu)?;
+            tensors[tensor].slice_set(&values.reshape(tensors[tensor].dims())?, 0, 0)?;
+        }
+        Ok(())
+    }
+
     fn gather(&self, own: &[f32], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
         let own = vec![own.to_vec()];
         let got: Vec<Vec<f32>> = self.said(&self.board.floats, own, |all| all.iter().map(|of| of[0].clone()).collect());
@@ -93,6 +125,10 @@ impl Communicator for Together {
         let texts = self.gather_text(&own.to_string())?;
         Ok(texts.iter().map(|text| text.parse().unwrap()).max().unwrap())
     }
+}
+
+fn flat(tensors: &[Tensor]) -> Vec<f32> {
+    tensors.iter().flat_map(|tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
 }
 
 /// What `work` gives in each of `size` processes, the same in all.
@@ -185,6 +221,7 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
         }
         found.insert(format!("fakes {step}"), bits(&adversaries.gather(&outcome.fakes).unwrap()));
     }
+    adversaries.complete().unwrap();
     found.extend(adversaries.state().iter().map(|(name, tensor)| (name.clone(), bits(tensor))));
     found
 }
@@ -362,16 +399,4 @@ fn a_half_set_environment_is_refused_with_how_to_start_the_program() {
     run(&[("PMI_RANK", "0"), ("PMI_SIZE", "1")]).success();
     // The script of `sbatch`, and the shell of `salloc`.
     run(&[("SLURM_JOB_ID", "7"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).success();
-}
-
-#[test]
-#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
-fn wrong_arguments_and_the_version_are_said_once() {
-    let place = Workplace::new();
-    let refused = mpirun(&place, 3, &["train-gan", "--frobnicate"]);
-    let output = refused.get_output();
-    let said = String::from_utf8_lossy(&output.stderr).matches("--frobnicate").count();
-    assert_eq!((output.status.code(), said), (Some(2), 1), "{}", String::from_utf8_lossy(&output.stderr));
-    let version = mpirun(&place, 3, &["--version"]).success();
-    assert_eq!(String::from_utf8_lossy(&version.get_output().stdout).matches("gan ").count(), 1);
 }

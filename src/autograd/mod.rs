@@ -74,7 +74,7 @@ pub use basic_ops::{add, mul, narrow_rows, reshape};
 pub use captured_step::CapturedStep;
 pub use precision::{activations, in_precision, precision};
 pub use saved::Saved;
-pub use step::{inference, training_step};
+pub use step::{inference, training_step, training_step_in_parts};
 pub use tape::{Recording, recorded};
 pub use taped::{Grads, Taped};
 pub use variable_grads::{Update, Updates};

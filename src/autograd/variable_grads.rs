@@ -5,6 +5,7 @@ use crate::kernels::storage::{is_host, read};
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, TensorId, bail};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// What changes a variable on the CPU by its gradient.
 pub trait Update: Sync {
@@ -14,6 +15,9 @@ pub trait Update: Sync {
     /// The same in pieces of `size` values (the last may be shorter), each used while it is in the cache, so that the
     /// whole of it is never in memory. `write` overwrites the piece of that index.
     fn in_pieces(&self, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()>;
+
+    /// The same of some of the values, those of `range` in row-major order. The others stay as they are.
+    fn in_range(&self, range: Range<usize>, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()>;
 }
 
 /// The updates of some variables.

@@ -85,8 +85,8 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         ) => "Data",
         (
             _,
-            "loss" | "shards" | "latent_dim" | "latents" | "discriminator_lr" | "schedule" | "warmup_steps"
-            | "weight_decay" | "clip_norm",
+            "loss" | "shards" | "sync_batch_norm" | "latent_dim" | "latents" | "discriminator_lr" | "schedule"
+            | "warmup_steps" | "weight_decay" | "clip_norm",
         ) => "Training",
         (_, "beta1" | "beta2" | "eps" | "momentum" | "trust" | "precision" | "views") => "Training",
         (_, "ema_decay" | "no_ema") => "Averaged generator (EMA)",

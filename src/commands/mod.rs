@@ -72,6 +72,14 @@ fn shards(count: Option<usize>, processes: &Processes) -> anyhow::Result<Shards>
     Ok(Shards::new(count, processes.communicator().clone())?)
 }
 
+/// Refuses batch norm across shards where it is not to be had.
+fn check_sync_batch_norm(is_on: bool, device: &Device) -> anyhow::Result<()> {
+    if is_on && !device.is_cpu() {
+        bail!(Error::setting("sync_batch_norm", is_on, "expected false: on a GPU batch norm looks at one shard alone"));
+    }
+    Ok(())
+}
+
 /// Says why scores of `evaluator` may mean less than they seem to. `flag` names another classifier to the command.
 fn print_warnings(evaluator: &GeneratorEvaluator, flag: &str, console: &Console) -> anyhow::Result<()> {
     if let Some(warning) = evaluator.classifier_warning() {

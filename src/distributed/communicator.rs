@@ -1,6 +1,8 @@
 //! What processes that train together say to each other.
 
-use candle_core::Result;
+use candle_core::{Result, Tensor};
+
+use super::Parts;
 
 /// The processes that train together, as one of them sees them. Every call is made by all of them, in the same order.
 pub trait Communicator: Send + Sync {
@@ -14,6 +16,15 @@ pub trait Communicator: Send + Sync {
     /// `lengths[r]` is how many values come from process r.
     fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>>;
 
+    /// Hands each other process its part of some lists of tensors, contiguous and on the CPU, and returns the lists' values in
+    /// this process's part that each process handed to this one, in the order of the ranks; none from itself. Process r gives
+    /// `counts[r]` lists, each of the shapes that `parts` are of.
+    fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>>;
+
+    /// Gives all processes this process's part of the tensors, contiguous, apart from each other and on the CPU, and puts the
+    /// parts of the others in their place. To be called outside of steps: it changes tensors.
+    fn share(&self, tensors: Vec<Tensor>, parts: &Parts) -> Result<()>;
+
     /// What every process gives, in the order of the ranks, at each of them. `lengths[r]` is how many values process r
     /// gives.
     fn gather(&self, own: &[f32], lengths: &[usize]) -> Result<Vec<Vec<f32>>>;
@@ -23,6 +34,20 @@ pub trait Communicator: Send + Sync {
 
     /// The largest of what the processes give. The others are waited for asleep, however long that is.
     fn max(&self, own: i32) -> Result<i32>;
+
+    /// What this process has sent and waited for until now.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+}
+
+/// What communication costs a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Sent to other processes.
+    pub bytes: u64,
+    /// In which it did nothing else than send and wait for others.
+    pub seconds: f64,
 }
 
 /// One process without any other.
@@ -40,6 +65,14 @@ impl Communicator for Alone {
 
     fn exchange(&self, parts: &[Vec<f32>], _: &[usize]) -> Result<Vec<Vec<f32>>> {
         Ok(parts.to_vec())
+    }
+
+    fn scatter(&self, _: Vec<Vec<Tensor>>, _: &[usize], _: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
+        Ok(vec![Vec::new()])
+    }
+
+    fn share(&self, _: Vec<Tensor>, _: &Parts) -> Result<()> {
+        Ok(())
     }
 
     fn gather(&self, own: &[f32], _: &[usize]) -> Result<Vec<Vec<f32>>> {

@@ -7,14 +7,21 @@
 //!   feature `mpi`.
 
 mod communicator;
+mod meeting;
 #[cfg(feature = "mpi")]
 mod mpi_processes;
+#[cfg(feature = "mpi")]
+mod mpi_transfers;
+mod parts;
 mod rounds;
 mod shards;
+mod sum;
 mod tree;
 
-pub use communicator::{Alone, Communicator};
+pub use communicator::{Alone, Communicator, Traffic};
 #[cfg(feature = "mpi")]
 pub use mpi_processes::MpiProcesses;
+pub use parts::{Parts, Slice};
 pub use rounds::Rounds;
 pub use shards::Shards;
+pub use sum::{PartOfMean, Sum};

@@ -5,14 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use candle_core::{Result, bail};
+use candle_core::{Result, Tensor, bail};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 
-use super::Communicator;
+use super::{Communicator, Parts, Traffic, mpi_transfers};
 
 /// How long a process waits for the others to start MPI.
 const START: Duration = Duration::from_secs(30);
@@ -35,6 +35,7 @@ pub struct MpiProcesses {
     host: String,
     calls: Mutex<Option<Sender<Call>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    traffic: Mutex<Traffic>,
 }
 
 type Call = Box<dyn FnOnce(&Worlds) + Send>;
@@ -62,7 +63,8 @@ impl MpiProcesses {
                 bail!("MPI has not started within {} s: some of the processes are not this program", START.as_secs())
             }
         };
-        Ok(Self { rank, size, threading, host, calls: Mutex::new(Some(calls)), thread: Mutex::new(Some(thread)) })
+        let (calls, thread, traffic) = (Mutex::new(Some(calls)), Mutex::new(Some(thread)), Mutex::default());
+        Ok(Self { rank, size, threading, host, calls, thread, traffic })
     }
 
     /// The level of threads that the library gives, in MPI's word.
@@ -86,6 +88,16 @@ impl MpiProcesses {
             Ok(answer) if is_sent => Ok(answer),
             _ => bail!("MPI has ended"),
         }
+    }
+
+    /// A call that sends so many values of four bytes.
+    fn send<R: Send + 'static>(&self, values: usize, work: impl FnOnce(&Worlds) -> R + Send + 'static) -> Result<R> {
+        let begin = Instant::now();
+        let result = self.call(work);
+        let mut traffic = lock(&self.traffic);
+        traffic.bytes += 4 * values as u64;
+        traffic.seconds += begin.elapsed().as_secs_f64();
+        result
     }
 
     /// Ends MPI in a process that has nothing left to say, when the others have come to that too.
@@ -133,7 +145,7 @@ impl Communicator for MpiProcesses {
     fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
         let (given, sent) = (places(parts.iter().map(Vec::len))?, parts.concat());
         let (taken, mut got) = (places(lengths.iter().copied())?, vec![0f32; lengths.iter().sum()]);
-        let got = self.call(move |worlds| {
+        let got = self.send(sent.len() - parts[self.rank].len(), move |worlds| {
             let [counts, begins] = &given;
             let parts = Partition::new(&sent[..], &counts[..], &begins[..]);
             let [counts, begins] = &taken;
@@ -144,10 +156,21 @@ impl Communicator for MpiProcesses {
         Ok(cut(&got, lengths))
     }
 
+    fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
+        let [sent, _] = mpi_transfers::sent(self.rank, lists.len(), parts);
+        let (counts, parts) = (counts.to_vec(), parts.clone());
+        self.send(sent, move |worlds| mpi_transfers::scatter(&worlds.training, &lists, &counts, &parts))?
+    }
+
+    fn share(&self, tensors: Vec<Tensor>, parts: &Parts) -> Result<()> {
+        let ([_, sent], parts) = (mpi_transfers::sent(self.rank, 0, parts), parts.clone());
+        self.send(sent, move |worlds| mpi_transfers::share(&worlds.training, &tensors, &parts))?
+    }
+
     fn gather(&self, own: &[f32], lengths: &[usize]) -> Result<Vec<Vec<f32>>> {
         let (own, taken) = (own.to_vec(), places(lengths.iter().copied())?);
         let mut got = vec![0f32; lengths.iter().sum()];
-        let got = self.call(move |worlds| {
+        let got = self.send(own.len() * (self.size - 1), move |worlds| {
             let [counts, begins] = &taken;
             let mut into = PartitionMut::new(&mut got[..], &counts[..], &begins[..]);
             worlds.training.all_gather_varcount_into(&own[..], &mut into);
@@ -172,12 +195,16 @@ impl Communicator for MpiProcesses {
     }
 
     fn max(&self, own: i32) -> Result<i32> {
-        self.call(move |worlds| {
+        self.send(1, move |worlds| {
             have_all_come(&worlds.training, None);
             let mut most = own;
             worlds.training.all_reduce_into(&own, &mut most, SystemOperation::max());
             most
         })
+    }
+
+    fn traffic(&self) -> Traffic {
+        *lock(&self.traffic)
     }
 }
 

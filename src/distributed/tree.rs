@@ -18,6 +18,17 @@ impl Node {
         Self { level: 0, index: shard }
     }
 
+    /// The sum of all `shards`.
+    pub fn root(shards: usize) -> Self {
+        Self { level: shards.next_power_of_two().trailing_zeros(), index: 0 }
+    }
+
+    /// The nodes that it is the sum of; `None` of a leaf.
+    pub fn children(self, shards: usize) -> Option<(Self, Option<Self>)> {
+        let left = Self { level: self.level.checked_sub(1)?, index: 2 * self.index };
+        Some((left, left.sibling(shards)))
+    }
+
     fn parent(self) -> Self {
         Self { level: self.level + 1, index: self.index / 2 }
     }
@@ -98,7 +109,7 @@ mod tests {
             nodes.into_iter().for_each(|(node, value)| whole.insert(node, value, add).unwrap());
         }
         let [(node, sum)] = &whole.into_nodes()[..] else { panic!("one sum is left") };
-        assert!(node.is_root(shards));
+        assert!(node.is_root(shards) && *node == Node::root(shards));
         sum.clone()
     }
 
@@ -108,6 +119,20 @@ mod tests {
         assert_eq!(expression(4, 1), "((0+1)+(2+3))");
         assert_eq!(expression(6, 1), "(((0+1)+(2+3))+(4+5))");
         assert_eq!(expression(7, 1), "(((0+1)+(2+3))+((4+5)+6))");
+    }
+
+    /// The same from the root downwards.
+    fn expression_of(node: Node, shards: usize) -> String {
+        match node.children(shards) {
+            None => node.index.to_string(),
+            Some((left, None)) => expression_of(left, shards),
+            Some((left, Some(right))) => format!("({}+{})", expression_of(left, shards), expression_of(right, shards)),
+        }
+    }
+
+    #[test]
+    fn the_tree_is_the_same_downwards() {
+        (1..=17).for_each(|shards| assert_eq!(expression_of(Node::root(shards), shards), expression(shards, 1)));
     }
 
     #[test]

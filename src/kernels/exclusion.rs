@@ -45,7 +45,8 @@ pub fn shared<R>(work: impl FnOnce() -> R) -> R {
     within(work)
 }
 
-fn within<R>(work: impl FnOnce() -> R) -> R {
+/// Runs work on a thread that another one, which has its turn, waits for.
+pub fn within<R>(work: impl FnOnce() -> R) -> R {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {

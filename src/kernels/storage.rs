@@ -57,6 +57,31 @@ pub fn read<R>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> R) -> Result<R> {
     })
 }
 
+/// Lends the values of contiguous f32 tensors on the CPU, all at once.
+pub fn read_all<R>(tensors: &[&Tensor], work: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
+    shared(|| {
+        let guards: Vec<_> = tensors.iter().map(|tensor| tensor.storage_and_layout()).collect();
+        let lent = guards.iter().map(|(storage, layout)| match &**storage {
+            Storage::Cpu(storage) => values(storage, layout),
+            _ => bail!("expected tensors on the CPU"),
+        });
+        Ok(work(&lent.collect::<Result<Vec<_>>>()?))
+    })
+}
+
+/// [`modify`] of several tensors at once, no two of which share their storage.
+pub fn modify_all(tensors: &[Tensor], work: &mut dyn FnMut(Vec<&mut [f32]>) -> Result<()>) -> Result<()> {
+    fn lend(rest: &[Tensor], lent: Vec<&mut [f32]>, work: &mut dyn FnMut(Vec<&mut [f32]>) -> Result<()>) -> Result<()> {
+        let Some((first, rest)) = rest.split_first() else { return work(lent) };
+        modify(first, |values| {
+            let mut lent: Vec<&mut [f32]> = lent;
+            lent.push(values);
+            lend(rest, lent, work)
+        })
+    }
+    lend(tensors, Vec::with_capacity(tensors.len()), work)
+}
+
 /// Lends the values of a contiguous f32 tensor on the CPU to be changed in place.
 ///
 /// `work` may lend further tensors, as long as no two share their storage ([`are_apart`]): that would wait for itself. It

@@ -1,7 +1,7 @@
 use candle_core::{DType, ModuleT, Result, Tensor, Var, bail};
 use candle_nn::{Init, VarBuilder};
 
-use crate::ops::{self, Activation, ScaleShift};
+use crate::ops::{self, Activation, BatchNormOutput, ScaleShift};
 
 /// PyTorch's defaults, which are the papers' too.
 const EPS: f64 = 1e-5;
@@ -51,17 +51,16 @@ impl BatchNorm {
         self.activation
     }
 
-    fn track(&self, x: &Tensor, mean: &Tensor, variance: &Tensor) -> Result<()> {
+    fn track(&self, BatchNormOutput { mean, variance, count, .. }: &BatchNormOutput) -> Result<()> {
         if !self.running_mean.is_variable() {
             bail!("a frozen batch norm cannot be trained");
         }
-        let count = x.elem_count() / mean.elem_count();
         let [running_mean, running_var, batches] = [
             Var::from_tensor(&self.running_mean)?,
             Var::from_tensor(&self.running_var)?,
             Var::from_tensor(&self.num_batches_tracked)?,
         ];
-        ops::track_statistics([&running_mean, &running_var, &batches], mean, variance, count, MOMENTUM)
+        ops::track_statistics([&running_mean, &running_var, &batches], mean, variance, *count, MOMENTUM)
     }
 }
 
@@ -75,7 +74,9 @@ impl ModuleT for BatchNorm {
             bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());
         }
         let normalised = ops::batch_norm_train(x, weight, bias, EPS, *activation)?;
-        self.track(x, &normalised.mean, &normalised.variance)?;
+        if normalised.moves_running_statistics {
+            self.track(&normalised)?;
+        }
         Ok(normalised.output)
     }
 }

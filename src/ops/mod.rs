@@ -48,7 +48,7 @@ pub use add_relu::add_relu;
 pub use affine_sample::{TRANSFORM, affine_sample};
 pub use append_columns::append_columns;
 pub use attention::attention;
-pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train, track_statistics};
+pub use batch_norm::{AcrossShards, BatchNormOutput, batch_norm_eval, batch_norm_train, norm_across, track_statistics};
 pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_scaled};
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;

@@ -92,6 +92,12 @@ impl Rule for Adam {
         Some(Box::new(Updating { adam: self, average }))
     }
 
+    fn moments(&self) -> Vec<Vec<Tensor>> {
+        let of =
+            |moment: fn(&Slot) -> &Var| self.slots.values().map(|slot| moment(slot).as_detached_tensor()).collect();
+        vec![of(|slot| &slot.first_moment), of(|slot| &slot.second_moment)]
+    }
+
     fn state(&self) -> BTreeMap<String, Tensor> {
         let pair = |(name, slot): (&String, &Slot)| {
             [

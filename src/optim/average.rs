@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use candle_core::{DType, Result, TensorId, Var};
+use candle_core::{DType, Result, Tensor, TensorId, Var};
 
 use crate::ops::{self, StepNumbers};
 use crate::params::Parameters;
@@ -45,6 +45,11 @@ impl WeightAverage {
     pub fn of(&self, weight: TensorId) -> Option<(&Var, f64)> {
         let (average, _) = self.pairs.iter().find(|(_, current)| current.id() == weight)?;
         Some((average, self.weight))
+    }
+
+    /// The averages of weights, in the order of their names.
+    pub fn of_weights(&self) -> Vec<Tensor> {
+        self.average.trainable().into_iter().map(|(_, average)| average.as_detached_tensor()).collect()
     }
 
     /// Moves the average towards the network, as prepared, but for what of it has moved towards these weights. What it

@@ -1,6 +1,7 @@
 //! The one way of gradients to weights: [`Optimizer::minimise`].
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, TensorId, Var, bail};
@@ -9,6 +10,9 @@ use super::adam::{Adam, AdamConfig};
 use super::sgd::{Sgd, SgdConfig};
 use super::{GradientTransform, WeightAverage};
 use crate::autograd::{self, Updates};
+
+/// Gradients that are written at once, and used while they are in the cache.
+const PIECE: usize = 32 * 1024;
 
 /// How an optimizer moves its parameters by their gradients.
 pub(super) trait Rule: Send + Sync {
@@ -25,6 +29,11 @@ pub(super) trait Rule: Send + Sync {
     /// The same, parameter by parameter within the backward pass and with the step of `average`, on the CPU. None where
     /// the rule has no such update.
     fn updates<'a>(&'a self, average: Option<&'a WeightAverage>) -> Option<Box<dyn Updates + 'a>>;
+
+    /// Of each kind that [`updates`](Self::updates) move, those of all parameters.
+    fn moments(&self) -> Vec<Vec<Tensor>> {
+        Vec::new()
+    }
 
     /// What is kept between steps, by name.
     fn state(&self) -> BTreeMap<String, Tensor>;
@@ -94,6 +103,47 @@ impl Optimizer {
         }
         self.rule.apply(&gradients)?;
         average.map_or(Ok(()), |average| average.apply(&HashSet::new()))
+    }
+
+    /// Whether [`apply_in_part`](Self::apply_in_part) can be used: whether the update of a value asks for its own gradient and
+    /// for no other.
+    pub fn updates_parts(&self) -> bool {
+        self.rule.updates(None).is_some() && self.transform.is_none() && self.is_on_cpu()
+    }
+
+    /// The update that was prepared, of some of the parameters' values alone, and with it that of their average. `part` are a
+    /// parameter's place in the order of their names, and some of its values, one after another; `write` overwrites a piece
+    /// by the gradients of the values from a place of the part on. The others are for other processes to update: each has
+    /// then the moments and averages of its own part.
+    pub fn apply_in_part(
+        &self,
+        part: impl IntoIterator<Item = (usize, Range<usize>)>,
+        write: &(dyn Fn(usize, &mut [f32]) + Sync),
+        average: Option<&WeightAverage>,
+    ) -> Result<()> {
+        let Some(updates) = self.rule.updates(average) else { bail!("an update of all values at once") };
+        let parameters = self.rule.parameters();
+        let mut begin = 0;
+        for (place, range) in part {
+            let update = parameters.get(place).and_then(|(_, parameter)| updates.update_of(parameter.id()));
+            let Some(update) = update else { bail!("there is no parameter {place}") };
+            let (first, length) = (begin, range.len());
+            update.in_range(range, PIECE, &|index, gradient| write(first + index * PIECE, gradient))?;
+            begin += length;
+        }
+        let moved = parameters.iter().map(|(_, parameter)| parameter.id()).collect();
+        average.map_or(Ok(()), |average| average.apply(&moved))
+    }
+
+    /// The parameters, in the order of their names.
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.rule.parameters().into_iter().map(|(_, parameter)| parameter.as_detached_tensor()).collect()
+    }
+
+    /// The moments of the parameters, in the order of their names, where [`updates_parts`](Self::updates_parts) says that
+    /// each value has its own.
+    pub fn moments(&self) -> Vec<Vec<Tensor>> {
+        self.rule.moments()
     }
 
     /// The gradients of `loss`, one for each parameter, in the order of their names.

@@ -40,6 +40,20 @@ pub struct GanRecord {
     /// Of a conditional GAN, at such steps.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub class_scores: Option<ClassScores>,
+    /// In several processes.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub communication: Option<Communication>,
+}
+
+/// What communication costs the first process in a step, on average since the previous record. As the times of a record, it
+/// differs from run to run.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub struct Communication {
+    /// Sent to other processes.
+    pub bytes_sent: u64,
+    /// In which it sent and waited, and did nothing else; written to the microsecond.
+    #[serde(serialize_with = "millionths", deserialize_with = "number_or_null")]
+    pub seconds_waiting: f64,
 }
 
 /// A logged step of SimCLR pretraining.
@@ -68,6 +82,9 @@ pub struct SimclrRecord {
     /// The kNN accuracy of the features, a fraction of 1, at steps where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knn_top1: Option<f64>,
+    /// In several processes.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub communication: Option<Communication>,
 }
 
 /// What `finetune` finds of one encoder. Accuracies are fractions of 1.
@@ -103,6 +120,10 @@ impl StepRecord for SimclrRecord {
     fn step(&self) -> u64 {
         self.step
     }
+}
+
+fn millionths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((value * 1e6).round() / 1e6)
 }
 
 fn thousandths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {

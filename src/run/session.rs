@@ -7,8 +7,9 @@ use crate::checkpoint::header::PENDING;
 use crate::checkpoint::saved_runs::LOG_FILE;
 use crate::checkpoint::state::{Tensors, non_finite};
 use crate::checkpoint::{atomic, first_non_finite};
+use crate::distributed::Traffic;
 use crate::error::Error;
-use crate::report::{self, Figure, KeptRecords, Monitor, Picture, RunLog, StepRecord, counted};
+use crate::report::{self, Communication, Figure, KeptRecords, Monitor, Picture, RunLog, StepRecord, counted};
 use crate::run::{Clock, Position, Run, Snapshot, StopRequest, Timetable};
 
 /// A run in training, with records of type `R` in its log. A loop goes like this:
@@ -38,6 +39,8 @@ pub struct Session<C, R> {
     is_pipe_closed: bool,
     /// Whether the run had come to its end before: then nothing is written that is there and right.
     is_finished: bool,
+    /// The step of the previous record, and what was sent and waited for until then.
+    sent: (u64, Traffic),
 }
 
 impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
@@ -97,7 +100,8 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
             false => None,
         };
         let (pending, part, saved_step, stop) = (None, (0, String::new()), None, None);
-        Ok(Self { run, clock, pending, part, log, saved_step, stop, is_pipe_closed: false, is_finished: false })
+        let sent = (clock.step(), run.processes.traffic());
+        Ok(Self { run, clock, pending, part, log, saved_step, stop, is_pipe_closed: false, is_finished: false, sent })
     }
 
     /// Begins part `name` of a run that trains several things one after another, before which `steps_before` steps were
@@ -226,6 +230,17 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
             0 => outcome,
             _ => Err(outcome.err().unwrap_or_else(|| Error::OtherProcess.into())),
         }
+    }
+
+    /// What communication cost in each step since the previous record; `None` of one process.
+    pub fn communication(&mut self) -> Option<Communication> {
+        let sent = (self.clock.step(), self.run.processes.traffic());
+        let (step_before, before) = std::mem::replace(&mut self.sent, sent);
+        let ((step, now), is_alone) = (sent, self.run.processes.size() == 1);
+        let steps = step.saturating_sub(step_before).max(1);
+        let bytes_sent = now.bytes.saturating_sub(before.bytes) / steps;
+        let seconds_waiting = (now.seconds - before.seconds) / steps as f64;
+        (!is_alone).then_some(Communication { bytes_sent, seconds_waiting })
     }
 
     /// Adds a record to the log, and streams it where that was asked for.

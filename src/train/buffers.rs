@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor, Var};
 use crate::params::Parameters;
 
 /// The statistics of some networks, and what they were before a step. Each shard begins with those; what is kept is the
-/// mean over the shards.
+/// mean over the shards. (Where the batch norms look at all shards, there is nothing to keep apart.)
 pub struct Buffers {
     /// Running means and variances, which are averaged.
     averaged: Vec<(Var, Tensor)>,

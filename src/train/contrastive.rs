@@ -1,6 +1,6 @@
 //! SimCLR's two networks with everything that a step changes: weights, batch-norm statistics, the optimizer's state.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use candle_core::{Device, Error, ModuleT, Result, Tensor, Var, bail};
@@ -13,6 +13,7 @@ use crate::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
 use crate::optim::{GradientTransform, Optimizer};
 use crate::params::Parameters;
 use crate::train::buffers::Buffers;
+use crate::train::sharded_update;
 use crate::train::simclr_config::{SimclrConfig, ViewBatches};
 
 /// An encoder f and its projection head g in training.
@@ -30,6 +31,8 @@ pub struct Contrastive {
     steps: autograd::CapturedStep<ContrastiveOutcome>,
     precision: Precision,
     shards: Shards,
+    /// Whether batch norms look at all shards.
+    sync_batch_norm: bool,
 }
 
 /// What one step leaves to look at, still on the device: fetch it when it is to be logged, not every step, and before
@@ -66,6 +69,7 @@ impl Contrastive {
             steps: autograd::CapturedStep::default(),
             precision: config.precision,
             shards: Shards::default(),
+            sync_batch_norm: config.sync_batch_norm,
         })
     }
 
@@ -105,52 +109,58 @@ impl Contrastive {
     }
 
     /// The same where the batch of all processes is cut into several shards. In each the batch norms look at that shard
-    /// alone; the loss is that of the embeddings of all shards, and its gradients in them go back into the shards.
+    /// alone, or all look at the whole batch; the loss is that of the embeddings of all shards, and its gradients in them go
+    /// back into the shards.
     fn compute_in_shards(&self, views: &Tensor) -> Result<ContrastiveOutcome> {
-        autograd::training_step(self.precision, || {
-            let buffers = Buffers::of(&[&self.encoder_parameters, &self.head_parameters])?;
-            let parts = self.shards.of_process();
-            let size = views.dim(0)? / 2 / parts;
-            let mut shards = Vec::with_capacity(parts);
-            for part in 0..parts {
-                let halves = [0, 1].map(|half| views.narrow(0, (half * parts + part) * size, size));
-                let [left, right] = halves;
-                let views = Tensor::cat(&[left?, right?], 0)?; // (2 N / S, H, W, 3)
-                buffers.reset()?;
-                let (embeddings, recording) = autograd::recorded(|| self.embed_both(&views));
-                shards.push((embeddings?, buffers.averaged()?, recording));
-            }
-            let all = |side: usize| {
-                let own: Vec<_> = shards.iter().map(|(embeddings, _, _)| embeddings[side].detach()).collect();
-                Var::from_tensor(&self.shards.gather(&Tensor::cat(&own, 0)?)?)
-            };
-            let (left, right) = (all(0)?, all(1)?); // (N, E) each
-            let (loss, gradients) = {
-                let (found, recording) = autograd::recorded(|| nt_xent(&left, &right, self.temperature));
-                let loss = found?;
-                let mut gradients = recording.backward(|| autograd::backward(&loss))?;
-                (loss.detach(), [&left, &right].map(|side| gradients.remove(side)))
-            };
-            let [Some(left_gradient), Some(right_gradient)] = gradients else { bail!("the loss has no gradient") };
-            let first = self.shards.first_of_process() * size;
-            let mut shards = shards.into_iter();
-            let mut means = self.shards.mean(|part| {
-                let Some((embeddings, statistics, recording)) = shards.next() else { bail!("shard {part} was taken") };
-                let gradients = recording.backward(|| {
-                    let rows = |x: &Tensor| x.narrow(0, first + part * size, size);
-                    let [left, right] = &embeddings;
-                    let of_side = |side: &Tensor, gradient| side.mul(&rows(gradient)?)?.sum_all();
-                    let sum = (of_side(left, &left_gradient)? + of_side(right, &right_gradient)?)?;
-                    // The mean over the shards is to be the gradient of the whole.
-                    self.optimizer.gradients(&(sum * self.shards.count() as f64)?)
-                })?;
-                Ok([gradients, statistics].concat())
+        let networks = [&self.encoder_parameters, &self.head_parameters];
+        let buffers = Buffers::of(if self.sync_batch_norm { &[] } else { &networks })?;
+        let parts = self.shards.of_process();
+        let size = views.dim(0)? / 2 / parts;
+        let shards = self.shards.in_steps(self.precision, self.sync_batch_norm, |part| {
+            let halves = [0, 1].map(|half| views.narrow(0, (half * parts + part) * size, size));
+            let [left, right] = halves;
+            let views = Tensor::cat(&[left?, right?], 0)?; // (2 N / S, H, W, 3)
+            buffers.reset()?;
+            let (embeddings, recording) = autograd::recorded(|| self.embed_both(&views));
+            Ok((embeddings?, buffers.averaged()?, recording))
+        })?;
+        let all = |side: usize| {
+            let own: Vec<_> = shards.iter().map(|(embeddings, _, _)| embeddings[side].detach()).collect();
+            Var::from_tensor(&self.shards.gather(&Tensor::cat(&own, 0)?)?)
+        };
+        let (left, right) = (all(0)?, all(1)?); // (N, E) each
+        let (loss, gradients) = autograd::training_step(self.precision, || {
+            let loss = nt_xent(&left, &right, self.temperature)?;
+            let mut gradients = autograd::backward(&loss)?;
+            Ok::<_, Error>((loss.detach(), [&left, &right].map(|side| gradients.remove(side))))
+        })?;
+        let [Some(left_gradient), Some(right_gradient)] = gradients else { bail!("the loss has no gradient") };
+        let first = self.shards.first_of_process() * size;
+        let shards: Vec<_> = shards.into_iter().map(|shard| Mutex::new(Some(shard))).collect();
+        let sums = self.shards.sum_in_steps(self.precision, self.sync_batch_norm, |part| {
+            let shard = shards[part].lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some((embeddings, statistics, recording)) = shard else { bail!("shard {part} was taken") };
+            let gradients = recording.backward(|| {
+                let rows = |x: &Tensor| x.narrow(0, first + part * size, size);
+                let [left, right] = &embeddings;
+                let of_side = |side: &Tensor, gradient| side.mul(&rows(gradient)?)?.sum_all();
+                let sum = (of_side(left, &left_gradient)? + of_side(right, &right_gradient)?)?;
+                // The mean over the shards is to be the gradient of the whole.
+                self.optimizer.gradients(&(sum * self.shards.count() as f64)?)
             })?;
-            buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
-            self.optimizer.apply(means, None)?;
-            let (left, right) = (left.as_detached_tensor(), right.as_detached_tensor());
-            Ok(ContrastiveOutcome { loss, left, right })
-        })
+            Ok([gradients, statistics].concat())
+        })?;
+        let (gradients, others) = sums.split_at(self.optimizer.parameters().len());
+        buffers.set_averaged(&others.mean()?)?;
+        sharded_update::update(&self.optimizer, None, &self.shards, gradients, self.precision)?;
+        let (left, right) = (left.as_detached_tensor(), right.as_detached_tensor());
+        Ok(ContrastiveOutcome { loss, left, right })
+    }
+
+    /// Makes moments those of all processes, each of which has moved a part of them. To be called by all, before anything
+    /// looks at them.
+    pub fn complete(&self) -> Result<()> {
+        sharded_update::complete(&self.optimizer, None, &self.shards)
     }
 
     /// z of views (2N, H, W, 3), one view of each image and then the other of each: (N, E) each.

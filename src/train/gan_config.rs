@@ -105,6 +105,11 @@ pub struct GanConfig {
     #[serde(default)]
     pub shards: Option<usize>,
 
+    /// Batch norm over all of these parts; without it each part is normalised by itself, as if it were a batch
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")] // runs from before it had none
+    pub sync_batch_norm: bool,
+
     /// Dimension of the latent vectors; 100 by default for dcgan at other sizes than 28x28
     #[arg(long, value_name = "N", default_value_t = 96)]
     pub latent_dim: usize,

@@ -25,6 +25,7 @@ mod penalty;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;
+mod sharded_update;
 mod simclr_choices;
 pub mod simclr_config;
 pub mod simclr_images;

@@ -92,6 +92,11 @@ pub struct SimclrConfig {
     #[serde(default)]
     pub shards: Option<usize>,
 
+    /// Batch norm over all of these parts; without it each part is normalised by itself, as if it were a batch
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")] // runs from before it had none
+    pub sync_batch_norm: bool,
+
     /// Temperature of the NT-Xent loss
     #[arg(long, value_name = "T", default_value_t = 0.5)]
     pub temperature: f64,

@@ -261,3 +261,15 @@ fn what_only_one_process_fails_at_ends_all_with_its_code() {
     let said = fails_everywhere(&place, 4, &[&train[..], &["--run", "nan", "--lr", "1e30"]].concat());
     assert_eq!(said.matches("diverged").count(), 1, "{said}");
 }
+
+#[test]
+#[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
+fn wrong_arguments_and_the_version_are_said_once() {
+    let place = Workplace::new();
+    let refused = mpirun(&place, 3, &["train-gan", "--frobnicate"]).assert();
+    let output = refused.get_output();
+    let said = String::from_utf8_lossy(&output.stderr).matches("--frobnicate").count();
+    assert_eq!((output.status.code(), said), (Some(2), 1), "{}", String::from_utf8_lossy(&output.stderr));
+    let version = mpirun(&place, 3, &["--version"]).assert().success();
+    assert_eq!(String::from_utf8_lossy(&version.get_output().stdout).matches("gan ").count(), 1);
+}

@@ -2,8 +2,10 @@
 //! networks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{ModuleT, Tensor};
+use gan::distributed::{Alone, Shards};
 use gan::models::{Encoder, EncoderArchitecture, EncoderConfig, Stem};
 use gan::params::is_buffer;
 use gan::train::contrastive::Contrastive;
@@ -48,7 +50,13 @@ fn features_in_training(contrastive: &Contrastive, encoder: EncoderConfig, views
     encoder.forward_t(views, true).unwrap()
 }
 
+/// In one shard, and in two whose batch norms look at both.
 fn check(architecture: EncoderArchitecture, stem: Stem) {
+    check_in_shards(architecture, stem, 1);
+    check_in_shards(architecture, stem, 2);
+}
+
+fn check_in_shards(architecture: EncoderArchitecture, stem: Stem, shards: usize) {
     let name = architecture.name();
     let part = if stem == Stem::Small { "encoders" } else { "imagenet_encoders" };
     let record = read_part::<BTreeMap<String, Record>>("simclr", part).remove(name).unwrap();
@@ -57,7 +65,7 @@ fn check(architecture: EncoderArchitecture, stem: Stem) {
     for (mode, want) in passes.into_iter().filter_map(|(mode, want)| Some((mode, want?))) {
         // SGD without decay at a rate of 0 changes nothing, and keeps the gradient: it is the first velocity.
         let flags = ["--encoder", name, "--stem", stem.name(), "--optimizer", "sgd", "--weight-decay", "0"];
-        let config = config(&[&flags[..], &["--views", mode]].concat());
+        let config = config(&[&flags[..], &["--views", mode, "--sync-batch-norm"]].concat());
         let contrastive = filled(name, &config);
         let parameters = contrastive.encoder_parameters().count() + contrastive.head_parameters().count();
         assert_eq!(parameters, record.parameters, "{name}");
@@ -65,8 +73,9 @@ fn check(architecture: EncoderArchitecture, stem: Stem) {
         want.features_in_training.hold(&format!("{name}: features in training"), &features);
 
         let mut contrastive = filled(name, &config);
+        contrastive.set_shards(Shards::new(shards, Arc::new(Alone)).unwrap());
         let outcome = contrastive.step(&views, 0.0).unwrap();
-        let what = |part| format!("{name}, {mode}: {part}");
+        let what = |part: &str| format!("{name}, {mode}, in {shards}: {part}");
         want.loss.assert(&what("loss"), &values(&outcome.loss));
         let (mut gradients, mut buffers) = (BTreeMap::new(), BTreeMap::new());
         for (tensor, value) in contrastive.state() {
@@ -86,7 +95,7 @@ fn check(architecture: EncoderArchitecture, stem: Stem) {
         assert!(want.gradients.keys().eq(gradients.keys()), "{name}: {:?}", gradients.keys());
         let jump = if architecture == EncoderArchitecture::Resnet9 { 0.0 } else { JUMP };
         for (tensor, want) in &want.gradients {
-            want.hold_within(&format!("{name}, {mode}: gradient of {tensor}"), &gradients[tensor], jump);
+            want.hold_within(&what(&format!("gradient of {tensor}")), &gradients[tensor], jump);
         }
         assert_all(&what("buffers"), &want.buffers, &buffers);
         let features = contrastive.frozen_encoder().forward_t(&views, false).unwrap();

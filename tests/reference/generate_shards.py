@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Writes `shards.json`: ten steps of a DCGAN by PyTorch's DistributedDataParallel in two processes (gloo), each with half
-of every batch and batch norm of its own: what two shards are here. Weights, images and latents follow `generate.py`'s rule.
+of every batch and batch norm of its own: what two shards are here. And the gradients of the first step of one process with
+the whole batch: what shards with synchronised batch norm must have. (`SyncBatchNorm` itself needs GPUs.) Weights, images and
+latents follow `generate.py`'s rule.
 
     venv/bin/python tests/reference/generate_shards.py
 """
@@ -11,7 +13,7 @@ import tempfile
 import torch
 import torch.distributed as dist
 from generate import LATENT, LOSSES, PERTURBED_RUNS, STEPS, TRAINING_BATCH, TRAJECTORIES
-from generate import network, numbers, perturb, real_images, symmetric, write
+from generate import network, numbers, perturb, real_images, summary, symmetric, write
 from torch.nn.parallel import DistributedDataParallel
 
 WORLD = 2
@@ -69,6 +71,20 @@ def run(dtype, perturbation=None):
     return losses
 
 
+def gradients_of_the_whole(dtype):
+    """Of the first step, both networks as they begin."""
+    kind, loss, _, gains = TRAJECTORIES["dcgan"]
+    discriminator, generator = (network(f"{kind}_{part}", dtype, gains.get(part)) for part in ("discriminator", "generator"))
+    real = real_images(0, TRAINING_BATCH).to(dtype)
+    latents = [symmetric(f"latents.0.{of}", TRAINING_BATCH, LATENT).to(dtype) for of in ("discriminator", "generator")]
+    fake = generator(latents[0]).detach()
+    LOSSES[loss][0](discriminator(real), discriminator(fake)).backward()
+    found = {"discriminator": {key: tensor.grad.clone() for key, tensor in discriminator.named_parameters()}}
+    LOSSES[loss][1](discriminator(generator(latents[1]))).backward()
+    found["generator"] = {key: tensor.grad.clone() for key, tensor in generator.named_parameters()}
+    return found
+
+
 if __name__ == "__main__":
     want = run(torch.float64)
     runs32 = [run(torch.float32), *(run(torch.float32, seed) for seed in range(PERTURBED_RUNS))]
@@ -79,4 +95,9 @@ if __name__ == "__main__":
             "want": numbers(want[row]),
             "torch_f32_spread": [float(f"{value:.2g}") for value in spread[row].tolist()],
         }
+    whole64, whole32 = gradients_of_the_whole(torch.float64), gradients_of_the_whole(torch.float32)
+    record["gradients_of_the_whole"] = {
+        part: {key: summary(want, whole32[part][key]) for key, want in gradients.items()}
+        for part, gradients in whole64.items()
+    }
     write("shards", record)

@@ -1,12 +1,13 @@
 //! Ten steps of training, from the same weights, batches and latents as PyTorch's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use candle_core::Tensor;
 use clap::{Args, Command, FromArgMatches};
 use gan::distributed::{Alone, Shards};
 use gan::ops::DRAWN;
+use gan::optim::GradientTransform;
 use gan::params::Parameters;
 use gan::train::adversaries::{Adversaries, StepInputs};
 use gan::train::distortions::Distortions;
@@ -14,7 +15,7 @@ use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
 use super::rule::{fill, real_images, symmetric};
-use super::vectors::{Trained, assert_all, read, values};
+use super::vectors::{Summary, Trained, assert_all, read, values};
 use crate::device::device;
 
 /// What the losses must agree to, relative, at every step.
@@ -200,6 +201,59 @@ fn ten_steps_in_shards_are_pytorchs_in_processes() {
     let (_, [_, g_losses]) = train(&whole, "dcgan", "dcgan", dcgan_gain, &[]);
     let largest = g_losses.iter().zip(&whole.g_loss.want).map(|(found, want)| (found / want - 1.0).abs());
     assert!(largest.fold(0.0, f64::max) > 100.0 * SHARDS_TOLERANCE, "{g_losses:?}");
+}
+
+#[derive(Deserialize)]
+struct Whole {
+    gradients_of_the_whole: BTreeMap<String, BTreeMap<String, Summary>>,
+}
+
+/// The gradients that each network's optimizer is given, by the parameters' names.
+struct Capture(Mutex<Vec<Vec<Tensor>>>);
+
+impl GradientTransform for Capture {
+    fn transform(&self, gradients: &mut [Tensor]) -> candle_core::Result<()> {
+        self.0.lock().unwrap().push(gradients.to_vec());
+        Ok(())
+    }
+}
+
+/// The gradients of a step in shards whose batch norms look at all of them are those of one process with the whole batch.
+#[test]
+fn synchronised_shards_have_the_gradients_of_the_whole_batch() {
+    let record: Trajectory = read("shards");
+    let want = read::<Whole>("shards").gradients_of_the_whole;
+    for count in [2, 4] {
+        let config = config(&["--model", "dcgan", "--lr", "0", "--no-ema", "--sync-batch-norm"]);
+        let capture = Arc::new(Capture(Mutex::default()));
+        let mut adversaries = Adversaries::new(&config, &device()).unwrap();
+        adversaries.set_shards(Shards::new(count, Arc::new(Alone)).unwrap());
+        adversaries.set_gradient_transform(&(capture.clone() as Arc<dyn GradientTransform>));
+        let parts = ["discriminator", "generator"];
+        let networks = [adversaries.discriminator_parameters(), adversaries.generator_parameters()];
+        parts.iter().zip(networks).for_each(|(part, parameters)| {
+            fill(&format!("dcgan_{part}"), parameters, |layer| dcgan_gain(part, layer));
+        });
+        let names = networks.map(|network| network.trainable().into_iter().map(|(name, _)| name).collect::<Vec<_>>());
+        let latents = parts.map(|of| symmetric(&format!("latents.0.{of}"), &[record.batch, config.latent_dim]));
+        adversaries.step(&real_images(0, record.batch), &latents[0], &latents[1]).unwrap();
+        let found = capture.0.lock().unwrap();
+        for ((part, names), gradients) in parts.iter().zip(names).zip(found.iter()) {
+            let mut named: Vec<_> = names.into_iter().collect();
+            named.sort();
+            let found = named.into_iter().zip(gradients.iter().cloned()).collect();
+            assert_all(&format!("{part} in {count}"), &want[*part], &found);
+        }
+    }
+}
+
+/// Ten steps of such shards are ten steps of the whole batch.
+#[test]
+fn ten_steps_in_synchronised_shards_are_pytorchs_with_the_whole_batch() {
+    let record = Trajectory { shards: Some(4), ..record("dcgan") };
+    let (_, [d_losses, g_losses]) = train(&record, "dcgan", "dcgan", dcgan_gain, &["--sync-batch-norm"]);
+    record.d_loss.assert("d_loss", &d_losses, |_| TOLERANCE);
+    record.g_loss.assert("g_loss", &g_losses, |_| TOLERANCE);
 }
 
 /// At the program's own learning rate PyTorch's f32 does not keep to the tolerance itself.

@@ -13,6 +13,7 @@ const SHEET: usize = 16;
 impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
     pub(super) fn save(&mut self) -> anyhow::Result<()> {
+        self.networks.complete()?;
         let epoch = self.session.clock.epoch();
         let (encoder, shape) = (self.config.encoder(), self.config.image_shape());
         let head_config = self.networks.head_config();

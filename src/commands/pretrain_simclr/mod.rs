@@ -9,7 +9,7 @@ use candle_core::Device;
 
 use crate::checkpoint::header::HEALTH;
 use crate::commands::images::Reading;
-use crate::commands::{Invocation, images, shards};
+use crate::commands::{Invocation, check_sync_batch_norm, images, shards};
 use crate::data::{self, Dataset, ImageSet, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
 use crate::report::{Console, Figure, SimclrRecord};
 use crate::run::{Run, Session, Timetable};
@@ -28,6 +28,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
         config.refuse_idle(call.typed)?;
     }
     run.check_precision(config.precision, config.steps, device)?;
+    check_sync_batch_norm(config.sync_batch_norm, device)?;
     // The images may have to be downloaded: what needs none is refused before.
     run.refuse_past(config.steps)?;
     let SimclrConfig { balanced_parts, skip_broken, .. } = config;

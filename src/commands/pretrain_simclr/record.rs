@@ -12,7 +12,7 @@ impl Training<'_> {
     /// Fetches what is logged of the step just done: the only place of the loop where the host waits for the device.
     pub(super) fn record(&mut self, outcome: &ContrastiveOutcome, lr: f64) -> anyhow::Result<SimclrRecord> {
         let loss = outcome.loss.to_scalar::<f32>()?;
-        let mark = self.session.clock.mark();
+        let (mark, communication) = (self.session.clock.mark(), self.session.communication());
         if !loss.is_finite() {
             return Err(self.session.loss_diverged("the loss", loss, &self.networks.state()));
         }
@@ -27,6 +27,7 @@ impl Training<'_> {
             alignment: alignment(left, right)? as f32,
             uniformity: ((uniformity(left)? + uniformity(right)?) / 2.0) as f32,
             knn_top1: None,
+            communication,
         };
         if self.session.clock.is_on_interval()
             && let Some((_, text)) = self.watch.observe(EmbeddingStats { loss, uniformity: record.uniformity })

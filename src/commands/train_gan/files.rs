@@ -20,6 +20,7 @@ const GRID_COLUMNS: usize = 8;
 impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
     pub(super) fn save(&mut self) -> anyhow::Result<()> {
+        self.adversaries.complete()?;
         let (adversaries, clock) = (&self.adversaries, &self.session.clock);
         let mut streams = vec![("shuffle", clock.epoch())];
         streams.extend(inputs::streams(&self.config).into_iter().map(|name| (name, clock.step())));
@@ -43,6 +44,7 @@ impl Training<'_> {
 
     /// The grid of this step, from the run's fixed latents.
     pub(super) fn draw_grid(&self) -> anyhow::Result<()> {
+        self.adversaries.complete()?;
         let (config, step) = (&self.config, self.session.clock.step());
         self.session.draw(&grid_name(step), || {
             let latents = Latents::Drawn { seed: config.seed, space: config.latent_space() };

@@ -14,7 +14,7 @@ use candle_core::Device;
 
 use crate::commands::images::Reading;
 use crate::commands::train_gan::inputs::Inputs;
-use crate::commands::{Invocation, images, shards};
+use crate::commands::{Invocation, check_sync_batch_norm, images, shards};
 use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
@@ -41,6 +41,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         config.refuse_idle(typed)?;
     }
     run.check_precision(config.precision, config.steps, device)?;
+    check_sync_batch_norm(config.sync_batch_norm, device)?;
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
     if let (true, Some(free)) = (device.is_cpu(), MemorySize::free()) {
@@ -161,6 +162,9 @@ impl Training<'_> {
 
             if self.session.clock.is_logged() {
                 let record = self.record(&outcome, &inputs.real)?;
+                if self.session.clock.is_measured() {
+                    self.adversaries.complete()?; // the first process evaluates; the others have a part of what it asks
+                }
                 let (d_loss, g_loss) = (record.d_loss.into(), record.g_loss.into());
                 self.session.log(record, vec![Figure::Plain("D", d_loss), Figure::Plain("G", g_loss)])?;
             }

@@ -24,6 +24,7 @@ impl Training<'_> {
     pub(super) fn record(&mut self, outcome: &StepOutcome, real: &Tensor) -> anyhow::Result<GanRecord> {
         outcome.g_loss.to_scalar::<f32>()?; // the rate is that of finished steps
         let (loss, mark) = (self.config.loss(), self.session.clock.mark());
+        let communication = self.session.communication();
         let record = GanRecord {
             step: mark.step,
             epoch: mark.epoch,
@@ -36,6 +37,7 @@ impl Training<'_> {
             augment_p: self.inputs.strength().map(AugmentStrength::p),
             scores: None,
             class_scores: None,
+            communication,
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {
             if !loss.is_finite() {

@@ -3,6 +3,7 @@ use crate::kernels::cpu::parallel::{TILE, scratch};
 use crate::kernels::cpu::simd::{normal_or_zero, vectorised};
 use crate::ops::lerp::move_towards;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Values that stay in the cache from Adam's pass over them to that of the average.
 const PIECE: usize = TILE / 4;
@@ -24,6 +25,16 @@ pub struct Numbers {
 }
 
 impl<'a> Values<'a> {
+    pub fn range(self, range: Range<usize>) -> Self {
+        let Values { parameter, first, second, average } = self;
+        Values {
+            parameter: &mut parameter[range.clone()],
+            first: &mut first[range.clone()],
+            second: &mut second[range.clone()],
+            average: average.map(|average| &mut average[range]),
+        }
+    }
+
     /// Pieces of `size` values; the last may be shorter.
     fn pieces(self, size: usize) -> Vec<Values<'a>> {
         let moments = self.first.chunks_mut(size).zip(self.second.chunks_mut(size));

@@ -8,6 +8,7 @@ use crate::kernels::storage::{are_apart, is_fused, is_host, modify, read};
 #[cfg(feature = "cuda")]
 use crate::ops::optimizer::{AdamSlot, StepNumbers, adam_steps};
 use candle_core::{Result, Tensor, Var, bail};
+use std::ops::Range;
 
 /// The numbers of one step of Adam (Kingma & Ba, arXiv 1412.6980) or AdamW (Loshchilov and Hutter, 1711.05101).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,7 +149,14 @@ impl Update for AdamUpdate<'_> {
     }
 
     fn in_pieces(&self, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
-        self.lend(|values, numbers| cpu::step_in_pieces(values, size, write, numbers))
+        self.in_range(0..self.parameter.elem_count(), size, write)
+    }
+
+    fn in_range(&self, range: Range<usize>, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()> {
+        if range.end > self.parameter.elem_count() {
+            bail!("adam: expected a range of {} values, found {range:?}", self.parameter.elem_count())
+        }
+        self.lend(|values, numbers| cpu::step_in_pieces(values.range(range), size, write, numbers))
     }
 }
 

@@ -13,6 +13,13 @@ pub struct MeanAndScale<'a> {
     pub scale: &'a [f32],
 }
 
+/// The gradients of weight and bias over all values that a channel's statistics are of, and how many those are.
+pub struct ThroughStatistics<'a> {
+    pub for_weight: &'a [f32],
+    pub for_bias: &'a [f32],
+    pub count: usize,
+}
+
 /// Reductions over rows run on blocks of up to so many columns: wide rows would leave too few rows in a tile.
 const COLUMNS: usize = 256;
 
@@ -131,7 +138,7 @@ impl<'a> CpuNorm<'a> {
     }
 
     /// The gradients of the weight and of the bias.
-    pub fn parameter_gradients(&self, x: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    pub fn parameter_gradients(&self, x: &[f32], gradient: &[f32]) -> [Vec<f64>; 2] {
         match self.activation {
             Activation::Identity => self.sums(x, gradient, |g, _| g),
             Activation::Relu => self.sums(x, gradient, relu),
@@ -140,9 +147,9 @@ impl<'a> CpuNorm<'a> {
         }
     }
 
-    /// The gradient of the input. `through` are the gradients of the weight and of the bias where the statistics are
-    /// those of the batch: each value then also moves its channel's mean and variance.
-    pub fn input_gradient(&self, x: &[f32], gradient: &[f32], through: Option<(&[f32], &[f32])>) -> Vec<f32> {
+    /// The gradient of the input. `through` is how its values also move their channel's mean and variance, where these are
+    /// of the batch.
+    pub fn input_gradient(&self, x: &[f32], gradient: &[f32], through: Option<&ThroughStatistics>) -> Vec<f32> {
         match self.activation {
             Activation::Identity => self.before(x, gradient, through, |g, _| g),
             Activation::Relu => self.before(x, gradient, through, relu),
@@ -153,7 +160,7 @@ impl<'a> CpuNorm<'a> {
         }
     }
 
-    fn sums(&self, x: &[f32], gradient: &[f32], through: impl Through) -> (Vec<f32>, Vec<f32>) {
+    fn sums(&self, x: &[f32], gradient: &[f32], through: impl Through) -> [Vec<f64>; 2] {
         let channels = self.bias.len();
         let constants = self.constants(x.len());
         let columns = constants.bias.len();
@@ -194,26 +201,25 @@ impl<'a> CpuNorm<'a> {
             part.add_to(&mut for_weight, products);
             part.add_to(&mut for_bias, sums);
         }
-        let scaled = for_weight.iter().zip(self.statistics.scale).map(|(sum, scale)| (sum * f64::from(*scale)) as f32);
-        (scaled.collect(), for_bias.iter().map(|sum| *sum as f32).collect())
+        for_weight.iter_mut().zip(self.statistics.scale).for_each(|(sum, scale)| *sum *= f64::from(*scale));
+        [for_weight, for_bias]
     }
 
     fn before(
         &self,
         x: &[f32],
         gradient: &[f32],
-        parameters: Option<(&[f32], &[f32])>,
+        statistics: Option<&ThroughStatistics>,
         through: impl Through,
     ) -> Vec<f32> {
         let channels = self.bias.len();
         let constants = self.constants(x.len());
         let columns = constants.bias.len();
-        let count = (x.len() / channels) as f32;
-        let (of_variance, of_mean): (Vec<f32>, Vec<f32>) = match parameters {
-            Some((for_weight, for_bias)) => (0..columns)
+        let (of_variance, of_mean): (Vec<f32>, Vec<f32>) = match statistics {
+            Some(ThroughStatistics { for_weight, for_bias, count }) => (0..columns)
                 .map(|column| {
                     let channel = column % channels;
-                    let share = -self.factor[channel] / count;
+                    let share = -self.factor[channel] / *count as f32;
                     (share * self.statistics.scale[channel] * for_weight[channel], share * for_bias[channel])
                 })
                 .unzip(),

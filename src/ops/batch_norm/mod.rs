@@ -1,5 +1,6 @@
 //! Batch normalisation over the last dimension, then an activation (Ioffe & Szegedy, arXiv 1502.03167).
 
+mod across_shards;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -11,7 +12,8 @@ mod track;
 use super::activation;
 use crate::autograd;
 use crate::kernels::activation::Activation;
-use crate::kernels::storage::is_fused;
+use crate::kernels::storage::{is_fused, is_host};
+pub use across_shards::{AcrossShards, norm_across};
 use candle_core::{D, Result, Tensor, bail};
 use op::BatchNormOp;
 use statistics::{BatchStatistics, Statistics};
@@ -26,11 +28,17 @@ pub struct BatchNormOutput {
     pub mean: Tensor,
     /// The batch's biased variance (C), the sum of squares over the count; no gradient goes through it.
     pub variance: Tensor,
+    /// Values of each channel, of all shards where [`norm_across`] has several.
+    pub count: usize,
+    /// Whether the running statistics are to move: of several shards that share them one moves them for all.
+    pub moves_running_statistics: bool,
 }
 
 /// Normalises each channel of x (.., C) by the mean and biased variance of this batch, scales it by weight (C), adds
 /// bias (C), and applies `activation`. As `torch.nn.functional.batch_norm` in training, and as there it is an error if
 /// a channel has fewer than two values.
+///
+/// Within [`norm_across`] the statistics are those of all shards, as `torch.nn.SyncBatchNorm` has them: on the CPU, in f32.
 pub fn batch_norm_train(
     x: &Tensor,
     weight: &Tensor,
@@ -42,14 +50,20 @@ pub fn batch_norm_train(
     if x.elem_count() < 2 * channels {
         bail!("batch_norm: training needs more than one value a channel, found an input {:?}", x.dims())
     }
+    let shards = across_shards::shards();
+    if shards.is_some() && !is_host(&[x, weight, bias]) {
+        bail!("batch_norm: across shards it is on the CPU and in f32, found {:?} on {:?}", x.dtype(), x.device())
+    }
     if !is_fused(&[x, weight, bias]) {
         return naive_train(x, weight, bias, eps, activation);
     }
     let x = x.contiguous()?;
-    let BatchStatistics { statistics, mean, variance } = BatchStatistics::of(&x, channels, eps)?;
-    let op = BatchNormOp { statistics, trains: true, activation };
+    let BatchStatistics { statistics, count, mean, variance } =
+        BatchStatistics::of(&x, channels, eps, shards.as_deref())?;
+    let moves_running_statistics = shards.as_ref().is_none_or(|shards| shards.moves_running_statistics());
+    let op = BatchNormOp { statistics, trains: true, is_across_shards: shards.is_some(), count, activation };
     let output = autograd::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
-    Ok(BatchNormOutput { output, mean, variance })
+    Ok(BatchNormOutput { output, mean, variance, count, moves_running_statistics })
 }
 
 /// Normalises each channel of x (.., C) by running statistics (C), which take no gradient; else as
@@ -68,7 +82,8 @@ pub fn batch_norm_eval(
         return naive_eval(x, running_mean, running_variance, weight, bias, eps, activation);
     }
     let statistics = Statistics::running(running_mean, running_variance, eps)?;
-    let op = BatchNormOp { statistics, trains: false, activation };
+    let count = x.elem_count() / running_mean.elem_count();
+    let op = BatchNormOp { statistics, trains: false, is_across_shards: false, count, activation };
     autograd::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
 }
 
@@ -84,7 +99,8 @@ pub fn naive_train(
     let mean = rows.mean(0)?;
     let variance = rows.broadcast_sub(&mean)?.sqr()?.mean(0)?;
     let output = normalise(x, &mean, &variance, weight, bias, eps, activation)?;
-    Ok(BatchNormOutput { output, mean: mean.detach(), variance: variance.detach() })
+    let (count, mean, variance) = (rows.dim(0)?, mean.detach(), variance.detach());
+    Ok(BatchNormOutput { output, mean, variance, count, moves_running_statistics: true })
 }
 
 /// [`batch_norm_eval`] in candle's ops.

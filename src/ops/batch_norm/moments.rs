@@ -3,16 +3,22 @@ use crate::kernels::cpu::simd::vectorised;
 use crate::ops::batch_norm::cpu::{Region, folded};
 
 /// Of each of some columns, over as many rows: the mean and the squared distances from it.
-struct Moments {
-    mean: Vec<f64>,
-    squares: Vec<f64>,
-    count: f64,
+pub struct Moments {
+    pub mean: Vec<f64>,
+    pub squares: Vec<f64>,
+    pub count: f64,
 }
 
 impl Moments {
     /// Of no rows.
     fn none(columns: usize) -> Self {
         Self { mean: vec![0.0; columns], squares: vec![0.0; columns], count: 0.0 }
+    }
+
+    /// The mean and the biased variance of each column.
+    pub fn mean_and_variance(&self) -> (Vec<f32>, Vec<f32>) {
+        let columns = self.mean.iter().zip(&self.squares);
+        columns.map(|(mean, squares)| (*mean as f32, (squares / self.count) as f32)).unzip()
     }
 
     /// Makes them those of both sets of rows (Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for
@@ -31,11 +37,11 @@ impl Moments {
     }
 }
 
-/// The mean and the biased variance of each channel of `x`, rows of `channels`.
+/// The moments of each channel of `x`, rows of `channels`.
 ///
 /// Each block takes its mean and then its squared distances from that mean, while it is in the cache; blocks are
 /// joined in f64. So nothing cancels where the mean is large and the variance small.
-pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
+pub fn moments(x: &[f32], channels: usize) -> Moments {
     let columns = channels * folded(x.len(), channels);
     let parts = Region::all(x.len(), columns);
     let found = parallel::map(parts.len(), |index| moments_of_part(x, &parts[index]));
@@ -53,8 +59,19 @@ pub fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
         folded.join(0, rows, others);
         folded.count += rows;
     }
-    let count = folded.count;
-    folded.mean.iter().zip(&folded.squares).map(|(mean, squares)| (*mean as f32, (squares / count) as f32)).unzip()
+    folded
+}
+
+/// Those of several sets of rows together, joined in their order.
+pub fn joined(channels: usize, sets: &[Moments]) -> Moments {
+    let mut all = Moments::none(channels);
+    for set in sets {
+        if set.count > 0.0 {
+            all.join(0, set.count, set.mean.iter().copied().zip(set.squares.iter().copied()));
+            all.count += set.count;
+        }
+    }
+    all
 }
 
 /// Block by block, both relative to the block's first row: a large mean would cost a distance its last digits.

@@ -1,6 +1,7 @@
 //! Batch normalisation as an op of candle's.
 
-use super::cpu::CpuNorm;
+use super::across_shards::{shards, sums_of_all};
+use super::cpu::{CpuNorm, ThroughStatistics};
 #[cfg(feature = "cuda")]
 use super::cuda::CudaNorm;
 use super::statistics::Statistics;
@@ -11,12 +12,17 @@ use crate::kernels::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 use crate::kernels::storage::{Array, read, tensor};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 pub struct BatchNormOp {
     pub statistics: Statistics,
     /// Whether the statistics are this batch's, so that the gradient goes through them.
     pub trains: bool,
+    /// Whether the statistics are those of several shards. The backward pass finds these where the forward pass did: in what
+    /// the thread is then in, which need not be the same.
+    pub is_across_shards: bool,
+    /// Values of each channel that the statistics are of.
+    pub count: usize,
     pub activation: Activation,
 }
 
@@ -76,11 +82,21 @@ impl CustomOp3 for BatchNormOp {
         read(x, |values| {
             read(gradient, |gradient| {
                 let needed = weight.track_op() || bias.track_op() || (self.trains && x.track_op());
-                let (for_weight, for_bias) =
-                    if needed { norm.parameter_gradients(values, gradient) } else { Default::default() };
+                let sums = if needed { norm.parameter_gradients(values, gradient) } else { Default::default() };
+                let [for_weight, for_bias]: [Vec<f32>; 2] =
+                    sums.each_ref().map(|sums| sums.iter().map(|sum| *sum as f32).collect());
+                let of_all = match (self.is_across_shards && needed, shards()) {
+                    (true, Some(shards)) => Some(sums_of_all(&*shards, sums.each_ref().map(Vec::as_slice))?),
+                    (true, None) => bail!("batch_norm: its backward pass must be across the shards too"),
+                    (false, _) => None,
+                };
                 let for_x = x.track_op().then(|| {
-                    let through = self.trains.then_some((&for_weight[..], &for_bias[..]));
-                    tensor(norm.input_gradient(values, gradient, through), x.dims())
+                    let (for_weight, for_bias) = match &of_all {
+                        Some([for_weight, for_bias]) => (for_weight, for_bias),
+                        None => (&for_weight, &for_bias),
+                    };
+                    let through = ThroughStatistics { for_weight, for_bias, count: self.count };
+                    tensor(norm.input_gradient(values, gradient, self.trains.then_some(&through)), x.dims())
                 });
                 let for_weight = weight.track_op().then(|| tensor(for_weight, weight.dims()));
                 let for_bias = bias.track_op().then(|| tensor(for_bias, bias.dims()));

@@ -1,5 +1,6 @@
 //! What a batch norm normalises by.
 
+use super::across_shards::{AcrossShards, moments_of_all};
 use super::cpu::MeanAndScale;
 #[cfg(feature = "cuda")]
 use super::cuda;
@@ -57,6 +58,8 @@ impl Statistics {
 /// Statistics of a batch, and the same for the running estimates.
 pub struct BatchStatistics {
     pub statistics: Statistics,
+    /// Values of each channel.
+    pub count: usize,
     /// (C)
     pub mean: Tensor,
     /// Biased, (C).
@@ -64,17 +67,25 @@ pub struct BatchStatistics {
 }
 
 impl BatchStatistics {
-    /// Of x, contiguous rows of so many channels.
-    pub fn of(x: &Tensor, channels: usize, eps: f64) -> Result<Self> {
+    /// Of x, contiguous rows of so many channels; over all shards where there are several.
+    pub fn of(x: &Tensor, channels: usize, eps: f64, shards: Option<&dyn AcrossShards>) -> Result<Self> {
+        let count = x.elem_count() / channels;
         #[cfg(feature = "cuda")]
         if x.device().is_cuda() {
             let [mean, variance, coefficients] = lend(x, |gpu, x| cuda::moments(gpu, x, eps))?;
             let statistics = Statistics::Cuda(coefficients);
-            return Ok(Self { statistics, mean: mean.into_tensor(), variance: variance.into_tensor() });
+            return Ok(Self { statistics, count, mean: mean.into_tensor(), variance: variance.into_tensor() });
         }
-        let (mean, variance) = read(x, |values| moments::moments(values, channels))?;
+        let own = read(x, |values| moments::moments(values, channels))?;
+        let (count, (mean, variance)) = match shards {
+            Some(shards) => {
+                let all = moments_of_all(shards, &own)?;
+                (all.count as usize, all.mean_and_variance())
+            }
+            None => (count, own.mean_and_variance()),
+        };
         let statistics = Statistics::Host { mean: mean.clone(), scale: inverse_deviation(&variance, eps) };
-        Ok(Self { statistics, mean: tensor(mean, &[channels])?, variance: tensor(variance, &[channels])? })
+        Ok(Self { statistics, count, mean: tensor(mean, &[channels])?, variance: tensor(variance, &[channels])? })
     }
 }
 

@@ -6,33 +6,30 @@ use candle_core::{Result, Tensor, bail};
 
 use super::batch::Batch;
 use super::{Adversaries, StepOutcome};
-use crate::autograd;
 use crate::optim::{Optimizer, WeightAverage};
 use crate::train::buffers::Buffers;
+use crate::train::sharded_update;
 
 impl Adversaries {
-    /// The same where the batch of all processes is cut into several shards: the gradients, losses and batch-norm
-    /// statistics are the means over them. In each shard the batch norms look at that shard alone.
+    /// The same where the batch of all processes is cut into several shards: the gradients and losses are the means over
+    /// them. In each shard the batch norms look at that shard alone, and the means of their statistics are kept; or all look
+    /// at the whole batch.
     pub(super) fn compute_in_shards(&self, batch: &Batch, is_penalised: bool) -> Result<StepOutcome> {
         let parts = batch.cut(self.shards.of_process())?;
-        let step = |work: &(dyn Fn() -> Result<Vec<Tensor>> + Sync)| autograd::training_step(self.precision, work);
-        let judged = Mutex::new(Vec::with_capacity(parts.len()));
+        let judged: Vec<_> = parts.iter().map(|_| Mutex::new(None)).collect();
         let d_loss = self.over_shards(&self.discriminator_optimizer, None, |number| {
-            step(&|| {
-                let shard = self.judge(&parts[number], is_penalised)?;
-                let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
-                let d_loss = shard.outcome.d_loss.clone();
-                judged.lock().unwrap_or_else(PoisonError::into_inner).push(shard.outcome);
-                Ok([vec![d_loss], gradients].concat())
-            })
+            let shard = self.judge(&parts[number], is_penalised)?;
+            let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
+            let d_loss = shard.outcome.d_loss.clone();
+            *judged[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(shard.outcome);
+            Ok((d_loss, gradients))
         })?;
         let g_loss = self.over_shards(&self.generator_optimizer, self.average.as_ref(), |number| {
-            step(&|| {
-                let g_loss = self.g_loss(&parts[number])?;
-                Ok([vec![g_loss.detach()], self.generator_optimizer.gradients(&g_loss)?].concat())
-            })
+            let g_loss = self.g_loss(&parts[number])?;
+            Ok((g_loss.detach(), self.generator_optimizer.gradients(&g_loss)?))
         })?;
-        let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let judged = judged.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let judged: Vec<StepOutcome> = judged.flatten().collect();
         let rows = |of: fn(&StepOutcome) -> &Tensor| {
             self.shards.gather(&Tensor::cat(&judged.iter().map(of).collect::<Vec<_>>(), 0)?)
         };
@@ -45,25 +42,35 @@ impl Adversaries {
         })
     }
 
+    /// Makes moments and averages those of all processes, each of which has moved a part of them. To be called by all, before
+    /// anything looks at either.
+    pub fn complete(&self) -> Result<()> {
+        sharded_update::complete(&self.discriminator_optimizer, None, &self.shards)?;
+        sharded_update::complete(&self.generator_optimizer, self.average.as_ref(), &self.shards)
+    }
+
     /// An update by the mean of what `compute` gives for each shard of this process: a loss, and the gradients. Returns the
-    /// mean of the losses. Each shard begins with the same batch-norm statistics; their means are kept.
+    /// mean of the losses.
     fn over_shards(
         &self,
         optimizer: &Optimizer,
         average: Option<&WeightAverage>,
-        compute: impl Fn(usize) -> Result<Vec<Tensor>>,
+        compute: impl Fn(usize) -> Result<(Tensor, Vec<Tensor>)> + Sync,
     ) -> Result<Tensor> {
-        let buffers = Buffers::of(&[&self.discriminator_parameters, &self.generator_parameters])?;
-        let mut means = self.shards.mean(|number| {
+        let networks = [&self.discriminator_parameters, &self.generator_parameters];
+        let buffers = Buffers::of(if self.sync_batch_norm { &[] } else { &networks })?;
+        let sums = self.shards.sum_in_steps(self.precision, self.sync_batch_norm, |number| {
             buffers.reset()?;
-            Ok([compute(number)?, buffers.averaged()?].concat())
+            let (loss, gradients) = compute(number)?;
+            Ok([gradients, vec![loss], buffers.averaged()?].concat())
         })?;
+        let (gradients, others) = sums.split_at(optimizer.parameters().len());
+        let mut means = others.mean()?;
         buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
-        let gradients = means.split_off(1);
-        optimizer.apply(gradients, average)?;
+        sharded_update::update(optimizer, average, &self.shards, gradients, self.precision)?;
         match means.pop() {
             Some(loss) => Ok(loss),
-            None => bail!("a shard gives a loss and gradients"),
+            None => bail!("a shard gives a loss"),
         }
     }
 }

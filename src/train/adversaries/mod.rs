@@ -43,6 +43,8 @@ pub struct Adversaries {
     steps: [autograd::CapturedStep<StepOutcome>; 2],
     precision: Precision,
     shards: Shards,
+    /// Whether batch norms look at all shards.
+    sync_batch_norm: bool,
 }
 
 /// What a step is made of.
@@ -119,6 +121,7 @@ impl Adversaries {
             steps: Default::default(),
             precision: config.precision,
             shards: Shards::default(),
+            sync_batch_norm: config.sync_batch_norm,
         })
     }
 
