@@ -36,12 +36,7 @@ static READERS: [Reader; 5] = [
         find: idx::source,
         open: |folder, target, _, _| idx::open(folder)?.fit(target),
     },
-    Reader {
-        what: "the Hub's parquet files",
-        shape: None,
-        find: parquet::source,
-        open: |path, target, options, on_bytes| parquet::open(path, target.shape, options, on_bytes),
-    },
+    Reader { what: "the Hub's parquet files", shape: None, find: parquet::source, open: parquet::open },
     Reader { what: "pictures in one folder a class", shape: None, find: folder::source, open: folder::open },
     // The archive that the folders beside it came in is passed over.
     Reader { what: "tar or zip files of pictures", shape: None, find: archives::source, open: archives::open },
