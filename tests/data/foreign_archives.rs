@@ -188,7 +188,7 @@ fn header(name: &[u8], size: &[u8; 12], kind: u8, magic: &[u8; 8]) -> Vec<u8> {
 }
 
 /// A picture with its header.
-fn entry(name: &[u8], value: u8, magic: &[u8; 8]) -> Vec<u8> {
+pub fn entry(name: &[u8], value: u8, magic: &[u8; 8]) -> Vec<u8> {
     let mut content = shade(value);
     let size = format!("{:011o}\0", content.len());
     content.resize(content.len().next_multiple_of(512), 0);
@@ -196,7 +196,7 @@ fn entry(name: &[u8], value: u8, magic: &[u8; 8]) -> Vec<u8> {
 }
 
 const USTAR: &[u8; 8] = b"ustar\x0000";
-const GNU: &[u8; 8] = b"ustar  \0";
+pub const GNU: &[u8; 8] = b"ustar  \0";
 /// Of Unix's seventh edition.
 const V7: &[u8; 8] = &[0; 8];
 const END: [u8; 1024] = [0; 1024];
