@@ -3,11 +3,13 @@
 // What helpers of tests do, clippy's own exception for tests does not cover.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod archive_folders;
 mod archives;
 mod cifar;
 mod directories;
 mod downloads;
 mod folders;
+mod foreign_archives;
 mod odd_archives;
 mod on_demand;
 pub(crate) mod parquet_files;

@@ -12,8 +12,8 @@ use super::picture_place::PicturePlace;
 use super::reading::Reading;
 use super::walk;
 use super::{
-    DataOptions, Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, OnBytes, TargetShape, cifar, entries, idx,
-    parquet, picture,
+    DataOptions, Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, OnBytes, TargetShape, archives, cifar, entries,
+    idx, parquet, picture,
 };
 use crate::data::splits::Folders;
 use crate::data::summary::{counts, refitted};
@@ -202,6 +202,9 @@ fn list(directory: &Path, walk: &mut Walk, passed: &mut PassedOver) -> Result<Li
     }
     if listing.files.is_empty() {
         let mut what = passed.line().map_or(String::new(), |line| format!(": {line}"));
+        if entries(directory)?.iter().any(|path| archives::is_named(path)) {
+            what += "; the parts of a set are either all folders or all archives: unpack it, or pack the other parts";
+        }
         if entries(directory)?.iter().any(|path| is_compressed_tar(path)) {
             what += "; tar files cannot be read in place where all of one is compressed: unpack them to .tar";
         }

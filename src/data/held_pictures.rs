@@ -60,12 +60,16 @@ impl HeldPictures {
         let [train, validation, test] = parts;
         let (train, sources) = on_demand(train, target, reading)?;
         let parts = [train, on_demand(validation, target, reading)?.0, on_demand(test, target, reading)?.0];
-        let bytes =
-            |images: &ImageSet| -> u64 { (0..images.len()).map(|index| images.shape_of(index).stride() as u64).sum() };
-        let (holding, note) = holding(MemorySize(parts.iter().map(bytes).sum()), options)?;
+        let (holding, note) = holding(decoded_size(&parts), options)?;
         let [train, validation, test] = parts.map(|images| held(images, &holding));
         Ok(Self { parts: [train?, validation?, test?], sources, note })
     }
+}
+
+/// What the images of these parts take where they are decoded.
+pub fn decoded_size(parts: &[ImageSet; 3]) -> MemorySize {
+    let bytes = |images: &ImageSet| (0..images.len()).map(|index| images.shape_of(index).stride() as u64).sum::<u64>();
+    MemorySize(parts.iter().map(bytes).sum())
 }
 
 /// Images that are decoded on demand, held otherwise.

@@ -14,7 +14,7 @@ use super::images::copied;
 use super::pictures::Pictures;
 use super::selection::Selection;
 use super::source::common_shape;
-use super::{ImageShape, ImageSource, Images, MAX_PIXELS, TargetShape, parts};
+use super::{ImageShape, ImageSource, Images, TargetShape, parts};
 
 /// Images to train on, to choose by or to test on: an [`ImageSource`], to whose methods this derefs. A clone shares them.
 #[derive(Clone)]
@@ -117,10 +117,10 @@ impl ImageSet {
     /// # Errors
     /// Of the first image that cannot be read.
     pub fn in_memory(&self) -> Result<Self> {
-        match self.uniform_shape() {
-            Some(shape) if (self.len() * shape.stride()) as u64 <= MAX_PIXELS => Ok(self.held(self.to_images()?)),
-            _ => Ok(self.held(Pictures::read(&**self)?)),
-        }
+        Ok(match self.contiguous() {
+            Some(_) => self.clone(),
+            None => self.held(Pictures::read(&**self)?.into_set()),
+        })
     }
 
     /// Whether any image has a colour other than grey. Looks no further than to the first that has.

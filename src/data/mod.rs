@@ -37,8 +37,6 @@ pub mod named;
 pub mod npy;
 mod open;
 pub mod parquet;
-mod parquet_labels;
-mod parquet_rows;
 pub mod parts;
 pub mod picture;
 mod picture_error;

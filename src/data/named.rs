@@ -156,7 +156,7 @@ impl Downloads<'_> {
 fn open_idx(downloads: &Downloads, files: &[NamedFile; 4]) -> Result<(ImageSet, ImageSet)> {
     let found = idx_files(downloads.folder);
     if let Some(folder) = downloads.parquet()?.filter(|_| found.iter().all(Option::is_none)) {
-        let dataset = parquet::open(&folder, downloads.set.shape, &DataOptions::in_memory(), &|_, _, _| ())?;
+        let dataset = parquet::open(&folder, downloads.set.shape.into(), &DataOptions::in_memory(), &|_, _, _| ())?;
         let sources = [(); 4].map(|()| downloads.folder.to_path_buf());
         let train = checked(downloads.set, files, 0, dataset.train, &sources)?;
         return Ok((train, checked(downloads.set, files, 2, dataset.test, &sources)?));
@@ -207,7 +207,9 @@ fn open_cifar(downloads: &Downloads, bytes: u64, sha256: &[&str; 6], batch: usiz
     let found = if downloads.folder.is_dir() { cifar::find(downloads.folder)? } else { None };
     let dataset = match (found, downloads.parquet()?) {
         (Some(source), _) => cifar::open(&source)?,
-        (None, Some(folder)) => parquet::open(&folder, downloads.set.shape, &DataOptions::in_memory(), &|_, _, _| ())?,
+        (None, Some(folder)) => {
+            parquet::open(&folder, downloads.set.shape.into(), &DataOptions::in_memory(), &|_, _, _| ())?
+        }
         (None, None) => {
             let archive = downloads.fetch(cifar::ARCHIVE, bytes, &|path| cifar::check_archive(path, sha256))?;
             cifar::open(&archive)?

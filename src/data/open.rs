@@ -36,12 +36,7 @@ static READERS: [Reader; 5] = [
         find: idx::source,
         open: |folder, target, _, _| idx::open(folder)?.fit(target),
     },
-    Reader {
-        what: "the Hub's parquet files",
-        shape: None,
-        find: parquet::source,
-        open: |path, target, options, on_bytes| parquet::open(path, target.shape, options, on_bytes),
-    },
+    Reader { what: "the Hub's parquet files", shape: None, find: parquet::source, open: parquet::open },
     Reader { what: "pictures in one folder a class", shape: None, find: folder::source, open: folder::open },
     // The archive that the folders beside it came in is passed over.
     Reader { what: "tar or zip files of pictures", shape: None, find: archives::source, open: archives::open },
@@ -202,6 +197,8 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
         "a file, where a directory is expected, or a .tar or .zip of pictures, or CIFAR-10's .tar.gz".to_string()
     } else if path.is_absolute() {
         "no such directory; if the data have moved, give their new place".to_string()
+    } else if path.to_string_lossy().contains(['*', '{']) {
+        "no such directory, and patterns are not expanded; name the directory that the files lie in".to_string()
     } else if path.components().count() > 1 {
         let here = std::env::current_dir().map_or(String::new(), |here| format!(" in {}", here.display()));
         format!("no such directory{here}; if the data have moved, give their new place")

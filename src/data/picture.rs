@@ -107,14 +107,15 @@ impl<'a> Checked<'a> {
     /// Of a file of `length` bytes that begins with `bytes`.
     fn new(bytes: &'a [u8], length: usize) -> Result<Self> {
         ensure!(!bytes.is_empty(), "an empty file");
-        let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-        let format = reader.format();
+        let mut reader = ImageReader::new(Cursor::new(bytes));
+        let format = format(bytes);
         ensure!(format.is_some_and(|format| FORMATS.contains(&format)), "not a {FORMAT_NAMES} file");
         ensure!(
             format != Some(ImageFormat::Tiff) || super::tiff::fits(bytes),
             "its directory claims more than its {} bytes hold",
             bytes.len()
         );
+        format.into_iter().for_each(|format| reader.set_format(format));
         let mut limits = Limits::default();
         limits.max_image_width = Some(MAX_SIDE);
         limits.max_image_height = Some(MAX_SIDE);
@@ -142,17 +143,26 @@ impl<'a> Checked<'a> {
     }
 }
 
+/// The format of a file that begins so. The crate knows TIFF files of 32 bits by their first bytes, and reads those of 64.
+fn format(bytes: &[u8]) -> Option<ImageFormat> {
+    const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0", b"MM\0\x2b"];
+    match image::guess_format(bytes) {
+        Ok(format) => Some(format),
+        Err(_) => BIG_TIFF.iter().any(|begin| bytes.starts_with(begin)).then_some(ImageFormat::Tiff),
+    }
+}
+
 /// Whether a file that begins so is a picture by its first bytes.
 pub fn is_begun(bytes: &[u8]) -> bool {
-    image::guess_format(bytes).is_ok_and(|format| FORMATS.contains(&format))
+    format(bytes).is_some_and(|format| FORMATS.contains(&format))
 }
 
 /// The usual ending of the names of files that begin with these bytes, in lower case.
 pub fn format_name(bytes: &[u8]) -> &'static str {
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Pnm) => "pnm",
-        Ok(format) => format.extensions_str().first().copied().unwrap_or("unknown"),
-        Err(_) => "unknown",
+    match format(bytes) {
+        Some(ImageFormat::Pnm) => "pnm",
+        Some(format) => format.extensions_str().first().copied().unwrap_or("unknown"),
+        None => "unknown",
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use anyhow::{Result, ensure};
 use flate2::read::DeflateDecoder;
 
-use super::parquet_rows::ParquetFile;
+use super::parquet::ParquetFile;
 use super::picture;
 use crate::error::Error;
 

@@ -7,7 +7,7 @@ use super::ImageShape;
 pub struct TargetShape {
     /// Of images that are made to fit; of others the channels count.
     pub shape: ImageShape,
-    /// Whether images keep their own height and width, for what crops them itself. Pictures of parquet files never do.
+    /// Whether images keep their own height and width, for what crops them itself.
     pub keeps_sizes: bool,
 }
 

@@ -10,6 +10,8 @@ use crate::report::table::aligned;
 const CLASSES: usize = 50;
 const BROKEN: usize = 20;
 const DUPLICATES: usize = 10;
+/// Names of one picture.
+const COPIES: usize = 4;
 
 /// Parts, classes, broken pictures and duplicates, under each other. No line break at the end.
 pub fn census_tables(census: &Census) -> String {
@@ -74,7 +76,14 @@ fn duplicates(census: &Census) -> Option<String> {
     // Those between parts first: they make a test too easy.
     let mut sets: Vec<_> = census.duplicates.iter().collect();
     sets.sort_by_key(|set| !set.across_parts);
-    let lines = sets.into_iter().take(DUPLICATES).map(|set| format!("  {}", set.paths.join(" = ")));
+    let line = |paths: &[String]| match paths {
+        // The last is in the other part, where there is one.
+        [first @ .., last] if paths.len() > COPIES => {
+            format!("  {} = ... = {last} ({} in all)", first[..COPIES - 1].join(" = "), paths.len())
+        }
+        _ => format!("  {}", paths.join(" = ")),
+    };
+    let lines = sets.into_iter().take(DUPLICATES).map(|set| line(&set.paths));
     let across = census.duplicates.iter().filter(|set| set.across_parts).count();
     let across = format!(", {across} across parts");
     section("duplicates", across, census.duplicates.len(), DUPLICATES, lines)

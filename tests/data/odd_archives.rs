@@ -17,17 +17,17 @@ use crate::support::Workplace;
 
 const SHAPE: ImageShape = ImageShape::new(28, 28, 1);
 
-fn opened(path: &Path) -> anyhow::Result<Dataset> {
+pub fn opened(path: &Path) -> anyhow::Result<Dataset> {
     open(path.to_str().unwrap(), &DataOptions::default(), SHAPE, &|_, _, _| {})
 }
 
 /// The first pixel of each picture to train on.
-fn shades(path: &Path) -> Vec<u8> {
+pub fn shades(path: &Path) -> Vec<u8> {
     let images = opened(path).unwrap().train.to_images().unwrap();
     (0..images.len()).map(|index| images.image(index)[0]).collect()
 }
 
-fn shade(value: u8) -> Vec<u8> {
+pub fn shade(value: u8) -> Vec<u8> {
     grey(value, 28, 28)
 }
 

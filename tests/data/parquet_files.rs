@@ -5,14 +5,21 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use gan::data::ImageShape;
-use image::{GrayImage, ImageFormat, Luma};
+use candle_core::Device;
+use gan::data::augment::Augmentation;
+use gan::data::holding::DataCache;
+use gan::data::identity::Identity;
+use gan::data::memory::MemorySize;
+use gan::data::{self, DataOptions, Dataset, ImageSet, ImageShape, StepPlan, TargetShape, ViewPlan, open};
+use gan::normalisation::Normalisation;
+use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
+use super::pictures::{encode, grey};
 use super::{GREY, in_memory, open_directory, refused};
 
 const TINY: ImageShape = ImageShape { height: 3, width: 3, channels: 1 };
@@ -119,6 +126,74 @@ fn names_of_classes_are_those_of_the_column_and_the_same_in_all_files() {
     assert_eq!(open_directory(folder.path(), TINY).unwrap().classes, ["shoe", "shirt"]);
     write(&path("test.parquet"), &rows, r#"["shirt", "shoe"]"#);
     assert!(refused(open_directory(folder.path(), TINY)).contains("its classes have other names"));
+}
+
+/// The values of the first views of a set.
+fn views(images: &ImageSet) -> Vec<f32> {
+    let plan = StepPlan::new(images.len(), 4, true, 3).unwrap();
+    let (augmentation, normalisation) = (Augmentation::default(), Normalisation::imagenet());
+    let views = ViewPlan { views_per_image: 2, size: 24, augmentation, normalisation };
+    let mut views = data::views(images.source(), &plan, views, 0, &Device::Cpu).unwrap();
+    (0..3).flat_map(|_| views.next().unwrap().views.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
+}
+
+/// Also of one size, which lie in memory in one piece.
+#[test]
+fn crops_are_of_the_pictures_in_their_own_size_as_those_of_a_folder_are() {
+    for sizes in [[50, 40], [45, 45]] {
+        let place = tempfile::tempdir().unwrap();
+        let [folder, rows] = ["folder", "rows"].map(|name| place.path().join(name));
+        fs::create_dir(&rows).unwrap();
+        for (part, count) in [("train", 6), ("test", 2)] {
+            let mut of_part = Vec::new();
+            for (label, class) in ["a", "b"].into_iter().enumerate() {
+                fs::create_dir_all(folder.join(part).join(class)).unwrap();
+                for index in 0..count {
+                    let pixel = |x, y| Rgb([(x * 5) as u8, (y * 6) as u8, (index * 40) as u8]);
+                    let picture = match index {
+                        0 => grey(label as u8 * 99, sizes[1], sizes[0]),
+                        _ => encode(RgbImage::from_fn(sizes[index % 2], sizes[1], pixel), ImageFormat::Png),
+                    };
+                    fs::write(folder.join(part).join(class).join(format!("{index}.png")), &picture).unwrap();
+                    of_part.push((picture, label as i64));
+                }
+            }
+            // Over several files and row groups.
+            for (file, of_file) in of_part.chunks(count + 1).enumerate() {
+                let groups: Vec<&[(Vec<u8>, i64)]> = of_file.chunks(3).collect();
+                write_groups(&rows.join(format!("{part}-{file:05}.parquet")), &groups, r#"["a", "b"]"#);
+            }
+        }
+        let opened = |directory: &Path, memory: Option<u64>, data_cache: Option<DataCache>| -> Dataset {
+            let options = DataOptions { data_memory: memory.map(MemorySize), data_cache, ..DataOptions::default() };
+            let target = TargetShape::originals(ImageShape::new(24, 24, 3));
+            open(directory.to_str().unwrap(), &options, target, &|_, _, _| ()).unwrap()
+        };
+        let expected = opened(&folder, None, None);
+        let expected_views = views(&expected.train);
+        let cache = DataCache::In(place.path().into());
+        for (memory, cache) in [(None, None), (Some(0), Some(cache)), (Some(0), Some(DataCache::None))] {
+            let found = opened(&rows, memory, cache.clone());
+            assert_eq!(found.train.is_in_memory(), memory.is_none());
+            assert_eq!(found.train.contiguous().is_some(), memory.is_none() && sizes[0] == sizes[1]);
+            let notes = |text: &str| found.notes.iter().any(|note| note.contains(text));
+            assert!(notes(", as crops of the originals"), "{:?}", found.notes);
+            for (part, of_folder) in [(&found.train, &expected.train), (&found.test, &expected.test)] {
+                assert_eq!((part.len(), part.labels()), (of_folder.len(), of_folder.labels()));
+                for index in 0..part.len() {
+                    assert_eq!(part.shape_of(index), of_folder.shape_of(index));
+                    assert_eq!(part.bytes_of(index).unwrap(), of_folder.bytes_of(index).unwrap());
+                }
+            }
+            assert!(found.validation.is_empty());
+            let [known, of_folder] = [&found, &expected].map(|set| Identity::of(set).unwrap());
+            assert!(known.is_same(&of_folder), "{}", known.difference(&of_folder));
+            // The second time they come from the cache.
+            for _ in 0..2 {
+                assert!(views(&found.train) == expected_views, "{cache:?}");
+            }
+        }
+    }
 }
 
 #[test]

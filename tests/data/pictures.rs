@@ -70,6 +70,33 @@ fn the_centre_is_cut_out_and_averaged() {
     assert!(pixels.iter().all(|pixel| (80..=120).contains(pixel)), "{pixels:?}");
 }
 
+/// A TIFF file with offsets of 64 bits, of 4x2 pixels.
+fn big_tiff(pixels: &[u8; 8]) -> Vec<u8> {
+    let [width, length, bits, compression, photometric] = [(256u16, 4u64), (257, 2), (258, 8), (259, 1), (262, 1)];
+    let entries = [width, length, bits, compression, photometric, (273, 16), (277, 1), (278, 2), (279, 8)];
+    let mut tiff = [&b"II\x2b\0\x08\0\0\0"[..], &24u64.to_le_bytes(), pixels, &9u64.to_le_bytes()].concat();
+    for (tag, value) in entries {
+        tiff.extend([&tag.to_le_bytes()[..], &[16, 0], &1u64.to_le_bytes(), &value.to_le_bytes()].concat());
+    }
+    tiff.extend([0; 8]);
+    tiff
+}
+
+#[test]
+fn tiff_files_may_have_offsets_of_64_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let tiff = big_tiff(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    write(folder.path(), "a.tif", &tiff);
+    let shape = ImageShape { height: 2, width: 4, channels: 1 };
+    assert_eq!(in_memory(&open_directory(folder.path(), shape).unwrap().train).pixels, [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(picture::format_name(&tiff), "tiff");
+    // A million million values in one entry of the directory.
+    let mut claiming = tiff.clone();
+    claiming[32 + 4..][..8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    write(folder.path(), "a.tif", &claiming);
+    assert!(refused(open_directory(folder.path(), shape)).contains("claims more than its"));
+}
+
 #[test]
 fn damaged_and_hostile_pictures_are_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use zip::CompressionMethod;
 use zip::result::ZipError;
 
+use super::passed::Passed;
 use super::tape::{Tape, TapeEntry, TapeKind};
 use crate::data::guard::guarded;
 use crate::data::picture;
@@ -28,8 +29,7 @@ pub struct ArchiveIndex {
     /// Its pictures and WebDataset's labels, in the archive's order. Where several have one name, the last counts, as it
     /// does where the archive is unpacked, in the place of the first.
     pub entries: Vec<ArchiveEntry>,
-    /// Pictures that are symbolic links, which are not followed.
-    pub links: usize,
+    pub passed: Passed,
 }
 
 /// Where the bytes of an entry lie.
@@ -45,7 +45,7 @@ struct Place {
 struct Found {
     /// In the order of their names, as a folder's are.
     places: BTreeMap<PathBuf, Place>,
-    links: usize,
+    passed: Passed,
 }
 
 impl Found {
@@ -55,20 +55,42 @@ impl Found {
 
     fn index(self) -> ArchiveIndex {
         let entry = |(name, Place { offset, length, is_deflated })| ArchiveEntry { name, offset, length, is_deflated };
-        ArchiveIndex { entries: self.places.into_iter().map(entry).collect(), links: self.links }
+        ArchiveIndex { entries: self.places.into_iter().map(entry).collect(), passed: self.passed }
     }
-}
 
-/// Whether a file of that name counts.
-fn counts(name: &Path) -> bool {
-    picture::is_named(name) || name.extension().is_some_and(|extension| extension == "cls")
+    /// Whether a file of that name counts.
+    fn counts(&mut self, name: &Path) -> bool {
+        self.passed.archives += usize::from(super::is_named(name));
+        let is_outside = name.components().any(|part| part == Component::ParentDir);
+        self.passed.outside += usize::from(is_outside && picture::is_named(name));
+        !is_outside && (picture::is_named(name) || name.extension().is_some_and(|extension| extension == "cls"))
+    }
 }
 
 /// What counts in the archive. A picture that is neither stored nor deflated, or is encrypted, is an error.
 pub fn index(archive: &Path) -> Result<ArchiveIndex> {
-    let is_zip = archive.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
-    let read = || if is_zip { zipped(archive) } else { taped(archive) };
+    let read = || if is_zip(archive)? { zipped(archive) } else { taped(archive) };
     guarded(read).map(Found::index).map_err(|error| Error::reading(archive, error).into())
+}
+
+/// Whether an archive is a zip file, and else a tar file: by its content, or by its name where that does not tell.
+fn is_zip(archive: &Path) -> Result<bool> {
+    const OTHERS: [(&[u8], &str); 6] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "Zstandard"),
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"Rar!", "RAR"),
+    ];
+    const TAR_MAGIC: std::ops::Range<usize> = 257..262;
+    let mut begin = Vec::new();
+    File::open(archive)?.take(TAR_MAGIC.end as u64).read_to_end(&mut begin)?;
+    if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| begin.starts_with(magic)) {
+        bail!("a {name} file, which is not read in place; unpack it to .tar");
+    }
+    let is_named = || archive.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+    Ok(begin.get(TAR_MAGIC) != Some(b"ustar") && (begin.starts_with(b"PK\x03\x04") || is_named()))
 }
 
 /// Whether a tar file holds a picture. Looks no further than to the first.
@@ -89,7 +111,7 @@ fn taped(archive: &Path) -> Result<Found> {
     let mut found = Found::default();
     while let Some(TapeEntry { name, kind, offset, length }) = tape.next()? {
         let name = plain(&name);
-        if !counts(&name) {
+        if !found.counts(&name) {
             continue;
         }
         match kind {
@@ -102,7 +124,7 @@ fn taped(archive: &Path) -> Result<Found> {
                 };
                 found.add(name, place);
             }
-            TapeKind::SymbolicLink => found.links += 1,
+            TapeKind::SymbolicLink => found.passed.links += 1,
             TapeKind::Other => {}
         }
     }
@@ -117,11 +139,11 @@ fn zipped(archive: &Path) -> Result<Found> {
     for place in 0..zip.len() {
         let entry = zip.by_index_raw(place).map_err(in_words)?;
         let (name, length) = (plain(Path::new(&*entry.name().map_err(in_words)?)), entry.compressed_size());
-        if !counts(&name) || entry.is_dir() {
+        if entry.is_dir() || !found.counts(&name) {
             continue;
         }
         if entry.is_symlink() {
-            found.links += 1;
+            found.passed.links += 1;
             continue;
         }
         let method = entry.compression();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use rayon::prelude::*;
 
+use super::find::Archive;
 use super::index::{ArchiveEntry, ArchiveIndex, index};
+use super::passed::Passed;
 use crate::data::picture_place::PicturePlace;
 use crate::data::splits::Split;
 use crate::data::{MAX_CLASSES, picture};
@@ -33,6 +35,7 @@ pub struct Archives {
 /// A picture, before its class has a number.
 struct Found {
     place: PicturePlace,
+    /// Its path in the archive, behind the folders that the archive lies in.
     name: PathBuf,
     part: Option<Split>,
     /// Of WebDataset's `.cls` beside it.
@@ -45,27 +48,32 @@ const LONGEST_LABEL: u64 = 256;
 impl Archives {
     /// The pictures in the archive `path`, or in the archives of that directory.
     ///
-    /// The class of a picture is what the `.cls` of the same name says (WebDataset), else the folder that it lies in within
-    /// the archive; a folder around all others is passed over. Its part is what the folder or the name of the archive says
-    /// (`imagenet-val-000000.tar`), else the first folder in it.
+    /// The class of a picture is what the `.cls` of the same name says (WebDataset), else the folder that it lies in: below
+    /// the directory, as if each archive were unpacked where it lies. A folder around all others is passed over. Its part is
+    /// what the folder or the name of the archive says (`imagenet-val-000000.tar`), else the first folder in it.
     pub fn open(path: &Path) -> Result<Self> {
         // All are read, so that the error is that of the first, on any number of threads.
-        let archives = super::archives(path)?;
-        let listed: Vec<Result<_>> = archives.par_iter().map(|(archive, part)| pictures(archive, *part)).collect();
-        let (mut found, mut links) = (Vec::new(), 0);
+        let archives = super::find::archives(path)?;
+        let listed: Vec<Result<_>> = archives.par_iter().map(pictures).collect();
+        let (mut found, mut passed) = (Vec::new(), Passed::default());
         for of_archive in listed {
-            let (pictures, of_links) = of_archive?;
+            let (pictures, of_pictures) = of_archive?;
             found.extend(pictures);
-            links += of_links;
+            passed += of_pictures;
         }
+        let notes = passed.notes();
         if found.is_empty() {
-            bail!(Error::reading(path, format!("its archives hold no {} files", picture::FORMAT_NAMES)));
+            let what = notes.first().map_or(String::new(), |note| format!("; {note}"));
+            bail!(Error::reading(path, format!("its archives hold no {} files{what}", picture::FORMAT_NAMES)));
         }
         let labelled = found.iter().filter(|picture| picture.label.is_some()).count();
         if labelled == 0 {
             by_folders(&mut found);
         } else if let Some(picture) = found.iter().find(|picture| picture.label.is_none()) {
-            bail!(Error::reading(&picture.place.path(), format!("has no .cls, where {labelled} others have one")));
+            bail!(Error::reading(
+                &picture.place.path(),
+                format!("has no .cls, where {labelled} of {} have one", found.len())
+            ));
         }
         let classes = classes(&found).map_err(|error| Error::reading(path, error))?;
         let number: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
@@ -75,19 +83,15 @@ impl Archives {
             part: picture.part,
             class: class(&picture.label),
         });
-        let notes = match links {
-            0 => Vec::new(),
-            1 => vec!["1 picture passed over: it is a symbolic link".to_string()],
-            links => vec![format!("{links} pictures passed over: they are symbolic links")],
-        };
         Ok(Self { pictures: pictures.collect(), classes: classes.clone(), notes })
     }
 }
 
-/// The pictures of an archive, and how many more are symbolic links.
-fn pictures(archive: &Path, part: Option<Split>) -> Result<(Vec<Found>, usize)> {
+/// The pictures of an archive, and what else it holds.
+fn pictures(archive: &Archive) -> Result<(Vec<Found>, Passed)> {
+    let Archive { path: archive, part, folders } = archive;
     let mut found = Vec::new();
-    let shared: Arc<Path> = archive.into();
+    let shared: Arc<Path> = archive.as_path().into();
     let place = |entry: &ArchiveEntry| PicturePlace::Entry {
         archive: shared.clone(),
         path: archive.join(&entry.name).into(),
@@ -96,7 +100,7 @@ fn pictures(archive: &Path, part: Option<Split>) -> Result<(Vec<Found>, usize)> 
         is_deflated: entry.is_deflated,
     };
     let mut labels = BTreeMap::new();
-    let ArchiveIndex { entries, links } = index(archive)?;
+    let ArchiveIndex { entries, passed } = index(archive)?;
     for entry in entries.iter().filter(|entry| entry.name.extension() == Some(OsStr::new("cls"))) {
         let text = place(entry).begin(LONGEST_LABEL)?;
         labels.insert(key(&entry.name), String::from_utf8_lossy(&text).trim().to_string());
@@ -104,10 +108,10 @@ fn pictures(archive: &Path, part: Option<Split>) -> Result<(Vec<Found>, usize)> 
     let is_hidden =
         |name: &Path| name.iter().any(|part| part.as_encoded_bytes().starts_with(b".") || part == "__MACOSX");
     for entry in entries.iter().filter(|entry| picture::is_named(&entry.name) && !is_hidden(&entry.name)) {
-        let (name, label) = (entry.name.clone(), labels.get(&key(&entry.name)).cloned());
-        found.push(Found { place: place(entry), name, part, label });
+        let (name, label) = (folders.join(&entry.name), labels.get(&key(&entry.name)).cloned());
+        found.push(Found { place: place(entry), name, part: *part, label });
     }
-    Ok((found, links))
+    Ok((found, passed))
 }
 
 /// What the files of one example have in common: their names up to the first dot (WebDataset's rule).

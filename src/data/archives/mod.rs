@@ -1,7 +1,9 @@
 //! Pictures in tar and zip files, which are read in place: WebDataset's shards, and folders that were packed.
 
+mod find;
 mod index;
 mod listing;
+mod passed;
 mod tape;
 
 use std::path::{Path, PathBuf};
@@ -11,21 +13,22 @@ use anyhow::Result;
 pub use listing::{ArchivedPicture, Archives};
 
 use super::broken::without_broken;
-use super::folder::directly_in;
+use super::folder::{self, directly_in};
 use super::held_pictures::HeldPictures;
-use super::splits::{Folders, Split};
+use super::splits::Split;
 use super::summary::{counts, refitted};
-use super::{DataOptions, Dataset, OnBytes, TargetShape, entries};
+use super::walk::has_pictures;
+use super::{DataOptions, Dataset, OnBytes, TargetShape};
 use crate::error::{Error, legible};
 
 /// Whether the name ends as an archive's that is read in place.
-fn is_named(path: &Path) -> bool {
+pub fn is_named(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     ["tar", "zip"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// `path` where it is a zip file or a tar file that holds pictures, or a directory without pictures directly in it and with archives
-/// in it or in its folders for training, validation and test.
+/// `path` where it is a zip file or a tar file that holds pictures, or a directory without pictures directly in it that holds
+/// archives: directly or in its folders for training, validation and test, or in other folders, if no picture lies there.
 pub fn source(path: &Path) -> Result<Option<PathBuf>> {
     if !path.is_dir() {
         let is_archive = match path.extension().unwrap_or_default() {
@@ -37,32 +40,13 @@ pub fn source(path: &Path) -> Result<Option<PathBuf>> {
         };
         return Ok(is_archive.then(|| path.to_path_buf()));
     }
-    Ok((directly_in(path)?.is_empty() && !archives(path)?.is_empty()).then(|| path.to_path_buf()))
-}
-
-/// The archives of a directory, in the order of their paths, with the parts that their folders or names say.
-fn archives(path: &Path) -> Result<Vec<(PathBuf, Option<Split>)>> {
-    if path.is_file() {
-        return Ok(vec![(path.to_path_buf(), None)]);
-    }
-    let in_folder = |folder: &Path, part: Option<Split>| -> Result<Vec<(PathBuf, Option<Split>)>> {
-        let found = entries(folder)?.into_iter().filter(|path| is_named(path) && path.is_file());
-        Ok(found.map(|path| (path.clone(), part.or_else(|| part_of_name(&path)))).collect())
+    let is_found = match directly_in(path)?.is_empty() {
+        true if find::are_near(path)? => true,
+        // What takes long to find out is asked last.
+        true => folder::source(path)?.is_none() && !find::archives(path)?.is_empty() && !has_pictures(path)?,
+        false => false,
     };
-    let mut found = in_folder(path, None)?;
-    let folders = Folders::find(path)?;
-    let parts = [(Split::Train, folders.train), (Split::Validation, folders.validation), (Split::Test, folders.test)];
-    for (part, folder) in parts.into_iter().filter_map(|(part, folder)| Some((part, folder?))) {
-        found.extend(in_folder(&folder, Some(part))?);
-    }
-    Ok(found)
-}
-
-/// `imagenet-val-000000.tar` is for validation.
-fn part_of_name(path: &Path) -> Option<Split> {
-    let name = path.file_stem()?.to_string_lossy().to_lowercase();
-    let mut words = name.split(|character: char| !character.is_alphabetic());
-    words.find_map(|word| Split::ALL.into_iter().find(|split| split.names().contains(&word)))
+    Ok(is_found.then(|| path.to_path_buf()))
 }
 
 /// The set in the archives that `path` is or holds, in `target`'s shape. Parts and classes are as [`Archives::open`] says;

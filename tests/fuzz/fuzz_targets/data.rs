@@ -1,5 +1,4 @@
-//! A data file of the kind that the first byte says: IDX, the same packed, CIFAR's batches, their archive, parquet, metrics,
-//! a tar or a zip file of pictures.
+//! A data file of the kind that the first byte says: IDX, the same packed, CIFAR's batches, their archive, metrics.
 #![no_main]
 
 use gan::data::{self, ImageShape, cifar};
@@ -12,16 +11,13 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(directory.path().join(name), bytes).unwrap();
-    match kind % 8 {
+    match kind % 5 {
         0 | 1 => {
             write("train-labels-idx1-ubyte", &[0, 0, 8, 1, 0, 0, 0, 2, 0, 1]);
-            write(["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"][usize::from(kind % 8)], bytes);
+            write(["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"][usize::from(kind % 5)], bytes);
         }
         2 => cifar::BATCHES.iter().for_each(|name| write(name, bytes)),
         3 => write(cifar::ARCHIVE, bytes),
-        4 => write("train.parquet", bytes),
-        5 => write("x.tar", bytes),
-        6 => write("x.zip", bytes),
         _ => {
             write("metrics.jsonl", bytes);
             let _ = RunLog::open(&directory.path().join("metrics.jsonl"), |record: &GanRecord| record.step < 2);

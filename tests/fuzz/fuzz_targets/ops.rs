@@ -3,8 +3,8 @@
 #![no_main]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use gan::ops::{self, Activation, naive};
 use gan::autograd::{self, Precision};
+use gan::ops::{self, Activation, naive};
 use gan::optim::{AdamConfig, Optimizer};
 use gan::rng::Stream;
 use libfuzzer_sys::fuzz_target;
@@ -90,10 +90,7 @@ fuzz_target!(|bytes: [u8; 8]| {
 });
 
 /// The two outputs of `op` on arguments of these shapes must be near each other; then our gradients and a step of Adam.
-fn check<const N: usize>(
-    shapes: [&[usize]; N],
-    op: impl Fn([&Tensor; N]) -> Result<[Tensor; 2]> + Sync,
-) {
+fn check<const N: usize>(shapes: [&[usize]; N], op: impl Fn([&Tensor; N]) -> Result<[Tensor; 2]> + Sync) {
     let mut generator = Stream::new(1, "fuzz").at(0);
     let variables = shapes.map(|shape| {
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| generator.symmetric()).collect();

@@ -10,7 +10,7 @@ use ::parquet::data_type::ByteArray;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::MAX_CLASSES;
+use crate::data::MAX_CLASSES;
 use crate::data::guard::guarded;
 use crate::error::{Error, legible};
 
