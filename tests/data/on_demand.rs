@@ -140,8 +140,9 @@ fn a_picture_that_breaks_during_training_ends_it_and_is_named() {
     let output = training.wait_with_output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{text}");
-    let last = text.lines().last().unwrap();
-    assert!(last.contains("pictures/train/disc/0") && last.contains("cannot be decoded"), "{text}");
+    let said: Vec<&str> = text.lines().rev().take(2).collect(); // and the last line says what to do
+    assert!(said[1].contains("pictures/train/disc/0") && said[1].contains("cannot be decoded"), "{text}");
+    assert!(said[0].contains("--skip-broken"), "{text}");
     assert!(work.path("weights/run").is_dir());
 }
 
