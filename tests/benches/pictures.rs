@@ -1,6 +1,7 @@
 //! Pictures that one core decodes in a second of processor time, and decodes and makes 64x64: `cargo bench --bench pictures
 //! -- DIR...` prints a line of JSON for each directory of picture files. `pictures.py` compares them with Pillow's.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -23,7 +24,7 @@ fn main() -> Result<()> {
         let decoded = per_second(&files, |file| picture::decode(file).map(drop))?;
         let resized = per_second(&files, |file| picture::fit_into(picture::decode(file)?, SHAPE, &mut pixels))?;
         let line = serde_json::json!({ "directory": directory, "decoded": decoded, "resized": resized });
-        println!("{line}");
+        writeln!(std::io::stdout(), "{line}")?;
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ fn what_is_missing_or_meant_otherwise_is_said() {
     fs::remove_file(at("set/1.tar")).unwrap();
     // One that may not be read, where the tests do not run as the one who may read all.
     pack(&at("set/1.tar"), &[("d.png", 4)]);
-    fs::set_permissions(at("set/1.tar"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at("set/1.tar"), fs::Permissions::from_mode(0o0)).unwrap();
     if fs::File::open(at("set/1.tar")).is_err() {
         assert!(refused(opened(&at("set"))).contains("set/1.tar: Permission denied"));
     }

@@ -11,7 +11,7 @@ use candle_core::Device;
 use gan::checkpoint::header::{CONFIG, STATE};
 use gan::checkpoint::{self, Archive};
 use gan::data::memory::MemorySize;
-use gan::data::{self, DataOptions, ImageShape};
+use gan::data::{self, DataOptions, ImageShape, TargetShape};
 use gan::error::Error;
 use gan::params::Parameters;
 use gan::pretrained::EncoderSource;
@@ -70,6 +70,10 @@ pub fn all() -> Vec<Kind> {
     let fixture =
         |name: &str| fs::read(Path::new(&crate::support::repository()).join("tests/fixtures").join(name)).unwrap();
     let fixtures = |names: &[&str]| names.iter().map(|name| fixture(name)).collect::<Vec<_>>();
+    let archives = |names: &[&str], own: Bytes| {
+        let others = names.iter().map(|name| fixture(&format!("archives/{name}")));
+        others.chain([own]).collect::<Vec<_>>()
+    };
     let read_data = |directory: &Path, _: &Path| {
         data::open(directory.to_str().unwrap(), &DataOptions::default(), GREY, &|_, _, _| ()).map(drop)
     };
@@ -77,14 +81,6 @@ pub fn all() -> Vec<Kind> {
     let images = idx(&[4, 5, 6], &(0..120).collect::<Vec<u8>>());
     let batch: Bytes = (0..2).flat_map(|label| [vec![label], vec![7 * label; 3072]].concat()).collect();
     let batches: Vec<_> = data::cifar::BATCHES[1..].iter().map(|name| (name.to_string(), batch.clone())).collect();
-    let picture = |directory: &Path, _: &Path| {
-        let open = |options: DataOptions| data::open(directory.to_str().unwrap(), &options, GREY, &|_, _, _| ());
-        let in_memory = open(DataOptions::default()).and_then(|set| set.train.to_images());
-        let options = DataOptions { data_memory: Some(MemorySize(0)), ..DataOptions::default() };
-        let on_demand = open(options).and_then(|set| set.train.to_images());
-        assert_eq!(in_memory.as_ref().ok(), on_demand.as_ref().ok());
-        in_memory.map(drop)
-    };
     vec![
         Kind {
             weight: 10,
@@ -141,8 +137,14 @@ pub fn all() -> Vec<Kind> {
         },
         Kind::new("cifar tar.gz", data::cifar::ARCHIVE, vec![gzip(&tarball(&batch))], repacked_tar, read_data),
         Kind::new("parquet", "train.parquet", vec![parquet_file()], mutate, picture),
-        Kind::new("tar", "x.tar", vec![taped_pictures(&pngs())], retaped, picture),
-        Kind::new("zip", "x.zip", vec![zipped_pictures(&pngs())], rezipped, picture),
+        Kind::new("tar", "x.tar", archives(&["gnu.tar", "pax.tar"], taped_pictures(&pngs())), retaped, picture),
+        Kind::new(
+            "zip",
+            "x.zip",
+            archives(&["zip64.zip", "streamed.zip"], zipped_pictures(&pngs())),
+            rezipped,
+            picture,
+        ),
         Kind::new("png", "x.png", pngs(), resealed_png, picture),
         Kind::new("jpeg", "x.jpg", jpegs(), mutate, picture),
         Kind::new("webp", "x.webp", pictures(ImageFormat::WebP), mutate, picture),
@@ -161,6 +163,23 @@ pub fn all() -> Vec<Kind> {
             |_, path| gan::data::read_images(path, ImageShape::new(28, 28, 1)).map(drop),
         ),
     ]
+}
+
+/// Pictures made to fit and in their own size, in memory and decoded on demand: the same, or refused.
+fn picture(directory: &Path, _: &Path) -> anyhow::Result<()> {
+    let decoded = |target: TargetShape, options: &DataOptions| {
+        let set = data::open(directory.to_str().unwrap(), options, target, &|_, _, _| ())?;
+        let pixels = |index| Ok(set.train.bytes_of(index)?.into_owned());
+        (0..set.train.len()).map(pixels).collect::<anyhow::Result<Vec<Bytes>>>()
+    };
+    let on_demand = DataOptions { data_memory: Some(MemorySize(0)), ..DataOptions::default() };
+    let mut outcome = Ok(());
+    for target in [TargetShape::originals(GREY), GREY.into()] {
+        let in_memory = decoded(target, &DataOptions::default());
+        assert_eq!(in_memory.as_ref().ok(), decoded(target, &on_demand).as_ref().ok());
+        outcome = in_memory.map(drop);
+    }
+    outcome
 }
 
 fn read_checkpoint(_: &Path, path: &Path) -> anyhow::Result<()> {
