@@ -13,7 +13,8 @@ import tempfile
 import torch
 import torch.distributed as dist
 from generate import LATENT, LOSSES, PERTURBED_RUNS, STEPS, TRAINING_BATCH, TRAJECTORIES
-from generate import network, numbers, perturb, real_images, summary, symmetric, write
+from generate import network, numbers, perturb, real_images, symmetric, write
+from glimpses import each, glimpse
 from torch.nn.parallel import DistributedDataParallel
 
 WORLD = 2
@@ -71,10 +72,13 @@ def run(dtype, perturbation=None):
     return losses
 
 
-def gradients_of_the_whole(dtype):
+def gradients_of_the_whole(dtype, perturbation=None):
     """Of the first step, both networks as they begin."""
     kind, loss, _, gains = TRAJECTORIES["dcgan"]
     discriminator, generator = (network(f"{kind}_{part}", dtype, gains.get(part)) for part in ("discriminator", "generator"))
+    if perturbation is not None:
+        perturb(discriminator, perturbation)
+        perturb(generator, perturbation)
     real = real_images(0, TRAINING_BATCH).to(dtype)
     latents = [symmetric(f"latents.0.{of}", TRAINING_BATCH, LATENT).to(dtype) for of in ("discriminator", "generator")]
     fake = generator(latents[0]).detach()
@@ -95,9 +99,9 @@ if __name__ == "__main__":
             "want": numbers(want[row]),
             "torch_f32_spread": [float(f"{value:.2g}") for value in spread[row].tolist()],
         }
-    whole64, whole32 = gradients_of_the_whole(torch.float64), gradients_of_the_whole(torch.float32)
+    whole32 = [gradients_of_the_whole(torch.float32, seed) for seed in (None, *range(PERTURBED_RUNS))]
     record["gradients_of_the_whole"] = {
-        part: {key: summary(want, whole32[part][key]) for key, want in gradients.items()}
-        for part, gradients in whole64.items()
+        part: each(want, [run[part] for run in whole32], glimpse)
+        for part, want in gradients_of_the_whole(torch.float64).items()
     }
     write("shards", record)
