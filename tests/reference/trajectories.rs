@@ -15,7 +15,7 @@ use gan::train::gan_config::GanConfig;
 use serde::Deserialize;
 
 use super::rule::{fill, real_images, symmetric};
-use super::vectors::{Summary, Trained, assert_all, read, values};
+use super::vectors::{Glimpse, Trained, assert_all, read, values};
 use crate::device::device;
 
 /// What the losses must agree to, relative, at every step.
@@ -205,7 +205,7 @@ fn ten_steps_in_shards_are_pytorchs_in_processes() {
 
 #[derive(Deserialize)]
 struct Whole {
-    gradients_of_the_whole: BTreeMap<String, BTreeMap<String, Summary>>,
+    gradients_of_the_whole: BTreeMap<String, BTreeMap<String, Glimpse>>,
 }
 
 /// The gradients that each network's optimizer is given, by the parameters' names.
