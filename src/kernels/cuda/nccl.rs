@@ -108,7 +108,7 @@ impl Nccl {
     fn launch(
         &self,
         what: &str,
-        work: impl FnOnce(sys::ncclComm_t, sys::cudaStream_t) -> Result<(), NcclError>,
+        work: impl FnOnce(sys::ncclComm_t, sys::cudaStream_t) -> std::result::Result<(), NcclError>,
     ) -> Result<()> {
         let stream = self.gpu.device().cuda_stream();
         stream.context().bind_to_thread().w()?;
