@@ -76,7 +76,14 @@ impl Processes {
             )));
         }
         let (hosts, processors) = (mpi.gather_text(mpi.host())?, mpi.gather_text(&processors::allowed())?);
-        Ok(Self { mpi: Some(mpi.clone()), hosts, processors, communicator: mpi, ..Self::alone() })
+        Ok(Self {
+            communicator: mpi.clone(),
+            mpi: Some(mpi),
+            #[cfg(feature = "nccl")]
+            cards: Default::default(),
+            hosts,
+            processors,
+        })
     }
 
     #[cfg(not(feature = "mpi"))]
