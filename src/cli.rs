@@ -167,18 +167,18 @@ impl Cli {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         }
         self.command.refuse_several(processes)?;
-        let is_follower = processes.communicator().rank() > 0;
+        let (is_follower, local_rank) = (processes.communicator().rank() > 0, processes.local_rank());
         match self.command {
             Command::TrainGan { config, run: options } => {
                 let options = RunOptions { is_follower, ..options };
-                let (typed, options, device) = (&*typed, &options, &device.open()?);
+                let (typed, options, device) = (&*typed, &options, &device.open_for(local_rank)?);
                 let weights =
                     train_gan::train(config, &Invocation { typed, options, device, processes, json, console })?;
                 print_unless(json, &weights.display().to_string(), console)
             }
             Command::PretrainSimclr { config, run: options } => {
                 let options = RunOptions { is_follower, ..options };
-                let (typed, options, device) = (&*typed, &options, &device.open()?);
+                let (typed, options, device) = (&*typed, &options, &device.open_for(local_rank)?);
                 let weights = pretrain_simclr::pretrain(
                     config,
                     &Invocation { typed, options, device, processes, json, console },
@@ -190,7 +190,7 @@ impl Cli {
                     refuse_missing_weights_dir(&options.weights_dir, &typed)?;
                 }
                 let options = RunOptions { is_follower, ..options };
-                let (typed, options, device) = (&*typed, &options, &device.open()?);
+                let (typed, options, device) = (&*typed, &options, &device.open_for(local_rank)?);
                 let found =
                     finetune::finetune(config, &Invocation { typed, options, device, processes, json, console })?;
                 let table = gan::report::probe_table(&found.rows, found.classes);
@@ -198,19 +198,19 @@ impl Cli {
             }
             Command::Sample(config) => {
                 gan::startup::use_small_pages();
-                sample::sample(&config, &typed, &device.open()?, processes, json, console)
+                sample::sample(&config, &typed, &device.open_for(local_rank)?, processes, json, console)
             }
             Command::Embed(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                embed::embed(&config, &device.open()?, json, console)
+                embed::embed(&config, &device.open_for(local_rank)?, json, console)
             }
             Command::Predict(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                predict::predict(&config, &device.open()?, json, console)
+                predict::predict(&config, &device.open_for(local_rank)?, json, console)
             }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                let device = device.open()?;
+                let device = device.open_for(local_rank)?;
                 match config.train_classifier {
                     true => train_a_classifier(&config, &device, json, console),
                     false => evaluate::evaluate(&config, &device, processes, json, console),

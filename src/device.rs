@@ -17,8 +17,8 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
-    /// The CUDA device of this number.
-    Cuda(usize),
+    /// The CUDA device of this number; without one, the first, or of several processes on a host each its own.
+    Cuda(Option<usize>),
     /// The Metal device of this number.
     Metal(usize),
 }
@@ -37,7 +37,7 @@ impl FromStr for DeviceChoice {
         match (name, ordinal) {
             ("auto", None) => Ok(Self::Auto),
             ("cpu", None) => Ok(Self::Cpu),
-            ("cuda", ordinal) => Ok(Self::Cuda(ordinal.unwrap_or(0))),
+            ("cuda", ordinal) => Ok(Self::Cuda(ordinal)),
             ("metal", ordinal) => Ok(Self::Metal(ordinal.unwrap_or(0))),
             _ => Err("expected auto, cpu, cuda, cuda:N, metal or metal:N".into()),
         }
@@ -49,7 +49,8 @@ impl fmt::Display for DeviceChoice {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(ordinal)) => write!(f, "cuda:{ordinal}"),
             Self::Metal(ordinal) => write!(f, "metal:{ordinal}"),
         }
     }
@@ -59,6 +60,12 @@ impl DeviceChoice {
     /// Opens the device. One that was asked for by name and cannot be had is an error, never a silent change:
     /// [`Error::NotBuiltFor`] or [`Error::NoDevice`].
     pub fn open(self) -> anyhow::Result<Device> {
+        self.open_for(0)
+    }
+
+    /// The same for one of several processes on a host, numbered from 0: where no number of a CUDA device is asked for, each
+    /// gets its own, and the first again where they are fewer.
+    pub fn open_for(self, process: usize) -> anyhow::Result<Device> {
         let open = |name: &'static str, built: bool, device: candle_core::Result<Device>| match (built, device) {
             (false, _) => {
                 anyhow::bail!(Error::NotBuiltFor { device: self.to_string(), feature: name })
@@ -73,16 +80,22 @@ impl DeviceChoice {
         };
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(ordinal) => open("cuda", utils::cuda_is_available(), ops::cuda_device(ordinal)),
+            Self::Cuda(None) => Self::Cuda(Some(card_of(process, ops::cuda_devices()))).open(),
+            Self::Cuda(Some(ordinal)) => open("cuda", utils::cuda_is_available(), ops::cuda_device(ordinal)),
             Self::Metal(ordinal) => open("metal", utils::metal_is_available(), Device::new_metal(ordinal)),
             Self::Auto => {
                 let accelerator = utils::cuda_is_available()
-                    .then(|| ops::cuda_device(0))
+                    .then(|| ops::cuda_device(card_of(process, ops::cuda_devices())))
                     .or_else(|| utils::metal_is_available().then(|| Device::new_metal(0)));
                 Ok(accelerator.and_then(Result::ok).unwrap_or(Device::Cpu))
             }
         }
     }
+}
+
+/// Which of `count` cards is that of a process.
+fn card_of(process: usize, count: usize) -> usize {
+    process.checked_rem(count).unwrap_or(0)
 }
 
 /// Whether a device keeps the images that it trains on and makes batches of them itself. A CPU has them anyway, and makes
@@ -123,12 +136,20 @@ mod tests {
 
     #[test]
     fn names_are_parsed_and_printed() {
-        for name in ["auto", "cpu", "cuda:1", "metal:0"] {
+        for name in ["auto", "cpu", "cuda", "cuda:1", "metal:0"] {
             assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
         }
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(None)));
         for wrong in ["", "gpu", "cpu:0", "cuda:x", "auto:1"] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn processes_of_a_host_take_its_cards_in_turn() {
+        assert_eq!([0, 1, 2, 3].map(|process| card_of(process, 4)), [0, 1, 2, 3]);
+        assert_eq!([0, 1, 2, 3].map(|process| card_of(process, 2)), [0, 1, 0, 1], "fewer cards than processes");
+        assert_eq!([0, 3].map(|process| card_of(process, 1)), [0, 0], "a launcher that shows each its own alone");
+        assert_eq!(card_of(3, 0), 0, "the first is named in the error");
     }
 }

@@ -21,6 +21,8 @@ use gan::train::gan_config::GanConfig;
 use gan::train::probe::Probe;
 use gan::train::simclr_config::SimclrConfig;
 
+// Sums on the cards of processes.
+mod cards;
 // The program under mpirun.
 mod processes;
 // Work that is shared tile by tile.

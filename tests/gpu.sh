@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Checks `gan` on an accelerator: every op against f64 and finite differences, networks, losses, optimizers and ten steps
 # of training against PyTorch's numbers, whole steps, weights, batches, views and samples against the CPU, the four
-# commands, stopping and resuming, and on CUDA the kernels' sources by NVRTC, and the kernels under compute-sanitizer where
-# that is on the PATH.
+# commands, stopping and resuming, and on CUDA the kernels' sources by NVRTC, the kernels under compute-sanitizer where that
+# is on the PATH, and two processes on two cards where these are there, mpirun too, and the features are cuda,nccl.
 #
 #     tests/gpu.sh                       all checks on CUDA (on a Mac: Metal), built by cargo
 #     tests/gpu.sh --device cuda:1 ops   some of them, on another device
@@ -27,7 +27,7 @@ features=
 seconds_each=${GAN_CHECK_SECONDS:-600}
 chosen=()
 
-all=(kernels ops pytorch steps seeds views samples commands resume memcheck racecheck)
+all=(kernels ops pytorch steps seeds views samples commands resume memcheck racecheck cards)
 while [ $# -gt 0 ]; do
     case $1 in
         --device) device=$2 asked=yes; shift 2 ;;
@@ -63,6 +63,7 @@ filters() {
         # What shares memory between threads.
         racecheck) echo ops::batch_norm::batch_norm_agrees ops::losses::losses_agree ops::pooling \
             ops::optimizer_steps::sgd accelerator::views:: ;;
+        cards) ;; # the program itself: see check_cards
         *) return 1 ;;
     esac
 }
@@ -123,6 +124,10 @@ check() {
             tool=(compute-sanitizer --tool "$name" --error-exitcode 9)
             ;;
     esac
+    if [ "$name" = cards ]; then
+        check_cards
+        return
+    fi
     command -v timeout > /dev/null && limit=(timeout "$seconds_each")
     began=$(date +%s)
     # One thread on an accelerator: steps are recorded from a stream that all threads of a process share.
@@ -142,6 +147,54 @@ check() {
     [ "$status" -eq 0 ] && [ "$passed" -eq 0 ] && failed=1 # a filter that finds nothing
     [ "$failed" -eq 0 ] || { failures=1; reason "$name" "$status" "$log"; }
     row "$name" "$passed" "$failed" "$skipped" "$(($(date +%s) - began))"
+}
+
+# What keeps two processes from a card each; nothing if nothing does.
+lacks_cards() {
+    if [[ $device != cuda* ]]; then echo "$device is not CUDA"
+    elif [ "$(nvidia-smi -L 2> /dev/null | grep -c '^GPU')" -lt 2 ]; then echo "there are no two cards"
+    elif ! command -v mpirun > /dev/null; then echo "there is no mpirun"
+    elif ! ldd "$GAN" | grep -q libnccl; then echo "$GAN is built without nccl (--features cuda,nccl)"
+    fi
+}
+
+# What is in a safetensors file behind its header, which says how long the run took.
+tensors() { tail -c +"$((9 + $(od -An -tu8 -N8 "$1")))" "$1"; }
+
+# Two processes, a card each, leave the networks and moments of one process, byte for byte.
+check_cards() {
+    local log=$logs/cards.log lacking place began passed=0 failed=0 status method
+    lacking=$(lacks_cards)
+    if [ -n "$lacking" ]; then
+        echo "cards: skipped: $lacking" >&2
+        row cards 0 0 all -
+        return
+    fi
+    began=$(date +%s)
+    place=$(mktemp -d)
+    : > "$log"
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    for method in "train-gan --model dcgan --data digits --batch-size 64" \
+        "pretrain-simclr --data shapes --batch-size 64 --knn-every 0"; do
+        # One on the first card, then two, each on its own.
+        # shellcheck disable=SC2086
+        (
+            set -e
+            cd "$place"
+            run=${method%% *}
+            one=(timeout "$seconds_each" "$GAN" $method --shards 4 --steps 8 --run "$run" --no-progress)
+            "${one[@]}" --device cuda:0 --weights-dir one --samples-dir one-samples
+            two=(mpirun -n 2 "${one[@]}" --device cuda --weights-dir two --samples-dir two-samples)
+            "${two[@]}" 2>&1 | tee said
+            grep -q 'sums by NCCL' said
+            cmp <(tensors "one/$run/step-00000008.safetensors") <(tensors "two/$run/step-00000008.safetensors")
+        ) >> "$log" 2>&1
+        status=$?
+        if [ $status -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); reason cards "$status" "$log"; fi
+    done
+    rm -rf "$place"
+    [ "$failed" -eq 0 ] || failures=1
+    row cards "$passed" "$failed" 0 "$(($(date +%s) - began))"
 }
 
 reason() {

@@ -111,7 +111,7 @@ fn errors_hold_data_and_name_no_flags() {
     assert!(matches!(error.downcast_ref(), Some(Error::TooFewImages { name: "batch_size", .. })), "{error:?}");
     assert!(error.to_string().starts_with("batch_size 8: "), "{error}");
     if cfg!(not(feature = "cuda")) {
-        let error = DeviceChoice::Cuda(1).open().unwrap_err();
+        let error = DeviceChoice::Cuda(Some(1)).open().unwrap_err();
         assert_eq!(error.to_string(), "device cuda:1: this binary was built without cuda");
     }
 }

@@ -1,5 +1,8 @@
 //! The processes that this one was started with.
 
+mod cards;
+mod local_rank;
+
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -31,6 +34,8 @@ pub struct Processes {
     communicator: Arc<dyn Communicator>,
     #[cfg(feature = "mpi")]
     mpi: Option<Arc<crate::distributed::MpiProcesses>>,
+    #[cfg(feature = "nccl")]
+    cards: std::sync::OnceLock<Arc<crate::distributed::NcclCards>>,
     hosts: Vec<String>,
     /// What each of them may run on.
     processors: Vec<String>,
@@ -53,6 +58,8 @@ impl Processes {
             communicator: Arc::new(Alone),
             #[cfg(feature = "mpi")]
             mpi: None,
+            #[cfg(feature = "nccl")]
+            cards: Default::default(),
             hosts: Vec::new(),
             processors: Vec::new(),
         }
@@ -69,7 +76,14 @@ impl Processes {
             )));
         }
         let (hosts, processors) = (mpi.gather_text(mpi.host())?, mpi.gather_text(&processors::allowed())?);
-        Ok(Self { communicator: mpi.clone(), mpi: Some(mpi), hosts, processors })
+        Ok(Self {
+            communicator: mpi.clone(),
+            mpi: Some(mpi),
+            #[cfg(feature = "nccl")]
+            cards: Default::default(),
+            hosts,
+            processors,
+        })
     }
 
     #[cfg(not(feature = "mpi"))]
@@ -111,7 +125,8 @@ impl Processes {
             let mut hosts = self.hosts.clone();
             hosts.dedup();
             let on = if let [host] = &hosts[..] { host.clone() } else { format!("{} hosts", hosts.len()) };
-            return Some(format!("{} processes on {on}, MPI threads {}", mpi.size(), mpi.threading()));
+            let sums = if self.sums_on_cards() { ", sums by NCCL" } else { "" };
+            return Some(format!("{} processes on {on}, MPI threads {}{sums}", mpi.size(), mpi.threading()));
         }
         None
     }
@@ -140,6 +155,8 @@ impl Processes {
 
     /// Leaves MPI. To be called by every process that has done its work.
     pub fn finish(&self) {
+        #[cfg(feature = "nccl")]
+        self.finish_cards();
         #[cfg(feature = "mpi")]
         self.mpi.iter().for_each(|mpi| mpi.finish());
     }

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::{Error, Result, Tensor, bail};
+use candle_core::{Device, Error, Result, Tensor, bail};
 
 use super::meeting::Meeting;
 use super::parts::Parts;
 use super::sum::Sum;
-use super::{Alone, Communicator};
+use super::{Alone, Cards, Communicator};
 use crate::autograd::{self, Precision};
 use crate::ops;
 
@@ -17,12 +17,13 @@ use crate::ops;
 pub struct Shards {
     count: usize,
     communicator: Arc<dyn Communicator>,
+    cards: Option<Arc<dyn Cards>>,
 }
 
 impl Default for Shards {
     /// One shard, one process.
     fn default() -> Self {
-        Self { count: 1, communicator: Arc::new(Alone) }
+        Self { count: 1, communicator: Arc::new(Alone), cards: None }
     }
 }
 
@@ -36,7 +37,12 @@ impl Shards {
         if count == 0 || !count.is_multiple_of(size) {
             bail!("{count} shards cannot be divided among {size} processes");
         }
-        Ok(Self { count, communicator })
+        Ok(Self { count, communicator, cards: None })
+    }
+
+    /// The same, but what is on the cards of the processes stays there: else it goes by way of the host.
+    pub fn on_cards(self, cards: Arc<dyn Cards>) -> Self {
+        Self { cards: Some(cards), ..self }
     }
 
     /// All of them.
@@ -56,6 +62,11 @@ impl Shards {
 
     pub fn communicator(&self) -> &dyn Communicator {
         &*self.communicator
+    }
+
+    /// The cards, where tensors on `device` stay there.
+    pub(super) fn cards_of(&self, device: &Device) -> Option<&dyn Cards> {
+        self.cards.as_deref().filter(|cards| cards.device().same_device(device))
     }
 
     pub(super) fn range_of(&self, rank: usize) -> Range<usize> {
@@ -145,10 +156,13 @@ impl Shards {
         if size == 1 {
             return Ok(rows.clone());
         }
-        let own = rows.flatten_all()?.to_vec1::<f32>()?;
-        let all = self.communicator.gather(&own, &vec![own.len(); size])?.concat();
         let mut dims = rows.dims().to_vec();
         dims[0] *= size;
+        if let Some(cards) = self.cards_of(rows.device()) {
+            return cards.gather(&rows.flatten_all()?)?.reshape(dims);
+        }
+        let own = rows.flatten_all()?.to_vec1::<f32>()?;
+        let all = self.communicator.gather(&own, &vec![own.len(); size])?.concat();
         Tensor::from_vec(all, dims, rows.device())
     }
 }

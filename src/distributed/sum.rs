@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Shape, Tensor, bail};
 
-use super::Shards;
 use super::parts::{Parts, Slice};
 use super::tree::{Node, Sums, nodes_of};
+use super::{Shards, cards};
 use crate::kernels::cpu::parallel::{TILE, scratch, sum_of, tile, write_tiles};
 use crate::kernels::storage::{read, read_all, tensor};
 
@@ -27,9 +27,14 @@ impl Sum {
             if let Some(tensor) = tensors.first() {
                 device = tensor.device().clone();
             }
-            let on_host = tensors.iter().map(|tensor| tensor.to_device(&Device::Cpu)?.contiguous());
+            let stays = shards.cards_of(&device).is_some();
+            let kept = tensors.iter().map(|tensor| match stays {
+                true => tensor.detach().contiguous(),
+                false => tensor.to_device(&Device::Cpu)?.contiguous(),
+            });
+            let add = if stays { cards::added } else { added };
             let leaf = Node::leaf(shards.first_of_process() + number);
-            sums.insert(leaf, on_host.collect::<Result<Vec<_>>>()?, |left, right| added(&left, &right))?;
+            sums.insert(leaf, kept.collect::<Result<Vec<_>>>()?, |left, right| add(&left, &right))?;
         }
         Ok(Self { shards: shards.clone(), nodes: sums.into_nodes(), device })
     }
@@ -47,6 +52,9 @@ impl Sum {
 
     /// The means over all shards. Every process gets the same bits, and they do not depend on the number of processes.
     pub fn mean(self) -> Result<Vec<Tensor>> {
+        if let Some(cards) = self.shards.cards_of(&self.device) {
+            return cards::mean(cards, &self.shards, &self.nodes);
+        }
         let (device, shapes) = (self.device.clone(), self.shapes());
         if shapes.is_empty() {
             return Ok(Vec::new());

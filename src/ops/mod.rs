@@ -82,6 +82,14 @@ pub fn cuda_device(ordinal: usize) -> candle_core::Result<candle_core::Device> {
     candle_core::Device::new_cuda(ordinal)
 }
 
+/// How many CUDA devices there are for this process; none where the binary was built without.
+pub fn cuda_devices() -> usize {
+    #[cfg(feature = "cuda")]
+    return crate::kernels::cuda::Gpu::count();
+    #[cfg(not(feature = "cuda"))]
+    0
+}
+
 /// The ops as compositions of candle's own: slow, for every device and dtype, with the same shapes and gradients.
 pub mod naive {
     pub use super::activation::naive as activate;

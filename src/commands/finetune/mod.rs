@@ -129,6 +129,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
         console.warning(&missing);
     }
     run.agree("finetune", Some(&hash))?;
+    let shards = processes.on_cards(shards, device)?;
     let subject = Subject { source, hash, dataset, labelled, shards, device: device.clone() };
     let mut tuning = Tuning::begin(run, subject, stop, call)?;
     print_rows(&tuning.done.rows, json, console)?;

@@ -52,7 +52,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let timetable = timetable(&config, &images);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut networks = Contrastive::new(&config, device)?;
-    networks.set_shards(shards);
+    networks.set_shards(processes.on_cards(shards, device)?);
     run.check(&timetable, &networks.state())?;
     run.restore(|state, step| networks.restore(state, step))?;
     let watch = CollapseWatch::new(config.batch_size, run.saved(HEALTH)?.unwrap_or_default());

@@ -77,7 +77,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let timetable = timetable(&config, &dataset.train);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut adversaries = Adversaries::new(&config, device)?;
-    adversaries.set_shards(shards);
+    adversaries.set_shards(processes.on_cards(shards, device)?);
     if !run.is_resumed() {
         run.config.init_networks = init::start_from(&adversaries, &config, &run.directory.name, options, console)?;
     }

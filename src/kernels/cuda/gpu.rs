@@ -2,7 +2,7 @@
 
 use crate::kernels::cuda::kernel::Module;
 use candle_core::cuda_backend::cudarc::cublas::{CudaBlas, sys as cublas};
-use candle_core::cuda_backend::cudarc::driver::{CudaFunction, sys};
+use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaFunction, sys};
 use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
 use candle_core::{Device, Result, bail};
 use std::collections::HashMap;
@@ -34,6 +34,21 @@ impl Gpu {
         unsafe { cuda.disable_event_tracking() };
         keep_freed_memory(cuda)?;
         Ok(device)
+    }
+
+    /// How many devices there are for this process.
+    pub fn count() -> usize {
+        CudaContext::device_count().map_or(0, |count| count as usize)
+    }
+
+    /// Where a device is in its machine, in PCI's words: no two cards of a machine have the same.
+    pub fn bus_id(device: &CudaDevice) -> Result<String> {
+        use sys::CUdevice_attribute::*;
+        let context = device.cuda_stream().context().clone();
+        let [domain, bus, slot] =
+            [CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID]
+                .map(|attribute| context.attribute(attribute).w());
+        Ok(format!("{:04x}:{:02x}:{:02x}", domain?, bus?, slot?))
     }
 
     pub fn of(device: &CudaDevice) -> Result<Arc<Gpu>> {

@@ -14,6 +14,8 @@ pub mod epilogue;
 mod gpu;
 mod kernel;
 mod launch;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod recording;
 mod window;
 
@@ -28,6 +30,8 @@ pub use epilogue::Epilogue;
 pub use gpu::Gpu;
 pub use kernel::Source;
 pub use launch::{Argument, Columns, Grid, aligned, elementwise};
+#[cfg(feature = "nccl")]
+pub use nccl::Nccl;
 pub use recording::Recorder;
 pub use window::WindowConv;
 

@@ -96,7 +96,7 @@ impl CustomOp1 for Attention {
             let given = lend(&gradient.contiguous()?, |gpu, gradient| {
                 lend(qkv, |_, qkv| cuda::backward(gpu, qkv, gradient, self.0))
             });
-            return Ok(Some(given?).map(Fresh::into_tensor));
+            return Ok(Some(Fresh::into_tensor(given?)));
         }
         let given = read(gradient, |gradient| read(qkv, |qkv| cpu::backward(qkv, gradient, self.0)))??;
         Ok(Some(tensor(given, qkv.dims())?))

@@ -56,7 +56,7 @@ impl CustomOp1 for Gelu {
         #[cfg(feature = "cuda")]
         if gradient.device().is_cuda() {
             let for_x = lend(&gradient.contiguous()?, |gpu, gradient| lend(x, |_, x| cuda::backward(gpu, x, gradient)));
-            return Ok(Some(for_x?).map(Fresh::into_tensor));
+            return Ok(Some(Fresh::into_tensor(for_x?)));
         }
         let for_x = read(gradient, |gradient| read(x, |x| cpu::backward(x, gradient)))??;
         Ok(Some(tensor(for_x, x.dims())?))
