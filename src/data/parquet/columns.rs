@@ -1,14 +1,14 @@
 //! The columns of pictures and labels, and their rows in order.
 
-use std::fs::File;
 use std::path::Path;
 
 use ::parquet::basic::Type as PhysicalType;
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::data_type::ByteArray;
-use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use ::parquet::file::reader::{FileReader, RowGroupReader};
 use anyhow::{Result, anyhow, bail, ensure};
 
+use super::footer;
 use super::rows::Rows;
 use crate::data::MAX_CLASSES;
 
@@ -53,7 +53,7 @@ impl Columns {
 
 /// Adds the rows of `path` to `rows`.
 pub fn read(path: &Path, rows: &mut dyn Rows, class_names: &mut Vec<String>) -> Result<()> {
-    let file = SerializedFileReader::new(File::open(path)?)?;
+    let file = footer::open(path)?;
     let columns = Columns::find(&file)?;
     if class_names.is_empty() {
         *class_names = hub_class_names(&file).unwrap_or_default();
