@@ -62,6 +62,7 @@ mod views;
 pub mod vision;
 mod walk;
 pub mod warp;
+mod webp;
 
 pub use crate::image_shape::ImageShape;
 pub use batches::{batches, latents, normalised};

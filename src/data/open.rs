@@ -195,10 +195,10 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
     let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
     let found = if path.exists() {
         "a file, where a directory is expected, or a .tar or .zip of pictures, or CIFAR-10's .tar.gz".to_string()
-    } else if path.is_absolute() {
-        "no such directory; if the data have moved, give their new place".to_string()
     } else if path.to_string_lossy().contains(['*', '{']) {
         "no such directory, and patterns are not expanded; name the directory that the files lie in".to_string()
+    } else if path.is_absolute() {
+        "no such directory; if the data have moved, give their new place".to_string()
     } else if path.components().count() > 1 {
         let here = std::env::current_dir().map_or(String::new(), |here| format!(" in {}", here.display()));
         format!("no such directory{here}; if the data have moved, give their new place")

@@ -115,6 +115,7 @@ impl<'a> Checked<'a> {
             "its directory claims more than its {} bytes hold",
             bytes.len()
         );
+        ensure!(format != Some(ImageFormat::WebP) || super::webp::fits(bytes), "a WebP that is cut short");
         format.into_iter().for_each(|format| reader.set_format(format));
         let mut limits = Limits::default();
         limits.max_image_width = Some(MAX_SIDE);
@@ -134,6 +135,7 @@ impl<'a> Checked<'a> {
         let format = reader.format();
         let decoder = reader.into_decoder().map_err(|error| in_words(error, format))?;
         let (width, height) = decoder.dimensions();
+        ensure!(width > 0 && height > 0, "a picture of {width}x{height} pixels");
         ensure!(
             decoder.total_bytes() <= most,
             "its header claims {width}x{height} pixels, more than its {length} bytes can hold"

@@ -231,3 +231,14 @@ fn no_damage_to_a_parquet_file_brings_the_reader_down() {
         refused(open_directory(folder.path(), TINY));
     }
 }
+
+/// Found by fuzzing: lists of booleans, of which each of many values is stepped over.
+#[test]
+fn a_footer_that_claims_thousands_of_millions_of_values_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = [0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07]; // 2^31 - 1 of them, in the next field
+    let footer = [&[0x09, 0xc8, 0x01][..], &list[1..], &list.repeat(100), &[0]].concat();
+    let length = (footer.len() as u32).to_le_bytes();
+    fs::write(folder.path().join("train.parquet"), [b"PAR1", &footer[..], &length, b"PAR1"].concat()).unwrap();
+    assert!(refused(open_directory(folder.path(), TINY)).contains("claims more values than it has bytes"));
+}

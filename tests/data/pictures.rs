@@ -70,6 +70,33 @@ fn the_centre_is_cut_out_and_averaged() {
     assert!(pixels.iter().all(|pixel| (80..=120).contains(pixel)), "{pixels:?}");
 }
 
+/// Found by fuzzing: formats that may say so, and a decoder that takes it. Resizing panicked.
+#[test]
+fn pictures_without_pixels_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in [&b"P4\n0 7\n"[..], b"P5\n7 0\n255\n", b"P3 0 0 255 "] {
+        write(folder.path(), "a.ppm", file);
+        assert!(refused(open_directory(folder.path(), GREY)).contains("a.ppm: cannot be decoded: "));
+    }
+}
+
+/// Found by fuzzing: the decoder took memory for EXIF data as long as they claim to be, before it looked whether they are
+/// there.
+#[test]
+fn a_webp_that_claims_exif_data_beyond_its_end_is_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let webp = encode(RgbImage::new(5, 4), ImageFormat::WebP);
+    let features = b"VP8X\x0a\0\0\0\x08\0\0\0\x04\0\0\x03\0\0"; // with EXIF data; 5x4
+    let with_exif = |claimed: u32| {
+        let body = [&features[..], &webp[12..], b"EXIF", &claimed.to_le_bytes(), &[0; 8]].concat();
+        [b"RIFF", &(body.len() as u32 + 4).to_le_bytes()[..], b"WEBP", &body].concat()
+    };
+    write(folder.path(), "a.webp", &with_exif(8));
+    assert_eq!(open_directory(folder.path(), GREY).unwrap().train.len(), 1);
+    write(folder.path(), "a.webp", &with_exif(u32::MAX));
+    assert!(refused(open_directory(folder.path(), GREY)).contains("a WebP that is cut short"));
+}
+
 /// A TIFF file with offsets of 64 bits, of 4x2 pixels.
 fn big_tiff(pixels: &[u8; 8]) -> Vec<u8> {
     let [width, length, bits, compression, photometric] = [(256u16, 4u64), (257, 2), (258, 8), (259, 1), (262, 1)];

@@ -1,14 +1,14 @@
 //! The columns of pictures and labels, and their rows in order.
 
-use std::fs::File;
 use std::path::Path;
 
 use ::parquet::basic::Type as PhysicalType;
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::data_type::ByteArray;
-use ::parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use ::parquet::file::reader::{FileReader, RowGroupReader};
 use anyhow::{Result, bail, ensure};
 
+use super::footer;
 use super::labels::{Labels, is_labels};
 use super::rows::Rows;
 
@@ -53,7 +53,7 @@ pub fn of_labels(file: &dyn FileReader) -> Result<usize> {
 
 /// Adds the rows of `path` to `rows`.
 pub fn read(path: &Path, rows: &mut dyn Rows, labels: &Labels) -> Result<()> {
-    let file = SerializedFileReader::new(File::open(path)?)?;
+    let file = footer::open(path)?;
     let columns = Columns::find(&file)?;
     rows.begin(path, &file, columns.bytes)?;
     for group in 0..file.num_row_groups() {

@@ -10,6 +10,7 @@ use ::parquet::data_type::ByteArray;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use anyhow::{Result, anyhow, bail, ensure};
 
+use super::footer;
 use crate::data::MAX_CLASSES;
 use crate::data::guard::guarded;
 use crate::error::{Error, legible};
@@ -50,7 +51,7 @@ impl Labels {
         let mut are_texts = None;
         for path in paths {
             guarded(|| {
-                let file = SerializedFileReader::new(File::open(path)?)?;
+                let file = footer::open(path)?;
                 let column = column(&file)?;
                 let of_file = file.metadata().file_metadata().schema_descr().column(column).physical_type()
                     == PhysicalType::BYTE_ARRAY;

@@ -5,13 +5,13 @@
 
 mod columns;
 mod file;
+mod footer;
 mod labels;
 mod rows;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::file::reader::FileReader;
 use anyhow::{Result, bail};
 
 pub use file::ParquetFile;
@@ -200,7 +200,7 @@ pub fn pictures(directory: &Path) -> Result<(Vec<StoredPicture>, Vec<String>)> {
 /// The rows that a file claims to have.
 fn claimed_rows(path: &Path) -> Result<u64> {
     let rows = guarded(|| {
-        let file = SerializedFileReader::new(File::open(path)?)?;
+        let file = footer::open(path)?;
         Ok(u64::try_from(file.metadata().file_metadata().num_rows()).unwrap_or(0))
     });
     rows.map_err(|error| Error::reading(path, error).into())

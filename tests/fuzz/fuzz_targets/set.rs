@@ -13,9 +13,9 @@ pub fn open(name: &str, bytes: &[u8]) {
     let spec = directory.path().to_str().unwrap();
     let opened = |target: TargetShape, options: &DataOptions| {
         let set = data::open(spec, options, target, &|_, _, _| ())?;
-        (0..set.train.len())
-            .map(|index| Ok(set.train.bytes_of(index)?.into_owned()))
-            .collect::<anyhow::Result<Vec<_>>>()
+        let parts = [&set.train, &set.validation, &set.test];
+        let images = parts.into_iter().flat_map(|part| (0..part.len()).map(move |index| part.bytes_of(index)));
+        images.map(|pixels| Ok(pixels?.into_owned())).collect::<anyhow::Result<Vec<_>>>()
     };
     let on_demand =
         DataOptions { data_memory: Some(MemorySize(0)), data_cache: Some(DataCache::None), ..DataOptions::default() };

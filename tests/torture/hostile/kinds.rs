@@ -169,8 +169,9 @@ pub fn all() -> Vec<Kind> {
 fn picture(directory: &Path, _: &Path) -> anyhow::Result<()> {
     let decoded = |target: TargetShape, options: &DataOptions| {
         let set = data::open(directory.to_str().unwrap(), options, target, &|_, _, _| ())?;
-        let pixels = |index| Ok(set.train.bytes_of(index)?.into_owned());
-        (0..set.train.len()).map(pixels).collect::<anyhow::Result<Vec<Bytes>>>()
+        let parts = [&set.train, &set.validation, &set.test];
+        let images = parts.into_iter().flat_map(|part| (0..part.len()).map(move |index| part.bytes_of(index)));
+        images.map(|pixels| Ok(pixels?.into_owned())).collect::<anyhow::Result<Vec<Bytes>>>()
     };
     let on_demand = DataOptions { data_memory: Some(MemorySize(0)), ..DataOptions::default() };
     let mut outcome = Ok(());
