@@ -89,13 +89,10 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// As [`Session::begin`], with what the caller keeps of the log.
     pub fn take_over(mut run: Run<C>, clock: Clock, kept: &KeptRecords) -> anyhow::Result<Self> {
         run.checkpoint = None;
-        let log = match run.is_written_here() {
-            true => {
-                run.begin()?;
-                Some(RunLog::begin(&run.directory.metrics_path(), kept)?)
-            }
-            false => None,
-        };
+        if run.is_written_here() {
+            run.begin()?;
+        }
+        let log = run.is_written_here().then(|| RunLog::begin(&run.directory.metrics_path(), kept)).transpose()?;
         let (pending, part, saved_step, stop) = (None, (0, String::new()), None, None);
         Ok(Self { run, clock, pending, part, log, saved_step, stop, is_pipe_closed: false, is_finished: false })
     }
