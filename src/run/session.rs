@@ -68,22 +68,22 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
     /// run goes on. Whether it `is_measured` is for the process to say that writes.
     pub fn complete(&mut self, record: R, is_measured: bool) -> anyhow::Result<()> {
         self.clock.monitor.show_again(self.clock.step());
-        let is_asked_to_stop = self.run.processes.max(self.clock.stop.signal().unwrap_or(0))? != 0;
-        let is_cut_short = self.run.is_written_here() && !is_measured && is_asked_to_stop;
-        match self.run.processes.max(is_cut_short.into())? != 0 {
-            true => self.pending = Some(record),
-            false => self.append(&record)?,
+        let signal = self.run.processes.max(self.clock.stop.signal().unwrap_or(0))?;
+        let is_cut_short = self.run.is_written_here() && !is_measured && signal != 0;
+        if self.run.processes.max(is_cut_short.into())? == 0 {
+            return self.append(&record);
         }
+        self.pending = Some(record);
         Ok(())
     }
 
     /// Shows the figures of the step just done and logs its record: at once, or with the measurement that is due.
     pub fn log(&mut self, record: R, figures: Vec<Figure>) -> anyhow::Result<()> {
         self.clock.show(figures);
-        match self.clock.is_measured() {
-            true => self.pending = Some(record),
-            false => self.append(&record)?,
+        if !self.clock.is_measured() {
+            return self.append(&record);
         }
+        self.pending = Some(record);
         Ok(())
     }
 }
@@ -92,13 +92,10 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
     /// As [`Session::begin`], with what the caller keeps of the log.
     pub fn take_over(mut run: Run<C>, clock: Clock, kept: &KeptRecords) -> anyhow::Result<Self> {
         run.checkpoint = None;
-        let log = match run.is_written_here() {
-            true => {
-                run.begin()?;
-                Some(RunLog::begin(&run.directory.metrics_path(), kept)?)
-            }
-            false => None,
-        };
+        if run.is_written_here() {
+            run.begin()?;
+        }
+        let log = run.is_written_here().then(|| RunLog::begin(&run.directory.metrics_path(), kept)).transpose()?;
         let (pending, part, saved_step, stop) = (None, (0, String::new()), None, None);
         let sent = (clock.step(), run.processes.traffic());
         Ok(Self { run, clock, pending, part, log, saved_step, stop, is_pipe_closed: false, is_finished: false, sent })
@@ -221,10 +218,8 @@ impl<C: Serialize, R: Serialize + DeserializeOwned> Session<C, R> {
         self.run.directory.prune(self.clock.timetable().keep)
     }
 
-    /// What one process alone may fail at, as the one that writes the files: where any has failed, all have.
-    ///
-    /// # Errors
-    /// That of `outcome`, else [`Error::OtherProcess`]. Where the other processes cannot be asked.
+    /// What one process alone may fail at, as the one that writes the files: where any has, all fail, the others with
+    /// [`Error::OtherProcess`].
     pub fn together<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         match self.run.processes.max(outcome.is_err().into())? {
             0 => outcome,

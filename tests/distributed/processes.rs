@@ -141,10 +141,10 @@ fn fine_tuning_leaves_the_same_files_and_goes_on_in_another_number_of_processes(
     for processes in [2, 4] {
         assert!(run(processes, &format!("{processes}")) == one, "{processes}");
     }
-    // As if stopped after its second step: the later checkpoints and rows are not there.
-    let keep = [&tune[..], &["--run", "kept", "--keep", "9"]].concat();
+    // As if stopped after the second step of the second row, six steps each.
+    let keep = [&tune[..], &["--run", "kept", "--keep", "99"]].concat();
     mpirun(&place, 4, &keep).assert().success();
-    let checkpoint = "weights/kept/step-00000002.safetensors";
+    let checkpoint = "weights/kept/step-00000008.safetensors";
     for processes in [1, 2] {
         let resumed = ["finetune", "--resume", checkpoint];
         mpirun(&place, processes, &resumed).assert().success();
@@ -209,7 +209,7 @@ fn scores_of_several_processes_are_those_of_one() {
         ["--model", "dcgan", "--weights", "bundled", "--data", "data", "--reference", "0..40", "--n", "700"];
     let cases = [
         [&generator[..], &["-o", "nearest.png", "--seeds", "2"]].concat(),
-        vec!["--weights", "resnet9", "--data", "pictures", "--seeds", "2"],
+        vec!["--weights", "weights/resnet9", "--data", "pictures", "--seeds", "2"],
     ];
     for flags in cases {
         let evaluate = |processes: Option<usize>| {
