@@ -152,7 +152,8 @@ def main():
             times = [communication(workload, processes, network_latency, speed * 1e9 / 8) for processes in PROCESSES]
             computing = [fixed / processes + per_image * batch for processes in PROCESSES]
             parts.append(", ".join(f"{compute / (compute + time):.2f}" for compute, time in zip(computing, times)))
-            halves.append(f"{math.ceil((communication(workload, 64, network_latency, speed * 1e9 / 8) - fixed / 64) / per_image):,}")
+            least = (communication(workload, 64, network_latency, speed * 1e9 / 8) - fixed / 64) / per_image
+            halves.append(f"{max(math.ceil(least), 1):,}")
         print(f"| {workload} | " + " | ".join(parts) + " | " + " | ".join(halves) + " |")
 
 
