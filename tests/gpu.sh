@@ -27,7 +27,7 @@ features=
 seconds_each=${GAN_CHECK_SECONDS:-600}
 chosen=()
 
-all=(kernels ops pytorch steps seeds views samples commands resume memcheck racecheck cards)
+all=(kernels ops pytorch steps seeds views samples shards commands resume memcheck racecheck cards)
 while [ $# -gt 0 ]; do
     case $1 in
         --device) device=$2 asked=yes; shift 2 ;;
@@ -46,7 +46,7 @@ filters() {
         kernels) echo kernels:: ;;
         ops) echo ops:: ;;
         pytorch) echo reference:: ;;
-        steps | seeds | views | samples) echo "accelerator::$1::" ;;
+        steps | seeds | views | samples | shards) echo "accelerator::$1::" ;;
         commands)
             echo train::every_model train::json_streams train::divergence sample::samples_depend sample::a_directory \
                 sample::a_walk sample::the_grid simclr::a_run_leaves simclr::one_batch_of_both \

@@ -6,6 +6,7 @@
 
 mod samples;
 mod seeds;
+mod shards;
 mod steps;
 mod views;
 
