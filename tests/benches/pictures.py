@@ -43,6 +43,7 @@ def pillow(files, drafts, resizes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--program", help="the bench where it is built; without it cargo builds and runs it")
     options = parser.parse_args()
     figures = {}
     with tempfile.TemporaryDirectory() as place:
@@ -54,7 +55,8 @@ def main():
             for number in range(count):
                 (directories[side] / f"{number:03}.jpg").write_bytes(picture(generator, side, number % 10))
         for _ in range(options.rounds):
-            command = ["cargo", "bench", "--quiet", "--bench", "pictures", "--", *map(str, directories.values())]
+            program = [options.program] if options.program else ["cargo", "bench", "--quiet", "--bench", "pictures", "--"]
+            command = [*program, *map(str, directories.values())]
             printed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
             for line, side in zip(printed.splitlines(), SIDES):
                 ours = json.loads(line)
