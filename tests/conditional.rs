@@ -30,6 +30,32 @@ fn metadata(work: &Workplace, file: &str) -> BTreeMap<String, String> {
     gan::checkpoint::read(&work.path(file)).unwrap().metadata
 }
 
+/// Each class begins as the one in its place, whatever either is called.
+#[test]
+fn a_run_that_starts_from_other_classes_says_so() {
+    let work = trained();
+    for class in 0..10 {
+        let folder = work.path(&format!("named/class {class}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        image::GrayImage::from_pixel(28, 28, image::Luma([25 * class])).save(folder.join("one.png")).unwrap();
+    }
+    let flags = ["--conditional", "--batch-size", "4", "--init", "vanilla"];
+    let same = work.train("same", "1", &flags).get_output().stderr.clone();
+    assert!(!String::from_utf8_lossy(&same).contains("its classes are"));
+    let begin =
+        ["train-gan", "--model", "vanilla", "--latent-dim", "8", "--run", "other", "--steps", "1", "--channels", "1"];
+    let shape = ["--image-size", "28", "--data", "named"];
+    let other = work.gan(&[&begin[..], &flags, &shape].concat()).assert().success().get_output().stderr.clone();
+    let said = String::from_utf8_lossy(&other).into_owned();
+    assert!(
+        said.contains("--init vanilla: its classes are 0, 1, 2") && said.contains("this run's class 0, class 1"),
+        "{said}"
+    );
+    let refused = work.gan(&[&begin[..], &shape, &["--init", "vanilla"]].concat()).assert().code(3);
+    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(said.contains("conditional on 10 classes; this run's are not conditional"), "{said}");
+}
+
 #[test]
 fn files_know_their_classes_and_other_runs_are_as_they_were() {
     let work = trained();

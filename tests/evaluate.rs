@@ -220,6 +220,8 @@ fn an_encoder_is_judged_by_its_features() {
     work.gan(&flags).assert().success();
     let rows = json(&work, &["--seeds", "2"]);
     assert_eq!(rows.len(), 3);
+    let by_name = json(&work, &["--seeds", "2", "--weights", "resnet9"]);
+    assert_eq!(by_name[0]["knn"], rows[0]["knn"], "a run's name means its encoder");
     for name in ["top1", "top5", "knn"] {
         assert!((0.0..=1.0).contains(&rows[0][name].as_f64().unwrap()), "{name} in {}", rows[0]);
     }

@@ -65,7 +65,6 @@ impl Gallery {
         }
         let shape = own_shape(spec);
         if shape.is_none()
-            && Path::new(spec).is_dir()
             && let Some(directory) = parquet::source(Path::new(spec))?
         {
             return Self::of_parquet(spec, &directory);

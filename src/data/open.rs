@@ -116,6 +116,9 @@ fn open_path(path: &Path, options: &DataOptions, target: TargetShape, on_bytes: 
         if let Some(found) = archives::source(path)? {
             return archives::open(&found, target, options, on_bytes);
         }
+        if let Some(found) = parquet::source(path)? {
+            return parquet::open(&found, target, options, on_bytes);
+        }
         // Of other files, CIFAR-10's archive is a set.
         return match cifar::find(path)? {
             Some(archive) => cifar::open(&archive)?.fit(target),
@@ -194,7 +197,8 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
     }
     let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
     let found = if path.exists() {
-        "a file, where a directory is expected, or a .tar or .zip of pictures, or CIFAR-10's .tar.gz".to_string()
+        "a file, where a directory is expected, or a .tar, .zip or .parquet of pictures, or CIFAR-10's .tar.gz"
+            .to_string()
     } else if path.to_string_lossy().contains(['*', '{']) {
         "no such directory, and patterns are not expanded; name the directory that the files lie in".to_string()
     } else if path.is_absolute() {

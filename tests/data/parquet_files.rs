@@ -94,6 +94,24 @@ fn parquet_files_give_pictures_labels_and_class_names() {
     assert!(refused(open_directory(folder.path(), GREY)).contains("label 2, where its parquet files name 2 classes"));
 }
 
+/// As `to_parquet` writes them: one file, or some in a directory, called anything.
+#[test]
+fn files_that_name_no_part_are_to_train_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let [shoes, hats] = ["shoes.parquet", "hats.parquet"].map(|name| folder.path().join(name));
+    write(&shoes, &[(picture(9), 1), (picture(7), 0)], "7");
+    write(&hats, &[(picture(5), 1)], "7");
+    let firsts = |set: &Dataset| in_memory(&set.train).pixels.chunks(9).map(|image| image[0]).collect::<Vec<u8>>();
+    assert_eq!(firsts(&open_directory(folder.path(), TINY).unwrap()), [5, 9, 7]);
+    let of_file = open_directory(&shoes, TINY).unwrap();
+    assert_eq!((firsts(&of_file), of_file.name.as_str()), (vec![9, 7], "shoes.parquet"));
+    let named = |spec: &Path| data::Gallery::open(spec.to_str().unwrap(), &DataOptions::default(), &|_, _, _| ());
+    assert_eq!([folder.path(), &*shoes].map(|spec| named(spec).unwrap().entries.len()), [3, 2]);
+    write(&folder.path().join("test.parquet"), &[(picture(1), 1)], "7");
+    let set = open_directory(folder.path(), TINY);
+    assert!(refused(set).contains("none to train on"), "where one names a part the others do not mean another");
+}
+
 /// Their classes are all of them, sorted, whatever part they are in and whichever comes first.
 #[test]
 fn labels_may_be_texts() {

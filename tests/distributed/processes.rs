@@ -69,13 +69,17 @@ fn f64_of(value: &serde_json::Value) -> f64 {
     value.as_f64().unwrap()
 }
 
-/// The figures of lines of JSON, but for the clock.
+/// The figures of lines of JSON, but for the clock and what was sent.
 fn figures(output: &[u8]) -> Vec<serde_json::Value> {
     let lines = std::str::from_utf8(output).unwrap().lines();
     let without_clock = |line: &str| {
         let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        for name in ["seconds", "images_per_second"] {
-            line.as_object_mut().unwrap().remove(name);
+        let objects = ["", "/mean", "/spread"];
+        for object in objects {
+            let Some(figures) = line.pointer_mut(object) else { continue };
+            for name in ["seconds", "images_per_second", "bytes_sent", "seconds_waiting"] {
+                figures.as_object_mut().unwrap().remove(name);
+            }
         }
         line
     };

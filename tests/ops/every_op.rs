@@ -195,6 +195,7 @@ const WITHOUT_GRADIENT: [&str; 8] = [
     "adam_steps",
     "lerp_all",
     "lerp_in_place",
+    "norm_across",
     "rescale_to_norm",
     "sgd_step",
     "sgd_steps",

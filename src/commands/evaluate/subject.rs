@@ -45,7 +45,7 @@ pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject>
     let is_encoder = match (&config.weights, config.model, config.encoder) {
         (_, Some(_), _) => false,
         (_, _, Some(_)) => true,
-        (Some(path), ..) => holds_encoder(path),
+        (Some(path), ..) => holds_encoder(&weights::located(path, &config.weights_dir)),
         (None, ..) => newest_is_encoder(&config.weights_dir),
     };
     if is_encoder {

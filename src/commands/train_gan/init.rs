@@ -6,6 +6,7 @@ use anyhow::bail;
 
 use crate::checkpoint::Weights;
 use crate::checkpoint::saved_runs::{checkpoint_path, checkpoint_steps};
+use crate::commands::class_names::listed;
 use crate::commands::weights::located;
 use crate::error::Error;
 use crate::models::{NetworkDescription, NetworkKind};
@@ -50,11 +51,19 @@ pub(super) fn start_from(
         let (weights, before) = (Weights::open(&path)?, networks.len());
         for ((name, wanted, expected), tensors) in kinds.iter().zip(&mut tensors) {
             let Some(found) = search::find(&weights, wanted)? else { continue };
-            refuse_misfit(&found, expected)?;
+            refuse_misfit(&found, expected, named)?;
             if tensors.is_some() {
                 bail!(Error::Input(format!("--init {}: a second {name}; one is enough", config.init.join(","))));
             }
             console.note(&format!("starting from {}", found.words));
+            let (known, wanted) = (class_names(&found.description), class_names(expected));
+            if known != wanted {
+                console.warning(&format!(
+                    "--init {named}: its classes are {}, this run's {}: each begins as the one in its place",
+                    listed(known),
+                    listed(wanted)
+                ));
+            }
             let (path, sha256) = (path.display().to_string(), hash(&found.tensors)?);
             networks.push(InitNetwork { network: name.to_string(), path, sha256 });
             *tensors = Some(found.tensors);
@@ -112,8 +121,16 @@ fn refuse_to_delete(path: &Path, run: &str, options: &RunOptions) -> anyhow::Res
     Ok(())
 }
 
+/// Of a conditional network; empty of another.
+fn class_names(network: &NetworkDescription) -> &[String] {
+    match &network.kind {
+        NetworkKind::Generator { class_names, .. } | NetworkKind::Discriminator { class_names, .. } => class_names,
+        _ => &[],
+    }
+}
+
 /// Refuses a network for other images or latents than this run's.
-fn refuse_misfit(found: &FoundNetwork, expected: &NetworkDescription) -> anyhow::Result<()> {
+fn refuse_misfit(found: &FoundNetwork, expected: &NetworkDescription, named: &str) -> anyhow::Result<()> {
     let (shape, wanted) = (found.description.image_shape, expected.image_shape);
     if shape != wanted {
         bail!(Error::Input(format!("--init {}: for images of {shape}; this run's are of {wanted}", found.words)));
@@ -122,21 +139,12 @@ fn refuse_misfit(found: &FoundNetwork, expected: &NetworkDescription) -> anyhow:
         NetworkKind::Generator { latent_dim, .. } => latent_dim,
         _ => 0,
     };
-    let classes = |network: &NetworkDescription| match &network.kind {
-        NetworkKind::Generator { class_names, .. } | NetworkKind::Discriminator { class_names, .. } => {
-            class_names.len()
-        }
-        _ => 0,
-    };
-    let (found_classes, wanted) = (classes(&found.description), classes(expected));
+    let (found_classes, wanted) = (class_names(&found.description).len(), class_names(expected).len());
     if found_classes != wanted {
-        let words = |classes| if classes == 0 { "not conditional".into() } else { format!("of {classes} classes") };
-        bail!(Error::Input(format!(
-            "--init {}: {}; this run's is {}",
-            found.words,
-            words(found_classes),
-            words(wanted)
-        )));
+        let words =
+            |classes| if classes == 0 { "not conditional".into() } else { format!("conditional on {classes} classes") };
+        let (known, wanted) = (words(found_classes), words(wanted));
+        bail!(Error::Input(format!("--init {named}: its networks are {known}; this run's are {wanted}")));
     }
     let (found_latents, wanted) = (latents(&found.description), latents(expected));
     if found_latents != wanted {

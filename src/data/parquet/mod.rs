@@ -23,14 +23,17 @@ use super::picture_place::PicturePlace;
 use super::{DataOptions, Dataset, ImageSet, ImageShape, MAX_PIXELS, OnBytes, TargetShape, entries};
 use crate::data::guard::guarded;
 use crate::data::splits::{Folders, Split};
-use crate::data::summary::{Original, refitted};
+use crate::data::summary::{Original, counts, refitted};
 use crate::error::{Error, legible};
 use labels::Labels;
 use rows::{DecodedRows, EncodedRows, Rows};
 
-/// The folder of parquet files that `directory` is or holds: files directly in it, or in its folder for training (see
+/// `directory` where it is a parquet file, or the folder of parquet files that it is or holds: files directly in it, or in its folder for training (see
 /// [`Split::names`]), or in the one folder in it that has files to train on, as the Hub has them (`data`, `plain_text`).
 pub fn source(directory: &Path) -> Result<Option<PathBuf>> {
+    if !directory.is_dir() {
+        return Ok(files(directory)?.pop());
+    }
     if is_source(directory)? {
         return Ok(Some(directory.to_path_buf()));
     }
@@ -56,6 +59,10 @@ fn is_of(file: &Path, split: Split) -> bool {
 /// The files of a split, in order.
 fn part(directory: &Path, split: Split) -> Result<Vec<PathBuf>> {
     let mut paths = files(directory)?;
+    let names_a_part = |path: &PathBuf| Split::ALL.into_iter().any(|split| is_of(path, split));
+    if split == Split::Train && !paths.iter().any(names_a_part) && !paths.is_empty() {
+        return Ok(paths); // of files that name no part all are to train on
+    }
     paths.retain(|path| is_of(path, split));
     if !paths.is_empty() || !directory.is_dir() {
         return Ok(paths);
@@ -70,8 +77,8 @@ fn part(directory: &Path, split: Split) -> Result<Vec<PathBuf>> {
 }
 
 /// The set in `directory`, as `target` says: from `train*.parquet`, `val*.parquet` and `test*.parquet`, or all parquet files
-/// in its folders of such names ([`Split::names`]); several files follow each other in the order of their names. Without
-/// test files the test part is empty. Class names are the labels themselves, sorted, where these are texts; they come from
+/// in its folders of such names ([`Split::names`]); or, where no name says a part, all files to train on. Several files
+/// follow each other in the order of their names. Without test files the test part is empty. Class names are the labels themselves, sorted, where these are texts; they come from
 /// the Hub's own metadata where the files carry them, else from the numbers. The images are held as [`holding()`](super::holding::holding) says.
 ///
 /// [`Error::Input`] where there are no train files, or a file is damaged or has other columns.
@@ -85,7 +92,7 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_byt
     }
     let paths = [train_paths, part(directory, Split::Validation)?, part(directory, Split::Test)?];
     let mut files = Files::new(&paths, on_bytes)?;
-    let Held { parts: [train, validation, test], sources, holding, note } = match target.keeps_sizes {
+    let Held { parts: [train, validation, test], sources, note } = match target.keeps_sizes {
         true => originals(&mut files, &paths, target, options)?,
         false => fitted(&mut files, &paths, target.shape, options)?,
     };
@@ -94,20 +101,20 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_byt
     }
     let highest = [&train, &validation, &test].into_iter().filter_map(|part| part.labels().iter().max().copied()).max();
     let class_names = files.labels.classes(highest.unwrap_or(0), directory)?;
-    let mut notes: Vec<String> = refitted("images", &sources, target).into_iter().collect();
-    if holding != Holding::Memory {
-        notes.push(format!("{}: {note}", legible(&directory.display().to_string())));
-    }
+    let of = legible(&directory.display().to_string());
+    let mut notes = vec![counts([&train, &validation, &test].map(|part| part.len()), class_names.len())];
+    notes.extend(refitted("pictures", &sources, target));
+    notes.push(note);
+    let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();
     Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })
 }
 
-/// The images of the parts of a set, and how they are held.
+/// The images of the parts of a set.
 struct Held {
     parts: [ImageSet; 3],
     /// What each image of the first part was before.
     sources: Vec<Original>,
-    holding: Holding,
-    /// A line that says so.
+    /// A line that says how they are held.
     note: String,
 }
 
@@ -124,7 +131,7 @@ fn fitted(files: &mut Files, paths: &[Vec<PathBuf>; 3], shape: ImageShape, optio
     };
     let [train, validation, test] = paths;
     let (train, sources) = load(train)?;
-    Ok(Held { parts: [train, load(validation)?.0, load(test)?.0], sources, holding, note })
+    Ok(Held { parts: [train, load(validation)?.0, load(test)?.0], sources, note })
 }
 
 /// All are read to learn their sizes first. Those that fit into memory are read once more, since single rows are slow to
@@ -143,7 +150,7 @@ fn originals(files: &mut Files, paths: &[Vec<PathBuf>; 3], target: TargetShape, 
     };
     let [of_train, of_validation, of_test] = parts;
     let parts = [load(of_train, train)?, load(of_validation, validation)?, load(of_test, test)?];
-    Ok(Held { parts, sources, holding, note })
+    Ok(Held { parts, sources, note })
 }
 
 /// Reads the files of a set.
@@ -206,12 +213,9 @@ fn claimed_rows(path: &Path) -> Result<u64> {
     rows.map_err(|error| Error::reading(path, error).into())
 }
 
-/// The parquet files directly in `directory`, in order; none where there is no such directory.
+/// The parquet files directly in `directory`, in order, or the file itself that is one; none where there is neither.
 fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    if !directory.is_dir() {
-        return Ok(Vec::new());
-    }
-    let mut paths = entries(directory)?;
+    let mut paths = if directory.is_dir() { entries(directory)? } else { vec![directory.to_path_buf()] };
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "parquet") && path.is_file());
     Ok(paths)
 }

@@ -20,7 +20,7 @@ pub(super) trait Describe: Clone + Send + 'static {
     fn parts(&self, pace: Pace) -> Vec<LinePart>;
 }
 
-/// How fast the bar moves; unknown in plain lines.
+/// How fast the bar moves; a plain line knows the time left alone.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Pace {
     pub position: u64,
@@ -69,10 +69,12 @@ impl<T: Describe> Gauge<T> {
 
     /// Writes a plain line if one is due.
     pub fn line(&self, position: u64, length: Option<u64>, by_tenths: bool) {
-        if let Display::Lines(pauses) = &self.display
-            && locked(pauses).due(Instant::now(), position, length, by_tenths)
-        {
-            self.console.message(&joined(&locked(&self.text).clone().parts(Pace { position, ..Pace::default() })));
+        let Display::Lines(pauses) = &self.display else { return };
+        let (now, mut pauses) = (Instant::now(), locked(pauses));
+        if pauses.due(now, position, length, by_tenths) {
+            let left = length.and_then(|length| pauses.left(now, position, length));
+            let pace = Pace { position, left, ..Pace::default() };
+            self.console.message(&joined(&locked(&self.text).clone().parts(pace)));
         }
     }
 }
@@ -125,6 +127,12 @@ impl Pauses {
         }
         due
     }
+
+    /// How long the rest takes at the rate until now; `None` where nothing tells it, or less than a second.
+    fn left(&self, now: Instant, position: u64, length: u64) -> Option<Duration> {
+        let seconds = (now - self.start).as_secs_f64() * length.saturating_sub(position) as f64 / position as f64;
+        (seconds >= 1.0).then(|| Duration::try_from_secs_f64(seconds).ok())?
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +152,8 @@ mod tests {
         let mut long = Pauses { start, last: Some((after(3600), 0)) };
         assert!(!long.due(after(3700), 1, None, true), "after an hour, pauses of three minutes");
         assert!(long.due(after(3800), 1, None, true));
+        let left = |seconds, position| pauses.left(after(seconds), position, 1000).map(|left| left.as_secs());
+        assert_eq!([left(0, 10), left(5, 0), left(30, 250), left(9, 1000)], [None, None, Some(90), None]);
         let mut items = Pauses::starting(start);
         assert!(!items.due(after(1), 64, Some(64), false), "nothing to say of what is done at once");
         assert!(items.due(after(11), 65, Some(100), false));
