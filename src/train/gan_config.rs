@@ -36,7 +36,7 @@ pub struct GanConfig {
     pub loss: Option<AdversarialLoss>,
 
     /// Training images: digits (built in), mnist, fashion-mnist, another named set, a directory of images, IDX or
-    /// parquet files, or a .tar or .zip of images
+    /// parquet files, or a .tar, .zip or .parquet of images
     #[arg(long, value_name = "NAME|DIR|FILE", default_value = "digits")]
     pub data: String,
 

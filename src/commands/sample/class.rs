@@ -26,12 +26,15 @@ pub fn choose(class: Option<&str>, names: &[String]) -> anyhow::Result<SampleCla
     let by_number = || class.parse().ok().filter(|number| *number < classes);
     match by_name.or_else(by_number) {
         Some(class) => Ok(SampleClasses::One { class: class as u32, classes }),
-        None => bail!(Error::Usage(format!(
-            "--class {}: the generator has no such class\nit has {}, or by number 0 to {}; {ALL} draws every one",
-            if class.is_empty() { "\"\"" } else { class },
-            listed(names),
-            classes - 1
-        ))),
+        None => {
+            let are_numbers = names.iter().enumerate().all(|(number, name)| *name == number.to_string());
+            let numbers = if are_numbers { String::new() } else { format!(", or by number 0 to {}", classes - 1) };
+            bail!(Error::Usage(format!(
+                "--class {}: the generator has no such class\nit has {}{numbers}; {ALL} draws every one",
+                if class.is_empty() { "\"\"" } else { class },
+                listed(names)
+            )))
+        }
     }
 }
 
