@@ -6,11 +6,14 @@
 set -eu
 data=$1 gan=${2:-gan}
 for images in 600 6000; do
-    for augment in none adaptive; do
+    for augment in none adaptive translation; do
         for seed in 0 1 2; do
             run=small-$images-$augment-$seed
-            flags="--augment $augment"
-            [ $augment = none ] || flags="$flags --ada-speed 100"
+            case $augment in
+                none) flags= ;;
+                adaptive) flags="--augment adaptive --ada-speed 100" ;;
+                translation) flags="--diffaugment translation" ;;
+            esac
             # shellcheck disable=SC2086
             "$gan" train-gan --data mnist --data-dir "$data" --train-images $images --steps 1950 --seed $seed \
                 $flags --run $run -q > /dev/null

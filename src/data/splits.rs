@@ -26,7 +26,7 @@ impl Split {
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::Train => &["train", "training"],
-            Self::Validation => &["val", "valid", "validation"],
+            Self::Validation => &["val", "valid", "validation", "dev"],
             Self::Test => &["test", "testing"],
         }
     }

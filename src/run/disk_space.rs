@@ -31,7 +31,8 @@ pub fn check(directory: &Path, need: &Need, reclaimed: u64) -> anyhow::Result<()
     let Some(free) = free_bytes(directory) else { return Ok(()) };
     if need.bytes() > free.saturating_add(reclaimed) {
         let (checkpoint, networks) = (mebibytes(need.checkpoint), mebibytes(need.networks));
-        let parts = format!("{} checkpoints of {checkpoint} and the networks, {networks}", need.checkpoints);
+        let checkpoints = if need.checkpoints == 1 { "checkpoint" } else { "checkpoints" };
+        let parts = format!("{} {checkpoints} of {checkpoint} and the networks, {networks}", need.checkpoints);
         let (free, needed) = (free.saturating_add(reclaimed), need.bytes());
         bail!(Error::NoSpace { directory: directory.into(), free, needed, parts });
     }

@@ -42,7 +42,7 @@ pub fn evaluate(
     let seen = seen(config, samples, data, &dataset, held_out);
     if seen > 0 {
         console.warning(&format!(
-            "{name} was trained on {seen} of the {}, which are not searched: copies of them are not found",
+            "{name} was trained on {seen} of the {} too, and these are not searched: it may have copied them unseen",
             config.reference.words()
         ));
     }
