@@ -190,7 +190,7 @@ fn further_ops() -> Vec<NamedOp> {
 }
 
 /// What changes variables in place, or gives what no gradient is asked of.
-const WITHOUT_GRADIENT: [&str; 8] = [
+const WITHOUT_GRADIENT: [&str; 9] = [
     "adam_step",
     "adam_steps",
     "lerp_all",
