@@ -102,11 +102,15 @@ fn files_that_name_no_part_are_to_train_on() {
     write(&shoes, &[(picture(9), 1), (picture(7), 0)], "7");
     write(&hats, &[(picture(5), 1)], "7");
     let firsts = |set: &Dataset| in_memory(&set.train).pixels.chunks(9).map(|image| image[0]).collect::<Vec<u8>>();
-    assert_eq!(firsts(&open_directory(folder.path(), TINY).unwrap()), [5, 9, 7]);
+    assert_eq!(
+        firsts(&open_directory(folder.path(), TINY).unwrap()),
+        [5, 5, 9, 7, 9, 7],
+        "each file has its rows twice"
+    );
     let of_file = open_directory(&shoes, TINY).unwrap();
-    assert_eq!((firsts(&of_file), of_file.name.as_str()), (vec![9, 7], "shoes.parquet"));
+    assert_eq!((firsts(&of_file), of_file.name.as_str()), (vec![9, 7, 9, 7], "shoes.parquet"));
     let named = |spec: &Path| data::Gallery::open(spec.to_str().unwrap(), &DataOptions::default(), &|_, _, _| ());
-    assert_eq!([folder.path(), &*shoes].map(|spec| named(spec).unwrap().entries.len()), [3, 2]);
+    assert_eq!([folder.path(), &*shoes].map(|spec| named(spec).unwrap().entries.len()), [6, 4]);
     write(&folder.path().join("test.parquet"), &[(picture(1), 1)], "7");
     let set = open_directory(folder.path(), TINY);
     assert!(refused(set).contains("none to train on"), "where one names a part the others do not mean another");
@@ -226,7 +230,7 @@ fn parquet_files_that_are_no_image_sets_are_refused() {
     assert!(outcome(&[(picture(1), 65_536)]).contains("label 65536"));
     assert!(outcome(&[(picture(1), -1)]).contains("label -1"));
     assert!(outcome(&[]).contains("no rows"));
-    fs::rename(&path, folder.path().join("other.parquet")).unwrap();
+    fs::rename(&path, folder.path().join("test.parquet")).unwrap();
     assert!(refused(open_directory(folder.path(), TINY)).contains("train*.parquet"));
 }
 
