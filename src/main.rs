@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use gan::commands::errors;
 use gan::commands::exit_code::exit_code;
-use gan::commands::processes::{Processes, is_follower};
+use gan::commands::processes::Processes;
 use gan::error::Error;
 use gan::report::Console;
 
@@ -28,9 +28,7 @@ fn main() -> ExitCode {
     let processes = match Processes::start() {
         Ok(processes) => processes,
         Err(error) => {
-            if !is_follower() {
-                errors::print(&error, &console);
-            }
+            errors::print(&error, &console);
             return ExitCode::from(exit_code(&error));
         }
     };

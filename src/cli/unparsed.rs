@@ -12,21 +12,19 @@ use super::errors;
 /// Ends a process that has no arguments to run with. Of several that say the same the first alone prints it.
 pub fn end(unparsed: &clap::Error) -> ExitCode {
     let code = unparsed.exit_code() as u8;
+    if code == 0 {
+        // Help and the version ask for no work: the others are not waited for.
+        return if is_follower() { code.into() } else { print(unparsed, None).into() };
+    }
     let processes = match Processes::start() {
         Ok(processes) => processes,
-        // They cannot be joined.
-        Err(_) if is_follower() => return code.into(),
+        // The others cannot be joined: each process prints for itself.
         Err(_) => return print(unparsed, None).into(),
     };
-    if code != 0 {
-        let code = processes.fail(code, true, |who| {
-            print(unparsed, who);
-        });
-        return code.into();
-    }
-    let printed = if processes.communicator().rank() == 0 { print(unparsed, None) } else { code };
-    processes.finish();
-    printed.into()
+    let code = processes.fail(code, true, |who| {
+        print(unparsed, who);
+    });
+    code.into()
 }
 
 /// Prints what clap says: an error, of the process `who` if it is of that alone, or help or the version. Returns the exit

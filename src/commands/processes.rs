@@ -123,6 +123,7 @@ impl Processes {
         #[cfg(feature = "mpi")]
         if let Some(mpi) = &self.mpi {
             let mut hosts = self.hosts.clone();
+            hosts.sort();
             hosts.dedup();
             let on = if let [host] = &hosts[..] { host.clone() } else { format!("{} hosts", hosts.len()) };
             let sums = if self.sums_on_cards() { ", sums by NCCL" } else { "" };
@@ -143,8 +144,10 @@ impl Processes {
         let mut own = facts()?;
         own.push(("version", env!("CARGO_PKG_VERSION").to_string()));
         let all = self.communicator.gather_text(&serde_json::to_string(&own)?)?;
-        let all: Vec<Vec<(String, String)>> =
-            all.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
+        // What processes say that train is no list.
+        let lists =
+            all.iter().map(|text| serde_json::from_str(text)).collect::<Result<Vec<Vec<(String, String)>>, _>>();
+        let Ok(all) = lists else { bail!(Error::Usage("the processes have different commands".into())) };
         for (rank, other) in all.iter().enumerate() {
             if let Some(((name, _), _)) = all[0].iter().zip(other).find(|(first, other)| first != other) {
                 bail!(Error::Usage(format!("process {rank} was started with another {name} than process 0")));

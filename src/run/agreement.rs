@@ -28,8 +28,10 @@ impl<C: Serialize> Run<C> {
             "step": self.step(),
         });
         let all = self.processes.gather_text(&own.to_string())?;
-        let facts: Vec<Map<String, Value>> =
-            all.iter().map(|text| serde_json::from_str(text)).collect::<Result<_, _>>()?;
+        // What processes say that do not train is a list.
+        let Ok(facts) = all.iter().map(|text| serde_json::from_str(text)).collect::<Result<Vec<Map<_, _>>, _>>() else {
+            bail!(Error::Usage("the processes have different commands".into()));
+        };
         for (rank, other) in facts.iter().enumerate().skip(1) {
             let Some((name, _)) = facts[0].iter().find(|(name, value)| other.get(*name) != Some(*value)) else {
                 continue;
@@ -47,7 +49,7 @@ impl<C: Serialize> Run<C> {
                     let both = [&facts[0], other].map(|of| of.get("config").and_then(Value::as_object));
                     let [Some(first), Some(other)] = both else { bail!("a configuration is no object") };
                     let differs = |name: &&String| first.get(*name) != other.get(*name);
-                    let name = first.keys().find(differs).cloned().unwrap_or_default();
+                    let name = first.keys().chain(other.keys()).find(differs).cloned().unwrap_or_default();
                     let (of_other, of_first) = (said(other, &name), said(first, &name));
                     bail!(Error::Usage(format!(
                         "the processes have different settings: {name} is {of_other} in process {rank}, {of_first} in \

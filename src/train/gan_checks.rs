@@ -35,7 +35,7 @@ impl GanConfig {
         if shards == 0 || !batch_size.is_multiple_of(shards) {
             bail!(Error::setting("shards", shards, format!("expected a divisor of the batch size, {batch_size}")));
         }
-        if batch_size / shards < 2 && self.model == Architecture::Dcgan {
+        if batch_size / shards < 2 && self.model == Architecture::Dcgan && !self.sync_batch_norm {
             bail!(Error::setting("shards", shards, "batch norm needs at least 2 images a shard"));
         }
         self.validate_images()?;

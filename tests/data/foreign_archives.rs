@@ -44,6 +44,21 @@ fn what_python_writes_is_read() {
     assert!(classes("pax.tar").is_empty(), "one picture lies in no folder");
 }
 
+/// Nothing stands behind the header that says the name of what follows.
+#[test]
+fn a_tar_that_ends_behind_the_name_of_an_entry_is_refused() {
+    for (name, kind) in [("pax.tar", b'x'), ("gnu.tar", b'L')] {
+        let tar = fs::read(fixture(name)).unwrap();
+        let at = (0..tar.len()).step_by(512).find(|at| tar[at + 156] == kind).unwrap();
+        let size = std::str::from_utf8(&tar[at + 124..at + 135]).unwrap();
+        let end = at + 512 + usize::from_str_radix(size, 8).unwrap();
+        for cut in [end, end.next_multiple_of(512)] {
+            assert!(refusal_of("x.tar", &tar[..cut]).contains("cut short in a header"), "{name} of {cut} bytes");
+        }
+    }
+    assert!(refusal_of("x.tar", &[]).contains("an empty file"));
+}
+
 /// An entry of a zip file, stored, and what the directory at the end says of it.
 struct Stored<'a> {
     name: &'a str,

@@ -274,6 +274,12 @@ fn wrong_arguments_and_the_version_are_said_once() {
     let output = refused.get_output();
     let said = String::from_utf8_lossy(&output.stderr).matches("--frobnicate").count();
     assert_eq!((output.status.code(), said), (Some(2), 1), "{}", String::from_utf8_lossy(&output.stderr));
+    let own = ["train-gan", "--steps", "1", "--data", "data", "--batch-size", "16"];
+    let program = crate::support::program().into_string().unwrap();
+    let other = [&[&*program][..], &own, &[":", "-n", "1", &program], &own, &["--clip-norm", "3"]].concat();
+    let refused = launched(&place, 1, &other).assert().code(2);
+    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(said.contains("clip_norm is 3") && said.contains("not set in process 0"), "{said}");
     let version = mpirun(&place, 3, &["--version"]).assert().success();
     assert_eq!(String::from_utf8_lossy(&version.get_output().stdout).matches("gan ").count(), 1);
 }

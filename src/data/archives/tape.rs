@@ -51,7 +51,7 @@ pub struct Tape {
 }
 
 /// What headers of their own say of the entry that follows.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 struct Extended {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
@@ -64,6 +64,7 @@ impl Tape {
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
+        ensure!(bytes > 0, "an empty file; copy or download it again");
         Ok(Self { file, bytes, at: 0 })
     }
 
@@ -71,7 +72,11 @@ impl Tape {
     pub fn next(&mut self) -> Result<Option<TapeEntry>> {
         let mut extended = Extended::default();
         loop {
-            let Some(header) = self.header()? else { return Ok(None) };
+            let Some(header) = self.header()? else {
+                // What a header of its own describes must follow it.
+                ensure!(extended == Extended::default(), "cut short in a header; copy or download it again");
+                return Ok(None);
+            };
             let entry_type = header.entry_type();
             let own_size = header.entry_size().map_err(|_| self.damaged("a size is no number"))?;
             let describes = matches!(
