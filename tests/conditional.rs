@@ -51,7 +51,10 @@ fn a_run_that_starts_from_other_classes_says_so() {
         said.contains("--init vanilla: its classes are 0, 1, 2") && said.contains("this run's class 0, class 1"),
         "{said}"
     );
-    let refused = work.gan(&[&begin[..], &shape, &["--init", "vanilla", "--force"]].concat()).assert().code(3);
+    let refused = work
+        .gan(&[&begin[..], &shape, &["--batch-size", "4", "--init", "vanilla", "--force"]].concat())
+        .assert()
+        .code(3);
     let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(said.contains("conditional on 10 classes; this run's are not conditional"), "{said}");
 }
