@@ -283,3 +283,35 @@ fn wrong_arguments_and_the_version_are_said_once() {
     let version = mpirun(&place, 3, &["--version"]).assert().success();
     assert_eq!(String::from_utf8_lossy(&version.get_output().stdout).matches("gan ").count(), 1);
 }
+
+/// What says that several processes were started, but not how many, ends the program; what a job's script finds around it
+/// does not.
+#[test]
+fn a_half_set_environment_is_refused_with_how_to_start_the_program() {
+    let place = Workplace::new();
+    let run = |environment: &[(&str, &str)]| {
+        let mut command = place.gan(&["completions", "bash"]);
+        for name in ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_SIZE", "SLURM_STEP_ID"] {
+            command.env_remove(name);
+        }
+        command.env_remove("SLURM_STEP_NUM_TASKS").envs(environment.iter().copied()).assert()
+    };
+    for (name, missing) in [
+        ("PMI_RANK", "PMI_SIZE"),
+        ("PMI_SIZE", "PMI_RANK"),
+        ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+        ("SLURM_STEP_NUM_TASKS", "SLURM_STEP_ID"),
+    ] {
+        let refused = run(&[(name, "2")]).code(2);
+        let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+        for words in
+            [&format!("sets {name} but not {missing}"), "mpirun -n 4 gan", "srun -n 4", &format!("unset {name}")]
+        {
+            assert!(said.contains(words), "no {words} in {said}");
+        }
+    }
+    run(&[("PMI_RANK", "0"), ("PMI_SIZE", "many")]).code(2);
+    run(&[("PMI_RANK", "0"), ("PMI_SIZE", "1")]).success();
+    // The script of `sbatch`, and the shell of `salloc`.
+    run(&[("SLURM_JOB_ID", "7"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).success();
+}
