@@ -13,25 +13,21 @@ use anyhow::Result;
 use super::{ImageShape, ImageSource};
 use crate::error::Error;
 
-/// The images of a source that decodes on demand. Each is kept in the file when it was decoded first.
+/// The images of a source that decodes on demand. Each is added to the file when it was decoded first: in the order in
+/// which they are asked for, since writing to places all over a large file would cost more than decoding.
 ///
 /// The file has no name: it goes when the process ends, however it ends.
 pub struct Cached {
     source: Arc<dyn ImageSource>,
     file: File,
-    places: Places,
-    is_kept: Vec<AtomicBool>,
+    /// Where each image begins in the file; [`NOWHERE`] before it is there.
+    places: Vec<AtomicU64>,
+    end: AtomicU64,
     /// Once the disk is full nothing more is written.
     is_full: AtomicBool,
 }
 
-/// Where the images lie in the file.
-enum Places {
-    /// One after the other, each so many bytes long.
-    Even(u64),
-    /// Each from this byte on.
-    Uneven(Vec<u64>),
-}
+const NOWHERE: u64 = u64::MAX;
 
 impl Cached {
     /// The images of `source`, kept in a file in `directory`.
@@ -39,28 +35,10 @@ impl Cached {
     /// # Errors
     /// [`Error::NoCache`] where no file can be made there.
     pub fn new(source: Arc<dyn ImageSource>, directory: &Path) -> Result<Self> {
-        let places = match source.uniform_shape() {
-            Some(shape) => Places::Even(shape.stride() as u64),
-            None => {
-                let starts = (0..source.len()).scan(0, |end, index| {
-                    let start = *end;
-                    *end += source.shape_of(index).stride() as u64;
-                    Some(start)
-                });
-                Places::Uneven(starts.collect())
-            }
-        };
-        let is_kept = (0..source.len()).map(|_| AtomicBool::new(false)).collect();
+        let places = (0..source.len()).map(|_| AtomicU64::new(NOWHERE)).collect();
         let file = nameless_file(directory)
             .map_err(|error| Error::NoCache { directory: directory.into(), problem: error.to_string() })?;
-        Ok(Self { source, file, places, is_kept, is_full: AtomicBool::new(false) })
-    }
-
-    fn place(&self, index: usize) -> u64 {
-        match &self.places {
-            Places::Even(stride) => index as u64 * stride,
-            Places::Uneven(starts) => starts[index],
-        }
+        Ok(Self { source, file, places, end: AtomicU64::new(0), is_full: AtomicBool::new(false) })
     }
 }
 
@@ -95,18 +73,19 @@ impl ImageSource for Cached {
     }
 
     fn bytes_of(&self, index: usize) -> Result<Cow<'_, [u8]>> {
-        let (kept, place) = (&self.is_kept[index], self.place(index));
-        if kept.load(Ordering::Acquire) {
+        let place = self.places[index].load(Ordering::Acquire);
+        if place != NOWHERE {
             let mut bytes = vec![0; self.shape_of(index).stride()];
             if self.file.read_exact_at(&mut bytes, place).is_ok() {
                 return Ok(Cow::Owned(bytes));
             }
         }
         let bytes = self.source.bytes_of(index)?;
-        // Two threads may do this for one image at a time: they write the same bytes.
+        // Two threads may do this for one image at a time: then it is there twice.
         if !self.is_full.load(Ordering::Relaxed) {
+            let place = self.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             match self.file.write_all_at(&bytes, place) {
-                Ok(()) => kept.store(true, Ordering::Release),
+                Ok(()) => self.places[index].store(place, Ordering::Release),
                 Err(_) => self.is_full.store(true, Ordering::Relaxed),
             }
         }
