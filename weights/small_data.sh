@@ -6,13 +6,13 @@
 set -eu
 data=$1 gan=${2:-gan}
 for images in 600 6000; do
-    for augment in none adaptive translation; do
+    for augment in none adaptive translation cutout; do
         for seed in 0 1 2; do
             run=small-$images-$augment-$seed
             case $augment in
                 none) flags= ;;
                 adaptive) flags="--augment adaptive --ada-speed 100" ;;
-                translation) flags="--diffaugment translation" ;;
+                *) flags="--diffaugment $augment" ;;
             esac
             # shellcheck disable=SC2086
             "$gan" train-gan --data mnist --data-dir "$data" --train-images $images --steps 1950 --seed $seed \
