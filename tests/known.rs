@@ -212,3 +212,87 @@ fn a_checkpoint_alone_is_enough() {
     }
     assert!(ends(&work, &["train-gan", "--resume", "run"], 3).contains("config.json"));
 }
+
+/// The program in another directory than the run was begun in.
+fn elsewhere(work: &Workplace, arguments: &[&str]) -> std::process::Output {
+    std::fs::create_dir_all(work.path("elsewhere")).unwrap();
+    work.gan(arguments).current_dir(work.path("elsewhere")).output().unwrap()
+}
+
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A run that was begun with relative paths goes on from any directory; its checkpoints say the paths as they were typed.
+#[test]
+fn a_run_goes_on_from_another_directory() {
+    let work = Workplace::new();
+    let here = work.path("").canonicalize().unwrap();
+    let places = ["--weights-dir", "../weights", "--samples-dir", "../samples"];
+    work.train("run", "4", &[]);
+    work.train("whole", "8", &[]);
+    assert_eq!(config(&work, "run")["places"], serde_json::json!({ "data": here.join("data") }));
+    assert_eq!(config(&work, "run")["data"], "data");
+    let resume = ["train-gan", "--resume", "run", "--steps", "8"];
+    let output = elsewhere(&work, &[&resume[..], &places].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let [run, whole] = ["run", "whole"].map(|run| work.read(&format!("weights/{run}/step-00000008.safetensors")));
+    assert!(run == whole, "to the byte");
+    let output = elsewhere(&work, &["evaluate", "--weights", "../weights/run", "--n", "20", "--reference", "0..40"]);
+    assert!(output.status.success(), "{}", said(&output));
+
+    // Moved with its data, which are found where it goes on; and where they are nowhere, it says what to do.
+    std::fs::create_dir(work.path("moved")).unwrap();
+    for name in ["weights", "samples", "data"] {
+        std::fs::rename(work.path(name), work.path("moved").join(name)).unwrap();
+    }
+    let moved = |steps| {
+        let resume = ["train-gan", "--resume", "run", "--steps", steps];
+        work.gan(&resume).current_dir(work.path("moved")).output().unwrap()
+    };
+    assert!(moved("9").status.success(), "{}", said(&moved("9")));
+    let config: serde_json::Value = serde_json::from_slice(&work.read("moved/weights/run/config.json")).unwrap();
+    assert_eq!(config["places"], serde_json::json!({ "data": here.join("moved/data") }));
+    std::fs::rename(work.path("moved/data"), work.path("moved/images")).unwrap();
+    let output = moved("10");
+    assert!(output.status.code() == Some(3) && said(&output).contains("give their new place"), "{}", said(&output));
+    let resume = ["train-gan", "--resume", "run", "--steps", "10", "--data", "images"];
+    assert!(work.gan(&resume).current_dir(work.path("moved")).output().unwrap().status.success());
+}
+
+/// So does fine-tuning, on the encoder and the images that it was begun with.
+#[test]
+fn fine_tuning_goes_on_from_another_directory() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 8, 4);
+    let flags = ["pretrain-simclr", "--data", "pictures", "--batch-size", "8", "--steps", "1", "--knn-every", "0"];
+    ends(&work, &flags, 0);
+    let tuning = ["finetune", "--labels", "1.0", "--batch-size", "8", "--epochs", "1", "--checkpoint-every", "1"];
+    let begin = [&tuning[..], &["--keep", "9"]].concat();
+    ends(&work, &[&begin[..], &["--weights", "weights/resnet9", "--run", "own"]].concat(), 0);
+    // The images are those of the encoder's run, and where that says.
+    let own = ["--weights", "../weights/resnet9", "--weights-dir", "../weights", "--samples-dir", "../samples"];
+    let output = elsewhere(&work, &[&tuning[..], &own, &["--run", "other"]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let bundled = ["--data", "pictures", "--weights", "bundled", "--run", "bundled"];
+    ends(&work, &[&begin[..], &bundled].concat(), 0);
+    let table = |run: &str| work.metrics(run).into_iter().map(|row| row["top1"].clone()).collect::<Vec<_>>();
+    assert_eq!(table("own"), table("other"));
+    for run in ["own", "bundled"] {
+        let (before, checkpoint) = (table(run), format!("../weights/{run}/step-00000002.safetensors"));
+        let output = elsewhere(&work, &["finetune", "--resume", &checkpoint, "--samples-dir", "../samples"]);
+        assert!(output.status.success(), "{run}: {}", said(&output));
+        assert_eq!(table(run), before, "{run}");
+    }
+}
+
+#[test]
+fn a_run_that_is_not_there_is_told_from_those_that_are() {
+    let work = Workplace::new();
+    work.train("one", "1", &[]);
+    for command in [&["sample"][..], &["evaluate"], &["predict", "pictures"], &["embed", "pictures", "-o", "h.npy"]] {
+        let refused = ends(&work, &[command, &["--weights", "nobody"]].concat(), 3);
+        assert!(refused.contains("nobody: no run is there; runs: one"), "{command:?}: {refused}");
+    }
+    assert!(!ends(&work, &["sample", "--weights", "gone.safetensors"], 3).contains("runs:"));
+}
