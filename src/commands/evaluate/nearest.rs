@@ -147,10 +147,8 @@ mod tests {
         images.take(&pixels(&of(&[250]), 0, 1).unwrap());
         let searched = of(&[128, 250]).into();
         let (of_samples, of_other) = images.finish(&dataset, &Reference::Test, Some(&searched)).unwrap().unwrap();
-        assert_eq!(
-            (of_samples, of_other),
-            (0.0, of_real),
-            "a reference image that the samples' network was trained on"
-        );
+        // Distances are from products, and round.
+        assert!(of_samples < 0.1, "{of_samples}: a reference image that the samples' network was trained on");
+        assert_eq!(of_other, of_real);
     }
 }
