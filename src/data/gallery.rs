@@ -262,9 +262,12 @@ fn empty_classes(root: &Path, files: &[PathBuf]) -> Result<Option<String>> {
     }))
 }
 
+/// A folder with its part; of a directory without parts with none.
+type PartFolder = (Option<Split>, PathBuf);
+
 /// The folders of the parts of a set in `directory`, the directory itself where it has none; and a line on what lies beside
 /// them.
-fn part_folders(directory: &Path) -> Result<(Vec<(Option<Split>, PathBuf)>, Vec<String>)> {
+fn part_folders(directory: &Path) -> Result<(Vec<PartFolder>, Vec<String>)> {
     let found = Folders::find(directory)?;
     let has_others = || found.beside.iter().any(|path| path.is_dir() || picture::is_named(path));
     let mut notes = Vec::new();
