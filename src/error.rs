@@ -289,16 +289,3 @@ impl Error {
         Error::Storage(format!("{}: cannot write: {error}", in_a_line(path)))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_name_fields_and_their_values() {
-        let error = Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch");
-        assert_eq!(error.to_string(), "batch_size 1: batch norm needs at least 2 images a batch");
-        let error = Error::setting("cached", "", "features that are trained cannot be kept");
-        assert_eq!(error.to_string(), "cached: features that are trained cannot be kept");
-    }
-}

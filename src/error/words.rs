@@ -49,6 +49,15 @@ pub(super) fn value_text(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn texts_name_fields_and_their_values() {
+        let error = Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch");
+        assert_eq!(error.to_string(), "batch_size 1: batch norm needs at least 2 images a batch");
+        let error = Error::setting("cached", "", "features that are trained cannot be kept");
+        assert_eq!(error.to_string(), "cached: features that are trained cannot be kept");
+    }
 
     #[test]
     fn numbers_have_as_many_digits_as_are_read() {
