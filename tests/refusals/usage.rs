@@ -149,6 +149,7 @@ fn unreadable() -> Vec<Row> {
 fn in_errors(flag: &str) -> String {
     match flag {
         "output" => "-o".into(),
+        "n" => "-n".into(),
         "walks" | "frames" => "walk".into(),
         flag => format!("--{flag}"),
     }

@@ -193,7 +193,7 @@ impl SampleConfig {
                 let keys = n.or(given.map(|rows| rows / walks.max(1))).unwrap_or(8);
                 if keys < 2 || walks == 0 || self.frames == 0 {
                     bail!(Error::Usage(
-                        "a walk needs at least two latents (--n), one walk (--walks) and one frame (--frames)".into()
+                        "a walk needs at least two latents (-n), one walk (--walks) and one frame (--frames)".into()
                     ));
                 }
                 if keys.saturating_mul(self.frames as u64) > 10_000 || walks > 1_024 {
