@@ -59,7 +59,8 @@ impl TrainedOn {
     pub fn placed(self, file: &Path) -> Self {
         let config = file.parent().and_then(|run| fs::read_to_string(run.join(CONFIG_FILE)).ok());
         let place = config.and_then(|config| saved_place(&config, "data"));
-        Self { place: place.filter(|place| Path::new(place).exists()), ..self }
+        let is_here = Path::new(&self.data).exists();
+        Self { place: place.filter(|place| !is_here && Path::new(place).exists()), ..self }
     }
 
     /// What to open to have the set.

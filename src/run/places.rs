@@ -32,9 +32,11 @@ impl Places {
         self.0.retain(|field, _| !typed.contains(field));
     }
 
-    /// What to open for `field`, which the configuration says is `named`: its place, where something is there.
+    /// What to open for `field`, which the configuration says is `named`: that where something is there, else its place. A
+    /// copy of a run with its data has these, not those of the original.
     pub fn find(&self, field: &str, named: &str) -> String {
-        self.kept(field, named).unwrap_or(named).to_string()
+        let place = self.kept(field, named).filter(|_| !Path::new(named).exists());
+        place.unwrap_or(named).to_string()
     }
 
     fn kept(&self, field: &str, named: &str) -> Option<&str> {
@@ -42,7 +44,7 @@ impl Places {
         place.map(String::as_str)
     }
 
-    /// As they are for `config` now: what is no longer in its place may be where its name says.
+    /// As they are for `config` now.
     pub(super) fn of(&self, config: &Value) -> Self {
         let mut found = Self::default();
         for field in FIELDS {
@@ -50,7 +52,7 @@ impl Places {
             let kept = self.kept(field, named).map(PathBuf::from);
             let is_path = Path::new(named).is_relative() && Path::new(named).exists();
             let is_path = is_path && !(field == "data" && data::is_name(named));
-            if let Some(place) = kept.or_else(|| absolute(named).ok().filter(|_| is_path)) {
+            if let Some(place) = absolute(named).ok().filter(|_| is_path).or(kept) {
                 found.set(field, &place);
             }
         }
@@ -72,18 +74,20 @@ mod tests {
         });
         let places = Places::default().of(&config);
         assert_eq!(serde_json::to_value(&places).unwrap(), json!({ "weights": manifest }));
-        assert_eq!(places.find("weights", "Cargo.toml"), manifest.to_str().unwrap());
+        assert_eq!(places.find("weights", "Cargo.toml"), "Cargo.toml");
         assert_eq!(places.find("data", "mnist"), "mnist");
-        // What was kept comes first, as long as it is there and is called so.
+        // What is not there is where it was, as long as that is there and is called so.
         let directory = tempfile::tempdir().unwrap();
-        let there = directory.path().join("Cargo.toml");
+        let there = directory.path().join("encoder");
         std::fs::write(&there, "").unwrap();
         let kept: Places = serde_json::from_value(json!({ "weights": there, "data": "/not/there" })).unwrap();
+        assert_eq!(kept.of(&config), places);
+        let config = json!({ "data": "there", "weights": "encoder" });
         assert_eq!(serde_json::to_value(kept.of(&config)).unwrap(), json!({ "weights": there }));
-        assert_eq!(kept.find("weights", "./Cargo.toml"), there.to_str().unwrap());
+        assert_eq!(kept.find("weights", "./encoder"), there.to_str().unwrap());
         assert_eq!((kept.find("weights", "w"), kept.find("data", "there")), ("w".to_string(), "there".to_string()));
         let mut typed = kept.clone();
         typed.forget(&["weights".to_string()]);
-        assert_eq!(typed.find("weights", "Cargo.toml"), "Cargo.toml");
+        assert_eq!(typed.find("weights", "encoder"), "encoder");
     }
 }
