@@ -6,9 +6,10 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub(crate) use text::one_line;
 pub use text::{legible, printable, text, text_in_words};
-pub(crate) use words::mebibytes;
-use words::{assignment, begun_with, in_a_line, last_good_words, listed};
+use words::{assignment, begun_with, last_good_words, listed, value_text};
+pub(crate) use words::{in_a_line, mebibytes, number};
 
 /// The kinds of error. The functions of this crate return [`anyhow::Error`]; where one of these is its cause or its
 /// context, `error.downcast_ref::<Error>()` finds it. Every other error is one of candle or of the system.
@@ -101,6 +102,18 @@ pub enum Error {
         path: PathBuf,
         /// The runs that there are, newest first.
         known: Vec<String>,
+    },
+    /// The saved configuration of a run is missing, damaged or of another version.
+    #[error("{}: {problem}", in_a_line(path))]
+    DamagedConfig {
+        /// The name of the run.
+        run: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// Whether a checkpoint of the run holds the configuration too, which is read where the file is gone.
+        has_copy: bool,
     },
     /// A new run has the name of one that exists.
     #[error("{}: the run exists", path.display())]
@@ -258,7 +271,7 @@ pub enum Error {
 impl Error {
     /// A setting that is out of range or does not go with others.
     pub(crate) fn setting(name: &'static str, value: impl fmt::Display, problem: impl Into<String>) -> Self {
-        Error::Setting { name, value: value.to_string(), problem: problem.into() }
+        Error::Setting { name, value: value_text(value.to_string()), problem: problem.into() }
     }
 
     /// A data set that is not what is needed.
@@ -274,18 +287,5 @@ impl Error {
     /// An error of writing `path`.
     pub fn writing(path: &Path, error: impl fmt::Display) -> Self {
         Error::Storage(format!("{}: cannot write: {error}", in_a_line(path)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_name_fields_and_their_values() {
-        let error = Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch");
-        assert_eq!(error.to_string(), "batch_size 1: batch norm needs at least 2 images a batch");
-        let error = Error::setting("cached", "", "features that are trained cannot be kept");
-        assert_eq!(error.to_string(), "cached: features that are trained cannot be kept");
     }
 }

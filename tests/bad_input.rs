@@ -128,10 +128,15 @@ fn runs_that_cannot_be_resumed() {
     work.train("run", "8", &[]);
     let damage = |name: &str, bytes: &[u8]| std::fs::write(work.path(&format!("weights/run/{name}")), bytes).unwrap();
     let config = work.read("weights/run/config.json");
-    damage("config.json", b"{\"model\": \"vanilla\"");
-    fails(&work, &["train-gan", "--resume", "run", "--steps", "9"], 3);
-    damage("config.json", b"{\"encoder\": \"resnet18\"}");
-    fails(&work, &["train-gan", "--resume", "run", "--steps", "9"], 3);
+    for damaged in [&b"{\"model\": \"vanilla\""[..], b"{\"encoder\": \"resnet18\"}", b""] {
+        damage("config.json", damaged);
+        let stderr = fails(&work, &["train-gan", "--resume", "run", "--steps", "9"], 3);
+        let advice = "move weights/run/config.json away: --resume run then reads the copy in its checkpoint; or begin the run \
+                      run anew with --force";
+        assert!(stderr.contains(advice), "{stderr}");
+    }
+    std::fs::remove_file(work.path("weights/run/config.json")).unwrap();
+    work.gan(&["train-gan", "--resume", "run"]).assert().success();
     damage("config.json", &config);
 
     // the newest is cut off: the one before is taken, and it is said

@@ -102,3 +102,36 @@ fn the_tables_say_the_same() {
     let found: Value = serde_json::from_slice(&idx.get_output().stdout).unwrap();
     assert_eq!((&found["parts"][0]["pictures"], &found["parts"][0]["grey"]), (&96.into(), &96.into()));
 }
+
+/// A folder beside `train/` is none of training's, and a class folder may be called anything.
+#[test]
+fn what_training_passes_over_is_not_counted() {
+    let work = Workplace::new();
+    write_pictures(&work.path("pictures"), 4, 2);
+    write_pictures(&work.path("more"), 3, 0);
+    fs::rename(work.path("more/train"), work.path("pictures/unsorted")).unwrap();
+    let odd = "odd\nname";
+    fs::rename(work.path("pictures/train/disc"), work.path("pictures/train").join(odd)).unwrap();
+    fs::rename(work.path("pictures/test/disc"), work.path("pictures/test").join(odd)).unwrap();
+    let assert = work.gan(&["data", "pictures"]).assert().success();
+    let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    let table = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    assert!(said.contains("pictures: unsorted/ passed over: beside train/"), "{said}");
+    assert!(!table.lines().any(|line| line.starts_with("all ")), "{table}");
+    assert!(table.lines().any(|line| line.starts_with("odd\\nname ")), "{table}");
+    let found: Value = serde_json::from_slice(
+        &work.gan(&["data", "pictures", "--json"]).assert().success().get_output().stdout.clone(),
+    )
+    .unwrap();
+    let counted: Vec<_> = found["parts"].as_array().unwrap().iter().map(|part| part["pictures"].clone()).collect();
+    assert_eq!(counted, [12, 6]);
+    assert_eq!(found["parts"][0]["classes"][odd], 4);
+    // All are pictures to look at.
+    let embedded = work.gan(&["embed", "pictures", "--weights", "bundled", "--json", "-q"]).output().unwrap();
+    assert_eq!(String::from_utf8(embedded.stdout).unwrap().lines().count(), 27);
+    let finetune = ["finetune", "--weights", "bundled", "--data", "pictures", "--labels", "3", "--epochs", "1"];
+    work.gan(&finetune).args(["--cached", "--mode", "linear"]).assert().success();
+    let csv = work.gan(&["predict", "pictures", "-o", "-"]).output().unwrap();
+    let csv = String::from_utf8(csv.stdout).unwrap();
+    assert!(csv.contains("\"pictures/test/odd\nname/000.png\","), "{csv}");
+}

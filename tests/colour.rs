@@ -114,6 +114,7 @@ fn a_colour_run_draws_and_samples_in_colour() {
     assert_eq!((&row["n"], &row["data"]), (&json!(20), &json!("pictures")));
     let near = read_png(&work.path("near.png")).unwrap();
     assert_eq!((near.width, near.channels), (8 * 2 * 40 + 7 * 8, 3));
+    work.gan(&["evaluate", "-n", "3", "-o", "near.png"]).assert().success();
 }
 
 #[test]

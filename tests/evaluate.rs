@@ -159,7 +159,8 @@ fn what_cannot_be_evaluated_is_said() {
     fails(&["--n", "50", "--test-part", "0"], 3, "no test images");
     fails(&["--reference", "90..99"], 3, "--reference 90..99");
     fails(&["--reference", "9..3"], 2, "A..B");
-    fails(&["--n", "3"], 2, "--n 3");
+    fails(&["--n", "3"], 2, "-n 3: expected 10 to");
+    fails(&["-n", "0"], 2, "-n 0: expected 1 to");
     fails(&["--run", "none"], 3, "none");
     fails(&["--model", "dcgan", "--run", "vanilla"], 3, "dcgan");
     fails(&["-o", "nearest.jpg"], 2, ".png");

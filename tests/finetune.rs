@@ -240,6 +240,21 @@ fn another_encoder_at_the_same_place_is_refused() {
     assert_eq!(without_clock(work.metrics("table")), whole);
 }
 
+/// On cached features no image is read, so that there is no number of them a second.
+#[test]
+fn a_row_on_features_shows_no_rate_of_images() {
+    let work = workplace();
+    let said = |flags: &[&str]| {
+        let output = work.gan(&[TINY, flags].concat()).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let (cached, views) = (said(&["--cached", "--run", "cached"]), said(&["--run", "views"]));
+    let lines =
+        |said: &str| said.lines().filter(|line| line.starts_with("step ")).map(str::to_string).collect::<Vec<_>>();
+    assert!(!lines(&cached).is_empty() && lines(&cached).iter().all(|line| !line.contains("images/s")), "{cached}");
+    assert!(lines(&views).iter().any(|line| line.contains("images/s")), "{views}");
+}
+
 /// Epochs are those of every row: there is nothing to raise.
 #[test]
 fn the_configuration_of_a_table_holds() {

@@ -212,3 +212,14 @@ fn a_checkpoint_alone_is_enough() {
     }
     assert!(ends(&work, &["train-gan", "--resume", "run"], 3).contains("config.json"));
 }
+
+#[test]
+fn a_run_that_is_not_there_is_told_from_those_that_are() {
+    let work = Workplace::new();
+    work.train("one", "1", &[]);
+    for command in [&["sample"][..], &["evaluate"], &["predict", "pictures"], &["embed", "pictures", "-o", "h.npy"]] {
+        let refused = ends(&work, &[command, &["--weights", "nobody"]].concat(), 3);
+        assert!(refused.contains("nobody: no run is there; runs: one"), "{command:?}: {refused}");
+    }
+    assert!(!ends(&work, &["sample", "--weights", "gone.safetensors"], 3).contains("runs:"));
+}

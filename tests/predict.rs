@@ -49,6 +49,13 @@ fn a_picture_is_said_to_be_of_the_class_of_its_folder() {
     assert!(right > 32, "{right} of 48");
     let accuracy = format!("accuracy {:.1} %, top-3 100.0 %: {right} of 48 pictures", 100.0 * right as f64 / 48.0);
     assert!(stderr(&json).contains(&accuracy), "{}", stderr(&json));
+    let is_of_test = |line: &&Value| line["path"].as_str().unwrap().starts_with("pictures/test/");
+    let right = lines.iter().filter(is_of_test).filter(|line| line["class"] == line["predicted"]).count();
+    let (percent, said) = (100.0 * right as f64 / 12.0, stderr(&json));
+    let others = format!("taken from 36 of these pictures; accuracy on the others {percent:.1} %: {right} of 12");
+    assert!(said.contains(&others), "{said}");
+    let trained_on = |data: &str| stderr(&work.gan(&["predict", data]).assert().success()).contains("taken from these");
+    assert!(trained_on("pictures/train") && !trained_on("pictures/test"));
 
     let file = work.gan(&["predict", "pictures", "--weights", "weights/probe", "--top", "2", "-o", "p.csv"]).assert();
     assert_eq!(stdout(&file.success()), "p.csv\n");

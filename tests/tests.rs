@@ -46,6 +46,8 @@ mod going_back;
 mod encoders;
 // `gan embed`: features in every format, neighbours, broken pictures, memory.
 mod embed;
+// Runs that go on from another directory.
+mod elsewhere;
 // `gan evaluate`, and scores during training.
 mod evaluate;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.

@@ -1,5 +1,9 @@
 //! The header entries of our files: their keys, and what a saved configuration says.
 
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -26,10 +30,57 @@ pub const ROWS: &str = "gan.rows";
 /// How the weights were made.
 pub const MADE: &str = "gan.made";
 
+/// Beside a saved configuration: the absolute paths of the files that it names by relative ones, by field.
+pub const PLACES: &str = "places";
+
+/// Where the file lies that a field of a saved configuration names, if that is kept beside it.
+pub fn saved_place(config: &str, field: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(config).ok()?;
+    let (place, named) = (config.get(PLACES)?.get(field)?.as_str()?, config.get(field)?.as_str()?);
+    is_place_of(place, named).then(|| place.to_string())
+}
+
+/// Whether the absolute path `place` may be what a configuration calls `named`: somebody may have edited it.
+pub fn is_place_of(place: &str, named: &str) -> bool {
+    let named: PathBuf = Path::new(named).components().filter(|part| *part != Component::CurDir).collect();
+    Path::new(place).ends_with(named)
+}
+
 /// A text field of a saved configuration.
 pub fn saved_text(config: &str, field: &str) -> Option<String> {
     let config: Value = serde_json::from_str(config).ok()?;
     config.get(field)?.as_str().map(str::to_string)
+}
+
+/// The fields of a saved configuration in the order that they have there; `None` where it is none.
+pub fn in_order(config: &str) -> Option<Vec<(String, Value)>> {
+    struct Fields(Vec<(String, Value)>);
+
+    impl<'de> Deserialize<'de> for Fields {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_map(Visit)
+        }
+    }
+
+    struct Visit;
+
+    impl<'de> Visitor<'de> for Visit {
+        type Value = Fields;
+
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            let mut fields = Vec::new();
+            while let Some(field) = map.next_entry()? {
+                fields.push(field);
+            }
+            Ok(Fields(fields))
+        }
+    }
+
+    serde_json::from_str::<Fields>(config).ok().map(|Fields(fields)| fields)
 }
 
 /// Reads a number, or NaN where there is `null`: JSON knows no NaN and no infinity.

@@ -38,6 +38,13 @@ fn words(error: &Error) -> String {
             "--data {error}\nPut the set's files there, or name the folder above theirs with --data-dir, or train on the \
              built-in set: --data {stand_in}"
         ),
+        Error::DamagedConfig { run, path, has_copy, .. } => {
+            let remedy = match has_copy {
+                true => format!("move {} away: --resume {run} then reads the copy in its checkpoint", path.display()),
+                false => "put it back from a copy".into(),
+            };
+            format!("{error}\n{remedy}; or begin the run {run} anew with --force, or another with --run OTHER")
+        }
         Error::RunExists { run, .. } => {
             format!("{error}: --resume {run} goes on with it, --force starts it anew, --run OTHER names another")
         }

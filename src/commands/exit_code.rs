@@ -27,6 +27,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         | Error::OtherNetwork { .. }
         | Error::NotDownloaded { .. }
         | Error::NoRun { .. }
+        | Error::DamagedConfig { .. }
         | Error::RunNeverSaved { .. }
         | Error::OtherCommand { .. }
         | Error::OtherImages { .. } => 3,

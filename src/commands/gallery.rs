@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::data::{DataOptions, Gallery, ImageShape, Images};
+use crate::data::{DataOptions, Gallery, ImageShape, Images, Reach};
 use crate::error::{self, Error};
 use crate::report::Console;
 use crate::run::StopRequest;
@@ -34,10 +34,10 @@ pub struct GalleryConfig {
 }
 
 /// Opens what `data` names; a download shows its progress.
-pub fn open(data: &str, data_dir: Option<PathBuf>, console: &Console) -> anyhow::Result<Gallery> {
+pub fn open(data: &str, reach: Reach, data_dir: Option<PathBuf>, console: &Console) -> anyhow::Result<Gallery> {
     let bytes = console.bytes();
     let options = DataOptions { data_dir, ..DataOptions::default() };
-    let gallery = Gallery::open(data, &options, &|name, done, total| bytes.update(name, done, total));
+    let gallery = Gallery::open(data, reach, &options, &|name, done, total| bytes.update(name, done, total));
     // The set is no flag here, where errors would call it one.
     let gallery = gallery.map_err(|error| match error.downcast::<Error>() {
         Ok(error @ (Error::Data { .. } | Error::DataElsewhere { .. })) => Error::Input(error.to_string()).into(),

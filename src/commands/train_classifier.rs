@@ -146,7 +146,7 @@ fn run_steps(
                 let (what, last_good, largest) = (format!("the loss is {loss}"), None, None);
                 bail!(Error::Diverged { step, what, last_good, largest });
             }
-            clock.show(vec![Figure::Plain("loss", loss.into())]);
+            clock.show(vec![Figure::Plain("loss", loss.into())], true);
         }
     }
     Ok(())

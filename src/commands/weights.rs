@@ -24,6 +24,20 @@ pub(super) fn located(weights: &Path, weights_dir: &Path) -> PathBuf {
     if is_meant && is_run(&run) { run } else { weights.to_path_buf() }
 }
 
+/// The file or the directory that `--weights` means. [`Error::NoRun`] where there is nothing of what may be the name of a run.
+fn found(weights: &Path, weights_dir: &Path) -> anyhow::Result<PathBuf> {
+    let path = located(weights, weights_dir);
+    if !path.exists() && path.extension().is_none() && path != Path::new(BUNDLED) && !is_bundled_encoder(&path) {
+        bail!(Error::NoRun { path, known: saved_runs(weights_dir).into_iter().map(|run| run.name).collect() });
+    }
+    Ok(path)
+}
+
+/// Whether it is what a run of fine-tuning keeps as the path of the bundled encoder.
+fn is_bundled_encoder(path: &Path) -> bool {
+    path == Path::new(Bundled::Encoder.name()) && !path.exists()
+}
+
 /// Which generator is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct GeneratorChoice<'a> {
@@ -41,7 +55,7 @@ pub struct GeneratorChoice<'a> {
 /// weights that come with the program. [`Error::Input`] where it is something else.
 pub fn generator(choice: &GeneratorChoice, device: &Device) -> anyhow::Result<TrainedGenerator> {
     let GeneratorChoice { model, weights, weights_dir, raw } = *choice;
-    let path = match weights.map(|path| located(path, weights_dir)) {
+    let path = match weights.map(|path| found(path, weights_dir)).transpose()? {
         Some(path) if path == Path::new(BUNDLED) => None,
         Some(path) if path.is_dir() => Some(TrainedGenerator::file_of(&path, raw)?),
         Some(path) => Some(path),
@@ -66,8 +80,8 @@ pub fn encoder(
     wanted: Option<EncoderArchitecture>,
     weights_dir: &Path,
 ) -> anyhow::Result<EncoderSource> {
-    let path = match weights.map(|path| located(path, weights_dir)) {
-        Some(path) if path == Path::new(BUNDLED) => None,
+    let path = match weights.map(|path| found(path, weights_dir)).transpose()? {
+        Some(path) if path == Path::new(BUNDLED) || is_bundled_encoder(&path) => None,
         Some(path) if path.is_dir() => Some(EncoderSource::file_of(&path)?),
         Some(path) => Some(path),
         None => newest(weights_dir, |run| {
@@ -94,7 +108,7 @@ pub fn encoder(
 /// one. [`Error::Input`] where there is none or it is something else.
 pub fn classifier(weights: Option<&Path>, weights_dir: &Path, device: &Device) -> anyhow::Result<TrainedClassifier> {
     let path = match weights {
-        Some(path) => Some(located(path, weights_dir)),
+        Some(path) => Some(found(path, weights_dir)?),
         None => newest(weights_dir, |run| TrainedClassifier::file_of(run).ok()),
     };
     match path {

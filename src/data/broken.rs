@@ -30,14 +30,18 @@ pub fn without_broken(parts: [(&mut Vec<PicturePlace>, &mut Vec<u32>); 3]) -> Re
             bail!(Error::reading(&first.path(), format!("cannot be decoded, nor can the {others} others to train on")));
         }
     }
-    if broken.is_empty() {
-        return Ok(None);
-    }
-    let mut names: Vec<String> = broken.iter().take(NAMED).map(|place| place.path().display().to_string()).collect();
-    names.extend((broken.len() > NAMED).then(|| "...".to_string()));
-    let what = match broken.len() {
+    let names = broken.iter().take(NAMED).map(|place| place.path().display().to_string());
+    Ok(left_out(broken.len(), names))
+}
+
+/// What is to be said of `count` pictures that are left out, some of which are called `names`.
+pub fn left_out(count: usize, names: impl IntoIterator<Item = String>) -> Option<String> {
+    let mut names: Vec<String> = names.into_iter().take(NAMED).collect();
+    names.extend((count > NAMED).then(|| "...".to_string()));
+    let what = match count {
+        0 => return None,
         1 => "1 picture cannot be decoded and is left out".to_string(),
         count => format!("{count} pictures cannot be decoded and are left out"),
     };
-    Ok(Some(legible(&format!("{what}: {}", names.join(", ")))))
+    Some(legible(&format!("{what}: {}", names.join(", "))))
 }

@@ -24,7 +24,7 @@ pub struct DataOptions {
     #[arg(long, value_name = "DIR|none")]
     pub data_cache: Option<DataCache>,
 
-    /// Whether pictures of a folder that cannot be decoded are left out. It changes results: the configuration of a run
+    /// Whether pictures that cannot be decoded are left out. It changes results: the configuration of a run
     /// says so.
     #[arg(skip)]
     pub skip_broken: bool,

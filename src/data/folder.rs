@@ -18,7 +18,7 @@ use super::{
 use crate::data::splits::Folders;
 use crate::data::summary::{counts, refitted};
 use crate::data::walk::{PassedOver, Walk};
-use crate::error::{Error, legible};
+use crate::error::{Error, in_a_line, legible};
 
 /// Pictures with the class of each.
 #[derive(Default)]
@@ -125,7 +125,7 @@ fn name(path: &Path) -> String {
 pub(super) struct Parts {
     /// Without one to train on, the directory itself is.
     pub(super) folders: Folders,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// The folders of `directory` that are for parts. [`Error::Input`] where there are some and none to train on.
@@ -135,7 +135,7 @@ pub(super) fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> 
         let only = [&folders.validation, &folders.test].into_iter().flatten().next();
         if let Some(only) = only.filter(|_| !folders.beside.iter().any(|path| path.is_dir() || picture::is_named(path)))
         {
-            let (directory, beside) = (directory.display(), name(only));
+            let (directory, beside) = (in_a_line(directory), legible(&name(only)));
             let problem = format!("{directory}: no folder train/ beside {beside}/; to train on what is there, name it");
             bail!(Error::DataElsewhere { problem, meant: only.clone() });
         }
@@ -144,7 +144,7 @@ pub(super) fn parts(directory: &Path, passed: &mut PassedOver) -> Result<Parts> 
     let mut beside = Vec::new();
     for path in &folders.beside {
         if path.is_dir() && walk::has_pictures(path)? || picture::is_named(path) {
-            beside.push(name(path) + if path.is_dir() { "/" } else { "" });
+            beside.push(legible(&name(path)) + if path.is_dir() { "/" } else { "" });
         }
     }
     // A class may be called so too: trains beside buses.
@@ -173,7 +173,7 @@ pub(super) fn directly_in(directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn list(directory: &Path, walk: &mut Walk, passed: &mut PassedOver) -> Result<Listing> {
-    let fail = |text: String| Error::Input(format!("{}: {text}", directory.display()));
+    let fail = |text: String| Error::Input(format!("{}: {text}", in_a_line(directory)));
     let is_flat = !directly_in(directory)?.is_empty();
     let mut folders = entries(directory)?;
     folders.retain(|path| path.is_dir());
@@ -213,7 +213,8 @@ fn list(directory: &Path, walk: &mut Walk, passed: &mut PassedOver) -> Result<Li
     Ok(listing)
 }
 
-fn is_compressed_tar(path: &Path) -> bool {
+/// Whether it is a tar file by its name, all of which is compressed.
+pub(super) fn is_compressed_tar(path: &Path) -> bool {
     let name = name(path).to_lowercase();
     [".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"].iter().any(|ending| name.ends_with(ending))
 }
@@ -226,7 +227,7 @@ pub(super) fn holds_only_hidden(folder: &Path) -> Result<bool> {
 
 /// Of a class without pictures, where something else may be meant.
 fn without_pictures(folder: &Path) -> Result<Error> {
-    let (path, mut passed) = (folder.display(), PassedOver::default());
+    let (path, mut passed) = (in_a_line(folder), PassedOver::default());
     if !walk::pictures(folder, &mut passed)?.is_empty() {
         let text = format!("{path}: a folder that was read already, by a link in another place; take one away");
         return Ok(Error::Input(text));
@@ -264,8 +265,8 @@ fn wrapper(directory: &Path, listing: &Listing) -> Option<String> {
     is_inside.then(|| {
         format!(
             "all pictures are of one class, {}, the one folder there; if the folders in it are the classes, name it: {}",
-            name(class),
-            directory.join(name(class)).display()
+            legible(&name(class)),
+            in_a_line(&directory.join(name(class)))
         )
     })
 }
@@ -278,13 +279,14 @@ fn matched(part: Listing, train: &Listing, directory: &Path) -> Result<Listing> 
             Some(label) => label_of.push(label as u32),
             None => {
                 const SHOWN: usize = 10;
-                let mut known: Vec<String> = train.classes.iter().take(SHOWN).map(|path| name(path)).collect();
+                let mut known: Vec<String> =
+                    train.classes.iter().take(SHOWN).map(|path| legible(&name(path))).collect();
                 if train.classes.len() > SHOWN {
                     known.push(format!("... ({} in all)", train.classes.len()));
                 }
                 bail!(Error::Input(format!(
                     "{}: a class that the training part does not have; it has: {}",
-                    directory.join(name(class)).display(),
+                    in_a_line(&directory.join(name(class))),
                     if known.is_empty() { "none".to_string() } else { known.join(", ") }
                 )))
             }

@@ -14,7 +14,7 @@ use super::picture_place::PicturePlace;
 use super::splits::{Folders, Split};
 use super::walk::{PassedOver, Walk};
 use super::{DataOptions, ImageSet, ImageShape, OnBytes, TargetShape, entries, open, parquet, picture};
-use crate::error::Error;
+use crate::error::{Error, in_a_line};
 
 /// Pictures in the order of their paths; of archives and of a data set in the order that they have there.
 ///
@@ -27,6 +27,15 @@ pub struct Gallery {
     /// What the user should know of how it was found, a line each.
     pub notes: Vec<String>,
     images: Place,
+}
+
+/// Which pictures of a directory are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All at any depth.
+    Everything,
+    /// Those that training takes: where there is a folder `train`, none beside the folders of the parts.
+    Training,
 }
 
 /// A picture of a gallery.
@@ -48,7 +57,7 @@ enum Place {
 }
 
 impl Gallery {
-    /// The pictures that `spec` names: a picture; a directory, in which all pictures at any depth are taken;
+    /// The pictures that `spec` names: a picture; a directory, in which the pictures at any depth are taken as `reach` says;
     /// archives of pictures, as [`open()`] finds them; or another set that [`open()`] takes.
     ///
     /// In a directory, the folder of a picture below the directory, or below its `train`, `val` or `test`, is its class;
@@ -56,12 +65,12 @@ impl Gallery {
     ///
     /// # Errors
     /// [`Error::Input`] where there is no picture, and as [`open()`].
-    pub fn open(spec: &str, options: &DataOptions, on_bytes: OnBytes) -> Result<Self> {
+    pub fn open(spec: &str, reach: Reach, options: &DataOptions, on_bytes: OnBytes) -> Result<Self> {
         if is_of_pictures(spec)? {
-            return Self::of_files(Path::new(spec));
+            return Self::of_files(Path::new(spec), reach);
         }
         if let Some(found) = archives_of(spec)? {
-            return Self::of_archives(&found);
+            return Self::of_archives(&found, reach);
         }
         let shape = own_shape(spec);
         if shape.is_none()
@@ -86,8 +95,11 @@ impl Gallery {
         Ok(Self { entries, classes: dataset.classes, notes: dataset.notes, images })
     }
 
-    fn of_archives(path: &Path) -> Result<Self> {
-        let Archives { pictures, classes, notes } = Archives::open(path)?;
+    fn of_archives(path: &Path, reach: Reach) -> Result<Self> {
+        let Archives { mut pictures, classes, notes } = Archives::open(path)?;
+        if reach == Reach::Training && pictures.iter().any(|picture| picture.part.is_some()) {
+            pictures.iter_mut().for_each(|picture| picture.part = picture.part.or(Some(Split::Train)));
+        }
         let mut entries = Vec::with_capacity(pictures.len());
         for ArchivedPicture { place, part, class } in &pictures {
             entries.push(GalleryEntry { path: place.path().display().to_string(), class: *class, part: *part });
@@ -111,7 +123,7 @@ impl Gallery {
         Ok(Self { entries, classes, notes: Vec::new(), images: Place::Files(places) })
     }
 
-    fn of_files(place: &Path) -> Result<Self> {
+    fn of_files(place: &Path, reach: Reach) -> Result<Self> {
         if place.is_file() {
             let entry = GalleryEntry { path: place.display().to_string(), class: None, part: None };
             let images = Place::Files(vec![PicturePlace::File(place.to_path_buf())]);
@@ -119,14 +131,14 @@ impl Gallery {
         }
         let mut passed = PassedOver::default();
         // As training walks: part after part.
-        let parts = part_folders(place)?;
+        let (parts, beside) = part_folders(place)?;
         let roots: Vec<&Path> = parts.iter().map(|(_, root)| &**root).collect();
         let mut walk = Walk::through(roots.iter().copied());
         let mut files = Vec::new();
         for root in &roots {
             files.extend(walk.pictures(root, &[], &mut passed)?);
         }
-        if roots != [place] {
+        if roots != [place] && reach == Reach::Everything {
             files.extend(walk.pictures(place, &roots, &mut passed)?);
         }
         files.sort();
@@ -135,6 +147,9 @@ impl Gallery {
             bail!(Error::reading(place, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
         }
         let (mut roots, mut notes) = (Vec::new(), Vec::new());
+        if reach == Reach::Training {
+            notes.extend(beside.into_iter().map(|note| format!("{}: {note}", in_a_line(place))));
+        }
         for (part, root) in &parts {
             let has_classes = folder::directly_in(root)?.is_empty();
             if has_classes {
@@ -243,20 +258,29 @@ fn empty_classes(root: &Path, files: &[PathBuf]) -> Result<Option<String>> {
     }
     Ok(empty.first().map(|first| {
         let more = if empty.len() > 1 { format!(" and {} more", empty.len() - 1) } else { String::new() };
-        format!("{}{more}: no picture that is not elsewhere too; to train, fill it or take it away", first.display())
+        format!("{}{more}: no picture that is not elsewhere too; to train, fill it or take it away", in_a_line(first))
     }))
 }
 
-/// The folders of the parts of a set in `directory`; the directory itself where it has none.
-fn part_folders(directory: &Path) -> Result<Vec<(Option<Split>, PathBuf)>> {
+/// A folder with its part; of a directory without parts with none.
+type PartFolder = (Option<Split>, PathBuf);
+
+/// The folders of the parts of a set in `directory`, the directory itself where it has none; and a line on what lies beside
+/// them.
+fn part_folders(directory: &Path) -> Result<(Vec<PartFolder>, Vec<String>)> {
     let found = Folders::find(directory)?;
     let has_others = || found.beside.iter().any(|path| path.is_dir() || picture::is_named(path));
+    let mut notes = Vec::new();
     let folders = match found.train {
-        Some(_) => folder::parts(directory, &mut PassedOver::default())?.folders,
+        Some(_) => {
+            let parts = folder::parts(directory, &mut PassedOver::default())?;
+            notes = parts.notes;
+            parts.folders
+        }
         None if has_others() => Folders::default(),
         None => found,
     };
     let parts = [(Split::Train, folders.train), (Split::Validation, folders.validation), (Split::Test, folders.test)];
     let parts: Vec<_> = parts.into_iter().filter_map(|(part, folder)| Some((Some(part), folder?))).collect();
-    Ok(if parts.is_empty() { vec![(None, directory.to_path_buf())] } else { parts })
+    Ok((if parts.is_empty() { vec![(None, directory.to_path_buf())] } else { parts }, notes))
 }

@@ -71,14 +71,14 @@ pub use class_batches::{class_batches, one_hot};
 pub use data_options::DataOptions;
 pub use dataset::Dataset;
 use entries::entries;
-pub use gallery::{Gallery, GalleryEntry};
+pub use gallery::{Gallery, GalleryEntry, Reach};
 pub use given_images::{GivenImages, read_images};
 #[doc(hidden)]
 pub use guard::silence_decoder_panics;
 pub use image_set::ImageSet;
 pub use images::Images;
 use open::is_spelling;
-pub use open::{open, own_shape};
+pub use open::{is_name, open, own_shape};
 pub use plan::{CLASSES, MIRROR, Order, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
 pub use shard::Shard;

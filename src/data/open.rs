@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::catalogue::{BUILT_IN, BuiltIn, MNIST_SHAPE, NamedSet, SETS};
+use super::folder::is_compressed_tar;
 use super::{
     DataOptions, Dataset, ImageShape, OnBytes, TargetShape, archives, cifar, folder, idx, named, parquet, picture,
     summary,
@@ -87,6 +88,11 @@ pub fn own_shape(spec: &str) -> Option<ImageShape> {
         None if archives::source(path).is_ok_and(|found| found.is_some()) => None,
         None => cifar::find(path).ok()?.map(|_| cifar::SHAPE),
     }
+}
+
+/// Whether `spec` is the name of a set, not a path.
+pub fn is_name(spec: &str) -> bool {
+    known(spec).is_some()
 }
 
 /// A set that has a name.
@@ -195,8 +201,10 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
         let problem = format!("{}: no such directory here, but one in the data directory; name it", path.display());
         return Error::DataElsewhere { problem, meant };
     }
-    let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
-    let found = if path.exists() {
+    let problem = if path.exists() && is_compressed_tar(path) {
+        "tar files cannot be read in place where all of one is compressed; unpack it, and name the .tar or the folder"
+            .to_string()
+    } else if path.exists() {
         "a file, where a directory is expected, or a .tar, .zip or .parquet of pictures, or CIFAR-10's .tar.gz"
             .to_string()
     } else if path.to_string_lossy().contains(['*', '{']) {
@@ -207,10 +215,13 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
         let here = std::env::current_dir().map_or(String::new(), |here| format!(" in {}", here.display()));
         format!("no such directory{here}; if the data have moved, give their new place")
     } else {
-        "no data set and no directory; if the data have moved, give their new place".to_string()
+        let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
+        let names = names.join(", ");
+        format!(
+            "no data set and no directory; if the data have moved, give their new place\nThe data sets are {names}."
+        )
     };
-    let (names, directory) = (names.join(", "), readable());
-    Error::data(path.display(), format!("{found}\nThe data sets are: {names}. A directory holds {directory}."))
+    Error::data(path.display(), problem)
 }
 
 /// The last part of the path, with `.` and `..` resolved.

@@ -63,7 +63,7 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage> {
         let format = checked.format();
         let mut decoder = checked.decoder()?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let mut image = DynamicImage::from_decoder(decoder).map_err(|error| in_words(error, format))?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|error| in_words(error, format, bytes))?;
         image.apply_orientation(orientation);
         Ok(image)
     })
@@ -97,6 +97,7 @@ pub fn shape(head: &[u8], length: usize) -> Result<ImageShape> {
 /// A file that is a picture by its first bytes, and what its decoder may take.
 struct Checked<'a> {
     reader: ImageReader<Cursor<&'a [u8]>>,
+    bytes: &'a [u8],
     limits: Limits,
     length: usize,
     /// Bytes that `length` bytes of a file can hold.
@@ -123,7 +124,7 @@ impl<'a> Checked<'a> {
         let most = (length as u64).saturating_mul(MOST_EXPANSION).saturating_add(FREE_BYTES);
         limits.max_alloc = Some(most.min(MAX_BYTES));
         reader.limits(limits.clone());
-        Ok(Self { reader, limits, length, most })
+        Ok(Self { reader, bytes, limits, length, most })
     }
 
     fn format(&self) -> Option<ImageFormat> {
@@ -131,16 +132,16 @@ impl<'a> Checked<'a> {
     }
 
     fn decoder(self) -> Result<impl ImageDecoder + 'a> {
-        let Self { reader, mut limits, length, most } = self;
+        let Self { reader, bytes, mut limits, length, most } = self;
         let format = reader.format();
-        let decoder = reader.into_decoder().map_err(|error| in_words(error, format))?;
+        let decoder = reader.into_decoder().map_err(|error| in_words(error, format, bytes))?;
         let (width, height) = decoder.dimensions();
         ensure!(width > 0 && height > 0, "a picture of {width}x{height} pixels");
         ensure!(
             decoder.total_bytes() <= most,
             "its header claims {width}x{height} pixels, more than its {length} bytes can hold"
         );
-        limits.reserve(decoder.total_bytes()).map_err(|error| in_words(error, format))?;
+        limits.reserve(decoder.total_bytes()).map_err(|error| in_words(error, format, bytes))?;
         Ok(decoder)
     }
 }

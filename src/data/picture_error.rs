@@ -7,9 +7,10 @@ use anyhow::anyhow;
 use image::{ImageError, ImageFormat};
 
 use super::picture::{MAX_BYTES, MAX_SIDE};
+use super::tiff;
 
-/// An error of decoding a picture of this format.
-pub fn in_words(error: ImageError, format: Option<ImageFormat>) -> anyhow::Error {
+/// An error of decoding `bytes`, a picture of this format.
+pub fn in_words(error: ImageError, format: Option<ImageFormat>, bytes: &[u8]) -> anyhow::Error {
     let name = format.map_or("picture", name);
     match error {
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => cut_short(name),
@@ -32,7 +33,10 @@ pub fn in_words(error: ImageError, format: Option<ImageFormat>) -> anyhow::Error
                 anyhow!("a damaged {name} ({})", cause.trim_end_matches(['.', '\n']))
             }
         }
-        ImageError::Unsupported(_) => anyhow!("a kind of {name} that is not read; save it anew"),
+        ImageError::Unsupported(_) => match tiff::kind(bytes).filter(|_| format == Some(ImageFormat::Tiff)) {
+            Some(kind) => anyhow!("a {name} {kind}, which is not read; save it as PNG, or as {name} without that"),
+            None => anyhow!("a kind of {name} that is not read; save it as PNG"),
+        },
         ImageError::Limits(_) => anyhow!(
             "a {name} of more than {MAX_SIDE} pixels a side, or one that takes more than {} MiB, or more than its file can hold",
             MAX_BYTES >> 20

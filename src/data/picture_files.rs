@@ -158,11 +158,5 @@ fn known(place: &PicturePlace) -> Result<(ImageShape, Option<SystemTime>, Pictur
 }
 
 fn undecodable(place: &PicturePlace, error: anyhow::Error) -> anyhow::Error {
-    let error = match place {
-        PicturePlace::Row { file, image, .. } => {
-            Error::reading(file.path(), format!("image {image} cannot be decoded: {error}"))
-        }
-        _ => Error::BrokenPicture { path: place.path().into_owned(), problem: error.to_string() },
-    };
-    error.into()
+    Error::BrokenPicture { path: place.path().into_owned(), problem: error.to_string() }.into()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::entries;
-use crate::error::Error;
+use crate::error::{Error, in_a_line};
 
 /// What the images in a folder of that name are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Split {
     }
 
     /// The split that a folder of this name is for, in capitals or not.
-    fn of(folder: &Path) -> Option<Self> {
+    pub fn of(folder: &Path) -> Option<Self> {
         let name = folder.file_name()?.to_ascii_lowercase();
         Self::ALL.into_iter().find(|split| split.names().iter().any(|known| name == *known))
     }
@@ -68,8 +68,8 @@ impl Folders {
             if let Some(other) = place {
                 bail!(Error::Input(format!(
                     "{} and {}: two folders for the same part of the set; take one away",
-                    other.display(),
-                    path.display()
+                    in_a_line(other),
+                    in_a_line(&path)
                 )));
             }
             *place = Some(path);

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{Dataset, ImageSet, parts};
-use crate::error::Error;
+use crate::error::{Error, number};
 
 /// The part of the training images that is held out to test on: 0 (none) to below 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ impl FromStr for TestPart {
 
 impl fmt::Display for TestPart {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&number(self.0))
     }
 }
 
@@ -105,10 +105,10 @@ impl Dataset {
     }
 
     fn split(mut self, held_out: TestPart) -> Result<Self> {
-        let TestPart(part) = held_out;
+        let (part, TestPart(fraction)) = (held_out, held_out);
         self.held_out_to_test = Some(held_out);
         let (name, all) = (self.name.clone(), self.train.len());
-        let count = ((all as f64 * part).round() as usize).max(1);
+        let count = ((all as f64 * fraction).round() as usize).max(1);
         if count >= all {
             let problem =
                 format!("{all} training images and no test part; there are too few to hold {part} of them out");

@@ -40,6 +40,11 @@ fn plain(character: char) -> String {
     }
 }
 
+/// `text` as one line, with control characters escaped.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(plain).collect()
+}
+
 /// `text` as one line of at most 500 characters, with control characters escaped: it may quote a hostile file.
 #[doc(hidden)]
 pub fn legible(text: &str) -> String {

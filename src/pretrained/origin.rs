@@ -23,7 +23,7 @@ impl Origin {
             path: weights.path.clone(),
             words,
             data: recognise::data(&weights.metadata),
-            trained_on: TrainedOn::of(&weights.metadata),
+            trained_on: TrainedOn::of(&weights.metadata).map(|trained| trained.placed(&weights.path)),
         }
     }
 }

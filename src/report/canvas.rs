@@ -4,6 +4,7 @@ use ab_glyph::{Font, FontRef, OutlineCurve, Point};
 use anyhow::{Context, Result};
 use tiny_skia::{Color, FillRule, LineCap, LineJoin, Mask, Paint, Path, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
+use crate::error::legible;
 use crate::report::grid::Picture;
 
 /// Red, green, blue and opacity.
@@ -77,10 +78,11 @@ impl Canvas {
         }
     }
 
-    /// `text`, or as much of its beginning as fits into `width` pixels, with an ellipsis.
+    /// `text` in a line, or as much of its beginning as fits into `width` pixels, with an ellipsis.
     pub fn shortened(&self, text: &str, size: f32, width: f32) -> String {
-        if self.text_width(text, size) <= width {
-            return text.to_owned();
+        let text = legible(text);
+        if self.text_width(&text, size) <= width {
+            return text;
         }
         let letters: Vec<char> = text.chars().collect();
         let cut = |count: usize| letters[..count].iter().collect::<String>().trim_end().to_owned() + "…";

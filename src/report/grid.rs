@@ -47,7 +47,7 @@ impl Default for Grid {
 }
 
 /// The shade between images and of cells that hold none: told from the black of a digit's ground, yet no distraction.
-const GAP_SHADE: u8 = 64;
+pub(super) const GAP_SHADE: u8 = 64;
 
 impl Grid {
     /// One image as it is: no enlargement, nothing around it.

@@ -5,6 +5,7 @@ pub mod animation;
 mod axis;
 mod canvas;
 pub mod census;
+pub mod class_grid;
 pub mod class_scores;
 pub mod confusion;
 #[cfg(feature = "cli")]
@@ -36,6 +37,7 @@ pub mod views_sheet;
 
 pub use animation::{Animation, encode_gif, film};
 pub use census::census_tables;
+pub use class_grid::class_grid;
 pub use class_scores::ClassScores;
 pub use confusion::ConfusionMatrix;
 #[cfg(feature = "cli")]

@@ -179,15 +179,15 @@ impl Clock {
         Mark { step, epoch, seconds: self.seconds(), images_per_second: self.images_per_second }
     }
 
-    /// Shows the step that was marked, with the figures of this kind of training.
-    pub fn show(&self, figures: Vec<Figure>) {
+    /// Shows the step that was marked, with the figures of this kind of training; and how fast, where it `reads_images`.
+    pub fn show(&self, figures: Vec<Figure>, reads_images: bool) {
         let Timetable { last_step, steps_per_epoch, .. } = self.timetable;
         self.monitor.status(&TrainingStatus {
             step: self.step,
             epoch: (self.step - 1) / steps_per_epoch + 1,
             epochs: Some(last_step.div_ceil(steps_per_epoch)),
             figures,
-            images_per_second: self.images_per_second,
+            images_per_second: reads_images.then_some(self.images_per_second),
         });
     }
 }

@@ -1,6 +1,6 @@
 //! A run about to train: a new one, or one to go on with. How one goes on is in [`crate::run::resume`].
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::report::{Console, KeptRecords, Notice};
 use crate::run::resume::resume;
 use crate::run::saves;
-use crate::run::{Position, RunDirectory, RunOptions, Timetable};
+use crate::run::{Places, Position, RunDirectory, RunOptions, Timetable};
 
 /// A run about to train. Nothing on the disk is changed before [`crate::run::Session::begin`].
 pub struct Run<C> {
@@ -34,9 +34,11 @@ pub struct Run<C> {
     pub(crate) data: Option<Identity>,
     /// Whether they are deliberately others than those that it began with.
     pub has_changed_data: bool,
-    /// Where its named data set lies, if that was said. It is kept beside the configuration and is no part of it: no result
+    /// Where its named data set lies, if that was said; the absolute path is kept. It is kept beside the configuration and is no part of it: no result
     /// depends on it.
     pub data_dir: Option<PathBuf>,
+    /// Where the files lie that its configuration names.
+    pub places: Places,
     /// The processes that train it. The first of them alone writes.
     pub processes: Arc<dyn Communicator>,
 }
@@ -48,6 +50,8 @@ struct SavedConfig<'a, C> {
     config: &'a C,
     #[serde(skip_serializing_if = "Option::is_none")]
     data_dir: Option<&'a str>,
+    #[serde(skip_serializing_if = "Places::is_empty")]
+    places: Places,
 }
 
 impl<C: Serialize + DeserializeOwned> Run<C> {
@@ -87,6 +91,7 @@ impl<C> Run<C> {
             data: None,
             has_changed_data: false,
             data_dir: None,
+            places: Places::default(),
             processes: Arc::new(Alone),
         }
     }
@@ -213,8 +218,10 @@ impl<C: Serialize> Run<C> {
     /// # Errors
     /// As [`RunDirectory::begin`].
     pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
-        let data_dir = self.data_dir.as_deref().and_then(Path::to_str); // JSON has no other names
-        let mut config = serde_json::to_vec_pretty(&SavedConfig { config: &self.config, data_dir })?;
+        let data_dir = self.data_dir.as_deref().and_then(|directory| absolute(directory).ok());
+        let data_dir = data_dir.as_deref().and_then(Path::to_str); // JSON has no other names
+        let places = self.places.of(&serde_json::to_value(&self.config)?);
+        let mut config = serde_json::to_vec_pretty(&SavedConfig { config: &self.config, data_dir, places })?;
         config.push(b'\n');
         self.directory.begin(&config)
     }

@@ -7,20 +7,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::checkpoint::header::{CONFIG, DATA, ENCODER};
+use crate::checkpoint::header::{CONFIG, DATA, ENCODER, PLACES};
+use crate::checkpoint::saved_runs::CONFIG_FILE;
 use crate::checkpoint::{self, Archive, first_non_finite};
 use crate::error::Error;
 use crate::report::Notice;
-use crate::run::{Position, Run, RunDirectory, RunOptions, as_typed};
+use crate::run::{Places, Position, Run, RunDirectory, RunOptions, as_typed};
 
 /// The run that `target` names, to go on with. `typed` names the fields of `config` that the user set: the saved
 /// configuration holds, `steps` or `epochs` may be raised, `data` be moved, and any other field that contradicts it is
-/// refused. The directory of named sets is that of `options`, else the one that the run was left with.
+/// refused. The directory of named sets is that of `options`, else the one that the run was left with; so are the places of
+/// files that `typed` does not name.
 ///
 /// # Errors
 /// [`Error::NoRun`] where there is none, [`Error::OtherCommand`] where it is of another method, [`Error::OtherSetting`]
-/// where a field contradicts it, [`Error::RunInUse`] where another process has it, [`Error::Input`] where its files are
-/// damaged, [`Error::NotFinite`] where its checkpoint holds a NaN.
+/// where a field contradicts it, [`Error::RunInUse`] where another process has it, [`Error::DamagedConfig`] or
+/// [`Error::Input`] where its files are damaged, [`Error::NotFinite`] where its checkpoint holds a NaN.
 pub fn resume<C>(target: &str, config: &C, typed: &[String], options: &RunOptions) -> anyhow::Result<Run<C>>
 where
     C: Serialize + DeserializeOwned,
@@ -48,13 +50,15 @@ where
             Some((Position::of(&newest.archive, &path)?, newest.archive, path))
         }
     };
-    let (mut saved, saved_path) =
-        saved_config(&directory, checkpoint.as_ref().map(|(_, archive, path)| (archive, path)))?;
-    let data_dir = saved.as_object_mut().and_then(|saved| saved.remove("data_dir"));
-    let data_dir = data_dir.as_ref().and_then(Value::as_str).map(PathBuf::from);
+    let saved_in = checkpoint.as_ref().map(|(_, archive, path)| (archive, path));
+    let (mut saved, damaged) = saved_config(&directory, saved_in)?;
+    let mut beside = |key| saved.as_object_mut().and_then(|saved| saved.remove(key));
+    let data_dir = beside("data_dir").as_ref().and_then(Value::as_str).map(PathBuf::from);
+    let mut places: Places = beside(PLACES).and_then(|places| serde_json::from_value(places).ok()).unwrap_or_default();
+    places.forget(typed);
     let config_of = |value: Value| {
         serde_json::from_value::<C>(value)
-            .map_err(|error| Error::reading(&saved_path, format!("not the configuration of such a run: {error}")))
+            .map_err(|error| damaged(format!("not the configuration of such a run: {error}")))
     };
     refuse_another_kind(&saved, &serde_json::to_value(config)?, &name)?;
     // By way of the struct: a field that came after the run has its default, which a flag may contradict too.
@@ -72,7 +76,7 @@ where
     }
     let checkpoint = checkpoint.map(|(position, archive, _)| (position, archive));
     let data_dir = options.data.data_dir.clone().or(data_dir);
-    Ok(Run { checkpoint, notices, data_dir, ..Run::of(directory, config) })
+    Ok(Run { checkpoint, notices, data_dir, places, ..Run::of(directory, config) })
 }
 
 /// Refuses the run of another command, which has other fields; `own` is the configuration of this one.
@@ -85,21 +89,24 @@ fn refuse_another_kind(saved: &Value, own: &Value, name: &str) -> anyhow::Result
     }
 }
 
-/// The configuration that a run was left with, and where it stands: in `config.json`, or where that is missing in the
-/// checkpoint itself.
+/// The configuration that a run was left with, and the error of what is wrong with it: of `config.json`, or where that is
+/// missing of the checkpoint itself.
 fn saved_config(
     directory: &RunDirectory,
     checkpoint: Option<(&Archive, &PathBuf)>,
-) -> anyhow::Result<(Value, PathBuf)> {
-    let (text, path) = match (directory.config()?, checkpoint) {
-        (Some(text), _) => (text, directory.weights.join("config.json")),
-        (None, Some((archive, path))) if archive.metadata.contains_key(CONFIG) => {
-            (archive.metadata[CONFIG].clone().into_bytes(), path.clone())
-        }
-        (None, _) => bail!(Error::reading(&directory.weights.join("config.json"), "there is no such file")),
+) -> anyhow::Result<(Value, impl Fn(String) -> Error + use<>)> {
+    let copy = checkpoint.filter(|(archive, _)| archive.metadata.contains_key(CONFIG));
+    let (run, file) = (directory.name.clone(), directory.weights.join(CONFIG_FILE));
+    let (text, path, has_copy) = match (directory.config()?, copy) {
+        (Some(text), _) => (Some(text), file, copy.is_some()),
+        (None, Some((archive, path))) => (Some(archive.metadata[CONFIG].clone().into_bytes()), path.clone(), false),
+        (None, None) => (None, file, false),
     };
-    let config = serde_json::from_slice(&text).map_err(|error| Error::reading(&path, error))?;
-    Ok((config, path))
+    let damaged =
+        move |problem: String| Error::DamagedConfig { run: run.clone(), path: path.clone(), problem, has_copy };
+    let Some(text) = text else { bail!(damaged("there is no such file".into())) };
+    let config = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+    Ok((config, damaged))
 }
 
 /// No checkpoint is written with a NaN in it: one that has some was changed, and training on it leads nowhere.

@@ -79,7 +79,7 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
 
     /// Shows the figures of the step just done and logs its record: at once, or with the measurement that is due.
     pub fn log(&mut self, record: R, figures: Vec<Figure>) -> anyhow::Result<()> {
-        self.clock.show(figures);
+        self.clock.show(figures, true);
         if !self.clock.is_measured() {
             return self.append(&record);
         }

@@ -67,7 +67,7 @@ pub struct FinetuneConfig {
     #[arg(long, value_name = "NAME|DIR|FILE")]
     pub data: Option<String>,
 
-    /// Leave out pictures of a folder that cannot be decoded, with a warning, instead of refusing the folder
+    /// Leave out pictures that cannot be decoded, with a warning, instead of refusing the set
     #[arg(long)]
     #[serde(default)]
     pub skip_broken: bool,

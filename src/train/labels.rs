@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Dataset, ImageSet, parts};
-use crate::error::Error;
+use crate::error::{Error, legible};
 
 /// A part of the training images, or a number of them: `0.1`, `1.0`, `5000`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ pub fn absent_classes(labels: &[u32], classes: &[String]) -> Option<String> {
     }
     let absent: Vec<&str> =
         (0..classes.len()).filter(|&class| is_absent[class]).map(|class| &*classes[class]).collect();
-    let names = absent.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let names = absent.iter().take(NAMED).map(|name| legible(name)).collect::<Vec<_>>().join(", ");
     let more = match absent.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),

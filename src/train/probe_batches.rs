@@ -40,6 +40,11 @@ impl ProbeBatches {
         Self { labelled, inputs: Inputs::Features(features, Order::new(*plan)), device }
     }
 
+    /// Whether a batch is made of images, not of features that are there already.
+    pub fn read_images(&self) -> bool {
+        matches!(self.inputs, Inputs::Views(_))
+    }
+
     /// Trains `probe` on the batch of `step`; batches of views must be asked for in their order. The loss before the
     /// update, a scalar on the device.
     pub fn train(&mut self, probe: &mut Probe, step: u64) -> anyhow::Result<Tensor> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::number;
 use crate::models::Architecture;
 use crate::optim::Decay;
 use crate::train::gan_config::GanConfig;
@@ -41,8 +42,9 @@ impl GanConfig {
     pub fn recipe_text(&self) -> String {
         let (recipe, schedule) =
             (format!("{:?}", self.recipe).to_lowercase(), format!("{:?}", self.schedule).to_lowercase());
-        let (d, g) = (self.discriminator_lr(), self.lr);
-        let Self { ema_decay, label_smoothing, r1, r1_every, diffaugment, .. } = self;
+        let Self { r1_every, diffaugment, .. } = self;
+        let [d, g, ema_decay, label_smoothing, r1] =
+            [self.discriminator_lr(), self.lr, self.ema_decay, self.label_smoothing, self.r1].map(number);
         format!(
             "{recipe}: lr {d} of D, {g} of G, {schedule}; ema {ema_decay}, smoothing {label_smoothing}, R1 {r1} every \
              {r1_every}, diffaugment {diffaugment}"

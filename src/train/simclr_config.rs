@@ -62,7 +62,7 @@ pub struct SimclrConfig {
     #[serde(default)]
     pub balanced_parts: bool,
 
-    /// Leave out pictures of a folder that cannot be decoded, with a warning, instead of refusing the folder
+    /// Leave out pictures that cannot be decoded, with a warning, instead of refusing the set
     #[arg(long)]
     #[serde(default)]
     pub skip_broken: bool,

@@ -15,10 +15,10 @@ import subprocess
 import tempfile
 import time
 
+from write_shards import picture  # first: it says how to get what is missing
+
 import numpy
 from PIL import Image, features
-
-from write_shards import picture
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SIDES = {256: 200, 1024: 24}  # side: pictures

@@ -43,6 +43,10 @@ def main():
     parser.add_argument("--few", type=int, default=2, help="shards that are held in memory")
     options = parser.parse_args()
     shards = sorted(options.shards.resolve().glob("*.tar"))
+    if not shards:
+        raise SystemExit(f"{options.shards}: no .tar there; write_shards.py makes them, with numpy and Pillow")
+    if not options.gan.is_file():
+        raise SystemExit(f"{options.gan}: no such program; cargo build --release makes it")
     figures = {}
     with tempfile.TemporaryDirectory(dir=".") as few:
         for shard in shards[: options.few]:

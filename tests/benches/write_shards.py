@@ -9,8 +9,11 @@ import io
 import pathlib
 import tarfile
 
-import numpy
-from PIL import Image
+try:
+    import numpy
+    from PIL import Image
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{missing}: needed are numpy and Pillow: python3 -m pip install numpy pillow")
 
 CLASSES = 10
 

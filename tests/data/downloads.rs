@@ -326,14 +326,15 @@ fn a_resumed_run_looks_where_its_named_set_was() {
         serde_json::from_slice(&work.read(&format!("weights/{run}/config.json"))).unwrap()
     };
     assert!(config("plain").get("data_dir").is_none());
-    assert_eq!(config("run")["data_dir"], "sets");
+    let here = work.path("").canonicalize().unwrap();
+    assert_eq!(config("run")["data_dir"], here.join("sets").to_str().unwrap(), "from any directory");
     let checkpoint = |run: &str| gan::checkpoint::read(&work.path(&format!("weights/{run}/step-00000004.safetensors")));
     let [plain, run] = ["plain", "run"].map(|run| checkpoint(run).unwrap());
     assert_eq!(plain.metadata["gan.config"], run.metadata["gan.config"]);
     work.gan(&["train-gan", "--resume", "run", "--steps", "5"]).assert().success();
-    assert_eq!(config("run")["data_dir"], "sets");
+    assert_eq!(config("run")["data_dir"], here.join("sets").to_str().unwrap());
     work.gan(&["train-gan", "--resume", "run", "--steps", "6", "--data-dir", "others"]).assert().success();
-    assert_eq!(config("run")["data_dir"], "others", "the flag comes first");
+    assert_eq!(config("run")["data_dir"], here.join("others").to_str().unwrap(), "the flag comes first");
     work.gan(&["train-gan", "--resume", "plain", "--steps", "5"]).assert().success();
 
     // Of a named set it is used.
@@ -345,10 +346,11 @@ fn a_resumed_run_looks_where_its_named_set_was() {
     let config = archive.metadata.values_mut().find(|text| text.contains("\"data\":\"data\"")).unwrap();
     *config = config.replace("\"data\":\"data\"", "\"data\":\"mnist\"");
     fs::write(&path, gan::checkpoint::to_bytes(&archive).unwrap()).unwrap();
+    let kept = here.join("others/mnist").display().to_string();
     for (command, place) in [
-        (&["train-gan", "--resume", "run", "--steps", "7"][..], "others/mnist"),
+        (&["train-gan", "--resume", "run", "--steps", "7"][..], &*kept),
         (&["train-gan", "--resume", "run", "--steps", "7", "--data-dir", "sets"], "sets/mnist"),
-        (&["evaluate", "--run", "run"], "others/mnist"),
+        (&["evaluate", "--run", "run"], &*kept),
         (&["evaluate", "--run", "run", "--data-dir", "sets"], "sets/mnist"),
     ] {
         let mut command = work.gan(command);

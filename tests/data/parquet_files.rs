@@ -13,7 +13,7 @@ use gan::data::memory::MemorySize;
 use gan::data::{self, DataOptions, Dataset, ImageSet, ImageShape, StepPlan, TargetShape, ViewPlan, open};
 use gan::normalisation::Normalisation;
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -109,7 +109,9 @@ fn files_that_name_no_part_are_to_train_on() {
     );
     let of_file = open_directory(&shoes, TINY).unwrap();
     assert_eq!((firsts(&of_file), of_file.name.as_str()), (vec![9, 7, 9, 7], "shoes.parquet"));
-    let named = |spec: &Path| data::Gallery::open(spec.to_str().unwrap(), &DataOptions::default(), &|_, _, _| ());
+    let named = |spec: &Path| {
+        data::Gallery::open(spec.to_str().unwrap(), data::Reach::Everything, &DataOptions::default(), &|_, _, _| ())
+    };
     assert_eq!([folder.path(), &*shoes].map(|spec| named(spec).unwrap().entries.len()), [6, 4]);
     write(&folder.path().join("test.parquet"), &[(picture(1), 1)], "7");
     let set = open_directory(folder.path(), TINY);
@@ -226,10 +228,16 @@ fn parquet_files_that_are_no_image_sets_are_refused() {
         write(&path, rows, "[]");
         refused(open_directory(folder.path(), TINY))
     };
-    assert!(outcome(&[(picture(1), 0), (b"no picture".to_vec(), 0)]).contains("image 1 cannot be decoded"));
+    assert!(
+        outcome(&[(picture(1), 0), (b"no picture".to_vec(), 0)]).contains("train.parquet/image 1: cannot be decoded")
+    );
     assert!(outcome(&[(picture(1), 65_536)]).contains("label 65536"));
     assert!(outcome(&[(picture(1), -1)]).contains("label -1"));
     assert!(outcome(&[]).contains("no rows"));
+    let rows = [(picture(1), 1.0)];
+    write_labelled::<DoubleType>(&path, "double label", &[&rows], "[]");
+    let said = refused(open_directory(folder.path(), TINY));
+    assert!(said.contains("label (DOUBLE); expected image.bytes"), "{said}");
     fs::rename(&path, folder.path().join("test.parquet")).unwrap();
     assert!(refused(open_directory(folder.path(), TINY)).contains("train*.parquet"));
 }
@@ -263,4 +271,62 @@ fn a_footer_that_claims_thousands_of_millions_of_values_is_refused_at_once() {
     let length = (footer.len() as u32).to_le_bytes();
     fs::write(folder.path().join("train.parquet"), [b"PAR1", &footer[..], &length, b"PAR1"].concat()).unwrap();
     assert!(refused(open_directory(folder.path(), TINY)).contains("claims more values than it has bytes"));
+}
+
+/// A header of twenty bytes that claims two gigabytes.
+#[test]
+fn a_page_that_claims_gigabytes_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    write(&path, &[(picture(1), 0), (picture(2), 1)], "[]");
+    let good = fs::read(&path).unwrap();
+    // The type of the page, then its size unpacked: field 2, a number of two bytes.
+    assert!(good[4] == 0x15 && good[6] == 0x15 && good[7] & 0x80 != 0 && good[8] & 0x80 == 0, "{:?}", &good[4..12]);
+    let rest = &good[9..];
+    let huge = [&good[..7], &[0xfe, 0xff, 0xff, 0xff, 0x0f], &rest[..20], &rest[23..]].concat();
+    assert_eq!(huge.len(), good.len());
+    fs::write(&path, huge).unwrap();
+    let said = refused(open_directory(folder.path(), TINY));
+    assert!(said.contains("train.parquet: damaged: a page of") && said.contains("claims to hold 2047 MiB"), "{said}");
+}
+
+/// Of a set with broken pictures the others are as if these had never been there, however they are held.
+#[test]
+fn rows_with_broken_pictures_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let directory = folder.path().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    };
+    let (broken, whole) = (place("broken"), place("whole"));
+    let cut = || picture(9)[..30].to_vec();
+    let rows = [(picture(1), 0), (cut(), 1), (picture(3), 1), (b"none".to_vec(), 0), (picture(5), 0)];
+    let kept = [rows[0].clone(), rows[2].clone(), rows[4].clone()];
+    write(&broken.join("train.parquet"), &rows, "[]");
+    write(&broken.join("test.parquet"), &rows[1..3], "[]");
+    write(&whole.join("train.parquet"), &kept, "[]");
+    write(&whole.join("test.parquet"), &rows[2..3], "[]");
+    for (memory, keeps_sizes) in [(None, false), (None, true), (Some(MemorySize(0)), false)] {
+        let open = |directory: &Path, skip_broken| {
+            let cache = Some(DataCache::None);
+            let options = DataOptions { skip_broken, data_memory: memory, data_cache: cache, ..DataOptions::default() };
+            let target = TargetShape { shape: TINY, keeps_sizes };
+            open(directory.to_str().unwrap(), &options, target, &|_, _, _| ())
+        };
+        let (found, expected) = (open(&broken, true).unwrap(), open(&whole, true).unwrap());
+        assert_eq!(in_memory(&found.train), in_memory(&expected.train));
+        assert_eq!(in_memory(&found.test), in_memory(&expected.test));
+        let left_out = |dataset: &Dataset| dataset.warnings.iter().find(|line| line.contains("left out")).cloned();
+        let warning = left_out(&found).unwrap();
+        assert!(warning.contains("6 pictures cannot be decoded and are left out"), "{warning}");
+        assert!(warning.contains("train.parquet/row 1, ") && warning.contains("train.parquet/row 8, "), "{warning}");
+        assert!(left_out(&expected).is_none());
+        let said = refused(open(&broken, false));
+        assert!(said.contains("image 1: cannot be decoded") && said.contains("--skip-broken"), "{said}");
+    }
+    write(&broken.join("train.parquet"), &[(cut(), 0)], "[]");
+    let options = DataOptions { skip_broken: true, ..DataOptions::default() };
+    let outcome = open(broken.to_str().unwrap(), &options, TINY, &|_, _, _| ());
+    assert!(refused(outcome).contains("row 0: cannot be decoded, nor can any other"));
 }

@@ -112,4 +112,13 @@ fn data_that_have_moved_are_asked_for() {
     }
     let here = std::env::current_dir().unwrap().display().to_string();
     assert!(refused(open_directory(Path::new("pets/of/mine"), GREY)).contains(&here));
+    // Of a name, which may be that of a set, the sets are told.
+    assert!(refused(open_directory(Path::new("pets"), GREY)).ends_with("mnist, fashion-mnist, cifar10."));
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["pets.tar.xz", "pets.tar.zst"] {
+        let path = folder.path().join(name);
+        fs::write(&path, "not looked at").unwrap();
+        let text = refused(open_directory(&path, GREY));
+        assert!(text.contains(name) && text.contains("unpack it, and name the .tar or the folder"), "{text}");
+    }
 }

@@ -49,12 +49,24 @@ impl Places {
         let made = self.made[state as usize].get_or_init(|| make(state));
         let work = Workplace { directory: tempfile::tempdir().unwrap() };
         copy_into(made.directory.path(), work.directory.path());
+        rename_places(made, &work);
         Place { state, snapshot: Snapshot::of(work.directory.path()), work }
     }
 
     /// Takes a place back that is as it was.
     pub fn give_back(&self, place: Place) {
         self.unchanged[place.state as usize].lock().unwrap().push(place);
+    }
+}
+
+/// The runs of a copy were begun in it: what they keep of where things lie is not of the original.
+fn rename_places(original: &Workplace, copy: &Workplace) {
+    let [from, to] = [original, copy].map(|work| work.path("").canonicalize().unwrap().display().to_string());
+    for run in fs::read_dir(copy.path("weights")).into_iter().flatten() {
+        let path = run.unwrap().path().join("config.json");
+        let Ok(config) = fs::read_to_string(&path) else { continue };
+        fs::remove_file(&path).unwrap(); // it may be a link to the original's
+        fs::write(&path, config.replace(&from, &to)).unwrap();
     }
 }
 

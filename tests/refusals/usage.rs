@@ -80,7 +80,7 @@ pub fn rows() -> Vec<Row> {
         ("sample --force --offset 4 -o old/", "--offset"),
         ("sample --model vanilla -o x.png --format gif", "--format"),
         ("sample --model vanilla -o - --json", "--json"),
-        ("sample --model vanilla --n 1000000 -o grid.png", "--n"),
+        ("sample --model vanilla --n 1000000 -o grid.png", "-n 1000000"),
         ("embed pictures", "-o is missing"),
         ("embed pictures -o h.csv --format npy", "--format"),
         ("embed pictures -o - --json", "--json"),
@@ -149,6 +149,7 @@ fn unreadable() -> Vec<Row> {
 fn in_errors(flag: &str) -> String {
     match flag {
         "output" => "-o".into(),
+        "n" => "-n".into(),
         "walks" | "frames" => "walk".into(),
         flag => format!("--{flag}"),
     }

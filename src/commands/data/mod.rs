@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::checkpoint::atomic;
 use crate::commands::gallery;
-use crate::data::Census;
+use crate::data::{Census, Reach};
 use crate::error::Error;
 use crate::report::{Console, census_tables, counted, encode_png};
 use crate::run::StopRequest;
@@ -46,7 +46,7 @@ pub fn data(config: &DataConfig, json: bool, console: &Console) -> anyhow::Resul
         }
         atomic::check(output)?;
     }
-    let gallery = gallery::open(&config.data, config.data_dir.clone(), console)?;
+    let gallery = gallery::open(&config.data, Reach::Training, config.data_dir.clone(), console)?;
     let stop = StopRequest::listen()?;
     let progress = console.items("pictures", gallery.len() as u64);
     let census = Census::of(&gallery, |done| {

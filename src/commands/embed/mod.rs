@@ -12,6 +12,7 @@ use job::Job;
 
 use crate::checkpoint::atomic;
 use crate::commands::{gallery, weights};
+use crate::data::Reach;
 use crate::error::Error;
 use crate::pretrained::TrainedEncoder;
 use crate::report::{Console, counted};
@@ -32,7 +33,7 @@ pub fn embed(config: &EmbedConfig, device: &Device, json: bool, console: &Consol
     if let Some(normalise) = config.normalise {
         source.normalisation = normalise.statistics();
     }
-    let gallery = gallery::open(&config.pictures.data, config.pictures.data_dir.clone(), console)?;
+    let gallery = gallery::open(&config.pictures.data, Reach::Everything, config.pictures.data_dir.clone(), console)?;
     console.note(&format!(
         "embedding {} of {} by {}, {}, on {}",
         counted(gallery.len(), "picture"),

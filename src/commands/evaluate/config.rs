@@ -13,6 +13,9 @@ use crate::train::labels::Labels;
 use crate::train::normalise::Normalise;
 use crate::train::simclr_images::check_image_size;
 
+/// Scores of fewer samples say nothing.
+pub(super) const LEAST_SAMPLES: usize = 10;
+
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EvaluateConfig {
@@ -114,8 +117,8 @@ pub struct EvaluateConfig {
 impl EvaluateConfig {
     /// [`Error::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
-        if !(10..=MAX_SAMPLES).contains(&self.n) {
-            bail!(Error::Usage(format!("--n {}: expected 10 to {MAX_SAMPLES} samples", self.n)));
+        if !(1..=MAX_SAMPLES).contains(&self.n) {
+            bail!(Error::Usage(format!("-n {}: expected 1 to {MAX_SAMPLES} samples", self.n)));
         }
         if !(1..=1000).contains(&self.seeds) || self.seed.checked_add(self.seeds).is_none() {
             bail!(Error::Usage(format!("--seeds {}: expected 1 to 1000 seeds from --seed on", self.seeds)));
@@ -128,6 +131,15 @@ impl EvaluateConfig {
             bail!(Error::Usage(format!("-o {}: expected a name that ends in .{wanted}", output.display())));
         }
         if self.train_classifier { self.classifier_config.validate() } else { Ok(()) }
+    }
+
+    /// [`Error::Usage`] where there are too few samples for scores.
+    pub(super) fn check_samples(&self) -> anyhow::Result<()> {
+        if self.n < LEAST_SAMPLES {
+            let text = format!("-n {}: expected {LEAST_SAMPLES} to {MAX_SAMPLES} samples to score", self.n);
+            bail!(Error::Usage(text));
+        }
+        Ok(())
     }
 
     /// Which generator.

@@ -45,7 +45,7 @@ pub fn evaluate(
     let (encoder, device_name) = (&source.description, crate::device::name(device));
     console.note(&format!("evaluating {encoder}, on {data}, on {device_name}"));
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(data));
-    let file = trained.map(|_| &*source.path);
+    let file = trained.map(|trained| (trained, &*source.path));
     let dataset = crate::commands::evaluate::open(data, source.image_shape, config, file, console)?;
     // By what its run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));

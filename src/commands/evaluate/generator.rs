@@ -10,7 +10,7 @@ use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
 use crate::commands::processes::Processes;
 use crate::commands::{images, print_warnings};
-use crate::data::Dataset;
+use crate::data::{Dataset, ImageSet};
 use crate::evaluator::{Classifier, DEFAULT_DATA, GeneratorEvaluator};
 use crate::models::CLASSES;
 use crate::pretrained::reference::Reference;
@@ -25,11 +25,12 @@ pub fn evaluate(
     json: bool,
     console: &Console,
 ) -> anyhow::Result<()> {
+    config.check_samples()?;
     let count = samples.count(config.n)?;
     let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let shape = samples.image_shape();
-    let (dataset, held_out) = real_images(config, samples, data, console)?;
+    let RealImages { dataset, held_out, searched } = real_images(config, samples, data, console)?;
     super::agree(processes, config, Path::new(&samples.name()), &dataset)?;
     let communicator = processes.communicator().clone();
     let mut evaluator =
@@ -70,7 +71,7 @@ pub fn evaluate(
         for (first, some) in nearest.places(evaluator.samples_are_sorted) {
             nearest.take(&samples.draw(seed, first, some)?);
         }
-        let distances = nearest.finish(&dataset, &config.reference)?;
+        let distances = nearest.finish(&dataset, &config.reference, searched.as_ref())?;
         let row = GeneratorRow {
             weights: samples.name(),
             data: dataset.name.clone(),
@@ -125,23 +126,39 @@ pub(super) fn seen(
     })
 }
 
-/// The data set that `data` names, in the shape of the samples, and how many of its training images were held out to test
-/// on: by what the generator's run held out, unless another part is asked for.
+/// What samples are held against.
+pub(super) struct RealImages {
+    pub dataset: Dataset,
+    /// How many of its training images were held out to test on.
+    pub held_out: usize,
+    /// All images that the generator was trained on, those that are held out to test on here among them; where that is not
+    /// known, all that it may have been trained on. `None`: the training images that are not of the reference.
+    pub searched: Option<ImageSet>,
+}
+
+/// The data set that `data` names, in the shape of the samples. What is held out to test on is what the generator's run held
+/// out, unless another part is asked for.
 pub(super) fn real_images(
     config: &EvaluateConfig,
     samples: &Samples,
     data: &str,
     console: &Console,
-) -> anyhow::Result<(Dataset, usize)> {
+) -> anyhow::Result<RealImages> {
     let trained = samples.trained_on().filter(|trained| trained.is(data));
-    let file = samples.file().filter(|_| trained.is_some());
-    let dataset = crate::commands::evaluate::open(data, samples.image_shape(), config, file, console)?;
+    let dataset =
+        crate::commands::evaluate::open(data, samples.image_shape(), config, trained.zip(samples.file()), console)?;
     let all = dataset.train.len();
+    let searched = match (trained, &config.reference) {
+        _ if config.output.is_none() => None,
+        (Some(trained), _) => Some(trained.images(&dataset)?),
+        (None, Reference::Test) => Some(dataset.train.clone()),
+        (None, _) => None,
+    };
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
     let dataset = match config.reference == Reference::Test || test_part.is_some() {
         true => images::with_test_part(dataset, test_part, false, console)?,
         false => dataset,
     };
     let held_out = all - dataset.train.len();
-    Ok((dataset, held_out))
+    Ok(RealImages { dataset, held_out, searched })
 }

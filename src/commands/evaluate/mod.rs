@@ -19,6 +19,7 @@ use crate::data::{DataOptions, Dataset};
 use crate::evaluator::Classifier;
 use crate::image_shape::ImageShape;
 use crate::models::DigitClassifier;
+use crate::pretrained::trained_on::TrainedOn;
 use crate::report::Console;
 
 pub use config::EvaluateConfig;
@@ -47,7 +48,7 @@ pub fn evaluate(
         Subject::Generator(samples) => {
             generator::evaluate(config, &samples, classifier()?, device, processes, json, console)
         }
-        Subject::Encoder(source) => encoder::evaluate(config, source, device, processes, json, console),
+        Subject::Encoder(source) => encoder::evaluate(config, *source, device, processes, json, console),
     }
 }
 
@@ -62,15 +63,16 @@ fn agree(processes: &Processes, config: &EvaluateConfig, what: &Path, dataset: &
     })
 }
 
-/// The data set of that name in `shape`; a download shows its progress. The network in the file `trained` was trained on it.
+/// The data set of that name in `shape`; a download shows its progress. `trained` is what was trained on it, in its file.
 fn open(
     name: &str,
     shape: ImageShape,
     config: &EvaluateConfig,
-    trained: Option<&Path>,
+    trained: Option<(&TrainedOn, &Path)>,
     console: &Console,
 ) -> anyhow::Result<Dataset> {
     let options = config.data_options.clone();
-    let data_dir = options.data_dir.or_else(|| weights::data_dir_of(trained?));
-    images::open_from(name, &DataOptions { data_dir, ..options }, shape, console)
+    let data_dir = options.data_dir.or_else(|| weights::data_dir_of(trained?.1));
+    let place = trained.map(|(trained, _)| trained.found()).filter(|_| config.data.is_none());
+    images::open_from(place.unwrap_or(name), &DataOptions { data_dir, ..options }, shape, console)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::atomic;
-use crate::data::{Dataset, ImageSource, common_shape, parts};
+use crate::data::{Dataset, ImageSet, ImageSource, common_shape, parts};
 use crate::evaluator::classifier::pixels;
 use crate::image_shape::ImageShape;
 use crate::metrics::{Points, nearest_rows};
@@ -63,18 +63,25 @@ impl NearestImages {
     }
 
     /// Draws the picture, and says how far the nearest training image is on average: from a sample, and from as many
-    /// reference images. The training images are those that are not of the reference.
-    pub fn finish(self, dataset: &Dataset, reference: &Reference) -> anyhow::Result<Option<(f64, f64)>> {
+    /// reference images. Those of samples are looked for among `searched`, those of reference images, and without `searched`
+    /// all, among the training images that are not of the reference.
+    pub fn finish(
+        self,
+        dataset: &Dataset,
+        reference: &Reference,
+        searched: Option<&ImageSet>,
+    ) -> anyhow::Result<Option<(f64, f64)>> {
         let Some(output) = self.output else { return Ok(None) };
-        let (real, training) = reference.choose(dataset, dataset.train.len())?;
-        let of_samples = nearest(&self.samples, &*training)?;
-        let of_real = nearest(&pixels(&*real, 0, real.len().min(self.wanted))?, &*training)?;
+        let (real, others) = reference.choose(dataset, dataset.train.len())?;
+        let training = searched.unwrap_or(&others);
+        let of_samples = nearest(&self.samples, &**training)?;
+        let of_real = nearest(&pixels(&*real, 0, real.len().min(self.wanted))?, &*others)?;
 
         let shown = SHOWN.min(self.wanted);
         let (stride, row) = (self.shape.stride(), self.shape.width * self.shape.channels);
         let mut pairs = Vec::with_capacity(shown * 2 * stride); // (shown, H, 2 W, C)
         for (sample, (_, index)) in self.samples.chunks_exact(stride).zip(&of_samples).take(shown) {
-            let neighbour = pixels(&*training, *index as usize, 1)?;
+            let neighbour = pixels(&**training, *index as usize, 1)?;
             for (left, right) in sample.chunks_exact(row).zip(neighbour.chunks_exact(row)) {
                 pairs.extend_from_slice(left);
                 pairs.extend_from_slice(right);
@@ -129,12 +136,19 @@ mod tests {
         let path = directory.path().join("nearest.png");
         let mut images = NearestImages::new(Some(&path), 2, shape);
         images.take(&pixels(&of(&[255, 0]), 0, 2).unwrap());
-        let (of_samples, of_real) = images.finish(&dataset, &Reference::Test).unwrap().unwrap();
+        let (of_samples, of_real) = images.finish(&dataset, &Reference::Test, None).unwrap().unwrap();
         assert_eq!(of_samples, 0.0, "the samples are training images");
         let expected = (shape.stride() as f64).sqrt() * 10.0 / 255.0; // five shades of 255 are 10 of 255 in [-1, 1]
         assert!((of_real - expected).abs() < 1e-2, "{of_real}, not {expected}");
         let picture = report::read_png(&path).unwrap();
         assert_eq!((picture.width, picture.height, picture.channels), (2 * 48 + 8, 40, 3));
         assert_eq!([picture.pixels[0], picture.pixels[3 * 47], picture.pixels[3 * 56]], [255, 255, 0]);
+        let mut images = NearestImages::new(Some(&path), 1, shape);
+        images.take(&pixels(&of(&[250]), 0, 1).unwrap());
+        let searched = of(&[128, 250]).into();
+        let (of_samples, of_other) = images.finish(&dataset, &Reference::Test, Some(&searched)).unwrap().unwrap();
+        // Distances are from products, and round.
+        assert!(of_samples < 0.1, "{of_samples}: a reference image that the samples' network was trained on");
+        assert_eq!(of_other, of_real);
     }
 }

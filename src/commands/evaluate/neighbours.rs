@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use super::EvaluateConfig;
-use crate::commands::evaluate::generator::{real_images, seen};
+use crate::commands::evaluate::generator::{RealImages, real_images, seen};
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::Samples;
 use crate::commands::processes::Processes;
@@ -38,17 +38,20 @@ pub fn evaluate(
     if processes.communicator().rank() > 0 {
         return Ok(());
     }
-    let (dataset, held_out) = real_images(config, samples, data, console)?;
+    let RealImages { dataset, held_out, searched } = real_images(config, samples, data, console)?;
     let seen = seen(config, samples, data, &dataset, held_out);
     if seen > 0 {
-        console.warning(&format!(
-            "{name} was trained on {seen} of the {} too, and these are not searched: it may have copied them unseen",
+        console.note(&format!(
+            "{name} was trained on {seen} of the {} too: all images that it was trained on are searched for the nearest ones \
+             of its samples",
             config.reference.words()
         ));
     }
     let mut nearest = NearestImages::new(Some(output), count, shape);
     nearest.take(&samples.draw(config.seed, 0, count)?);
-    let Some((of_samples, of_reference)) = nearest.finish(&dataset, &config.reference)? else { return Ok(()) };
+    let Some((of_samples, of_reference)) = nearest.finish(&dataset, &config.reference, searched.as_ref())? else {
+        return Ok(());
+    };
     console.note(&format!("{}: samples, each beside the training image nearest to it", output.display()));
     let row = NeighbourRow {
         weights: name,

@@ -4,6 +4,8 @@ mod checks;
 mod files;
 mod rows;
 
+use std::path::{Path, PathBuf};
+
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +71,10 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     if !is_done {
         check_precision(config.precision, device)?;
     }
-    let source = weights::encoder(config.weights.as_deref(), config.encoder, &options.weights_dir)?;
+    let mut places = resumed.as_ref().map(|run| run.places.clone()).unwrap_or_default();
+    let named = config.weights.as_deref().and_then(Path::to_str);
+    let place = named.map(|named| PathBuf::from(places.find("weights", named)));
+    let source = weights::encoder(place.or(config.weights.clone()).as_deref(), config.encoder, &options.weights_dir)?;
     let mut source = source.for_pictures(config.image_size)?;
     let hash = hash(&source.tensors)?;
     if let Some(run) = &mut resumed {
@@ -82,7 +87,10 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     checks::refuse_to_delete(&source, &name, options)?;
     config.embeddings.as_deref().map_or(Ok(()), atomic::check)?;
     // What was found is part of the configuration: a resumed run must not take another.
-    config.weights = Some(source.path.clone());
+    if resumed.is_none() || config.weights.is_none() || typed.iter().any(|field| field == "weights") {
+        config.weights = Some(source.path.clone());
+    }
+    let is_of_encoder = config.data.is_none();
     let data = config.data.get_or_insert_with(|| source.data.clone().unwrap_or_else(|| DEFAULT_DATA.into())).clone();
     let &FinetuneConfig { balanced_parts, skip_broken, .. } = &config;
     let trained = source.trained_on.as_ref().filter(|trained| trained.is(&data));
@@ -90,7 +98,10 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     let data_dir = data_dir.or_else(|| trained.and_then(|_| weights::data_dir_of(&source.path)));
     let reading = Reading { balanced_parts, skip_broken, data_dir };
     let target = TargetShape { shape: source.image_shape, keeps_sizes: config.crops_originals };
-    let dataset = images::open(&data, target, &reading, call)?;
+    if let Some(trained) = trained.filter(|_| is_of_encoder) {
+        places.set("data", Path::new(trained.found()));
+    }
+    let dataset = images::open(&places.find("data", &data), target, &reading, call)?;
     // What the encoder's run held out, unless another part is asked for.
     let test_part = config.test_part.or(trained.and_then(|trained| trained.test_part(&dataset)));
     let dataset = images::with_test_part(dataset, test_part, true, console)?;
@@ -120,6 +131,7 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
             Run::new(config, &name, options)?
         }
     };
+    run.places = places;
     run.processes = processes.communicator().clone();
     run.config.validate()?;
     let shards = shards(run.config.shards, processes)?;

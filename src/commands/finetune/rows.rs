@@ -96,7 +96,7 @@ impl Tuning<'_> {
                 if !loss.is_finite() {
                     return Err(self.session.loss_diverged(&format!("{what}: the loss"), loss, &probe.state()));
                 }
-                self.session.clock.show(vec![Figure::Plain("loss", loss.into())]);
+                self.session.clock.show(vec![Figure::Plain("loss", loss.into())], batches.read_images());
             }
         }
         let Some(measured) = self.measure(&probe)? else { return self.leave(&probe) };

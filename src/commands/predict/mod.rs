@@ -16,6 +16,7 @@ use truth::Truth;
 use crate::checkpoint::atomic;
 use crate::commands::gallery::Walk;
 use crate::commands::{gallery, weights};
+use crate::data::Reach;
 use crate::report::{self, Console, counted};
 use crate::run::StopRequest;
 
@@ -26,7 +27,7 @@ pub fn predict(config: &PredictConfig, device: &Device, json: bool, console: &Co
         atomic::check(path)?;
     }
     let classifier = weights::classifier(config.weights.as_deref(), &config.weights_dir, device)?;
-    let gallery = gallery::open(&config.pictures.data, config.pictures.data_dir.clone(), console)?;
+    let gallery = gallery::open(&config.pictures.data, Reach::Everything, config.pictures.data_dir.clone(), console)?;
     let shape = classifier.encoder().source().image_shape;
     console.note(&format!(
         "classifying {} of {} by {}, {shape}, on {}",
@@ -45,7 +46,7 @@ pub fn predict(config: &PredictConfig, device: &Device, json: bool, console: &Co
         Target::Table => Format::table(&gallery, classes),
         Target::File(_) | Target::Stdout => Format::Csv { top, has_classes: !gallery.classes.is_empty() },
     };
-    let mut truth = Truth::new(&gallery, &classifier);
+    let mut truth = Truth::new(&gallery, &config.pictures.data, &classifier);
     let stop = StopRequest::listen()?;
     let walk = Walk { gallery: &gallery, shape, skip_broken: config.pictures.skip_broken, console, stop: &stop };
     let mut write_to = |out: &mut dyn Write| -> anyhow::Result<()> {

@@ -33,7 +33,7 @@ pub(super) enum Format {
 impl Format {
     /// A table with room for the longest names.
     pub fn table(gallery: &Gallery, classes: &[String]) -> Self {
-        let longest = |names: &mut dyn Iterator<Item = &String>| names.map(|name| name.chars().count()).max();
+        let longest = |names: &mut dyn Iterator<Item = &String>| names.map(|name| legible(name).chars().count()).max();
         let path = longest(&mut gallery.entries.iter().map(|entry| &entry.path)).unwrap_or(0);
         Self::Table { widths: (path, longest(&mut classes.iter()).unwrap_or(0)) }
     }

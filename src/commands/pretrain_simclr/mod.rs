@@ -33,7 +33,7 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     run.refuse_past(config.steps)?;
     let SimclrConfig { balanced_parts, skip_broken, .. } = config;
     let reading = Reading { balanced_parts, skip_broken, data_dir: run.data_dir.clone() };
-    let dataset = images::open(&config.data, config.target(), &reading, call)?;
+    let dataset = images::open(&run.places.find("data", &config.data), config.target(), &reading, call)?;
     run.identify(&dataset, options.changed_data, console)?;
     let dataset = images::without_test_part(dataset, config.test_part, console)?;
     // Without labels there is no kNN accuracy, and nothing to hold out.

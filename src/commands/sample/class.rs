@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::commands::class_names::listed;
-use crate::error::Error;
+use crate::error::{Error, legible};
 use crate::pretrained::SampleClasses;
 
 /// What names every class at once, even where a class is called so: that one has its number.
@@ -23,7 +23,8 @@ pub fn choose(class: Option<&str>, names: &[String]) -> anyhow::Result<SampleCla
         return Ok(SampleClasses::Each { classes });
     }
     let by_name = names.iter().position(|name| name == class);
-    let by_number = || class.parse().ok().filter(|number| *number < classes);
+    // As it is written in the message below: `00` and `+1` are names that no class has.
+    let by_number = || class.parse().ok().filter(|number: &usize| *number < classes && number.to_string() == class);
     match by_name.or_else(by_number) {
         Some(class) => Ok(SampleClasses::One { class: class as u32, classes }),
         None => {
@@ -31,7 +32,7 @@ pub fn choose(class: Option<&str>, names: &[String]) -> anyhow::Result<SampleCla
             let numbers = if are_numbers { String::new() } else { format!(", or by number 0 to {}", classes - 1) };
             bail!(Error::Usage(format!(
                 "--class {}: the generator has no such class\nit has {}{numbers}; {ALL} draws every one",
-                if class.is_empty() { "\"\"" } else { class },
+                if class.is_empty() { "\"\"".into() } else { legible(class) },
                 listed(names)
             )))
         }
@@ -59,8 +60,8 @@ mod tests {
         assert_eq!(found("all", &["all", "cat"]), Ok(SampleClasses::Each { classes: 2 }));
         assert_eq!(found("0", &["all", "cat"]), one(0, 2), "the class that is called all");
         assert_eq!(choose(None, &[]).unwrap(), SampleClasses::Unconditional);
-        for (class, names) in [("2", &["cat", "dog"][..]), ("2", &["10", "20"]), ("Dog", &["cat", "dog"]), ("cat", &[])]
-        {
+        let wrong = [("2", &["cat", "dog"][..]), ("2", &["10", "20"]), ("Dog", &["cat", "dog"]), ("cat", &[])];
+        for (class, names) in wrong.into_iter().chain(["00", "+1", "1 "].map(|class| (class, &["cat", "dog"][..]))) {
             assert!(found(class, names).is_err(), "{class} of {names:?}");
         }
         for (class, shown) in [("cow", "cow"), ("-1", "-1"), ("", "\"\"")] {

@@ -74,7 +74,8 @@ pub struct SampleConfig {
     #[arg(long, conflicts_with = "offset")]
     pub force: bool,
 
-    /// Class to draw of a conditional generator: its name or, if no class is called so, its number, from 0; or `all` for
+    /// Class to draw of a conditional generator: its name or, if no class is called so, its number, from 0 and
+    /// without leading zeros; or `all` for
     /// every class with the same latents, a row each in a grid [default: the classes in turn]
     #[arg(long, value_name = "CLASS", allow_negative_numbers = true)]
     pub class: Option<String>,
@@ -145,7 +146,7 @@ impl SampleConfig {
         let flags = [("--columns", self.columns), ("--walks", self.walks)];
         match (classes, flags.into_iter().find_map(|(flag, value)| Some((flag, value?)))) {
             (SampleClasses::Each { .. }, Some((flag, value))) => bail!(Error::Usage(format!(
-                "{flag} {value}: --class all draws a row or a walk for each class; leave {flag} out, --n says how many"
+                "{flag} {value}: --class all draws a row or a walk for each class; leave {flag} out, -n says how many"
             ))),
             _ => Ok(()),
         }
@@ -192,7 +193,7 @@ impl SampleConfig {
                 let keys = n.or(given.map(|rows| rows / walks.max(1))).unwrap_or(8);
                 if keys < 2 || walks == 0 || self.frames == 0 {
                     bail!(Error::Usage(
-                        "a walk needs at least two latents (--n), one walk (--walks) and one frame (--frames)".into()
+                        "a walk needs at least two latents (-n), one walk (--walks) and one frame (--frames)".into()
                     ));
                 }
                 if keys.saturating_mul(self.frames as u64) > 10_000 || walks > 1_024 {
@@ -206,11 +207,11 @@ impl SampleConfig {
             }),
         };
         if count == 0 {
-            bail!(Error::Usage("--n 0: expected at least 1".into()));
+            bail!(Error::Usage("-n 0: expected at least 1".into()));
         }
         if format == Format::Png && count > GRID_LIMIT {
             bail!(Error::Usage(format!(
-                "--n {count}: a grid ends at {GRID_LIMIT} images; write to a directory (-o DIR/) or -o FILE.npy"
+                "-n {count}: a grid ends at {GRID_LIMIT} images; write to a directory (-o DIR/) or -o FILE.npy"
             )));
         }
         if !(1..=64).contains(&self.scale(format)) || self.columns == Some(0) {
@@ -221,11 +222,11 @@ impl SampleConfig {
             && !(count.is_multiple_of(classes as u64) && offset.is_multiple_of(classes as u64))
         {
             bail!(Error::Usage(format!(
-                "--class all: a grid has a row for each class; --n and --offset are multiples of {classes}"
+                "--class all: a grid has a row for each class; -n and --offset are multiples of {classes}"
             )));
         }
         if offset.checked_add(count).is_none() {
-            bail!(Error::Usage("--offset + --n is past the last sample".into()));
+            bail!(Error::Usage("--offset + -n is past the last sample".into()));
         }
         match latents_given {
             Some(rows) if offset + count > classes.samples(rows) => bail!(Error::Input(format!(

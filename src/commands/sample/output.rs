@@ -131,11 +131,14 @@ impl Job<'_> {
                     images.extend_from_slice(tile);
                     Ok(())
                 })?;
-                let (images, grid) = match self.classes {
-                    SampleClasses::Each { classes } => self.by_class(&images, classes),
-                    _ => (images, self.grid()),
+                let picture = match self.classes {
+                    SampleClasses::Each { classes } => {
+                        let (images, names) = (self.by_class(&images, classes), self.generator.class_names());
+                        report::class_grid(&images, names, self.grid(), self.shape())?
+                    }
+                    _ => self.grid().draw(&images, self.count as usize, self.shape()),
                 };
-                Ok(report::encode_png(&grid.draw(&images, self.count as usize, self.shape()), out)?)
+                Ok(report::encode_png(&picture, out)?)
             }
             Format::Gif => self.walk(out),
             Format::Npy => {
@@ -161,13 +164,12 @@ impl Job<'_> {
         Grid { columns: self.config.columns, scale: self.config.scale(Format::Png), ..Grid::default() }
     }
 
-    /// Images of all classes in turn as a grid with a row a class, in which a column has one latent.
-    fn by_class(&self, images: &[f32], classes: usize) -> (Vec<f32>, Grid) {
+    /// Images of all classes in turn, class after class.
+    fn by_class(&self, images: &[f32], classes: usize) -> Vec<f32> {
         let columns = self.count as usize / classes;
         let stride = self.shape().stride();
         let places = (0..classes).flat_map(|class| (0..columns).map(move |column| column * classes + class));
-        let images = places.flat_map(|sample| &images[sample * stride..][..stride]).copied().collect();
-        (images, Grid { columns: Some(columns), ..self.grid() })
+        places.flat_map(|sample| &images[sample * stride..][..stride]).copied().collect()
     }
 
     /// Draws the samples in order, in constant memory: `take` gets the number of the first and the images, (n, H, W, C). In

@@ -1,5 +1,6 @@
 //! The line that a GAN run begins with: what is trained, on what, and how.
 
+use crate::error::number;
 use crate::image_shape::ImageShape;
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::GanConfig;
@@ -18,7 +19,7 @@ pub(super) fn of(config: &GanConfig, images: usize, span: &str) -> String {
         shards => format!("batch {batch} in {shards} shards"),
     });
     parts.push(format!("loss {}", format!("{:?}", config.loss()).to_lowercase()));
-    parts.extend(config.clip_norm.map(|norm| format!("gradients clipped to {norm}")));
+    parts.extend(config.clip_norm.map(|norm| format!("gradients clipped to {}", number(norm))));
     parts.extend((config.augment == Augment::Adaptive).then(|| "adaptive augmentation".to_string()));
     parts.extend(config.diffaugment.is_on().then(|| format!("diffaugment {}", config.diffaugment)));
     parts.extend(match config.class_names.len() {

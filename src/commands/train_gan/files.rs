@@ -9,6 +9,7 @@ use crate::models::NetworkDescription;
 use crate::pretrained::{self, Latents, SampleClasses};
 use crate::report::{self, Grid};
 use crate::run::Snapshot;
+use crate::train::gan_config::GanConfig;
 
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
 const GRID_IMAGES: usize = 64;
@@ -16,6 +17,14 @@ const GRID_IMAGES: usize = 64;
 /// Those of a conditional GAN have a row for each of its first classes, as `gan sample --class all` has for all.
 const GRID_ROWS: usize = 16;
 const GRID_COLUMNS: usize = 8;
+
+/// Which classes the rows of a conditional run's grids are of, where that is not all of them.
+pub(super) fn rows(config: &GanConfig) -> Option<String> {
+    let classes = config.class_names.len();
+    (classes > GRID_ROWS).then(|| {
+        format!("the grids show the first {GRID_ROWS} of {classes} classes; gan sample --class all draws them all")
+    })
+}
 
 impl Training<'_> {
     /// Writes the checkpoint of this step and the files for use.
@@ -48,17 +57,21 @@ impl Training<'_> {
         let (config, step) = (&self.config, self.session.clock.step());
         self.session.draw(&grid_name(step), || {
             let latents = Latents::Drawn { seed: config.seed, space: config.latent_space() };
-            let (inputs, columns) = match config.class_names.len() {
-                0 => (latents.range(0, GRID_IMAGES), None),
+            let (names, shape) = (&config.class_names, config.image_shape());
+            let rows = &names[..names.len().min(GRID_ROWS)];
+            let inputs = match names.len() {
+                0 => latents.range(0, GRID_IMAGES),
                 classes => {
                     let row = |class| SampleClasses::One { class, classes }.inputs(&latents, 0, GRID_COLUMNS);
-                    ((0..classes.min(GRID_ROWS) as u32).flat_map(row).collect(), Some(GRID_COLUMNS))
+                    (0..rows.len() as u32).flat_map(row).collect()
                 }
             };
-            let width = config.latent_dim + config.class_names.len();
+            let width = config.latent_dim + names.len();
             let images = pretrained::draw(self.adversaries.best_generator(), &inputs, width, &self.device)?;
-            let grid = Grid { columns, ..Grid::default() };
-            Ok(grid.draw(&images, inputs.len() / width, config.image_shape()))
+            match rows {
+                [] => Ok(Grid::default().draw(&images, GRID_IMAGES, shape)),
+                _ => report::class_grid(&images, rows, Grid::default(), shape),
+            }
         })
     }
 

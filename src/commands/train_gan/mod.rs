@@ -47,12 +47,13 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     if let (true, Some(free)) = (device.is_cpu(), MemorySize::free()) {
         config.check_memory(free)?;
     }
-    let classifier = scores::classifier(&config, device)?;
+    let classifier = scores::classifier(&config, &run.places, device)?;
     let GanConfig { balanced_parts, skip_broken, .. } = config;
     let reading = Reading { balanced_parts, skip_broken, data_dir: run.data_dir.clone() };
+    let data = run.places.find("data", &config.data);
     let dataset = match config.channels {
-        Some(_) => images::open(&config.data, config.image_shape(), &reading, call)?,
-        None => images::open_in_own_colours(&config.data, config.image_shape().height, &reading, call)?,
+        Some(_) => images::open(&data, config.image_shape(), &reading, call)?,
+        None => images::open_in_own_colours(&data, config.image_shape().height, &reading, call)?,
     };
     run.config.channels = Some(dataset.train.shape()?.channels);
     run.config.class_names = classes::names(&config, &dataset)?;
@@ -91,6 +92,9 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let session = Session::begin(run, timetable, call.monitor())?;
     let what = announcement::of(&config, images, &session.span());
     session.announce(&what, &call.trained_on());
+    if let Some(rows) = files::rows(&config) {
+        console.note(&rows);
+    }
     console.detail(&format!("recipe {}", config.recipe_text()));
     let mut training = Training {
         session,

@@ -1,6 +1,7 @@
 //! The generator of a run, evaluated while it trains.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
@@ -14,13 +15,16 @@ use crate::models::CLASSES;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::pretrained::{self, Latents, SampleClasses};
 use crate::report::Console;
-use crate::run::Run;
+use crate::run::{Places, Run};
 use crate::train::gan_config::GanConfig;
 
 /// The classifier that evaluates the run; `None` where nothing does.
-pub(super) fn classifier(config: &GanConfig, device: &Device) -> anyhow::Result<Option<Classifier>> {
+pub(super) fn classifier(config: &GanConfig, places: &Places, device: &Device) -> anyhow::Result<Option<Classifier>> {
     let is_evaluated = config.evaluate_every > 0;
-    is_evaluated.then(|| Classifier::find(config.evaluate_classifier.as_deref(), device)).transpose()
+    let named = config.evaluate_classifier.as_deref().and_then(Path::to_str);
+    let place = named.map(|named| PathBuf::from(places.find("evaluate_classifier", named)));
+    let path = place.or_else(|| config.evaluate_classifier.clone());
+    is_evaluated.then(|| Classifier::find(path.as_deref(), device)).transpose()
 }
 
 /// What evaluates the run: the classifier, and the real images of the whole `dataset`.

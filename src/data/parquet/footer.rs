@@ -10,11 +10,10 @@ use std::path::Path;
 use ::parquet::file::reader::SerializedFileReader;
 use anyhow::{Result, ensure};
 
+use super::compact::{STRUCT, Walk};
+
 /// The length of the footer and the mark, at the end of the file.
 const END: u64 = 8;
-
-/// The deepest structure that is looked into; the crate gives up sooner.
-const MAX_DEPTH: usize = 64;
 
 /// Opens the parquet file `path`, if its footer claims no more values than it has bytes.
 pub fn open(path: &Path) -> Result<SerializedFileReader<File>> {
@@ -36,104 +35,9 @@ pub fn open(path: &Path) -> Result<SerializedFileReader<File>> {
 /// Whether all lists and maps together claim no more values than there are bytes. What cannot be followed is the crate's to
 /// refuse.
 fn fits(footer: &[u8]) -> bool {
-    let mut walk = Walk { rest: footer, claimed: 0, most: footer.len() };
-    walk.skip(STRUCT, 0);
-    walk.claimed <= walk.most
-}
-
-// Types of the compact protocol.
-const TRUE: u8 = 1;
-const FALSE: u8 = 2;
-const BYTE: u8 = 3;
-const I16: u8 = 4;
-const I64: u8 = 6;
-const DOUBLE: u8 = 7;
-const BINARY: u8 = 8;
-const LIST: u8 = 9;
-const SET: u8 = 10;
-const MAP: u8 = 11;
-const STRUCT: u8 = 12;
-const UUID: u8 = 13;
-
-/// Goes through a footer as the crate does.
-struct Walk<'a> {
-    rest: &'a [u8],
-    /// Values of lists and maps so far.
-    claimed: usize,
-    most: usize,
-}
-
-impl Walk<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
-    }
-
-    fn bytes(&mut self, count: usize) -> Option<()> {
-        self.rest = self.rest.get(count..)?;
-        Some(())
-    }
-
-    fn number(&mut self) -> Option<usize> {
-        let mut number = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number as usize);
-            }
-        }
-        None
-    }
-
-    /// Counts values; `None` once there are too many.
-    fn claim(&mut self, values: usize) -> Option<()> {
-        self.claimed = self.claimed.saturating_add(values);
-        (self.claimed <= self.most).then_some(())
-    }
-
-    /// Steps over a value of this type; `None` where that cannot be done.
-    fn skip(&mut self, kind: u8, depth: usize) -> Option<()> {
-        match kind {
-            _ if depth > MAX_DEPTH => None,
-            TRUE | FALSE => Some(()),
-            BYTE => self.bytes(1),
-            I16..=I64 => self.number().map(|_| ()),
-            DOUBLE => self.bytes(8),
-            BINARY => {
-                let count = self.number()?;
-                self.bytes(count)
-            }
-            LIST | SET => {
-                let head = self.byte()?;
-                let count = if head >> 4 == 15 { self.number()? } else { usize::from(head >> 4) };
-                self.claim(count)?;
-                (0..count).try_for_each(|_| self.skip(head & 15, depth + 1))
-            }
-            MAP => {
-                let count = self.number()?;
-                self.claim(count)?;
-                let kinds = if count > 0 { self.byte()? } else { 0 };
-                (0..count).try_for_each(|_| {
-                    self.skip(kinds >> 4, depth + 1)?;
-                    self.skip(kinds & 15, depth + 1)
-                })
-            }
-            STRUCT => loop {
-                let head = self.byte()?;
-                if head == 0 {
-                    return Some(());
-                }
-                if head >> 4 == 0 {
-                    self.number()?; // the field's number, which else is one more than the last
-                }
-                self.skip(head & 15, depth + 1)?;
-            },
-            UUID => self.bytes(16),
-            _ => None,
-        }
-    }
+    let mut walk = Walk::new(footer, footer.len());
+    walk.skip(STRUCT);
+    walk.is_within()
 }
 
 #[cfg(test)]

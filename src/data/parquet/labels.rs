@@ -10,7 +10,7 @@ use ::parquet::data_type::ByteArray;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use anyhow::{Result, anyhow, bail, ensure};
 
-use super::footer;
+use super::{footer, pages};
 use crate::data::MAX_CLASSES;
 use crate::data::guard::guarded;
 use crate::error::{Error, legible};
@@ -57,6 +57,7 @@ impl Labels {
                     == PhysicalType::BYTE_ARRAY;
                 ensure!(*are_texts.get_or_insert(of_file) == of_file, "some files have texts as labels, some numbers");
                 if of_file {
+                    pages::vet(path, &file, &[column])?;
                     return collect(&file, column, &mut texts);
                 }
                 let names = declared_names(&file).unwrap_or_default();

@@ -4,9 +4,11 @@
 //! the one that candle-datasets brings; candle's own reader unwraps the decoding, and takes only 28x28 images of MNIST.
 
 mod columns;
+mod compact;
 mod file;
 mod footer;
 mod labels;
+mod pages;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use anyhow::{Result, bail};
 
 pub use file::ParquetFile;
 
+use super::broken::left_out;
 use super::held_pictures::{decoded_size, held};
 use super::holding::{Holding, holding};
 use super::memory::MemorySize;
@@ -26,7 +29,7 @@ use crate::data::splits::{Folders, Split};
 use crate::data::summary::{Original, counts, refitted};
 use crate::error::{Error, legible};
 use labels::Labels;
-use rows::{DecodedRows, EncodedRows, Rows};
+use rows::{DecodedRows, EncodedRows, ListedRows, Rows};
 
 /// `directory` where it is a parquet file, or the folder of parquet files that it is or holds: files directly in it, or in its folder for training (see
 /// [`Split::names`]), or in the one folder in it that has files to train on, as the Hub has them (`data`, `plain_text`).
@@ -92,10 +95,15 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_byt
     }
     let paths = [train_paths, part(directory, Split::Validation)?, part(directory, Split::Test)?];
     let mut files = Files::new(&paths, on_bytes)?;
+    files.skips_broken = options.skip_broken;
     let Held { parts: [train, validation, test], sources, note } = match target.keeps_sizes {
         true => originals(&mut files, &paths, target, options)?,
         false => fitted(&mut files, &paths, target.shape, options)?,
     };
+    if let (true, Some(first)) = (train.is_empty(), files.broken.first()) {
+        let others = format!("cannot be decoded, nor can any other of {} pictures", files.broken.len());
+        bail!(Error::reading(Path::new(first), others));
+    }
     if train.is_empty() {
         bail!(Error::reading(directory, "its parquet files to train on hold no rows"));
     }
@@ -106,7 +114,8 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_byt
     notes.extend(refitted("pictures", &sources, target));
     notes.push(note);
     let notes = notes.into_iter().map(|note| format!("{of}: {note}")).collect();
-    Ok(Dataset { validation, notes, ..Dataset::new("", class_names, train, test) })
+    let warnings = left_out(files.broken.len(), files.broken).map(|line| format!("{of}: {line}")).into_iter().collect();
+    Ok(Dataset { validation, notes, warnings, ..Dataset::new("", class_names, train, test) })
 }
 
 /// The images of the parts of a set.
@@ -143,6 +152,7 @@ fn originals(files: &mut Files, paths: &[Vec<PathBuf>; 3], target: TargetShape, 
     let parts = [of_train, encoded(validation)?.0, encoded(test)?.0];
     let (holding, note) = holding(decoded_size(&parts), options)?;
     let mut again = Files::new(paths, &|_, _, _| ())?;
+    again.skips_broken = files.skips_broken;
     let mut load = |images: ImageSet, paths: &[PathBuf]| match holding {
         _ if images.is_empty() => Ok(images),
         Holding::Memory => Ok(again.read(paths, DecodedRows::originals(&images))?.finish()?.0),
@@ -160,23 +170,36 @@ struct Files<'a> {
     done: u64,
     total: u64,
     on_bytes: OnBytes<'a>,
+    /// Whether rows whose pictures cannot be decoded are left out, and the names of those that were.
+    skips_broken: bool,
+    broken: Vec<String>,
 }
 
 impl<'a> Files<'a> {
     fn new(paths: &[Vec<PathBuf>; 3], on_bytes: OnBytes<'a>) -> Result<Self> {
         let total = paths.iter().flatten().map(|path| bytes(path)).sum();
         let labels = Labels::of(&paths.iter().flatten().collect::<Vec<_>>(), columns::of_labels)?;
-        Ok(Self { labels, done: 0, total, on_bytes })
+        Ok(Self { labels, done: 0, total, on_bytes, skips_broken: false, broken: Vec::new() })
     }
 
     /// Adds the rows of these files to `rows`.
     fn read<R: Rows>(&mut self, paths: &[PathBuf], mut rows: R) -> Result<R> {
         for path in paths {
-            guarded(|| columns::read(path, &mut rows, &self.labels)).map_err(|error| Error::reading(path, error))?;
+            let broken = self.skips_broken.then_some(&mut self.broken);
+            guarded(|| columns::read(path, &mut rows, &self.labels, broken)).map_err(|error| of_file(path, error))?;
             self.done += bytes(path);
             (self.on_bytes)("pictures", self.done, Some(self.total));
         }
         Ok(rows)
+    }
+}
+
+/// An error of reading the file `path`.
+fn of_file(path: &Path, error: anyhow::Error) -> Error {
+    match error.downcast() {
+        Ok(Error::BrokenPicture { path: image, problem }) => Error::BrokenPicture { path: path.join(image), problem },
+        Ok(error) => Error::reading(path, error),
+        Err(error) => Error::reading(path, error),
     }
 }
 
@@ -197,8 +220,8 @@ pub fn pictures(directory: &Path) -> Result<(Vec<StoredPicture>, Vec<String>)> {
     let mut files = Files::new(&paths, &|_, _, _| ())?;
     let mut pictures = Vec::new();
     for (split, paths) in splits.into_iter().zip(&paths) {
-        let rows = files.read(paths, EncodedRows::default())?;
-        pictures.extend(rows.into_places().map(|(place, label)| (place, split, label)));
+        let rows = files.read(paths, ListedRows::default())?;
+        pictures.extend(rows.places.into_iter().map(|(place, label)| (place, split, label)));
     }
     let highest = pictures.iter().map(|(_, _, label)| *label).max().unwrap_or(0);
     Ok((pictures, files.labels.classes(highest, directory)?))

@@ -18,6 +18,7 @@ use crate::data::picture_place::PicturePlace;
 use crate::data::pictures::{Pictures, pieces};
 use crate::data::summary::Original;
 use crate::data::{ImageSet, ImageShape, Images, TargetShape, picture};
+use crate::error::Error;
 
 /// What becomes of the rows of a part.
 pub trait Rows {
@@ -27,8 +28,8 @@ pub trait Rows {
     /// Those of the file `path` follow, whose pictures are in this column.
     fn begin(&mut self, path: &Path, reader: &SerializedFileReader<File>, column: usize) -> Result<()>;
 
-    /// Adds rows: their pictures, their labels, the row group of all and the row of the first.
-    fn add(&mut self, pictures: &[ByteArray], labels: Vec<u32>, place: (usize, usize)) -> Result<()>;
+    /// Adds rows: their pictures, their labels, the row group of all, and which of its rows they are.
+    fn add(&mut self, pictures: &[ByteArray], labels: Vec<u32>, place: (usize, &[usize])) -> Result<()>;
 }
 
 /// Rows in memory.
@@ -96,7 +97,7 @@ impl Rows for DecodedRows {
     }
 
     /// Decodes pictures on all threads and adds their pixels in order.
-    fn add(&mut self, pictures: &[ByteArray], labels: Vec<u32>, _: (usize, usize)) -> Result<()> {
+    fn add(&mut self, pictures: &[ByteArray], labels: Vec<u32>, _: (usize, &[usize])) -> Result<()> {
         let (first, begin) = (self.labels.len(), self.pixels.len());
         let shapes = match &self.shapes {
             Shapes::Fitted(shape) => Cow::Owned(vec![*shape; pictures.len()]),
@@ -138,11 +139,6 @@ pub struct EncodedRows {
 }
 
 impl EncodedRows {
-    /// Where each picture lies, with its label.
-    pub fn into_places(self) -> impl Iterator<Item = (PicturePlace, u32)> {
-        self.files.into_iter().zip(self.labels)
-    }
-
     /// The images as `target` says, each read when it is asked for, and what each was before.
     pub fn finish(self, target: TargetShape) -> Result<(ImageSet, Vec<Original>)> {
         if self.files.is_empty() {
@@ -166,7 +162,7 @@ impl Rows for EncodedRows {
         Ok(())
     }
 
-    fn add(&mut self, pictures: &[ByteArray], labels: Vec<u32>, (group, first): (usize, usize)) -> Result<()> {
+    fn add(&mut self, pictures: &[ByteArray], labels: Vec<u32>, (group, places): (usize, &[usize])) -> Result<()> {
         let Some((file, changed)) = &self.file else { bail!("rows of no file") };
         ensure!(self.labels.len() + labels.len() <= self.bytes, "more rows than bytes");
         let before = self.labels.len();
@@ -181,7 +177,7 @@ impl Rows for EncodedRows {
             .collect();
         for (row, known) in known.into_iter().enumerate() {
             self.known.push(known?);
-            let (group, image, row) = (group as u32, (before + row) as u32, (first + row) as u32);
+            let (group, image, row) = (group as u32, (before + row) as u32, places[row] as u32);
             self.files.push(PicturePlace::Row { file: file.clone(), group, row, image });
         }
         self.labels.extend(labels);
@@ -189,6 +185,38 @@ impl Rows for EncodedRows {
     }
 }
 
+/// Rows that are only counted, with the places of their pictures, whatever these are.
+#[derive(Default)]
+pub struct ListedRows {
+    file: Option<Arc<ParquetFile>>,
+    bytes: usize,
+    /// Where each picture lies, with its label.
+    pub places: Vec<(PicturePlace, u32)>,
+}
+
+impl Rows for ListedRows {
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn begin(&mut self, path: &Path, reader: &SerializedFileReader<File>, column: usize) -> Result<()> {
+        self.file = Some(Arc::new(ParquetFile::new(path, reader, column)));
+        self.bytes += std::fs::metadata(path)?.len() as usize;
+        Ok(())
+    }
+
+    fn add(&mut self, _: &[ByteArray], labels: Vec<u32>, (group, places): (usize, &[usize])) -> Result<()> {
+        let Some(file) = &self.file else { bail!("rows of no file") };
+        ensure!(self.places.len() + labels.len() <= self.bytes, "more rows than bytes");
+        for (label, row) in labels.into_iter().zip(places) {
+            let (group, row, image) = (group as u32, *row as u32, self.places.len() as u32);
+            self.places.push((PicturePlace::Row { file: file.clone(), group, row, image }, label));
+        }
+        Ok(())
+    }
+}
+
+/// The picture of a row, whose file is named where it is known.
 fn undecodable(image: usize, error: &anyhow::Error) -> anyhow::Error {
-    anyhow!("image {image} cannot be decoded: {error}")
+    Error::BrokenPicture { path: format!("image {image}").into(), problem: error.to_string() }.into()
 }

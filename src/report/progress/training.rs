@@ -36,7 +36,8 @@ pub struct TrainingStatus {
     pub epochs: Option<u64>,
     /// The figures of this kind of training, the most telling first.
     pub figures: Vec<Figure>,
-    pub images_per_second: f64,
+    /// Where images are what it reads.
+    pub images_per_second: Option<f64>,
 }
 
 #[derive(Clone)]
@@ -62,7 +63,7 @@ impl Describe for TrainingText {
             for (index, figure) in status.figures.iter().enumerate() {
                 parts.push(part(if index < MAIN_FIGURES { 1 } else { 5 }, figure.text()));
             }
-            parts.push(part(4, format!("{} images/s", rate(status.images_per_second))));
+            parts.extend(status.images_per_second.map(|images| part(4, format!("{} images/s", rate(images)))));
         }
         parts.push(part(2, pace.left()));
         parts
@@ -140,7 +141,7 @@ mod tests {
             Figure::Plain("alignment", 0.31),
             Figure::Plain("uniformity", -2.5),
         ];
-        let status = TrainingStatus { step: 1250, epoch: 4, epochs: Some(10), figures, images_per_second: 212.0 };
+        let status = TrainingStatus { step: 1250, epoch: 4, epochs: Some(10), figures, images_per_second: Some(212.0) };
         let text = TrainingText { first_step: 0, last_step: 3900, status: Some(status), plain: false };
         let line = |width| {
             let pace = Pace { position: 1250, left: Some(Duration::from_secs(32)), ..Pace::default() };

@@ -2,7 +2,7 @@
 
 use gan::data::holding::DataCache;
 use gan::data::memory::MemorySize;
-use gan::data::{self, DataOptions, Gallery, ImageShape, TargetShape};
+use gan::data::{self, DataOptions, Gallery, ImageShape, Reach, TargetShape};
 
 const SHAPE: ImageShape = ImageShape { height: 28, width: 28, channels: 1 };
 
@@ -23,7 +23,7 @@ pub fn open(name: &str, bytes: &[u8]) {
         let in_memory = opened(target, &DataOptions::default());
         assert_eq!(in_memory.ok(), opened(target, &on_demand).ok());
     }
-    if let Ok(gallery) = Gallery::open(spec, &on_demand, &|_, _, _| ()) {
+    if let Ok(gallery) = Gallery::open(spec, Reach::Everything, &on_demand, &|_, _, _| ()) {
         gallery.read(0..gallery.len().min(8), SHAPE);
     }
 }
