@@ -124,17 +124,21 @@ enum Command {
 }
 
 impl Command {
-    /// [`Error::Usage`] where several processes were started for what one does.
-    fn refuse_several(&self, processes: &Processes) -> anyhow::Result<()> {
+    /// [`Error::Usage`] where several processes were started for what one does, or cannot be joined to train.
+    fn check(&self, processes: &Processes) -> anyhow::Result<()> {
         match self {
-            Self::TrainGan { .. } | Self::PretrainSimclr { .. } | Self::Finetune { .. } | Self::Sample(_) => Ok(()),
+            Self::TrainGan { .. } | Self::PretrainSimclr { .. } | Self::Finetune { .. } => {
+                processes.refuse_to_train_apart()
+            }
+            Self::Sample(_) => Ok(()),
             Self::Evaluate(config) if !config.train_classifier => Ok(()),
-            _ if processes.communicator().size() == 1 => Ok(()),
-            _ => bail!(Error::Usage(
+            _ if processes.communicator().size() > 1 => bail!(Error::Usage(
                 "several processes were started, and this command does not divide its work: start one\n\
                  train-gan, pretrain-simclr, finetune, sample and evaluate (without --train-classifier) do"
                     .into()
             )),
+            Self::Evaluate(_) => processes.refuse_to_train_apart(),
+            _ => Ok(()),
         }
     }
 }
@@ -166,7 +170,9 @@ impl Cli {
         if let Some(threads) = threads.map(usize::from).or_else(|| processes.threads()) {
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
         }
-        self.command.refuse_several(processes)?;
+        processes.agree_on_command(matches.subcommand_name().unwrap_or_default())?;
+        self.command.check(processes)?;
+        processes.note_apart(console);
         let (is_follower, local_rank) = (processes.communicator().rank() > 0, processes.local_rank());
         match self.command {
             Command::TrainGan { config, run: options } => {
@@ -202,11 +208,11 @@ impl Cli {
             }
             Command::Embed(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                embed::embed(&config, &device.open_for(local_rank)?, json, console)
+                embed::embed(&config, &device.open_for(local_rank)?, processes, json, console)
             }
             Command::Predict(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
-                predict::predict(&config, &device.open_for(local_rank)?, json, console)
+                predict::predict(&config, &device.open_for(local_rank)?, processes, json, console)
             }
             Command::Evaluate(config) => {
                 refuse_missing_weights_dir(&config.weights_dir, &typed)?;
@@ -216,7 +222,7 @@ impl Cli {
                     false => evaluate::evaluate(&config, &device, processes, json, console),
                 }
             }
-            Command::Data(config) => data::data(&config, json, console),
+            Command::Data(config) => data::data(&config, processes, json, console),
             Command::Inspect { file } => inspect(&file, json, console),
             Command::Completions { shell } => {
                 let mut script = Vec::new();

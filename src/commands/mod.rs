@@ -28,7 +28,7 @@ use crate::commands::processes::Processes;
 use crate::distributed::Shards;
 use crate::error::Error;
 use crate::evaluator::GeneratorEvaluator;
-use crate::report::{Console, Monitor};
+use crate::report::{Console, Monitor, counted};
 use crate::run::RunOptions;
 
 /// What a command that trains is given beside its configuration.
@@ -56,28 +56,56 @@ impl Invocation<'_> {
         self.processes.words().map_or(device.clone(), |processes| format!("{device}, {processes}"))
     }
 
-    /// The number of shards of a run that begins, where `asked` may say it.
-    fn shards(&self, asked: Option<usize>) -> Option<usize> {
+    /// The number of shards of a run that begins, where `asked` may say it: else one for each process. `check` is what refuses
+    /// a number.
+    fn shard_count(
+        &self,
+        asked: Option<usize>,
+        check: impl FnOnce(Option<usize>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<usize>> {
         let processes = self.processes.communicator().size();
-        asked.or((processes > 1).then_some(processes))
+        let shards = asked.or((processes > 1).then_some(processes));
+        check(shards).map_err(|error| match error.downcast_ref() {
+            Some(Error::Setting { name: "shards", problem, .. }) if asked.is_none() => {
+                Error::Usage(format!("{processes} processes, with a shard each: {problem}")).into()
+            }
+            _ => error,
+        })?;
+        Ok(shards)
     }
-}
 
-/// `count` shards, as the processes compute them.
-fn shards(count: Option<usize>, processes: &Processes) -> anyhow::Result<Shards> {
-    let (count, size) = (count.unwrap_or(1), processes.communicator().size());
-    if !count.is_multiple_of(size) {
-        bail!(Error::setting("shards", count, format!("they cannot be divided evenly among {size} processes")));
+    /// `count` shards, as the processes compute them.
+    fn shards(&self, count: Option<usize>) -> anyhow::Result<Shards> {
+        let communicator = self.processes.communicator();
+        let (count, size) = (count.unwrap_or(1), communicator.size());
+        if !count.is_multiple_of(size) {
+            let problem = format!("cannot be divided evenly among {size} processes");
+            bail!(match self.typed.iter().any(|typed| typed == "shards") {
+                true => Error::setting("shards", count, format!("they {problem}")),
+                false => Error::Usage(format!("the run's {} {problem}", counted(count, "shard"))),
+            });
+        }
+        Ok(Shards::new(count, communicator.clone())?)
     }
-    Ok(Shards::new(count, processes.communicator().clone())?)
 }
 
 /// Refuses batch norm across shards where it is not to be had.
 fn check_sync_batch_norm(is_on: bool, device: &Device) -> anyhow::Result<()> {
     if is_on && !device.is_cpu() {
-        bail!(Error::setting("sync_batch_norm", is_on, "expected false: on a GPU batch norm looks at one shard alone"));
+        bail!(Error::setting("sync_batch_norm", "", "on a GPU batch norm looks at one shard alone"));
     }
     Ok(())
+}
+
+/// What a run's first line says of its batches.
+fn batch_in_words(batch_size: usize, shards: Option<usize>, sync_batch_norm: bool) -> String {
+    let batch = format!("batch {batch_size}");
+    match (shards.unwrap_or(1), sync_batch_norm) {
+        (1, false) => batch,
+        (1, true) => format!("{batch} in one shard, where --sync-batch-norm changes nothing"),
+        (shards, false) => format!("{batch} in {shards} shards"),
+        (shards, true) => format!("{batch} in {shards} shards with synchronised batch norm"),
+    }
 }
 
 /// Says why scores of `evaluator` may mean less than they seem to. `flag` names another classifier to the command.

@@ -1,8 +1,11 @@
 //! The processes that this one was started with.
 
+mod apart;
 mod cards;
+mod launch;
 mod local_rank;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -11,22 +14,11 @@ use crate::commands::processors;
 use crate::data::Shard;
 use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
-
-/// What a launcher sets in the environment of each process: which one it is, how many there are, and who sets it.
-const LAUNCHERS: [(&str, &str, &str); 3] = [
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "mpirun"),
-    ("PMI_RANK", "PMI_SIZE", "mpirun or srun"),
-    // Those of a job script are named otherwise: it is one process, whatever the job asks for.
-    ("SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "srun"),
-];
-
-/// Where launchers say which of the processes this one is.
-const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
+use launch::Launch;
 
 /// Whether the first of several processes says what this one would: as far as the environment tells, before MPI is started.
 pub fn is_follower() -> bool {
-    let rank = RANKS.iter().find_map(|name| std::env::var(name).ok());
-    rank.is_some_and(|rank| rank != "0") && matches!(launched(), Ok(Some((2.., _))))
+    matches!(Launch::detect(), Ok(Some(Launch { rank: 1.., .. })))
 }
 
 /// This process and those that it was started with.
@@ -36,19 +28,21 @@ pub struct Processes {
     mpi: Option<Arc<crate::distributed::MpiProcesses>>,
     #[cfg(feature = "nccl")]
     cards: std::sync::OnceLock<Arc<crate::distributed::NcclCards>>,
+    /// How this one was started, where it could not join the others.
+    apart: Option<Launch>,
     hosts: Vec<String>,
     /// What each of them may run on.
     processors: Vec<String>,
 }
 
 impl Processes {
-    /// Joins the others where a launcher has started several; else there is one.
+    /// Joins the others where a launcher has started several; else there is one. In a build without MPI each is alone.
     ///
     /// # Errors
     /// [`Error::Usage`] where the launcher and MPI disagree, or where the environment is only half set.
     pub fn start() -> anyhow::Result<Self> {
-        match launched()? {
-            Some((count, launcher)) if count > 1 => Self::join(count, launcher),
+        match Launch::detect()? {
+            Some(launch) if launch.size > 1 => Self::join(launch),
             _ => Ok(Self::alone()),
         }
     }
@@ -60,17 +54,18 @@ impl Processes {
             mpi: None,
             #[cfg(feature = "nccl")]
             cards: Default::default(),
+            apart: None,
             hosts: Vec::new(),
             processors: Vec::new(),
         }
     }
 
     #[cfg(feature = "mpi")]
-    fn join(count: usize, launcher: &str) -> anyhow::Result<Self> {
+    fn join(Launch { size, launcher, .. }: Launch) -> anyhow::Result<Self> {
         let mpi = Arc::new(crate::distributed::MpiProcesses::start()?);
-        if mpi.size() != count {
+        if mpi.size() != size {
             bail!(Error::Usage(format!(
-                "{launcher} has started {count} processes, of which MPI sees {}: start them with the mpirun of the MPI that \
+                "{launcher} has started {size} processes, of which MPI sees {}: start them with the mpirun of the MPI that \
                  this binary was built with, or with `srun --mpi=pmix` or `srun --mpi=pmi2`",
                 mpi.size()
             )));
@@ -81,17 +76,15 @@ impl Processes {
             mpi: Some(mpi),
             #[cfg(feature = "nccl")]
             cards: Default::default(),
+            apart: None,
             hosts,
             processors,
         })
     }
 
     #[cfg(not(feature = "mpi"))]
-    fn join(count: usize, launcher: &str) -> anyhow::Result<Self> {
-        bail!(Error::Usage(format!(
-            "{launcher} has started {count} processes, and this binary was built without mpi\nbuild it with `cargo build \
-             --release --features mpi`, or start one process"
-        )))
+    fn join(launch: Launch) -> anyhow::Result<Self> {
+        Ok(Self { apart: Some(launch), ..Self::alone() })
     }
 
     pub fn communicator(&self) -> &Arc<dyn Communicator> {
@@ -127,9 +120,31 @@ impl Processes {
             hosts.dedup();
             let on = if let [host] = &hosts[..] { host.clone() } else { format!("{} hosts", hosts.len()) };
             let sums = if self.sums_on_cards() { ", sums by NCCL" } else { "" };
-            return Some(format!("{} processes on {on}, MPI threads {}{sums}", mpi.size(), mpi.threading()));
+            let (version, threading) = (mpi.version(), mpi.threading());
+            return Some(format!(
+                "{} processes on {on}, MPI {version} (thread support: {threading}){sums}",
+                mpi.size()
+            ));
         }
         None
+    }
+
+    /// Refuses processes that run different commands of the program; `command` is that of this one. To be called by all of
+    /// them, before anything else that all call.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], the same for all.
+    pub fn agree_on_command(&self, command: &str) -> anyhow::Result<()> {
+        if self.communicator.size() == 1 {
+            return Ok(());
+        }
+        let mut commands = self.communicator.gather_text(command)?;
+        let mut seen = HashSet::new();
+        commands.retain(|command| seen.insert(command.clone()));
+        match commands.len() {
+            1 => Ok(()),
+            _ => bail!(Error::Usage(format!("the processes run different commands: {}", commands.join(", ")))),
+        }
     }
 
     /// Refuses processes that would not do what the first one does. `facts` are what all must have in common, with their
@@ -144,10 +159,10 @@ impl Processes {
         let mut own = facts()?;
         own.push(("version", env!("CARGO_PKG_VERSION").to_string()));
         let all = self.communicator.gather_text(&serde_json::to_string(&own)?)?;
-        // What processes say that train is no list.
+        // What processes say that train is no list; `finetune` without labels does not train.
         let lists =
             all.iter().map(|text| serde_json::from_str(text)).collect::<Result<Vec<Vec<(String, String)>>, _>>();
-        let Ok(all) = lists else { bail!(Error::Usage("the processes have different commands".into())) };
+        let Ok(all) = lists else { bail!(Error::Input("some processes have labelled images, others have not".into())) };
         for (rank, other) in all.iter().enumerate() {
             if let Some(((name, _), _)) = all[0].iter().zip(other).find(|(first, other)| first != other) {
                 bail!(Error::Usage(format!("process {rank} was started with another {name} than process 0")));
@@ -185,25 +200,4 @@ impl Processes {
         say(None);
         code
     }
-}
-
-/// How many processes a launcher has started, and which launcher.
-fn launched() -> anyhow::Result<Option<(usize, &'static str)>> {
-    for (rank, size, launcher) in LAUNCHERS {
-        match [rank, size].map(|name| std::env::var(name).ok()) {
-            [None, None] => {}
-            [Some(_), Some(count)] => match count.parse() {
-                Ok(count @ 1..) => return Ok(Some((count, launcher))),
-                _ => bail!(Error::Usage(format!("{size}={count} in the environment is not a number of processes"))),
-            },
-            [of_rank, _] => {
-                let (set, missing) = if of_rank.is_some() { (rank, size) } else { (size, rank) };
-                bail!(Error::Usage(format!(
-                    "the environment sets {set} but not {missing}\nstart several processes with \
-                     `mpirun -n 4 gan ...` or `srun -n 4 --mpi=pmix gan ...`; unset {set} to start one"
-                )))
-            }
-        }
-    }
-    Ok(None)
 }

@@ -67,6 +67,12 @@ impl MpiProcesses {
         Ok(Self { rank, size, threading, host, calls, thread, traffic })
     }
 
+    /// The version of the standard that the library has.
+    pub fn version(&self) -> String {
+        let (version, subversion) = mpi::environment::version();
+        format!("{version}.{subversion}")
+    }
+
     /// The level of threads that the library gives, in MPI's word.
     pub fn threading(&self) -> &'static str {
         self.threading

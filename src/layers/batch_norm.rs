@@ -70,9 +70,6 @@ impl ModuleT for BatchNorm {
         if !train {
             return ops::batch_norm_eval(x, running_mean, running_var, weight, bias, EPS, *activation);
         }
-        if x.elem_count() <= weight.elem_count() {
-            bail!("batch norm in training needs more than one value a channel, got an input of {:?}", x.dims());
-        }
         let normalised = ops::batch_norm_train(x, weight, bias, EPS, *activation)?;
         if normalised.moves_running_statistics {
             self.track(&normalised)?;

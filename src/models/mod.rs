@@ -79,6 +79,14 @@ impl Architecture {
         self == Self::Dcgan && shape != ImageShape::COURSE
     }
 
+    /// Whether batch norms are among the layers.
+    pub fn has_batch_norm(self) -> bool {
+        match self {
+            Self::Vanilla | Self::Lsgan => false,
+            Self::Dcgan => true,
+        }
+    }
+
     /// # Errors
     /// Where it has no networks for images of `shape`, with those that it has some for.
     pub fn check(self, shape: ImageShape) -> Result<()> {

@@ -48,7 +48,8 @@ impl Surface {
     fn detect() -> Self {
         let terminal = std::env::var_os("TERM").unwrap_or_default();
         Self {
-            stdout_terminal: io::stdout().is_terminal(),
+            // Open MPI's launcher gives each process a terminal, and passes on what it reads there.
+            stdout_terminal: io::stdout().is_terminal() && std::env::var_os("OMPI_COMM_WORLD_RANK").is_none(),
             stderr_terminal: io::stderr().is_terminal(),
             dumb: terminal == "dumb" || (cfg!(unix) && terminal.is_empty()),
             no_colour: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),

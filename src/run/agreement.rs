@@ -8,18 +8,17 @@ use super::{Run, as_typed};
 use crate::error::Error;
 
 impl<C: Serialize> Run<C> {
-    /// Refuses processes that would not do what the first one does: of another version or `command` of the program, with
+    /// Refuses processes that would not do what the first one does: of another version of the program, with
     /// another run, other flags, other images or another `encoder` (its hash), or going on from elsewhere. To be called by all of
     /// them, before the first writes anything.
     ///
     /// # Errors
     /// [`Error::Usage`] or, for images, [`Error::Input`], with the first such process; the same for all.
-    pub fn agree(&self, command: &str, encoder: Option<&str>) -> anyhow::Result<()> {
+    pub fn agree(&self, encoder: Option<&str>) -> anyhow::Result<()> {
         if self.processes.size() == 1 {
             return Ok(());
         }
         let own = json!({
-            "command": command,
             "version": env!("CARGO_PKG_VERSION"),
             "run": self.directory.weights,
             "config": self.config,
@@ -28,9 +27,9 @@ impl<C: Serialize> Run<C> {
             "step": self.step(),
         });
         let all = self.processes.gather_text(&own.to_string())?;
-        // What processes say that do not train is a list.
+        // What processes say that do not train is a list; `finetune` without labels does not.
         let Ok(facts) = all.iter().map(|text| serde_json::from_str(text)).collect::<Result<Vec<Map<_, _>>, _>>() else {
-            bail!(Error::Usage("the processes have different commands".into()));
+            bail!(Error::Input("some processes have labelled images, others have not".into()));
         };
         for (rank, other) in facts.iter().enumerate().skip(1) {
             let Some((name, _)) = facts[0].iter().find(|(name, value)| other.get(*name) != Some(*value)) else {
@@ -62,8 +61,8 @@ impl<C: Serialize> Run<C> {
                     said(other, name),
                     said(&facts[0], name)
                 ))),
-                "command" | "run" => bail!(Error::Usage(format!(
-                    "the processes have different {name}s: {} in process {rank}, {} in process 0",
+                "run" => bail!(Error::Usage(format!(
+                    "the processes have different runs: {} in process {rank}, {} in process 0",
                     said(other, name),
                     said(&facts[0], name)
                 ))),

@@ -3,7 +3,6 @@
 use anyhow::bail;
 
 use crate::error::Error;
-use crate::models::Architecture;
 use crate::pretrained::reference::MAX_SAMPLES;
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::{ADA_SPEED, GanConfig};
@@ -28,14 +27,14 @@ impl GanConfig {
                 bail!(Error::setting(name, value, "expected at least 1"));
             }
         }
-        if self.batch_size < 2 && self.model == Architecture::Dcgan {
+        if self.batch_size < 2 && self.model.has_batch_norm() {
             bail!(Error::setting("batch_size", 1, "batch norm needs at least 2 images a batch"));
         }
         let (shards, batch_size) = (self.shards.unwrap_or(1), self.batch_size);
         if shards == 0 || !batch_size.is_multiple_of(shards) {
             bail!(Error::setting("shards", shards, format!("expected a divisor of the batch size, {batch_size}")));
         }
-        if batch_size / shards < 2 && self.model == Architecture::Dcgan && !self.sync_batch_norm {
+        if batch_size / shards < 2 && self.model.has_batch_norm() && !self.sync_batch_norm {
             bail!(Error::setting("shards", shards, "batch norm needs at least 2 images a shard"));
         }
         self.validate_images()?;
@@ -84,7 +83,7 @@ impl GanConfig {
     /// [`Error::Setting`] where one of the `typed` fields, those that the user set, has no effect beside the others.
     pub fn refuse_idle(&self, typed: &[String]) -> anyhow::Result<()> {
         let (no_average, no_penalty) = ("no averaged generator is kept", "there is no R1 penalty");
-        let no_scores = "nothing is evaluated during training";
+        let (no_scores, no_norm) = ("nothing is evaluated during training", "there is no batch norm in these networks");
         let (is_evaluated, reference) = (self.evaluate_every > 0, self.evaluate_reference.to_string());
         let classifier = self.evaluate_classifier.as_ref().map(|path| path.display().to_string());
         let settings = [
@@ -92,6 +91,7 @@ impl GanConfig {
             ("r1_every", self.r1_every.to_string(), self.r1 > 0.0, no_penalty),
             ("evaluate_samples", self.evaluate_samples.to_string(), is_evaluated, no_scores),
             ("evaluate_reference", reference, is_evaluated, no_scores),
+            ("sync_batch_norm", String::new(), self.model.has_batch_norm(), no_norm),
             ("evaluate_classifier", classifier.unwrap_or_default(), is_evaluated, no_scores),
         ];
         let reliant = |(name, value, is_read, problem)| Reliant { name, value, is_read, problem };

@@ -250,10 +250,12 @@ impl SimclrConfig {
             let problem = "the loss tells images of a batch apart, so a batch has at least 2";
             bail!(Error::setting("batch_size", self.batch_size, problem));
         }
-        let shards = self.shards.unwrap_or(1);
-        if shards == 0 || !self.batch_size.is_multiple_of(shards) || self.batch_size / shards < 2 {
-            let problem = format!("expected a divisor of the batch size, {}, with 2 images a shard", self.batch_size);
-            bail!(Error::setting("shards", shards, problem));
+        let (shards, batch_size) = (self.shards.unwrap_or(1), self.batch_size);
+        if shards == 0 || !batch_size.is_multiple_of(shards) {
+            bail!(Error::setting("shards", shards, format!("expected a divisor of the batch size, {batch_size}")));
+        }
+        if batch_size / shards < 2 && !self.sync_batch_norm {
+            bail!(Error::setting("shards", shards, "batch norm needs at least 2 images a shard"));
         }
         if self.batch_size > 32_768 {
             bail!(Error::setting("batch_size", self.batch_size, "expected at most 32768"));

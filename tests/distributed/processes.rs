@@ -52,7 +52,11 @@ const DCGAN: [&str; 12] = [
 fn runs_of_one_two_and_four_processes_leave_the_same_files() {
     let place = Workplace::new();
     let train = |processes, name: &'static str| {
-        mpirun(&place, processes, &[&DCGAN[..], &["--steps", "3", "--run", name]].concat()).assert().success();
+        let trained =
+            mpirun(&place, processes, &[&DCGAN[..], &["--steps", "3", "--run", name]].concat()).assert().success();
+        let said = String::from_utf8_lossy(&trained.get_output().stderr).into_owned();
+        let words = format!("{processes} processes on ");
+        assert_eq!(said.contains(&words) && said.contains("(thread support: "), processes > 1, "{said}");
         let generator = place.read(&format!("weights/{name}/generator_ema.safetensors"));
         let losses: Vec<_> =
             place.metrics(name).iter().map(|line| [&line["d_loss"], &line["g_loss"]].map(f64_of)).collect();
@@ -198,7 +202,9 @@ fn samples_of_several_processes_are_the_files_of_one() {
         };
         let one = draw("one", None);
         assert!(!one[0].1.is_empty());
-        assert!(draw("three", Some(3)) == one, "{output} {flags:?}");
+        for processes in [1, 3] {
+            assert!(draw("several", Some(processes)) == one, "{output} {flags:?}, {processes}");
+        }
     }
 }
 
@@ -241,8 +247,17 @@ fn scores_of_several_processes_are_those_of_one() {
 #[cfg_attr(not(has_mpi), ignore = "needs the feature mpi, and mpirun")]
 fn what_one_process_refuses_is_said_once_and_ends_all() {
     let place = Workplace::new();
-    let cases: [(i32, &str, &[&str]); 4] = [
+    place.train("one", "1", &["--shards", "1"]);
+    let each = "2 processes, with a shard each: expected a divisor of the batch size, 15";
+    let cases: [(i32, &str, &[&str]); 7] = [
         (2, "unexpected argument", &["sample", "--such"]),
+        (2, each, &["train-gan", "--data", "data", "--batch-size", "15"]),
+        (2, each, &["pretrain-simclr", "--data", "data", "--batch-size", "15"]),
+        (
+            2,
+            "the run's 1 shard cannot be divided evenly among 2 processes",
+            &["train-gan", "--resume", "one", "--steps", "2"],
+        ),
         (2, "--shards 3", &["train-gan", "--data", "data", "--batch-size", "15", "--shards", "3"]),
         (2, "does not divide its work", &["embed", "data"]),
         (3, "no run is there", &["evaluate", "--run", "nothing"]),
@@ -280,6 +295,11 @@ fn wrong_arguments_and_the_version_are_said_once() {
     let refused = launched(&place, 1, &other).assert().code(2);
     let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(said.contains("clip_norm is 3") && said.contains("not set in process 0"), "{said}");
+    let commands =
+        [&*program, "sample", ":", "-n", "2", &program, "evaluate", ":", "-n", "1", &program, "inspect", "x"];
+    let refused = launched(&place, 1, &commands).assert().code(2);
+    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert_eq!(said.matches("the processes run different commands: sample, evaluate, inspect").count(), 1, "{said}");
     let version = mpirun(&place, 3, &["--version"]).assert().success();
     assert_eq!(String::from_utf8_lossy(&version.get_output().stdout).matches("gan ").count(), 1);
 }
@@ -314,4 +334,54 @@ fn a_half_set_environment_is_refused_with_how_to_start_the_program() {
     run(&[("PMI_RANK", "0"), ("PMI_SIZE", "1")]).success();
     // The script of `sbatch`, and the shell of `salloc`.
     run(&[("SLURM_JOB_ID", "7"), ("SLURM_PROCID", "0"), ("SLURM_NTASKS", "4")]).success();
+}
+
+/// A build without MPI joins no processes: each does what its own flags say, as long as they do not all write one file.
+#[test]
+#[cfg_attr(feature = "mpi", ignore = "of a build without the feature mpi")]
+fn without_mpi_processes_that_do_not_train_work_each_by_itself() {
+    let place = Workplace::new();
+    place.train("trained", "1", &[]);
+    let run = |rank: &str, arguments: &[&str]| {
+        let mut command = place.gan(arguments);
+        for name in ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMI_RANK", "PMI_SIZE"] {
+            command.env_remove(name);
+        }
+        command.envs([("SLURM_STEP_ID", "0"), ("SLURM_STEP_NUM_TASKS", "2"), ("SLURM_PROCID", rank)]).assert()
+    };
+    let said = |done: &assert_cmd::assert::Assert| String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    let note = "srun has started 2 processes";
+    for (rank, is_told) in [("0", true), ("1", false)] {
+        let done = run(rank, &["inspect", "weights/trained/generator_ema.safetensors"]).success();
+        assert_eq!(said(&done).contains(note), is_told, "once, by the first");
+    }
+    // Shares of one directory, and outputs of their own.
+    place.gan(&["sample", "--n", "5", "-o", "all/"]).assert().success();
+    for (rank, offset, count) in [("0", "0", "3"), ("1", "3", "2")] {
+        run(rank, &["sample", "--n", count, "--offset", offset, "-o", "shared/"]).success();
+        run(rank, &["sample", "--n", count, "-o", &format!("part-{rank}.npy")]).success();
+    }
+    assert!(files(&place.path("all")) == files(&place.path("shared")));
+    run("1", &["sample", "--n", "2", "-o", "-"]).success();
+    for arguments in [
+        &["sample"][..],
+        &["sample", "-o", "all.npy", "--offset", "3"],
+        &["sample", "-o", "new/"],
+        &["embed", "data", "-o", "features.npy"],
+        &["predict", "data", "-o", "predictions.csv"],
+        &["data", "data", "-o", "sheet.png"],
+        &["evaluate", "-o", "nearest.png"],
+    ] {
+        let refused = said(&run("1", arguments).code(2));
+        assert!(refused.contains("each would write all of it") && refused.contains("$SLURM_PROCID"), "{refused}");
+    }
+    for arguments in [
+        &["train-gan"][..],
+        &["pretrain-simclr"],
+        &["finetune", "--weights", "bundled"],
+        &["evaluate", "--train-classifier", "-o", "classifier-1.safetensors"],
+    ] {
+        let refused = said(&run("1", arguments).code(2));
+        assert!(refused.contains("cannot train together") && refused.contains("--features mpi"), "{refused}");
+    }
 }

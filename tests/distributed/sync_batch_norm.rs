@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use clap::{Args, Command, FromArgMatches};
 use gan::autograd::Precision;
 use gan::distributed::{Alone, Shards};
 use gan::ops::{self, Activation};
 use gan::train::gan_config::GanConfig;
+use gan::train::simclr_config::SimclrConfig;
 
 use super::{bits, config, random, trained};
 use crate::support::Workplace;
@@ -15,11 +17,21 @@ const ROUNDING: f64 = 1e-6;
 /// With batch norm over all shards they are the whole batch: losses, scores, images and batch-norm statistics.
 #[test]
 fn synchronised_shards_are_the_whole_batch_but_for_rounding() {
-    let config = config(&["--model", "dcgan", "--batch-size", "16", "--lr", "0", "--sync-batch-norm"]);
+    check("16");
+}
+
+/// Of one image too, though its own statistics would be of one value a channel.
+#[test]
+fn a_synchronised_shard_may_have_one_image() {
+    check("4");
+}
+
+fn check(batch_size: &str) {
+    let config = config(&["--model", "dcgan", "--batch-size", batch_size, "--lr", "0", "--sync-batch-norm"]);
     let whole = trained(&config, Shards::default());
     let cut = trained(&config, Shards::new(4, Arc::new(Alone)).unwrap());
     let apart = GanConfig { sync_batch_norm: false, ..config.clone() };
-    let apart = trained(&apart, Shards::new(4, Arc::new(Alone)).unwrap());
+    let apart = trained(&apart, Shards::new(2, Arc::new(Alone)).unwrap());
     let distance = |other: &BTreeMap<String, Vec<u32>>, name: &str| {
         let values = |of: &[u32]| of.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
         let (whole, other) = (values(&whole[name]), values(&other[name]));
@@ -34,6 +46,39 @@ fn synchronised_shards_are_the_whole_batch_but_for_rounding() {
     }
     for name in ["g_loss 0", "fakes 0", "generator.2.running_var"] {
         assert!(distance(&apart, name) > 100.0 * ROUNDING, "{name} is of a batch norm over all shards");
+    }
+}
+
+/// What the networks then compute is held to PyTorch's, in `reference/encoders.rs`.
+#[test]
+fn simclr_takes_one_image_a_shard_where_batch_norm_is_synchronised() {
+    let config = |flags: &[&str]| {
+        let matches = SimclrConfig::augment_args(Command::new("pretrain-simclr").no_binary_name(true));
+        SimclrConfig::from_arg_matches(&matches.get_matches_from(flags)).unwrap()
+    };
+    let flags = ["--batch-size", "4", "--shards", "4"];
+    let refused = config(&flags).validate().unwrap_err().to_string();
+    assert!(refused.contains("at least 2 images a shard"), "{refused}");
+    config(&[&flags[..], &["--sync-batch-norm"]].concat()).validate().unwrap();
+}
+
+/// A run says whether batch norms look at all shards, and refuses to be told so where it has none.
+#[test]
+fn the_first_line_of_a_run_says_whether_batch_norm_is_synchronised() {
+    let place = Workplace::new();
+    let begin = |flags: &[&str]| {
+        let train =
+            ["train-gan", "--data", "data", "--batch-size", "8", "--steps", "1", "--force", "--sync-batch-norm"];
+        let done = place.gan(&[&train[..], flags].concat()).assert();
+        String::from_utf8_lossy(&done.get_output().stderr).into_owned()
+    };
+    let said = begin(&["--model", "dcgan", "--shards", "8"]);
+    assert!(said.contains("batch 8 in 8 shards with synchronised batch norm"), "{said}");
+    let said = begin(&["--model", "dcgan"]);
+    assert!(said.contains("batch 8 in one shard, where --sync-batch-norm changes nothing"), "{said}");
+    for model in ["vanilla", "lsgan"] {
+        let said = begin(&["--model", model, "--shards", "2"]);
+        assert!(said.contains("--sync-batch-norm: there is no batch norm in these networks"), "{said}");
     }
 }
 

@@ -243,6 +243,9 @@ fn synchronised_shards_have_the_gradients_of_the_whole_batch() {
             named.sort();
             let found = named.into_iter().zip(gradients.iter().cloned()).collect();
             assert_all(&format!("{part} in {count}"), &want[*part], &found);
+            for (name, want) in &want[*part] {
+                want.hold_step(&format!("{part} in {count}: {name}"), &found[name], 1.0);
+            }
         }
     }
 }

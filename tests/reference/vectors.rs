@@ -15,6 +15,9 @@ const ALLOWANCE: f64 = 20.0;
 /// also relative to the sum: rounding in what all elements have as a factor moves it so.
 const FLOOR: f64 = 1e-6;
 
+/// By how much a weight may differ after one step of SGD.
+const STEP_TOLERANCE: f64 = 1e-6;
+
 /// The median error of a trained tensor, as a share of the way that its weights can have gone.
 const SHARE_OF_REACH: f64 = 1e-3;
 
@@ -144,6 +147,15 @@ pub struct Glimpse {
 }
 
 impl Glimpse {
+    /// Of a gradient: that a step of SGD at this `rate` moves each weight as PyTorch's f64 does.
+    pub fn hold_step(&self, what: &str, found: &Tensor, rate: f64) {
+        assert_eq!(found.dims(), self.shape, "{what}");
+        let found = values(found);
+        for (position, want) in spread(found.len(), self.elements.len()).zip(&self.elements) {
+            assert_near(&format!("{what}[{position}], a step"), rate * found[position], rate * want, STEP_TOLERANCE);
+        }
+    }
+
     /// As [`Held::hold`], with `more` added to the tolerance, relative to the root mean square.
     pub fn hold_within(&self, what: &str, found: &Tensor, more: f64) {
         assert_eq!(found.dims(), self.shape, "{what}");

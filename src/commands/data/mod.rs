@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::checkpoint::atomic;
 use crate::commands::gallery;
 use crate::data::{Census, Reach};
+use crate::commands::processes::Processes;
 use crate::error::Error;
 use crate::report::{Console, census_tables, counted, encode_png};
 use crate::run::StopRequest;
@@ -39,11 +40,12 @@ struct Report<'a> {
 }
 
 /// Looks at every picture, and says what is there.
-pub fn data(config: &DataConfig, json: bool, console: &Console) -> anyhow::Result<()> {
+pub fn data(config: &DataConfig, processes: &Processes, json: bool, console: &Console) -> anyhow::Result<()> {
     if let Some(output) = &config.output {
         if output.extension().is_none_or(|extension| extension != "png") {
             bail!(Error::Usage(format!("-o {}: expected a name that ends in .png", output.display())));
         }
+        processes.refuse_common_output(output)?;
         atomic::check(output)?;
     }
     let gallery = gallery::open(&config.data, Reach::Training, config.data_dir.clone(), console)?;

@@ -11,6 +11,7 @@ use config::Target;
 use job::Job;
 
 use crate::checkpoint::atomic;
+use crate::commands::processes::Processes;
 use crate::commands::{gallery, weights};
 use crate::data::Reach;
 use crate::error::Error;
@@ -19,10 +20,19 @@ use crate::report::{Console, counted};
 use crate::run::StopRequest;
 
 /// Embeds the pictures, and writes what `config` asks for.
-pub fn embed(config: &EmbedConfig, device: &Device, json: bool, console: &Console) -> anyhow::Result<()> {
+pub fn embed(
+    config: &EmbedConfig,
+    device: &Device,
+    processes: &Processes,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<()> {
     let target = config.target(json)?;
     match target {
-        Target::File(path, _) => atomic::check(path)?,
+        Target::File(path, _) => {
+            processes.refuse_common_output(path)?;
+            atomic::check(path)?;
+        }
         Target::Stdout(_) if console.stdout_is_terminal() => {
             bail!(Error::Usage("-o -: stdout is a terminal; pipe it, or name a file with -o".into()))
         }

@@ -34,7 +34,10 @@ pub fn evaluate(
     console: &Console,
 ) -> anyhow::Result<()> {
     config.validate()?;
-    config.output.as_deref().map_or(Ok(()), atomic::check)?;
+    if let Some(output) = &config.output {
+        processes.refuse_common_output(output)?;
+        atomic::check(output)?;
+    }
     let classifier = || Classifier::find(config.classifier.as_deref(), device);
     if let Some(path) = &config.images {
         let classifier = classifier()?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::atomic;
 use crate::checkpoint::header::ROWS;
 use crate::commands::images::Reading;
-use crate::commands::{Invocation, images, shards, weights};
+use crate::commands::{Invocation, images, weights};
 use crate::data::identity::Identity;
 use crate::data::{Dataset, ImageSet, TargetShape, steps_per_epoch};
 use crate::device::check_precision;
@@ -127,20 +127,21 @@ pub fn finetune(mut config: FinetuneConfig, call: &Invocation) -> anyhow::Result
     let mut run = match resumed {
         Some(run) => Run { config, ..run },
         None => {
-            config.shards = call.shards(config.shards);
+            config.shards =
+                call.shard_count(config.shards, |shards| FinetuneConfig { shards, ..config.clone() }.validate())?;
             Run::new(config, &name, options)?
         }
     };
     run.places = places;
     run.processes = processes.communicator().clone();
     run.config.validate()?;
-    let shards = shards(run.config.shards, processes)?;
+    let shards = call.shards(run.config.shards)?;
     run.identify(&dataset, options.changed_data, console)?;
     let labelled = checks::labelled_images(&run.config, &dataset)?;
     if let Some(missing) = missing_classes(&labelled.labels(), &dataset.classes) {
         console.warning(&missing);
     }
-    run.agree("finetune", Some(&hash))?;
+    run.agree(Some(&hash))?;
     let shards = processes.on_cards(shards, device)?;
     let subject = Subject { source, hash, dataset, labelled, shards, device: device.clone() };
     let mut tuning = Tuning::begin(run, subject, stop, call)?;

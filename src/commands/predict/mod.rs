@@ -15,15 +15,23 @@ use truth::Truth;
 
 use crate::checkpoint::atomic;
 use crate::commands::gallery::Walk;
+use crate::commands::processes::Processes;
 use crate::commands::{gallery, weights};
 use crate::data::Reach;
 use crate::report::{self, Console, counted};
 use crate::run::StopRequest;
 
 /// Classifies the pictures, and writes what `config` asks for.
-pub fn predict(config: &PredictConfig, device: &Device, json: bool, console: &Console) -> anyhow::Result<()> {
+pub fn predict(
+    config: &PredictConfig,
+    device: &Device,
+    processes: &Processes,
+    json: bool,
+    console: &Console,
+) -> anyhow::Result<()> {
     let target = config.target(json)?;
     if let Target::File(path) = target {
+        processes.refuse_common_output(path)?;
         atomic::check(path)?;
     }
     let classifier = weights::classifier(config.weights.as_deref(), &config.weights_dir, device)?;

@@ -9,7 +9,7 @@ use candle_core::Device;
 
 use crate::checkpoint::header::HEALTH;
 use crate::commands::images::Reading;
-use crate::commands::{Invocation, check_sync_batch_norm, images, shards};
+use crate::commands::{Invocation, batch_in_words, check_sync_batch_norm, images};
 use crate::data::{self, Dataset, ImageSet, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
 use crate::report::{Console, Figure, SimclrRecord};
 use crate::run::{Run, Session, Timetable};
@@ -42,12 +42,13 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let images = TrainingImages::of(dataset, config.knn_reference);
     if !run.is_resumed() {
         config.normalisation = Some(config.normalise.of(&*images.train)?);
-        config.shards = call.shards(config.shards);
+        config.shards =
+            call.shard_count(config.shards, |shards| SimclrConfig { shards, ..config.clone() }.validate())?;
         run.config = config.clone();
     }
     run.processes = processes.communicator().clone();
-    let shards = shards(config.shards, processes)?;
-    run.agree("pretrain-simclr", None)?;
+    let shards = call.shards(config.shards)?;
+    run.agree(None)?;
 
     let timetable = timetable(&config, &images);
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
@@ -63,15 +64,10 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
         // To the bit, which a decimal need not be.
         record.lr = config.schedule(timetable.last_step).rate(record.step);
     }
-    let (count, name, batch) = (images.train.len(), config.encoder.name(), config.batch_size);
-    let in_shards = match config.shards.unwrap_or(1) {
-        1 => String::new(),
-        shards => format!(" in {shards} shards"),
-    };
+    let (count, name) = (images.train.len(), config.encoder.name());
+    let batch = batch_in_words(config.batch_size, config.shards, config.sync_batch_norm);
     let (data, size, span) = (&config.data, config.image_size, session.span());
-    let what = format!(
-        "pretraining {name} on {data}: {count} images, views of {size}x{size}, batch {batch}{in_shards}, {span}"
-    );
+    let what = format!("pretraining {name} on {data}: {count} images, views of {size}x{size}, {batch}, {span}");
     session.announce(&what, &call.trained_on());
     let mut training =
         Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };

@@ -9,7 +9,7 @@ const LOCAL_RANKS: [&str; 3] = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
 impl Processes {
     /// Which of the processes of its host this one is, from 0: as the launcher says, else in the order of the ranks.
     pub fn local_rank(&self) -> usize {
-        if self.communicator.size() == 1 {
+        if self.communicator.size() == 1 && self.apart.is_none() {
             return 0;
         }
         let rank = self.communicator.rank();

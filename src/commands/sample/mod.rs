@@ -9,6 +9,8 @@ mod walk;
 pub use config::{Format, Interpolation, SampleConfig};
 pub use output::{Produced, produce};
 
+use std::path::Path;
+
 use anyhow::bail;
 use candle_core::Device;
 
@@ -32,7 +34,10 @@ pub fn sample(
     if config.to_stdout() && json {
         bail!(Error::Usage("--json and -o - both write to stdout; choose one".into()));
     }
-    config.format()?;
+    let is_share = config.format()? == Format::Directory && config.offset.is_some();
+    if !(is_share || config.to_stdout()) {
+        processes.refuse_common_output(Path::new(&config.output))?;
+    }
     refuse_missing_weights_dir(&config.weights_dir, typed)?;
     let source = weights::generator(&config.generator(), on)?;
     console.note(&format!("drawing from {} on {}", source.origin().words, device::name(on)));

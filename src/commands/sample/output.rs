@@ -33,9 +33,7 @@ pub fn produce(
     console: &Console,
 ) -> anyhow::Result<Produced> {
     let format = config.format()?;
-    // A launcher gives each process a terminal of its own and passes on what it reads there.
-    let is_passed_on = processes.size() > 1;
-    if config.to_stdout() && console.stdout_is_terminal() && !is_passed_on {
+    if config.to_stdout() && console.stdout_is_terminal() {
         bail!(Error::Usage("-o -: stdout is a terminal; pipe it, or name a file with -o".into()));
     }
     let names = generator.class_names();

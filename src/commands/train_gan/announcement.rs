@@ -1,23 +1,21 @@
 //! The line that a GAN run begins with: what is trained, on what, and how.
 
 use crate::error::number;
+use crate::commands::batch_in_words;
 use crate::image_shape::ImageShape;
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::GanConfig;
 
 /// What trains on so many `images`, for the steps that `span` says.
 pub(super) fn of(config: &GanConfig, images: usize, span: &str) -> String {
-    let (model, data, batch) = (config.model.name(), &config.data, config.batch_size);
+    let (model, data) = (config.model.name(), &config.data);
     let shape = match config.image_shape() {
         ImageShape::COURSE => String::new(),
         shape => format!(" of {shape}"),
     };
     let mut parts = vec![format!("training {model} on {data}: {images} images{shape}")];
     parts.extend(config.mirror.then(|| "mirrored at random".to_string()));
-    parts.push(match config.shards.unwrap_or(1) {
-        1 => format!("batch {batch}"),
-        shards => format!("batch {batch} in {shards} shards"),
-    });
+    parts.push(batch_in_words(config.batch_size, config.shards, config.sync_batch_norm));
     parts.push(format!("loss {}", format!("{:?}", config.loss()).to_lowercase()));
     parts.extend(config.clip_norm.map(|norm| format!("gradients clipped to {}", number(norm))));
     parts.extend((config.augment == Augment::Adaptive).then(|| "adaptive augmentation".to_string()));

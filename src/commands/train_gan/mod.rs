@@ -14,7 +14,7 @@ use candle_core::Device;
 
 use crate::commands::images::Reading;
 use crate::commands::train_gan::inputs::Inputs;
-use crate::commands::{Invocation, check_sync_batch_norm, images, shards};
+use crate::commands::{Invocation, check_sync_batch_norm, images};
 use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
@@ -58,19 +58,20 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     run.config.channels = Some(dataset.train.shape()?.channels);
     run.config.class_names = classes::names(&config, &dataset)?;
     if !run.is_resumed() {
-        run.config.shards = call.shards(run.config.shards);
+        let with = |shards| GanConfig { shards, ..run.config.clone() };
+        run.config.shards = call.shard_count(run.config.shards, |shards| with(shards).validate())?;
     }
     run.processes = processes.communicator().clone();
     let config = run.config.clone();
     config.validate()?;
     run.identify(&dataset, options.changed_data, console)?;
-    let shards = shards(config.shards, processes)?;
+    let shards = call.shards(config.shards)?;
     let dataset = match config.test_part {
         Some(_) => images::with_test_part(dataset, config.test_part, false, console)?,
         None => dataset,
     };
     // Before they share any work.
-    run.agree("train-gan", None)?;
+    run.agree(None)?;
     let evaluator = scores::evaluator(&config, classifier, &dataset, &run, device, console)?;
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
     classes::warning(&config, &dataset).iter().for_each(|warning| console.warning(warning));
@@ -83,7 +84,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         run.config.init_networks = init::start_from(&adversaries, &config, &run.directory.name, options, console)?;
     }
     let config = run.config.clone();
-    run.agree("train-gan", None)?;
+    run.agree(None)?;
     run.check(&timetable, &adversaries.state())?;
     run.restore(|state, step| adversaries.restore(state, step))?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);

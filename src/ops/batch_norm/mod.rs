@@ -39,6 +39,7 @@ pub struct BatchNormOutput {
 /// a channel has fewer than two values.
 ///
 /// Within [`norm_across`] the statistics are those of all shards, as `torch.nn.SyncBatchNorm` has them: on the CPU, in f32.
+/// There a shard may have one value of a channel, as long as others have some too.
 pub fn batch_norm_train(
     x: &Tensor,
     weight: &Tensor,
@@ -47,10 +48,10 @@ pub fn batch_norm_train(
     activation: Activation,
 ) -> Result<BatchNormOutput> {
     let channels = check(x, &[weight, bias], activation)?;
-    if x.elem_count() < 2 * channels {
-        bail!("batch_norm: training needs more than one value a channel, found an input {:?}", x.dims())
-    }
     let shards = across_shards::shards();
+    if shards.is_none() {
+        check_count(x, x.elem_count() / channels)?;
+    }
     if shards.is_some() && !is_host(&[x, weight, bias]) {
         bail!("batch_norm: across shards it is on the CPU and in f32, found {:?} on {:?}", x.dtype(), x.device())
     }
@@ -60,6 +61,7 @@ pub fn batch_norm_train(
     let x = x.contiguous()?;
     let BatchStatistics { statistics, count, mean, variance } =
         BatchStatistics::of(&x, channels, eps, shards.as_deref())?;
+    check_count(&x, count)?;
     let moves_running_statistics = shards.as_ref().is_none_or(|shards| shards.moves_running_statistics());
     let op = BatchNormOp { statistics, trains: true, is_across_shards: shards.is_some(), count, activation };
     let output = autograd::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
@@ -127,6 +129,14 @@ fn normalise(
 ) -> Result<Tensor> {
     let normal = x.broadcast_sub(mean)?.broadcast_div(&(variance + eps)?.sqrt()?)?;
     activation::naive(&normal.broadcast_mul(weight)?.broadcast_add(bias)?, activation)
+}
+
+/// Refuses statistics of so few values a channel.
+fn check_count(x: &Tensor, count: usize) -> Result<()> {
+    if count < 2 {
+        bail!("batch_norm: training needs more than one value a channel, found an input {:?}", x.dims())
+    }
+    Ok(())
 }
 
 fn check(x: &Tensor, of_channels: &[&Tensor], activation: Activation) -> Result<usize> {
