@@ -109,10 +109,14 @@ mod tests {
         for part in 0..parts {
             let range = part * shards / parts..(part + 1) * shards / parts;
             let mut own = Sums::new(shards);
-            range.clone().for_each(|shard| drop(own.insert(Node::leaf(shard), shard.to_string(), add).unwrap()));
+            for shard in range.clone() {
+                own.insert(Node::leaf(shard), shard.to_string(), add).unwrap();
+            }
             let nodes = own.into_nodes();
             assert!(nodes.iter().map(|(node, _)| *node).eq(nodes_of(range, shards)));
-            nodes.into_iter().for_each(|(node, value)| drop(whole.insert(node, value, add).unwrap()));
+            for (node, value) in nodes {
+                whole.insert(node, value, add).unwrap();
+            }
         }
         let [(node, sum)] = &whole.into_nodes()[..] else { panic!("one sum is left") };
         assert!(node.is_root(shards) && *node == Node::root(shards));

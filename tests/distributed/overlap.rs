@@ -89,7 +89,7 @@ impl CustomOp1 for Mark {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((x.try_clone(layout)?, layout.shape().clone()))
+        Ok((CpuStorage::F32(x.as_slice()?.to_vec()), layout.shape().clone()))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
