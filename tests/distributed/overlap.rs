@@ -118,8 +118,7 @@ fn noted(count: usize, rank: usize, synchronised: bool) -> Vec<String> {
     };
     let (_, others) = shards.sum_in_steps(Precision::F32, synchronised, &optimizer.parameters(), compute).unwrap();
     assert!(others.is_empty());
-    let found = notes.lock().unwrap().clone();
-    found
+    notes.lock().unwrap().clone()
 }
 
 #[test]
