@@ -361,6 +361,7 @@ fn fine_tuning_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
             probe.set_shards(shards);
             let own = |x: &Tensor| x.narrow(0, rank * size, size).unwrap();
             let losses: Vec<_> = (0..2).map(|_| bits(&probe.step(&own(&pictures), &own(&labels)).unwrap())).collect();
+            probe.complete().unwrap();
             let state: Vec<_> = probe.state().iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect();
             (losses, state, probe.encoder_hash().unwrap())
         };

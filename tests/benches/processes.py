@@ -8,7 +8,7 @@ and, for the model, one and four with one thread each. The order is reversed fro
 MNIST and CIFAR-10 must lie in DIR. Close what else is running.
 
 With `--rate 1gbit 10gbit` it measures two processes in two network namespaces instead, joined by a link of each of these
-rates; with `--before PROGRAM` another program in turn. That needs root, `ip` and `tc`, and Open MPI.
+rates, or on this machine for `none`; with `--before PROGRAM` another program in turn. Links need root, `ip` and `tc`, and Open MPI.
 
 The model of a step of P processes on a batch of B images:
 
@@ -58,7 +58,7 @@ def parse():
     add("--rounds", type=int, default=5)
     add("--gan", help="a program that was built with MPI [default: it is built]")
     add("--messages", help="the bench of messages [default: it is built]")
-    add("--rate", nargs="+", help="measure two processes on links of these rates, in tc's words")
+    add("--rate", nargs="+", help="measure two processes on links of these rates, in tc's words, or none")
     add("--before", help="with --rate: another program, measured in turn")
     return parser.parse_args()
 
@@ -118,7 +118,7 @@ def measure_links(options):
     programs = {"before": options.before, "now": options.gan}
     print("| | rate | program | ms a step (smallest to largest) | of these waiting |\n| --- | --- | --- | --- | --- |")
     for rate in options.rate:
-        with linked(rate) as hosts:
+        with contextlib.nullcontext([]) if rate == "none" else linked(rate) as hosts:
             for workload in options.only:
                 found = {name: [] for name, program in programs.items() if program}
                 for round in range(options.rounds):
