@@ -8,7 +8,7 @@ use candle_core::{DType, Device, ModuleT, Result, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use gan::autograd::{self, Precision};
 use gan::data::{Shard, StepPlan};
-use gan::distributed::{Alone, Communicator, Parts, Shards, Slice};
+use gan::distributed::{Alone, Communicator, Parts, Scatter, Shards, Slice};
 use gan::losses::nt_xent::nt_xent;
 use gan::models::{Encoder, EncoderArchitecture, ProjectionHead, ProjectionHeadConfig};
 use gan::optim::{AdamConfig, GradientTransform};
@@ -23,6 +23,8 @@ use gan::train::simclr_config::SimclrConfig;
 
 // Sums on the cards of processes.
 mod cards;
+// What is sent beside the backward pass.
+mod overlap;
 // The program under mpirun.
 mod processes;
 // Work that is shared tile by tile.
@@ -80,21 +82,10 @@ impl Communicator for Together {
         Ok(got)
     }
 
-    fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
-        let of = |list: &Vec<Tensor>, part: usize| flat(list)[parts.range(part)].to_vec();
-        let given = (0..parts.count()).map(|part| lists.iter().flat_map(|list| of(list, part)).collect()).collect();
-        let got = self.said(&self.board.floats, given, |all| {
-            all.iter().map(|of| of[self.rank].clone()).collect::<Vec<Vec<f32>>>()
-        });
-        let length = parts.range(self.rank).len();
-        for (got, count) in got.iter().zip(counts) {
-            assert_eq!(got.len(), count * length, "lengths are as announced");
-        }
-        let lists_of = |(rank, got): (usize, &Vec<f32>)| match rank == self.rank {
-            true => Vec::new(),
-            false => (0..counts[rank]).map(|list| got[list * length..][..length].to_vec()).collect(),
-        };
-        Ok(got.iter().enumerate().map(lists_of).collect())
+    fn scatter(&self, counts: &[usize], parts: &Parts) -> Result<Box<dyn Scatter>> {
+        let lists = vec![vec![None; parts.tensors()]; counts[self.rank]];
+        let own = Self { rank: self.rank, board: self.board.clone() };
+        Ok(Box::new(ScatterTogether { own, counts: counts.to_vec(), parts: parts.clone(), lists }))
     }
 
     fn share(&self, tensors: Vec<Tensor>, parts: &Parts) -> Result<()> {
@@ -124,6 +115,41 @@ impl Communicator for Together {
     fn max(&self, own: i32) -> Result<i32> {
         let texts = self.gather_text(&own.to_string())?;
         Ok(texts.iter().map(|text| text.parse().unwrap()).max().unwrap())
+    }
+}
+
+/// Writes all on the board at the end.
+struct ScatterTogether {
+    own: Together,
+    counts: Vec<usize>,
+    parts: Parts,
+    lists: Vec<Vec<Option<Tensor>>>,
+}
+
+impl Scatter for ScatterTogether {
+    fn give(&mut self, list: usize, place: usize, tensor: &Tensor) -> Result<()> {
+        assert!(tensor.is_contiguous() && self.lists[list][place].is_none(), "each is given once");
+        self.lists[list][place] = Some(tensor.clone());
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<Vec<Vec<f32>>>> {
+        let Self { own: Together { rank, .. }, counts, parts, .. } = &*self;
+        let lists: Vec<Vec<f32>> =
+            self.lists.iter().map(|list| list.iter().flat_map(|given| flat(given.as_slice())).collect()).collect();
+        let part = |part: usize| lists.iter().flat_map(|list| list[parts.range(part)].to_vec()).collect();
+        let given = (0..parts.count()).map(part).collect();
+        let got: Vec<Vec<f32>> =
+            self.own.said(&self.own.board.floats, given, |all| all.iter().map(|of| of[*rank].clone()).collect());
+        let length = parts.range(*rank).len();
+        for (got, count) in got.iter().zip(counts) {
+            assert_eq!(got.len(), count * length, "lengths are as announced");
+        }
+        let lists_of = |(other, got): (usize, &Vec<f32>)| match other == *rank {
+            true => Vec::new(),
+            false => (0..counts[other]).map(|list| got[list * length..][..length].to_vec()).collect(),
+        };
+        Ok(got.iter().enumerate().map(lists_of).collect())
     }
 }
 
@@ -335,6 +361,7 @@ fn fine_tuning_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
             probe.set_shards(shards);
             let own = |x: &Tensor| x.narrow(0, rank * size, size).unwrap();
             let losses: Vec<_> = (0..2).map(|_| bits(&probe.step(&own(&pictures), &own(&labels)).unwrap())).collect();
+            probe.complete().unwrap();
             let state: Vec<_> = probe.state().iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect();
             (losses, state, probe.encoder_hash().unwrap())
         };

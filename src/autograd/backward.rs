@@ -15,9 +15,9 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
     shared(|| Ok(pass(loss, None)?.store))
 }
 
-/// One [`backward`] pass, in which every variable of `updates` is updated as soon as its gradient is complete, and the
-/// gradient forgotten. Returns the variables that were updated. All of them must be f32 and on the CPU, and no op of the pass
-/// may have one of them detached for an argument, which would find it changed: an error, before anything is.
+/// One [`backward`] pass, in which `updates` takes the gradient of every variable of its as soon as it is complete, and it is
+/// forgotten. Returns the variables whose gradients were taken. Those that are updated must be f32 and on the CPU, and no op of
+/// the pass may have one of them detached for an argument, which would find it changed: an error, before anything is.
 pub fn update(loss: &Tensor, updates: &dyn Updates) -> Result<HashSet<TensorId>> {
     exclusive(|| pass(loss, Some(updates))?.finish())
 }

@@ -1,4 +1,4 @@
-//! Where the gradients of variables go: into a store, or each to an update of its variable as soon as it is complete.
+//! Where the gradients of variables go: into a store, or each to whoever takes it, as soon as it is complete.
 
 use crate::autograd::grad_slot::added;
 use crate::kernels::storage::{is_host, read};
@@ -20,10 +20,17 @@ pub trait Update: Sync {
     fn in_range(&self, range: Range<usize>, size: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) -> Result<()>;
 }
 
-/// The updates of some variables.
+/// What becomes of the gradients of some variables.
 pub trait Updates {
-    /// That of this variable, if it is one of them.
+    /// The update of this variable, if it is one of those that are updated.
     fn update_of(&self, variable: TensorId) -> Option<Box<dyn Update + '_>>;
+
+    /// Takes the gradient of this variable, which is complete; false where it is none of them.
+    fn take(&self, variable: TensorId, gradient: &Tensor) -> Result<bool> {
+        let Some(update) = self.update_of(variable) else { return Ok(false) };
+        read(gradient, |gradient| update.whole(gradient))??;
+        Ok(true)
+    }
 }
 
 /// The gradients of a backward pass.
@@ -32,12 +39,12 @@ pub struct VariableGrads<'a> {
     /// How many nodes have still to give something for a variable.
     uses: HashMap<TensorId, usize>,
     updates: Option<&'a dyn Updates>,
-    updated: HashSet<TensorId>,
+    taken: HashSet<TensorId>,
 }
 
 impl<'a> VariableGrads<'a> {
     pub fn new(store: GradStore, uses: HashMap<TensorId, usize>, updates: Option<&'a dyn Updates>) -> Self {
-        Self { store, uses, updates, updated: HashSet::new() }
+        Self { store, uses, updates, taken: HashSet::new() }
     }
 
     /// Adds to the gradient of a variable.
@@ -59,34 +66,37 @@ impl<'a> VariableGrads<'a> {
 
     /// Notes that a node has updated a variable itself.
     pub fn was_updated(&mut self, variable: &Tensor) {
-        self.updated.insert(variable.id());
+        self.taken.insert(variable.id());
     }
 
-    /// Notes that a node gives nothing more for a variable. After the last such node the variable is updated.
+    /// Notes that a node gives nothing more for a variable. After the last such node its gradient is taken, if it is on the CPU:
+    /// elsewhere the host would wait for it, which is ahead of the device.
     pub fn release(&mut self, variable: &Tensor) -> Result<()> {
         let id = variable.id();
         let Some(uses) = self.uses.get_mut(&id) else { return Ok(()) };
         *uses -= 1;
-        if *uses == 0
-            && let Some(update) = self.updates.and_then(|updates| updates.update_of(id))
-            && let Some(gradient) = self.store.remove(variable)
+        let Some(updates) = self.updates.filter(|_| *uses == 0 && is_host(&[variable])) else { return Ok(()) };
+        if let Some(gradient) = self.store.get_id(id)
+            && updates.take(id, gradient)?
         {
-            read(&gradient, |gradient| update.whole(gradient))??;
-            self.updated.insert(id);
+            self.taken.insert(id);
+            self.store.remove(variable);
         }
         Ok(())
     }
 
-    /// Updates by what candle's own ops gave. Returns what was updated in this pass.
+    /// Has the gradients taken that candle's own ops gave. Returns the variables of all that were taken in this pass.
     pub fn finish(mut self) -> Result<HashSet<TensorId>> {
+        let Some(updates) = self.updates else { return Ok(self.taken) };
         for id in self.store.get_ids() {
-            let Some(update) = self.updates.and_then(|updates| updates.update_of(*id)) else { continue };
             let Some(gradient) = self.store.get_id(*id) else { continue };
-            if !self.updated.insert(*id) {
-                bail!("a gradient came for a variable that was updated already")
+            if self.taken.contains(id) {
+                bail!("a gradient came for a variable whose gradient was taken already")
             }
-            read(gradient, |gradient| update.whole(gradient))??;
+            if updates.take(*id, gradient)? {
+                self.taken.insert(*id);
+            }
         }
-        Ok(self.updated)
+        Ok(self.taken)
     }
 }

@@ -16,10 +16,9 @@ pub trait Communicator: Send + Sync {
     /// `lengths[r]` is how many values come from process r.
     fn exchange(&self, parts: &[Vec<f32>], lengths: &[usize]) -> Result<Vec<Vec<f32>>>;
 
-    /// Hands each other process its part of some lists of tensors, contiguous and on the CPU, and returns the lists' values in
-    /// this process's part that each process handed to this one, in the order of the ranks; none from itself. Process r gives
-    /// `counts[r]` lists, each of the shapes that `parts` are of.
-    fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>>;
+    /// Begins to hand each other process its part of some lists of tensors. Process r gives `counts[r]` lists, each of the
+    /// lengths that `parts` are of. Until it has ended, no other is begun.
+    fn scatter(&self, counts: &[usize], parts: &Parts) -> Result<Box<dyn Scatter>>;
 
     /// Gives all processes this process's part of the tensors, contiguous, apart from each other and on the CPU, and puts the
     /// parts of the others in their place. To be called outside of steps: it changes tensors.
@@ -39,6 +38,19 @@ pub trait Communicator: Send + Sync {
     fn traffic(&self) -> Traffic {
         Traffic::default()
     }
+}
+
+/// Lists of tensors on their way, of which each process gets its part.
+///
+/// If it is dropped before it has ended, this process has failed, and the others wait for it until they are ended.
+pub trait Scatter: Send {
+    /// Sends each other process its part of tensor number `place` of list `list`, contiguous, in f32 and on the CPU, and does
+    /// not wait for it: nothing may change the tensor from here on. Each tensor of each list is given once, in any order.
+    fn give(&mut self, list: usize, place: usize, tensor: &Tensor) -> Result<()>;
+
+    /// The lists' values in this process's part that each process gave, in the order of the ranks; none from itself. Waits for
+    /// what is still on its way.
+    fn finish(self: Box<Self>) -> Result<Vec<Vec<Vec<f32>>>>;
 }
 
 /// What communication costs a process.
@@ -67,8 +79,8 @@ impl Communicator for Alone {
         Ok(parts.to_vec())
     }
 
-    fn scatter(&self, _: Vec<Vec<Tensor>>, _: &[usize], _: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
-        Ok(vec![Vec::new()])
+    fn scatter(&self, _: &[usize], _: &Parts) -> Result<Box<dyn Scatter>> {
+        Ok(Box::new(*self))
     }
 
     fn share(&self, _: Vec<Tensor>, _: &Parts) -> Result<()> {
@@ -85,5 +97,16 @@ impl Communicator for Alone {
 
     fn max(&self, own: i32) -> Result<i32> {
         Ok(own)
+    }
+}
+
+/// To nobody.
+impl Scatter for Alone {
+    fn give(&mut self, _: usize, _: usize, _: &Tensor) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<Vec<Vec<f32>>>> {
+        Ok(vec![Vec::new()])
     }
 }

@@ -1,7 +1,8 @@
 //! Data-parallel training: a batch is cut into shards, each is computed as a whole by one process, and what they give is
 //! summed in an order that does not depend on who computed what.
 //!
-//! - [`Shards`]: which shards a process computes, and the mean over all of them.
+//! - [`Shards`]: which shards a process computes, and the mean over all of them. Gradients are sent while the backward pass
+//!   goes on ([`Scatter`]).
 //! - [`Rounds`]: other work, of which each process computes its tiles.
 //! - [`Communicator`]: what processes say to each other. [`Alone`] is one process without any other; MPI's is there with the
 //!   feature `mpi`.
@@ -14,9 +15,14 @@ mod meeting;
 #[cfg(feature = "mpi")]
 mod mpi_processes;
 #[cfg(feature = "mpi")]
+mod mpi_scatter;
+#[cfg(feature = "mpi")]
+mod mpi_thread;
+#[cfg(feature = "mpi")]
 mod mpi_transfers;
 #[cfg(feature = "nccl")]
 mod nccl_cards;
+mod open_sum;
 mod parts;
 mod rounds;
 mod shards;
@@ -24,12 +30,12 @@ mod sum;
 mod tree;
 
 pub use cards::{Cards, OneCard};
-pub use communicator::{Alone, Communicator, Traffic};
+pub use communicator::{Alone, Communicator, Scatter, Traffic};
 #[cfg(feature = "mpi")]
 pub use mpi_processes::MpiProcesses;
 #[cfg(feature = "nccl")]
 pub use nccl_cards::NcclCards;
 pub use parts::{Parts, Slice};
 pub use rounds::Rounds;
-pub use shards::Shards;
-pub use sum::{PartOfMean, Sum};
+pub use shards::{Give, Shards};
+pub use sum::Sum;

@@ -1,18 +1,18 @@
 //! Processes that were started by `mpirun` or `srun`.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use candle_core::{Result, Tensor, bail};
-use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::{Partition, PartitionMut};
-use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 
-use super::{Communicator, Parts, Traffic, mpi_transfers};
+use super::mpi_scatter::MpiScatter;
+use super::mpi_thread::{Task, Worlds, have_all_come, serve};
+use super::{Communicator, Parts, Scatter, Traffic, mpi_transfers};
 
 /// How long a process waits for the others to start MPI.
 const START: Duration = Duration::from_secs(30);
@@ -20,30 +20,15 @@ const START: Duration = Duration::from_secs(30);
 /// How long a process that has failed waits for the others to fail as well, before it ends them.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A process that waits for the others looks whether they have come all the time at first, and then sleeps in between:
-/// longer and longer, up to this.
-const LONGEST_NAP: Duration = Duration::from_millis(5);
-const AWAKE: Duration = Duration::from_micros(200);
-
 /// The processes of an MPI program, as one of them sees them.
-///
-/// One thread makes all calls of MPI: any library does with that, whatever its support of threads.
 pub struct MpiProcesses {
     rank: usize,
     size: usize,
     threading: &'static str,
     host: String,
-    calls: Mutex<Option<Sender<Call>>>,
+    tasks: Mutex<Option<Sender<Task>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    traffic: Mutex<Traffic>,
-}
-
-type Call = Box<dyn FnOnce(&Worlds) + Send>;
-
-/// What is said in training, and how processes end, which must not get in each other's way.
-struct Worlds {
-    training: SimpleCommunicator,
-    ending: SimpleCommunicator,
+    traffic: Arc<Mutex<Traffic>>,
 }
 
 impl MpiProcesses {
@@ -52,7 +37,7 @@ impl MpiProcesses {
     /// # Errors
     /// Where MPI cannot be started.
     pub fn start() -> Result<Self> {
-        let (calls, to_do) = channel();
+        let (tasks, to_do) = channel();
         let (started, start) = channel();
         let run = move || serve(&to_do, &started);
         let thread = thread::Builder::new().name("mpi".into()).spawn(run).map_err(candle_core::Error::wrap)?;
@@ -63,8 +48,8 @@ impl MpiProcesses {
                 bail!("MPI has not started within {} s: some of the processes are not this program", START.as_secs())
             }
         };
-        let (calls, thread, traffic) = (Mutex::new(Some(calls)), Mutex::new(Some(thread)), Mutex::default());
-        Ok(Self { rank, size, threading, host, calls, thread, traffic })
+        let (tasks, thread) = (Mutex::new(Some(tasks)), Mutex::new(Some(thread)));
+        Ok(Self { rank, size, threading, host, tasks, thread, traffic: Arc::default() })
     }
 
     /// The version of the standard that the library has.
@@ -85,14 +70,28 @@ impl MpiProcesses {
 
     fn call<R: Send + 'static>(&self, work: impl FnOnce(&Worlds) -> R + Send + 'static) -> Result<R> {
         let (answer, answered) = channel();
-        let call: Call = Box::new(move |worlds| {
+        self.ask(Task::Call(Box::new(move |worlds| {
             // Whoever asked may have gone.
             let _ = answer.send(work(worlds));
-        });
-        let is_sent = lock(&self.calls).as_ref().is_some_and(|calls| calls.send(call).is_ok());
+        })))?;
         match answered.recv() {
-            Ok(answer) if is_sent => Ok(answer),
-            _ => bail!("MPI has ended"),
+            Ok(answer) => Ok(answer),
+            Err(_) => bail!("MPI has ended"),
+        }
+    }
+
+    /// Where the thread of MPI takes tasks.
+    fn tasks(&self) -> Result<Sender<Task>> {
+        match &*lock(&self.tasks) {
+            Some(tasks) => Ok(tasks.clone()),
+            None => bail!("MPI has ended"),
+        }
+    }
+
+    fn ask(&self, task: Task) -> Result<()> {
+        match self.tasks()?.send(task) {
+            Ok(()) => Ok(()),
+            Err(_) => bail!("MPI has ended"),
         }
     }
 
@@ -110,7 +109,7 @@ impl MpiProcesses {
     pub fn finish(&self) {
         // Where MPI has ended already there is nothing to wait for.
         let _ = self.call(|worlds| have_all_come(&worlds.training, None));
-        lock(&self.calls).take();
+        lock(&self.tasks).take();
         if let Some(thread) = lock(&self.thread).take() {
             // It has ended, one way or the other.
             let _ = thread.join();
@@ -162,10 +161,11 @@ impl Communicator for MpiProcesses {
         Ok(cut(&got, lengths))
     }
 
-    fn scatter(&self, lists: Vec<Vec<Tensor>>, counts: &[usize], parts: &Parts) -> Result<Vec<Vec<Vec<f32>>>> {
-        let [sent, _] = mpi_transfers::sent(self.rank, lists.len(), parts);
-        let (counts, parts) = (counts.to_vec(), parts.clone());
-        self.send(sent, move |worlds| mpi_transfers::scatter(&worlds.training, &lists, &counts, &parts))?
+    fn scatter(&self, counts: &[usize], parts: &Parts) -> Result<Box<dyn Scatter>> {
+        let [sent, _] = mpi_transfers::sent(self.rank, counts[self.rank], parts);
+        self.ask(Task::Scatter { counts: counts.to_vec(), parts: parts.clone() })?;
+        lock(&self.traffic).bytes += 4 * sent as u64;
+        Ok(Box::new(MpiScatter::new(self.tasks()?, self.traffic.clone())))
     }
 
     fn share(&self, tensors: Vec<Tensor>, parts: &Parts) -> Result<()> {
@@ -211,52 +211,6 @@ impl Communicator for MpiProcesses {
 
     fn traffic(&self) -> Traffic {
         *lock(&self.traffic)
-    }
-}
-
-/// Waits until all processes of `world` have come here, asleep where that takes long; false where they have not within
-/// `patience`, after which nothing may be said in that world.
-fn have_all_come(world: &SimpleCommunicator, patience: Option<Duration>) -> bool {
-    let (mut barrier, since, mut nap) = (world.immediate_barrier(), Instant::now(), Duration::from_micros(50));
-    loop {
-        barrier = match barrier.test() {
-            Ok(_) => return true,
-            Err(pending) if patience.is_some_and(|patience| since.elapsed() > patience) => {
-                std::mem::forget(pending); // it is not dropped unfinished; the process ends anyway
-                return false;
-            }
-            Err(pending) => pending,
-        };
-        if since.elapsed() < AWAKE {
-            thread::yield_now();
-            continue;
-        }
-        thread::sleep(nap);
-        nap = (2 * nap).min(LONGEST_NAP);
-    }
-}
-
-/// What the thread of MPI does: starts it, says how that went, and makes the calls that are asked for.
-fn serve(to_do: &Receiver<Call>, started: &Sender<Option<(usize, usize, &'static str, String)>>) {
-    // Whoever started the thread waits for the answer.
-    let Some((universe, threading)) = mpi::initialize_with_threading(Threading::Serialized) else {
-        let _ = started.send(None);
-        return;
-    };
-    let training = universe.world();
-    let worlds = Worlds { ending: training.duplicate(), training };
-    let (rank, size) = (worlds.training.rank() as usize, worlds.training.size() as usize);
-    let host = mpi::environment::processor_name().unwrap_or_default();
-    let _ = started.send(Some((rank, size, word(threading), host)));
-    to_do.iter().for_each(|call| call(&worlds));
-}
-
-fn word(threading: Threading) -> &'static str {
-    match threading {
-        Threading::Single => "single",
-        Threading::Funneled => "funneled",
-        Threading::Serialized => "serialized",
-        Threading::Multiple => "multiple",
     }
 }
 

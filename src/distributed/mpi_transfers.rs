@@ -1,5 +1,8 @@
 //! Parts of tensors from every process to every other, straight out of the tensors' memory and into it.
 
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
 use candle_core::{Result, Tensor};
 use mpi::request::{LocalScope, Request, scope};
 use mpi::topology::SimpleCommunicator;
@@ -7,76 +10,81 @@ use mpi::traits::{Communicator as _, Destination as _, Source as _};
 
 use super::Parts;
 use crate::kernels::exclusion::exclusive;
-use crate::kernels::storage::{modify_all, read_all};
+use crate::kernels::storage::modify_all;
 
-/// What is on its way. Messages between two processes arrive in the order in which they were sent, and are as long as the
-/// slices of a part, which all processes know.
-struct Transfers<'a, 'b> {
+type Requests<'a, 'b> = VecDeque<Request<'a, [f32], &'b LocalScope<'a>>>;
+
+/// What is on its way. Messages of one tag between two processes arrive in the order in which they were sent, and are as long as
+/// the slices of a part, which all processes know.
+pub struct Transfers<'a, 'b> {
     world: &'b SimpleCommunicator,
     scope: &'b LocalScope<'a>,
-    requests: Vec<Request<'a, [f32], &'b LocalScope<'a>>>,
+    receives: Requests<'a, 'b>,
+    sends: Requests<'a, 'b>,
 }
 
 impl<'a, 'b> Transfers<'a, 'b> {
-    fn new(world: &'b SimpleCommunicator, scope: &'b LocalScope<'a>) -> Self {
-        Self { world, scope, requests: Vec::new() }
+    pub fn new(world: &'b SimpleCommunicator, scope: &'b LocalScope<'a>) -> Self {
+        Self { world, scope, receives: VecDeque::new(), sends: VecDeque::new() }
     }
 
-    fn receive(&mut self, from: usize, values: &'a mut [f32]) {
+    pub fn receive(&mut self, from: usize, tag: i32, values: &'a mut [f32]) {
         let process = self.world.process_at_rank(from as i32);
-        self.requests.push(process.immediate_receive_into(self.scope, values));
+        self.receives.push_back(process.immediate_receive_into_with_tag(self.scope, values, tag));
     }
 
-    fn send(&mut self, to: usize, values: &'a [f32]) {
+    pub fn send(&mut self, to: usize, tag: i32, values: &'a [f32]) {
         let process = self.world.process_at_rank(to as i32);
-        self.requests.push(process.immediate_send(self.scope, values));
+        self.sends.push_back(process.immediate_send_with_tag(self.scope, values, tag));
     }
 
-    fn wait(self) {
-        self.requests.into_iter().for_each(Request::wait_without_status);
+    /// Lets MPI go on with all of them, and forgets those that have arrived, as far as they are the first.
+    pub fn progress(&mut self) {
+        progress(&mut self.receives);
+        progress(&mut self.sends);
+    }
+
+    pub fn have_arrived(&self) -> bool {
+        self.receives.is_empty() && self.sends.is_empty()
+    }
+
+    pub fn wait(&mut self) {
+        self.receives.drain(..).chain(self.sends.drain(..)).for_each(Request::wait_without_status);
+    }
+
+    /// Waits until what was sent has arrived, for so long.
+    pub fn wait_for_sends(&mut self, patience: Duration) {
+        let since = Instant::now();
+        while !self.sends.is_empty() && since.elapsed() < patience {
+            progress(&mut self.sends);
+            std::thread::yield_now();
+        }
+    }
+
+    /// Takes nothing more. Where something that was sent has not arrived, it ends all processes: MPI may read it for ever.
+    pub fn cancel(&mut self) {
+        self.receives.iter().for_each(Request::cancel);
+        self.receives.drain(..).for_each(Request::wait_without_status);
+        if !self.sends.is_empty() {
+            self.world.abort(1);
+        }
     }
 }
 
-/// As [`super::Communicator::scatter`] says, on the thread of MPI, while the caller waits.
-pub fn scatter(
-    world: &SimpleCommunicator,
-    lists: &[Vec<Tensor>],
-    counts: &[usize],
-    parts: &Parts,
-) -> Result<Vec<Vec<Vec<f32>>>> {
-    let (rank, size) = (world.rank() as usize, parts.count());
-    let own: Vec<_> = parts.slices(rank).collect();
-    let lists_from = |other: usize| if other == rank { 0 } else { counts[other] };
-    let length = parts.range(rank).len();
-    let mut received: Vec<Vec<Vec<f32>>> = (0..size).map(|other| vec![vec![0.0; length]; lists_from(other)]).collect();
-    let tensors: Vec<&Tensor> = lists.iter().flatten().collect();
-    read_all(&tensors, |values| {
-        scope(|scope| {
-            let mut transfers = Transfers::new(world, scope);
-            for (other, lists) in received.iter_mut().enumerate() {
-                for list in lists {
-                    let mut rest = &mut list[..];
-                    for slice in &own {
-                        let (values, others) = rest.split_at_mut(slice.range.len());
-                        transfers.receive(other, values);
-                        rest = others;
-                    }
-                }
-            }
-            let lists = values.chunks(values.len().checked_div(lists.len()).unwrap_or(0).max(1));
-            for list in lists {
-                for other in (0..size).filter(|other| *other != rank) {
-                    parts.slices(other).for_each(|slice| transfers.send(other, &list[slice.tensor][slice.range]));
-                }
-            }
-            transfers.wait();
-        });
-    })?;
-    Ok(received)
+/// A look at one request makes MPI go on with all; so one that finds nothing is all that it costs.
+fn progress(requests: &mut Requests) {
+    while let Some(first) = requests.pop_front() {
+        if let Err(pending) = first.test() {
+            requests.push_front(pending);
+            return;
+        }
+    }
 }
 
 /// As [`super::Communicator::share`] says, on the thread of MPI, while the caller waits; it changes tensors in its own turn.
 pub fn share(world: &SimpleCommunicator, tensors: &[Tensor], parts: &Parts) -> Result<()> {
+    /// Parts come in their order.
+    const TAG: i32 = 0;
     let (rank, size) = (world.rank() as usize, parts.count());
     let send_and_receive = &mut |lent: Vec<&mut [f32]>| {
         let mut rest: Vec<&mut [f32]> = lent;
@@ -84,15 +92,15 @@ pub fn share(world: &SimpleCommunicator, tensors: &[Tensor], parts: &Parts) -> R
             let mut transfers = Transfers::new(world, scope);
             for part in 0..size {
                 for slice in parts.slices(part) {
-                    // Parts come in their order: of each tensor its first values are those of the next part.
+                    // Of each tensor its first values are those of the next part.
                     let (values, others) = std::mem::take(&mut rest[slice.tensor]).split_at_mut(slice.range.len());
                     rest[slice.tensor] = others;
                     if part != rank {
-                        transfers.receive(part, values);
+                        transfers.receive(part, TAG, values);
                         continue;
                     }
                     let values = &*values;
-                    (0..size).filter(|other| *other != rank).for_each(|other| transfers.send(other, values));
+                    (0..size).filter(|other| *other != rank).for_each(|other| transfers.send(other, TAG, values));
                 }
             }
             transfers.wait();

@@ -41,6 +41,22 @@ impl Parts {
         part * length / self.count..(part + 1) * length / self.count
     }
 
+    /// How many tensors there are.
+    pub fn tensors(&self) -> usize {
+        self.begins.len() - 1
+    }
+
+    /// What of a tensor is in each part that has something of it, with the number of the part.
+    pub fn of_tensor(&self, tensor: usize) -> impl Iterator<Item = (usize, Range<usize>)> + '_ {
+        let (begin, end) = (self.begins[tensor], self.begins[tensor + 1]);
+        let common = move |part: usize| {
+            let range = self.range(part);
+            (part, range.start.max(begin)..range.end.min(end))
+        };
+        let parts = (0..self.count).map(common).filter(|(_, range)| range.start < range.end);
+        parts.map(move |(part, range)| (part, range.start - begin..range.end - begin))
+    }
+
     /// What of each tensor is in a part.
     pub fn slices(&self, part: usize) -> impl Iterator<Item = Slice> + '_ {
         self.slices_of(self.range(part))
@@ -72,8 +88,13 @@ mod tests {
             for part in 0..count {
                 let slices: Vec<Slice> = parts.slices(part).collect();
                 assert_eq!(slices.iter().map(|slice| slice.range.len()).sum::<usize>(), parts.range(part).len());
-                slices.into_iter().for_each(|slice| covered[slice.tensor].extend(slice.range));
+                for Slice { tensor, range } in slices {
+                    assert!(parts.of_tensor(tensor).any(|of_tensor| of_tensor == (part, range.clone())));
+                    covered[tensor].extend(range);
+                }
             }
+            let found = (0..parts.tensors()).flat_map(|tensor| parts.of_tensor(tensor)).count();
+            assert_eq!(found, (0..count).flat_map(|part| parts.slices(part)).count());
             for (covered, length) in covered.iter().zip(lengths) {
                 assert!(covered.iter().copied().eq(0..length), "{count} parts");
             }

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use candle_core::{Device, Error, Result, Tensor, bail};
 
 use super::meeting::Meeting;
+use super::open_sum::OpenSum;
 use super::parts::Parts;
 use super::sum::Sum;
 use super::{Alone, Cards, Communicator};
 use crate::autograd::{self, Precision};
 use crate::ops;
+
+/// Takes tensors of a list by their places in it, in any order.
+pub type Give<'a> = dyn Fn(usize, Tensor) -> Result<()> + 'a;
 
 /// The shards of a batch and the processes that compute them, each as many, one process after another.
 #[derive(Clone)]
@@ -80,19 +84,24 @@ impl Shards {
         Sum::of(self, compute)?.mean()
     }
 
-    /// The sums of what `compute` gives [`in_steps`](Self::in_steps).
+    /// The sum of the gradients that each shard gives while `compute` runs [`in_steps`](Self::in_steps), one for each of the
+    /// `parameters`, and the means of what it returns.
+    ///
+    /// A gradient that is given is added to those of the shards before it. In the last shard that it can be added up of here, it
+    /// goes to the processes whose part it is in at once, beside what is left of the backward pass.
     pub fn sum_in_steps(
         &self,
         precision: Precision,
         synchronised: bool,
-        compute: impl Fn(usize) -> Result<Vec<Tensor>> + Sync,
-    ) -> Result<Sum> {
-        if !synchronised {
-            // Each shard's are added before there are those of the next.
-            return Sum::of(self, |number| autograd::training_step(precision, || compute(number)));
-        }
-        let mut found = self.in_steps(precision, true, compute)?.into_iter();
-        Sum::of(self, |number| found.next().ok_or_else(|| Error::Msg(format!("shard {number} gave nothing"))))
+        parameters: &[Tensor],
+        compute: impl Fn(usize, &Give) -> Result<Vec<Tensor>> + Sync,
+    ) -> Result<(Sum, Vec<Tensor>)> {
+        let gradients = OpenSum::new(self, parameters)?;
+        let compute = |number| compute(number, &|place, gradient| gradients.add(number, place, &gradient));
+        let others = self.in_steps(precision, synchronised, compute)?;
+        let (gradients, mut others) = (gradients.finish()?, others.into_iter());
+        let next = |number| others.next().ok_or_else(|| Error::Msg(format!("shard {number} gave nothing")));
+        Ok((gradients, self.mean(next)?))
     }
 
     /// What `compute` gives for each shard of this process, numbered from 0, in a training step. Where batch norms are

@@ -1,135 +1,102 @@
-//! Sums over all shards, as far as one process has formed them.
+//! Sums over all shards, as far as one process adds them up.
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Result, Shape, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 
+use super::open_sum::OpenSum;
 use super::parts::{Parts, Slice};
-use super::tree::{Node, Sums, nodes_of};
+use super::tree::Node;
 use super::{Shards, cards};
-use crate::kernels::cpu::parallel::{TILE, scratch, sum_of, tile, write_tiles};
-use crate::kernels::storage::{read, read_all, tensor};
+use crate::kernels::cpu::parallel::{TILE, scratch, tile, write_tiles};
+use crate::kernels::storage::read_all;
 
-/// Lists of tensors in f32, the sums of some shards each, whose sums over all shards are asked for.
+/// A sum over all shards of lists of tensors in f32, as far as this process adds it up: what its own shards add up to, and what
+/// those of the others do in this process's part.
 pub struct Sum {
     shards: Shards,
-    nodes: Vec<(Node, Vec<Tensor>)>,
+    parts: Parts,
     device: Device,
+    own: Vec<(Node, Vec<Tensor>)>,
+    /// Of this process's part alone; nothing on cards.
+    others: Vec<(Node, Vec<f32>)>,
 }
 
 impl Sum {
+    pub(super) fn new(
+        shards: Shards,
+        parts: Parts,
+        device: Device,
+        own: Vec<(Node, Vec<Tensor>)>,
+        others: Vec<(Node, Vec<f32>)>,
+    ) -> Self {
+        Self { shards, parts, device, own, others }
+    }
+
     /// Of what `compute` gives for each shard of this process, numbered from 0: as many tensors for every shard, of the same
     /// shapes. Those of a shard are added before there are those of the next.
     pub(super) fn of(shards: &Shards, mut compute: impl FnMut(usize) -> Result<Vec<Tensor>>) -> Result<Self> {
-        let (mut sums, mut device) = (Sums::new(shards.count()), Device::Cpu);
-        for number in 0..shards.of_process() {
-            let tensors = compute(number)?;
-            if let Some(tensor) = tensors.first() {
-                device = tensor.device().clone();
+        let first = compute(0)?;
+        let sum = OpenSum::new(shards, &first)?;
+        let add = |number: usize, tensors: Vec<Tensor>| {
+            if tensors.len() != sum.tensors() {
+                bail!("shards of other shapes than each other's");
             }
-            let stays = shards.cards_of(&device).is_some();
-            let kept = tensors.iter().map(|tensor| match stays {
-                true => tensor.detach().contiguous(),
-                false => tensor.to_device(&Device::Cpu)?.contiguous(),
-            });
-            let add = if stays { cards::added } else { added };
-            let leaf = Node::leaf(shards.first_of_process() + number);
-            sums.insert(leaf, kept.collect::<Result<Vec<_>>>()?, |left, right| add(&left, &right))?;
-        }
-        Ok(Self { shards: shards.clone(), nodes: sums.into_nodes(), device })
+            tensors.iter().enumerate().try_for_each(|(place, tensor)| sum.add(number, place, tensor))
+        };
+        add(0, first)?;
+        (1..shards.of_process()).try_for_each(|number| add(number, compute(number)?))?;
+        sum.finish()
     }
 
-    /// The first tensors of each list, and the others.
-    pub fn split_at(self, count: usize) -> (Self, Self) {
-        let Self { shards, nodes, device } = self;
-        let split = |(node, mut tensors): (Node, Vec<Tensor>)| {
-            let others = tensors.split_off(count);
-            ((node, tensors), (node, others))
-        };
-        let (first, others): (Vec<_>, Vec<_>) = nodes.into_iter().map(split).unzip();
-        (Self { shards: shards.clone(), nodes: first, device: device.clone() }, Self { shards, nodes: others, device })
+    /// Whether the cards add it up: there is no part of it on the host.
+    pub fn is_on_cards(&self) -> bool {
+        self.shards.cards_of(&self.device).is_some()
     }
 
     /// The means over all shards. Every process gets the same bits, and they do not depend on the number of processes.
     pub fn mean(self) -> Result<Vec<Tensor>> {
         if let Some(cards) = self.shards.cards_of(&self.device) {
-            return cards::mean(cards, &self.shards, &self.nodes);
+            return cards::mean(cards, &self.shards, &self.own);
         }
-        let (device, shapes) = (self.device.clone(), self.shapes());
-        if shapes.is_empty() {
+        let tensors = self.own.first().map(|(_, tensors)| &tensors[..]).unwrap_or_default();
+        if tensors.is_empty() {
             return Ok(Vec::new());
         }
-        let part = self.into_part()?;
-        let own = part.values()?;
-        let communicator = part.shards.communicator();
+        let own = self.values()?;
+        let communicator = self.shards.communicator();
         let all = match communicator.size() {
             1 => own,
             size => {
-                let lengths: Vec<usize> = (0..size).map(|rank| part.parts.range(rank).len()).collect();
+                let lengths: Vec<usize> = (0..size).map(|rank| self.parts.range(rank).len()).collect();
                 communicator.gather(&own, &lengths)?.concat()
             }
         };
         let mut rest = &all[..];
-        let cut = |shape: &Shape| {
-            let (own, others) = rest.split_at(shape.elem_count());
+        let cut = |tensor: &Tensor| {
+            let (own, others) = rest.split_at(tensor.elem_count());
             rest = others;
-            Tensor::from_slice(own, shape.clone(), &device)
+            Tensor::from_slice(own, tensor.shape().clone(), &self.device)
         };
-        shapes.iter().map(cut).collect()
+        tensors.iter().map(cut).collect()
     }
 
-    fn shapes(&self) -> Vec<Shape> {
-        let tensors = self.nodes.first().map(|(_, tensors)| &tensors[..]).unwrap_or_default();
-        tensors.iter().map(|tensor| tensor.shape().clone()).collect()
-    }
-
-    /// That part of the means that this process computes: it gets what the others have of it, and gives them what it has of
-    /// theirs.
-    pub fn into_part(self) -> Result<PartOfMean> {
-        let parts = Parts::new(self.shapes().iter().map(Shape::elem_count), self.shards.communicator().size());
-        let Self { shards, nodes: own, .. } = self;
-        let communicator = shards.communicator();
-        let of = |rank: usize| nodes_of(shards.range_of(rank), shards.count());
-        let others = match communicator.size() {
-            1 => Vec::new(),
-            size => {
-                let counts: Vec<usize> = (0..size).map(|rank| of(rank).len()).collect();
-                let own: Vec<_> = own.iter().map(|(_, tensors)| tensors.clone()).collect();
-                let found = communicator.scatter(own, &counts, &parts)?.into_iter().enumerate();
-                found.flat_map(|(rank, values)| of(rank).into_iter().zip(values)).collect()
-            }
-        };
-        Ok(PartOfMean { shards, parts, own, others })
-    }
-}
-
-/// A part of the means of some tensors over all shards, not added up yet: the sums that this process has formed, and those
-/// that it got from the others.
-pub struct PartOfMean {
-    shards: Shards,
-    parts: Parts,
-    own: Vec<(Node, Vec<Tensor>)>,
-    /// Of this part alone.
-    others: Vec<(Node, Vec<f32>)>,
-}
-
-impl PartOfMean {
     fn rank(&self) -> usize {
         self.shards.communicator().rank()
     }
 
-    /// What of each tensor is in it.
+    /// What of each tensor is in this process's part.
     pub fn slices(&self) -> impl Iterator<Item = Slice> + '_ {
         self.parts.slices(self.rank())
     }
 
-    /// The values.
+    /// The means of this process's part.
     fn values(&self) -> Result<Vec<f32>> {
         let length = self.parts.range(self.rank()).len();
         self.with(|mean| write_tiles(length, TILE, |index, values| mean(tile(index, TILE, length).start, values)).0)
     }
 
-    /// Lends what overwrites values by those of the part from a place on.
+    /// Lends what overwrites values by the means of this process's part from a place on.
     pub fn with<R>(&self, work: impl FnOnce(&(dyn Fn(usize, &mut [f32]) + Sync)) -> R) -> Result<R> {
         let tensors: Vec<&Tensor> = self.own.iter().flat_map(|(_, tensors)| tensors).collect();
         let begin = self.parts.range(self.rank()).start;
@@ -205,14 +172,4 @@ fn write_sum(node: Node, shards: usize, terms: &BTreeMap<Node, Term>, place: Pla
 
 fn add(sum: &mut [f32], values: &[f32]) {
     sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-}
-
-fn added(left: &[Tensor], right: &[Tensor]) -> Result<Vec<Tensor>> {
-    if !left.iter().map(Tensor::dims).eq(right.iter().map(Tensor::dims)) {
-        bail!("shards of other shapes than each other's");
-    }
-    let sum = |(left, right): (&Tensor, &Tensor)| {
-        tensor(read(left, |left| read(right, |right| sum_of(left, right)))??, left.dims())
-    };
-    left.iter().zip(right).map(sum).collect()
 }

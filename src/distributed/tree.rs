@@ -59,8 +59,14 @@ impl<T> Sums<T> {
         Self { shards, nodes: Vec::new() }
     }
 
-    /// Adds the value of a node, of which no part has been added before. `add` sums two values of the same shape.
-    pub fn insert<E>(&mut self, mut node: Node, mut value: T, add: impl Fn(T, T) -> Result<T, E>) -> Result<(), E> {
+    /// Adds the value of a node, of which no part has been added before. `add` sums two values of the same shape. Returns the
+    /// largest sum that was formed by it.
+    pub fn insert<E>(
+        &mut self,
+        mut node: Node,
+        mut value: T,
+        add: impl Fn(T, T) -> Result<T, E>,
+    ) -> Result<(Node, &T), E> {
         while !node.is_root(self.shards) {
             if let Some(sibling) = node.sibling(self.shards) {
                 let Some(place) = self.nodes.iter().position(|(other, _)| *other == sibling) else { break };
@@ -70,7 +76,7 @@ impl<T> Sums<T> {
             node = node.parent();
         }
         self.nodes.push((node, value));
-        Ok(())
+        Ok((node, &self.nodes[self.nodes.len() - 1].1))
     }
 
     /// What has been formed, in the order of the leaves.
@@ -84,7 +90,7 @@ impl<T> Sums<T> {
 pub fn nodes_of(range: Range<usize>, shards: usize) -> Vec<Node> {
     let mut sums = Sums::new(shards);
     for shard in range {
-        let Ok(()) = sums.insert(Node::leaf(shard), (), |(), ()| Ok::<_, std::convert::Infallible>(()));
+        let Ok(_) = sums.insert(Node::leaf(shard), (), |(), ()| Ok::<_, std::convert::Infallible>(()));
     }
     sums.into_nodes().into_iter().map(|(node, ())| node).collect()
 }
@@ -103,10 +109,14 @@ mod tests {
         for part in 0..parts {
             let range = part * shards / parts..(part + 1) * shards / parts;
             let mut own = Sums::new(shards);
-            range.clone().for_each(|shard| own.insert(Node::leaf(shard), shard.to_string(), add).unwrap());
+            for shard in range.clone() {
+                own.insert(Node::leaf(shard), shard.to_string(), add).unwrap();
+            }
             let nodes = own.into_nodes();
             assert!(nodes.iter().map(|(node, _)| *node).eq(nodes_of(range, shards)));
-            nodes.into_iter().for_each(|(node, value)| whole.insert(node, value, add).unwrap());
+            for (node, value) in nodes {
+                whole.insert(node, value, add).unwrap();
+            }
         }
         let [(node, sum)] = &whole.into_nodes()[..] else { panic!("one sum is left") };
         assert!(node.is_root(shards) && *node == Node::root(shards));

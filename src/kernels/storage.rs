@@ -1,7 +1,11 @@
 //! From tensors to slices of f32 and back.
 
 use crate::kernels::exclusion::shared;
+#[cfg(feature = "mpi")]
+use candle_core::Error;
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Storage, Tensor, bail};
+#[cfg(feature = "mpi")]
+use parking_lot::{MappedRwLockReadGuard, RwLockReadGuard};
 use std::cell::Cell;
 
 /// Values in row-major order and their shape.
@@ -67,6 +71,18 @@ pub fn read_all<R>(tensors: &[&Tensor], work: impl FnOnce(&[&[f32]]) -> R) -> Re
         });
         Ok(work(&lent.collect::<Result<Vec<_>>>()?))
     })
+}
+
+/// The values of a contiguous f32 tensor on the CPU, for as long as they are held: of one that nobody changes, as a gradient
+/// that is complete. It takes no turn of `exclusion`, so that a thread which never waits for the pool may read beside a step.
+#[cfg(feature = "mpi")]
+pub fn hold(tensor: &Tensor) -> Result<MappedRwLockReadGuard<'_, [f32]>> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let held = RwLockReadGuard::try_map(storage, |storage| match storage {
+        Storage::Cpu(storage) => values(storage, layout).ok(),
+        _ => None,
+    });
+    held.map_err(|_| Error::Msg("expected contiguous f32 values on the CPU".into()))
 }
 
 /// [`modify`] of several tensors at once, no two of which share their storage.

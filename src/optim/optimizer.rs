@@ -1,6 +1,6 @@
 //! The one way of gradients to weights: [`Optimizer::minimise`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use candle_core::{Result, Tensor, TensorId, Var, bail};
 use super::adam::{Adam, AdamConfig};
 use super::sgd::{Sgd, SgdConfig};
 use super::{GradientTransform, WeightAverage};
-use crate::autograd::{self, Updates};
+use crate::autograd::{self, Update, Updates};
 
 /// Gradients that are written at once, and used while they are in the cache.
 const PIECE: usize = 32 * 1024;
@@ -156,11 +156,20 @@ impl Optimizer {
         self.rule.parameters().into_iter().map(of).collect()
     }
 
-    /// `updated` itself, if nothing is missing in it.
-    fn check_all(&self, updated: HashSet<TensorId>) -> Result<HashSet<TensorId>> {
-        match self.rule.parameters().iter().find(|(_, parameter)| !updated.contains(&parameter.id())) {
+    /// The same, but each is given away as soon as it is complete, with its parameter's place in the order of their names,
+    /// while the backward pass goes on: after the last op that uses the parameter, however often it is used and whatever the
+    /// loss is a sum of. On a GPU, and of parameters that candle's own ops use, they are complete at the end of the pass.
+    pub fn give_gradients(&self, loss: &Tensor, give: &dyn Fn(usize, Tensor) -> Result<()>) -> Result<()> {
+        let parameters = self.rule.parameters().into_iter().enumerate();
+        let places = parameters.map(|(place, (_, parameter))| (parameter.id(), place)).collect();
+        self.check_all(autograd::update(loss, &Giving { places, give })?).map(drop)
+    }
+
+    /// `taken` itself, if nothing is missing in it.
+    fn check_all(&self, taken: HashSet<TensorId>) -> Result<HashSet<TensorId>> {
+        match self.rule.parameters().iter().find(|(_, parameter)| !taken.contains(&parameter.id())) {
             Some((name, _)) => bail!("no gradient reached {name:?}"),
-            None => Ok(updated),
+            None => Ok(taken),
         }
     }
 
@@ -184,6 +193,23 @@ impl Optimizer {
         self.rule.load(state)?;
         self.steps = steps;
         Ok(())
+    }
+}
+
+/// Gives gradients away, each with the place of its parameter.
+struct Giving<'a> {
+    places: HashMap<TensorId, usize>,
+    give: &'a dyn Fn(usize, Tensor) -> Result<()>,
+}
+
+impl Updates for Giving<'_> {
+    fn update_of(&self, _: TensorId) -> Option<Box<dyn Update + '_>> {
+        None
+    }
+
+    fn take(&self, variable: TensorId, gradient: &Tensor) -> Result<bool> {
+        let Some(place) = self.places.get(&variable) else { return Ok(false) };
+        (self.give)(*place, gradient.clone()).map(|()| true)
     }
 }
 

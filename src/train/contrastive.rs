@@ -7,7 +7,7 @@ use candle_core::{Device, Error, ModuleT, Result, Tensor, Var, bail};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
-use crate::distributed::Shards;
+use crate::distributed::{Give, Shards};
 use crate::losses::nt_xent::nt_xent;
 use crate::models::{Encoder, ProjectionHead, ProjectionHeadConfig};
 use crate::optim::{GradientTransform, Optimizer};
@@ -137,21 +137,23 @@ impl Contrastive {
         let [Some(left_gradient), Some(right_gradient)] = gradients else { bail!("the loss has no gradient") };
         let first = self.shards.first_of_process() * size;
         let shards: Vec<_> = shards.into_iter().map(|shard| Mutex::new(Some(shard))).collect();
-        let sums = self.shards.sum_in_steps(self.precision, self.sync_batch_norm, |part| {
+        let compute = |part: usize, give: &Give| {
             let shard = shards[part].lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some((embeddings, statistics, recording)) = shard else { bail!("shard {part} was taken") };
-            let gradients = recording.backward(|| {
+            recording.backward(|| {
                 let rows = |x: &Tensor| x.narrow(0, first + part * size, size);
                 let [left, right] = &embeddings;
                 let of_side = |side: &Tensor, gradient| side.mul(&rows(gradient)?)?.sum_all();
                 let sum = (of_side(left, &left_gradient)? + of_side(right, &right_gradient)?)?;
                 // The mean over the shards is to be the gradient of the whole.
-                self.optimizer.gradients(&(sum * self.shards.count() as f64)?)
+                self.optimizer.give_gradients(&(sum * self.shards.count() as f64)?, give)
             })?;
-            Ok([gradients, statistics].concat())
-        })?;
-        let (gradients, others) = sums.split_at(self.optimizer.parameters().len());
-        buffers.set_averaged(&others.mean()?)?;
+            Ok(statistics)
+        };
+        let parameters = self.optimizer.parameters();
+        let (gradients, statistics) =
+            self.shards.sum_in_steps(self.precision, self.sync_batch_norm, &parameters, compute)?;
+        buffers.set_averaged(&statistics)?;
         sharded_update::update(&self.optimizer, None, &self.shards, gradients, self.precision)?;
         let (left, right) = (left.as_detached_tensor(), right.as_detached_tensor());
         Ok(ContrastiveOutcome { loss, left, right })

@@ -8,13 +8,14 @@ use sha2::{Digest, Sha256};
 
 use crate::autograd::{self, Precision};
 use crate::checkpoint::state::{Parts, Tensors, joined, wrong_config};
-use crate::distributed::Shards;
+use crate::distributed::{Give, Shards};
 use crate::layers::Linear;
 use crate::losses::classification::cross_entropy;
 use crate::models::{Encoder, EncoderConfig, linear_classifier};
 use crate::optim::{AdamConfig, GradientTransform, Optimizer};
 use crate::params::Parameters;
 use crate::train::buffers::Buffers;
+use crate::train::sharded_update;
 
 /// An encoder and the classifier on it in training.
 pub struct Probe {
@@ -97,23 +98,27 @@ impl Probe {
         let trained: &[&Parameters] = if self.trains_encoder { &[&self.encoder_parameters] } else { &[] };
         let buffers = Buffers::of(trained)?;
         let size = pictures.dim(0)? / self.shards.of_process();
-        let mut means = self.shards.mean(|part| {
+        let compute = |part: usize, give: &Give| {
             buffers.reset()?;
             let rows = |x: &Tensor| x.narrow(0, part * size, size);
-            let (pictures, labels) = (rows(pictures)?, rows(labels)?);
-            let found = autograd::training_step(self.precision, || {
-                let loss = self.loss(&self.features(&pictures)?, &labels)?;
-                Ok::<_, candle_core::Error>([vec![loss.detach()], self.optimizer.gradients(&loss)?].concat())
-            })?;
-            Ok([found, buffers.averaged()?].concat())
-        })?;
+            let loss = self.loss(&self.features(&rows(pictures)?)?, &rows(labels)?)?;
+            self.optimizer.give_gradients(&loss, give)?;
+            Ok([vec![loss.detach()], buffers.averaged()?].concat())
+        };
+        let parameters = self.optimizer.parameters();
+        let (gradients, mut means) = self.shards.sum_in_steps(self.precision, false, &parameters, compute)?;
         buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
-        let gradients = means.split_off(1);
-        self.optimizer.apply(gradients, None)?;
+        sharded_update::update(&self.optimizer, None, &self.shards, gradients, self.precision)?;
         match means.pop() {
             Some(loss) => Ok(loss),
-            None => bail!("a shard gives a loss and gradients"),
+            None => bail!("a shard gives a loss"),
         }
+    }
+
+    /// Makes moments those of all processes, each of which has moved a part of them. To be called by all, before anything
+    /// looks at them.
+    pub fn complete(&self) -> Result<()> {
+        sharded_update::complete(&self.optimizer, None, &self.shards)
     }
 
     /// h of pictures to learn from: (N, H, W, 3) to (N, D).

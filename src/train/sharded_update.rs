@@ -19,14 +19,13 @@ pub fn update(
     gradients: Sum,
     precision: Precision,
 ) -> Result<()> {
-    if !optimizer.updates_parts() {
+    if !optimizer.updates_parts() || gradients.is_on_cards() {
         let means = gradients.mean()?;
         return autograd::training_step(precision, || optimizer.apply(means, average));
     }
-    let part = gradients.into_part()?;
     autograd::training_step(precision, || {
-        let slices = part.slices().map(|slice| (slice.tensor, slice.range));
-        part.with(|write| optimizer.apply_in_part(slices, write, average))?
+        let slices = gradients.slices().map(|slice| (slice.tensor, slice.range));
+        gradients.with(|write| optimizer.apply_in_part(slices, write, average))?
     })?;
     shards.share(optimizer.parameters())
 }

@@ -7,21 +7,28 @@ It builds the program with MPI, and runs each workload in turn as one process wi
 and, for the model, one and four with one thread each. The order is reversed from round to round. Medians are of the rounds.
 MNIST and CIFAR-10 must lie in DIR. Close what else is running.
 
+With `--rate 1gbit 10gbit` it measures two processes in two network namespaces instead, joined by a link of each of these
+rates, or on this machine for `none`; with `--before PROGRAM` another program in turn. Links need root, `ip` and `tc`, and Open MPI.
+
 The model of a step of P processes on a batch of B images:
 
-    T = (fixed + per_image * B) / P + 2 (P - 1) / P * bytes / bandwidth + rounds * ceil(log2 P) * latency
+    T = computing + max(sending - BESIDE * computing, 0) + sending + rounds * ceil(log2 P) * latency
+    computing = (fixed + per_image * B) / P        sending = (P - 1) / P * bytes / bandwidth
 
 `fixed` and `per_image` are a line through one process with one thread at two batch sizes; the fixed part, mostly the
-update, is divided as each process updates a part of the weights. `bytes` are the weights', sent as gradients and once more
-as weights. `rounds` are the calls of a step in which all processes wait for each other. Latency and bandwidth are a line
-through what `messages.rs` measures between two processes here, or those named for a network.
+update, is divided as each process updates a part of the weights. `bytes` are the weights', sent as gradients, beside the
+backward pass as long as it takes, and once more as weights, beside nothing. `rounds` are the calls of a step in which all
+processes wait for each other. Latency and bandwidth are a line through what `messages.rs` measures between two processes
+here, or those named for a network.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -38,6 +45,9 @@ WORKLOADS = {
 # Gbit/s, and the latency in seconds of a message between hosts, an assumption.
 NETWORKS = {1: 50e-6, 10: 20e-6, 100: 5e-6}
 PROCESSES = (8, 64, 256)
+# The part of computing beside which gradients are sent: from the first that is complete to the end of the pass.
+BESIDE = 0.5
+HOSTS = ("gan-a", "gan-b")
 
 
 def parse():
@@ -48,6 +58,8 @@ def parse():
     add("--rounds", type=int, default=5)
     add("--gan", help="a program that was built with MPI [default: it is built]")
     add("--messages", help="the bench of messages [default: it is built]")
+    add("--rate", nargs="+", help="measure two processes on links of these rates, in tc's words, or none")
+    add("--before", help="with --rate: another program, measured in turn")
     return parser.parse_args()
 
 
@@ -59,20 +71,74 @@ def built(kind, name):
     return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == name)
 
 
-def mpirun(processes, threads, command, **options):
+def mpirun(processes, threads, command, hosts=(), **options):
     environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
     launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(processes)] if processes > 1 else []
-    return subprocess.run([*launcher, *command], check=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options)
+    return subprocess.run([*hosts, *launcher, *command], check=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options)
 
 
-def measure(options, workload, processes, threads, batch, shards):
+@contextlib.contextmanager
+def linked(rate):
+    """Two hosts on a link of this rate each way; gives what stands before `mpirun`."""
+
+    def run(*command):
+        subprocess.run(command, check=True)
+
+    with tempfile.TemporaryDirectory() as place:
+        # In place of ssh. A namespace alone has the host's name, and Open MPI would take both for one host.
+        agent = Path(place, "agent")
+        agent.write_text('#!/bin/sh\nhost=$1\nshift\nexec ip netns exec "$host" unshare --uts sh -c "hostname $host; $*"\n')
+        agent.chmod(0o755)
+        try:
+            for host in HOSTS:
+                run("ip", "netns", "add", host)
+                run("ip", "-n", host, "link", "set", "lo", "up")
+                Path("/etc/netns", host).mkdir(parents=True, exist_ok=True)
+                names = "".join(f"10.77.0.{number} {name}\n" for number, name in enumerate(HOSTS, 1))
+                Path("/etc/netns", host, "hosts").write_text("127.0.0.1 localhost\n" + names)
+            run("ip", "link", "add", "gan0", "netns", HOSTS[0], "type", "veth", "peer", "name", "gan0", "netns", HOSTS[1])
+            for number, host in enumerate(HOSTS, 1):
+                run("ip", "-n", host, "addr", "add", f"10.77.0.{number}/24", "dev", "gan0")
+                run("ip", "-n", host, "link", "set", "gan0", "up")
+                run("tc", "-n", host, "qdisc", "add", "dev", "gan0", "root", "tbf", "rate", rate, "burst", "256kb", "latency", "20ms")
+            settings = {"plm_rsh_agent": agent, "btl": "tcp,self", "btl_tcp_if_include": "10.77.0.0/24", "oob_tcp_if_include": "10.77.0.0/24"}
+            environment = [f"OMPI_MCA_{name}={value}" for name, value in settings.items()]
+            environment.append("OMPI_MCA_orte_default_hostfile=" + str(Path(place, "hosts")))
+            Path(place, "hosts").write_text("".join(f"{host} slots=1\n" for host in HOSTS))
+            named = ["unshare", "--uts", "sh", "-c", f'hostname {HOSTS[0]}; exec "$@"', "sh"]
+            yield ["ip", "netns", "exec", HOSTS[0], *named, "env", *environment]
+        finally:
+            for host in HOSTS:
+                subprocess.run(["ip", "netns", "del", host], check=False)
+                shutil.rmtree(Path("/etc/netns", host), ignore_errors=True)
+
+
+def measure_links(options):
+    """Two processes with a thread each on links of each rate, two programs in turn."""
+    programs = {"before": options.before, "now": options.gan}
+    print("| | rate | program | ms a step (smallest to largest) | of these waiting |\n| --- | --- | --- | --- | --- |")
+    for rate in options.rate:
+        with contextlib.nullcontext([]) if rate == "none" else linked(rate) as hosts:
+            for workload in options.only:
+                found = {name: [] for name, program in programs.items() if program}
+                for round in range(options.rounds):
+                    for name in list(found)[:: -1 if round % 2 else 1]:
+                        chosen = argparse.Namespace(**{**vars(options), "gan": programs[name]})
+                        found[name].append(measure(chosen, workload, 2, 1, WORKLOADS[workload][1], 2, hosts))
+                for name, times in found.items():
+                    steps, waited = ([1e3 * time[of] for time in times] for of in (0, 1))
+                    print(f"| {workload} | {rate} | {name} | {statistics.median(steps):.1f} ({min(steps):.1f} to {max(steps):.1f}) | "
+                          f"{statistics.median(waited):.1f} |", flush=True)  # fmt: skip
+
+
+def measure(options, workload, processes, threads, batch, shards, hosts=()):
     """Seconds a step, and of these the seconds that the first process waited."""
     command, _, (warm, steps), _, _ = WORKLOADS[workload]
     with tempfile.TemporaryDirectory() as place:
         flags = ["--steps", str(warm + steps), "--log-every", str(warm), "--checkpoint-every", "1000000", "--run", "run"]
         flags += ["--batch-size", str(batch), "--shards", str(shards), "--data-dir", options.data_dir, "-q"]
         flags += ["--sample-every", "1000000"] if command[0] == "train-gan" else []
-        mpirun(processes, threads, [options.gan, *command, *flags], cwd=place)
+        mpirun(processes, threads, [options.gan, *command, *flags], hosts, cwd=place)
         lines = Path(place, "weights", "run", "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     first = next(record for record in records if record["step"] >= warm - 1)
@@ -92,17 +158,21 @@ def line(points):
     return y_mean - slope * x_mean, slope
 
 
-def communication(workload, processes, latency, bandwidth):
+def waiting(workload, processes, computing, latency, bandwidth):
+    """Seconds of a step that are beside no computing."""
     _, _, _, values, rounds = WORKLOADS[workload]
-    sent = 2 * (processes - 1) / processes * 4 * values
-    return sent / bandwidth + rounds * math.ceil(math.log2(processes)) * latency
+    sending = (processes - 1) / processes * 4 * values / bandwidth
+    return max(sending - BESIDE * computing, 0.0) + sending + rounds * math.ceil(math.log2(processes)) * latency
 
 
 def main():
     options = parse()
     options.gan = str(Path(options.gan or built("bin", "gan")).resolve())
-    options.messages = str(Path(options.messages or built("bench", "messages")).resolve())
     options.data_dir = str(Path(options.data_dir).resolve())
+    if options.rate:
+        options.before = options.before and str(Path(options.before).resolve())
+        return measure_links(options)
+    options.messages = str(Path(options.messages or built("bench", "messages")).resolve())
     cores = os.cpu_count()
     print(f"{platform.processor() or platform.machine()}, {cores} cores\n")
 
@@ -132,7 +202,7 @@ def main():
         models[workload] = (fixed, per_image)
         for case, processes in (("2 x 1", 2), ("4 x 1", 4)):
             compute = (fixed + per_image * batch) / min(processes, cores)
-            rows.append((workload, case, step[case], waited[case], compute + communication(workload, processes, latency, 1 / per_byte)))
+            rows.append((workload, case, step[case], waited[case], compute + waiting(workload, processes, compute, latency, 1 / per_byte)))
         print(f"{workload}, batch {batch}: 1 x 2 {batch / step['1 x 2']:.1f} images/s, 2 x 1 {batch / step['2 x 1']:.1f}; "
               f"2 x 1 over 1 x 2, {options.rounds} rounds: median {statistics.median(ratios):.2f} "
               f"({min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
@@ -149,11 +219,12 @@ def main():
     for workload, (fixed, per_image) in models.items():
         batch, parts, halves = WORKLOADS[workload][1], [], []
         for speed, network_latency in NETWORKS.items():
-            times = [communication(workload, processes, network_latency, speed * 1e9 / 8) for processes in PROCESSES]
-            computing = [fixed / processes + per_image * batch for processes in PROCESSES]
-            parts.append(", ".join(f"{compute / (compute + time):.2f}" for compute, time in zip(computing, times)))
-            least = (communication(workload, 64, network_latency, speed * 1e9 / 8) - fixed / 64) / per_image
-            halves.append(f"{max(math.ceil(least), 1):,}")
+            def part(processes, batch):
+                computing = fixed / processes + per_image * batch
+                return computing / (computing + waiting(workload, processes, computing, network_latency, speed * 1e9 / 8))
+
+            parts.append(", ".join(f"{part(processes, batch):.2f}" for processes in PROCESSES))
+            halves.append(f"{next(batch for batch in range(1, 1_000_000) if part(64, batch) >= 0.5):,}")
         print(f"| {workload} | " + " | ".join(parts) + " | " + " | ".join(halves) + " |")
 
 

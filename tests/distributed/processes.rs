@@ -6,14 +6,14 @@ use crate::support::{Workplace, write_pictures};
 /// The program in several processes under `mpirun`.
 fn mpirun(place: &Workplace, processes: usize, arguments: &[&str]) -> assert_cmd::Command {
     let program = crate::support::program().into_string().unwrap();
-    launched(place, processes, &[&[&*program], arguments].concat())
+    launched(place.directory.path(), processes, &[&[&*program], arguments].concat())
 }
 
 /// Any command under `mpirun`.
-fn launched(place: &Workplace, processes: usize, command: &[&str]) -> assert_cmd::Command {
+pub fn launched(directory: &Path, processes: usize, command: &[&str]) -> assert_cmd::Command {
     let mut mpirun = assert_cmd::Command::new("mpirun");
     mpirun
-        .current_dir(place.directory.path())
+        .current_dir(directory)
         .args(["--oversubscribe", "-n", &processes.to_string()])
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
@@ -25,7 +25,9 @@ fn launched(place: &Workplace, processes: usize, command: &[&str]) -> assert_cmd
 fn fails_everywhere(place: &Workplace, code: i32, arguments: &[&str]) -> String {
     let program = crate::support::program().into_string().unwrap();
     let noted = "\"$@\"; echo $? > code.$OMPI_COMM_WORLD_RANK";
-    let output = launched(place, 2, &[&["sh", "-c", noted, "sh", &*program], arguments].concat()).output().unwrap();
+    let output = launched(place.directory.path(), 2, &[&["sh", "-c", noted, "sh", &*program], arguments].concat())
+        .output()
+        .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     let codes = [0, 1].map(|rank| String::from_utf8(place.read(&format!("code.{rank}"))).unwrap());
     assert_eq!(codes.map(|text| text.trim().parse::<i32>().unwrap()), [code; 2], "{stderr}");
@@ -292,7 +294,7 @@ fn wrong_arguments_and_the_version_are_said_once() {
     let own = ["train-gan", "--steps", "1", "--data", "data", "--batch-size", "16"];
     let program = crate::support::program().into_string().unwrap();
     let other = [&[&*program][..], &own, &[":", "-n", "1", &program], &own, &["--clip-norm", "3"]].concat();
-    let refused = launched(&place, 1, &other).assert().code(2);
+    let refused = launched(place.directory.path(), 1, &other).assert().code(2);
     let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert!(said.contains("clip_norm is 3") && said.contains("not set in process 0"), "{said}");
     let commands =

@@ -84,6 +84,7 @@ impl Tuning<'_> {
         let Some(mut batches) = self.batches(&probe, full, first_step)? else { return self.leave(&probe) };
         loop {
             if self.session.is_save_due()? {
+                probe.complete()?;
                 self.save(probe.state())?;
             }
             let Some(step) = self.session.next_step()? else { break };
@@ -187,6 +188,7 @@ impl Tuning<'_> {
 
     /// Ends the run where a signal came in between.
     fn leave<T>(&mut self, probe: &Probe) -> anyhow::Result<T> {
+        probe.complete()?;
         self.save(probe.state())?;
         self.session.stop_if_asked()?;
         bail!("a measurement ended early without a signal: this is a mistake in gan")

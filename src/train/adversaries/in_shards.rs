@@ -6,6 +6,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::batch::Batch;
 use super::{Adversaries, StepOutcome};
+use crate::distributed::Give;
 use crate::optim::{Optimizer, WeightAverage};
 use crate::train::buffers::Buffers;
 use crate::train::sharded_update;
@@ -17,16 +18,17 @@ impl Adversaries {
     pub(super) fn compute_in_shards(&self, batch: &Batch, is_penalised: bool) -> Result<StepOutcome> {
         let parts = batch.cut(self.shards.of_process())?;
         let judged: Vec<_> = parts.iter().map(|_| Mutex::new(None)).collect();
-        let d_loss = self.over_shards(&self.discriminator_optimizer, None, |number| {
+        let d_loss = self.over_shards(&self.discriminator_optimizer, None, |number, give| {
             let shard = self.judge(&parts[number], is_penalised)?;
-            let gradients = self.discriminator_optimizer.gradients(&shard.minimised)?;
+            self.discriminator_optimizer.give_gradients(&shard.minimised, give)?;
             let d_loss = shard.outcome.d_loss.clone();
             *judged[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(shard.outcome);
-            Ok((d_loss, gradients))
+            Ok(d_loss)
         })?;
-        let g_loss = self.over_shards(&self.generator_optimizer, self.average.as_ref(), |number| {
+        let g_loss = self.over_shards(&self.generator_optimizer, self.average.as_ref(), |number, give| {
             let g_loss = self.g_loss(&parts[number])?;
-            Ok((g_loss.detach(), self.generator_optimizer.gradients(&g_loss)?))
+            self.generator_optimizer.give_gradients(&g_loss, give)?;
+            Ok(g_loss.detach())
         })?;
         let judged = judged.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner));
         let judged: Vec<StepOutcome> = judged.flatten().collect();
@@ -49,25 +51,25 @@ impl Adversaries {
         sharded_update::complete(&self.generator_optimizer, self.average.as_ref(), &self.shards)
     }
 
-    /// An update by the mean of what `compute` gives for each shard of this process: a loss, and the gradients. Returns the
-    /// mean of the losses.
+    /// An update by the means of the gradients that `compute` gives for each shard of this process. Returns the mean of the
+    /// losses, which it returns.
     fn over_shards(
         &self,
         optimizer: &Optimizer,
         average: Option<&WeightAverage>,
-        compute: impl Fn(usize) -> Result<(Tensor, Vec<Tensor>)> + Sync,
+        compute: impl Fn(usize, &Give) -> Result<Tensor> + Sync,
     ) -> Result<Tensor> {
         let networks = [&self.discriminator_parameters, &self.generator_parameters];
         let buffers = Buffers::of(if self.sync_batch_norm { &[] } else { &networks })?;
-        let sums = self.shards.sum_in_steps(self.precision, self.sync_batch_norm, |number| {
+        let (precision, parameters) = (self.precision, optimizer.parameters());
+        let compute = |number: usize, give: &Give| {
             buffers.reset()?;
-            let (loss, gradients) = compute(number)?;
-            Ok([gradients, vec![loss], buffers.averaged()?].concat())
-        })?;
-        let (gradients, others) = sums.split_at(optimizer.parameters().len());
-        let mut means = others.mean()?;
+            let loss = compute(number, give)?;
+            Ok([vec![loss], buffers.averaged()?].concat())
+        };
+        let (gradients, mut means) = self.shards.sum_in_steps(precision, self.sync_batch_norm, &parameters, compute)?;
         buffers.set_averaged(&means.split_off(means.len() - buffers.averaged_count()))?;
-        sharded_update::update(optimizer, average, &self.shards, gradients, self.precision)?;
+        sharded_update::update(optimizer, average, &self.shards, gradients, precision)?;
         match means.pop() {
             Some(loss) => Ok(loss),
             None => bail!("a shard gives a loss"),
