@@ -55,7 +55,7 @@ pub use numbers::counted;
 pub use png::{encode_png, read_png};
 #[cfg(feature = "cli")]
 pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, TrainingStatus};
-pub use records::{Communication, GanRecord, ProbeRow, SimclrRecord, StepRecord};
+pub use records::{BestScore, Communication, Evaluation, GanRecord, ProbeRow, SimclrRecord, StepRecord};
 pub use run_log::{KeptRecords, RunLog};
 pub use scores::{GeneratorRow, Scores, scores_table, summary};
 pub use simclr_curves::simclr_curves;

@@ -1,26 +1,50 @@
 //! The generator of a run, evaluated while it trains.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use anyhow::bail;
 use candle_core::Device;
 
 use super::Training;
+use crate::checkpoint::Measure;
 use crate::checkpoint::header::CONFIG;
 use crate::commands::print_warnings;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::evaluator::{Classifier, GeneratorEvaluator, Measured};
+use crate::image_shape::ImageShape;
 use crate::models::CLASSES;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::pretrained::{self, Latents, SampleClasses};
-use crate::report::Console;
-use crate::run::Run;
+use crate::report::{Console, Evaluation, GanRecord};
+use crate::run::{BestSoFar, Run};
 use crate::train::gan_config::GanConfig;
 
 /// The classifier that evaluates the run; `None` where nothing does.
 pub(super) fn classifier(config: &GanConfig, device: &Device) -> anyhow::Result<Option<Classifier>> {
-    let is_evaluated = config.evaluate_every > 0;
-    is_evaluated.then(|| Classifier::find(config.evaluate_classifier.as_deref(), device)).transpose()
+    if config.evaluate_every == 0 {
+        return Ok(None);
+    }
+    let classifier = Classifier::find(config.evaluate_classifier.as_deref(), device)?;
+    if config.channels.is_some() {
+        refuse_other_images(config, config.image_shape(), &classifier)?;
+    }
+    Ok(Some(classifier))
+}
+
+/// Refuses images that there are no features of.
+fn refuse_other_images(config: &GanConfig, found: ImageShape, classifier: &Classifier) -> anyhow::Result<()> {
+    let (every, expected) = (config.evaluate_every, classifier.image_shape);
+    if found != expected {
+        let flags = if config.keep_best.is_some() { "--evaluate-every and --keep-best" } else { "--evaluate-every" };
+        bail!(Error::Input(format!(
+            "--evaluate-every {every}: the images are {found}; {} takes {expected}, and nothing scores others during \
+             training\nleave {flags} out, or train on images of {expected} (--image-size and --channels)",
+            classifier.description
+        )));
+    }
+    Ok(())
 }
 
 /// What evaluates the run: the classifier, and the real images of the whole `dataset`.
@@ -33,6 +57,7 @@ pub(super) fn evaluator(
     console: &Console,
 ) -> anyhow::Result<Option<GeneratorEvaluator>> {
     let Some(classifier) = classifier else { return Ok(None) };
+    refuse_other_images(config, dataset.train.shape()?, &classifier)?;
     let (reference, count, processes) = (&config.evaluate_reference, config.evaluate_samples, run.processes.clone());
     let evaluator = GeneratorEvaluator::prepare(classifier, dataset, reference, count, device, processes);
     let mut evaluator = evaluator.map_err(of_evaluate_reference)?;
@@ -65,6 +90,28 @@ fn of_evaluate_reference(error: anyhow::Error) -> anyhow::Error {
 }
 
 impl Training<'_> {
+    /// Adds to the record what was measured in the time `taken`, and keeps the generator where it is the best.
+    pub(super) fn add_scores(
+        &mut self,
+        record: &mut GanRecord,
+        measured: Measured,
+        taken: Duration,
+    ) -> anyhow::Result<()> {
+        let (scores, clock) = (measured.scores, &self.session.clock);
+        if let Some(best) = &mut self.best {
+            let score = match self.config.keep_best {
+                Some(Measure::Coverage) => scores.coverage,
+                _ => scores.frechet,
+            };
+            let tensors = self.adversaries.sampled_parameters().tensors();
+            best.observe(clock.step(), score, clock.is_measured_on_interval(), &tensors)?;
+        }
+        let best = self.best.as_ref().and_then(BestSoFar::record);
+        record.evaluation = Some(Evaluation { evaluate_seconds: taken.as_secs_f64(), best });
+        (record.scores, record.class_scores) = (Some(scores), measured.class_scores);
+        Ok(())
+    }
+
     /// The scores of the averaged generator, or of the only one, as `gan evaluate --seed SEED` finds them; `None` where a
     /// signal came in between, and in the processes that help. Nothing that training goes on from is changed.
     pub(super) fn evaluate(&self) -> anyhow::Result<Option<Measured>> {
