@@ -54,11 +54,7 @@ impl BestSoFar {
     ///
     /// # Errors
     /// As [`Run::saved`].
-    pub fn of<C: Serialize>(
-        run: &mut Run<C>,
-        measure: Option<Measure>,
-        patience: u64,
-    ) -> anyhow::Result<Option<Self>> {
+    pub fn of<C: Serialize>(run: &mut Run<C>, measure: Option<Measure>, patience: u64) -> anyhow::Result<Option<Self>> {
         let Some(measure) = measure else { return Ok(None) };
         let best: Option<Best> = run.saved(BEST)?;
         let mut waited: Waited = run.saved(PATIENCE)?.unwrap_or_default();
@@ -85,8 +81,10 @@ impl BestSoFar {
     /// # Errors
     /// [`crate::error::Error::Input`] where the checkpoint has another network, or none.
     pub fn restore(&mut self, state: &Tensors, expected: &Signature) -> anyhow::Result<Tensors> {
-        let (own, rest): (Tensors, Tensors) =
-            state.iter().map(|(name, tensor)| (name.clone(), tensor.clone())).partition(|(name, _)| name.starts_with(PREFIX));
+        let (own, rest): (Tensors, Tensors) = state
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.clone()))
+            .partition(|(name, _)| name.starts_with(PREFIX));
         self.tensors = own.into_iter().map(|(name, tensor)| (name[PREFIX.len()..].to_string(), tensor)).collect();
         let described = |tensor: &Tensor| (tensor.dims().to_vec(), tensor.dtype());
         let found: Signature = self.tensors.iter().map(|(name, tensor)| (name.clone(), described(tensor))).collect();
@@ -156,7 +154,10 @@ impl BestSoFar {
             Some(best) if best.step == step => format!("step {step}: {name} {last}, the best so far"),
             Some(best) => {
                 let since = counted(self.waited.evaluations, "evaluation");
-                format!("step {step}: {name} {last}; {since} without a new best, {} at step {}{is_over}", best.score, best.step)
+                format!(
+                    "step {step}: {name} {last}; {since} without a new best, {} at step {}{is_over}",
+                    best.score, best.step
+                )
             }
             None => format!("step {step}: {name} {last}; no best so far{is_over}"),
         }
@@ -171,7 +172,12 @@ impl BestSoFar {
     ///
     /// # Errors
     /// Where it cannot be written as JSON.
-    pub fn save_in(&self, snapshot: &mut Snapshot, name: &'static str, network: NetworkDescription) -> anyhow::Result<()> {
+    pub fn save_in(
+        &self,
+        snapshot: &mut Snapshot,
+        name: &'static str,
+        network: NetworkDescription,
+    ) -> anyhow::Result<()> {
         snapshot.state.extend(prefixed(&self.tensors));
         snapshot.entries.push((PATIENCE, serde_json::to_string(&self.waited)?));
         if let Some(best) = &self.best {
@@ -185,4 +191,63 @@ impl BestSoFar {
 
 fn prefixed(tensors: &BTreeMap<String, Tensor>) -> impl Iterator<Item = (String, Tensor)> {
     tensors.iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    fn new(measure: Measure, patience: u64) -> BestSoFar {
+        let (best, tensors, waited, last) = (None, Tensors::new(), Waited::default(), None);
+        BestSoFar { measure, patience, best, tensors, waited, last }
+    }
+
+    #[test]
+    fn the_best_is_a_copy_of_the_network_as_it_was() {
+        let variable = Var::new(&[1f32, 2.0], &Device::Cpu).unwrap();
+        let network = Tensors::from([("0.weight".to_string(), variable.as_detached_tensor())]);
+        let mut best = new(Measure::Frechet, 0);
+        best.observe(10, 3.0, true, &network).unwrap();
+        variable.set(&Tensor::new(&[5f32, 6.0], &Device::Cpu).unwrap()).unwrap();
+        best.observe(20, 4.0, true, &network).unwrap();
+        assert_eq!(best.tensors["0.weight"].to_vec1::<f32>().unwrap(), [1.0, 2.0]);
+        assert_eq!(best.words(20), "step 20: frechet 4; 1 evaluation without a new best, 3 at step 10");
+        best.observe(30, 2.5, true, &network).unwrap();
+        assert_eq!(best.tensors["0.weight"].to_vec1::<f32>().unwrap(), [5.0, 6.0]);
+        assert_eq!(best.words(30), "step 30: frechet 2.5, the best so far");
+
+        // As a checkpoint has it, beside what else is in there.
+        let other = Tensors::from([("generator.0.weight".to_string(), variable.as_detached_tensor())]);
+        let state = best.with_room(other.clone(), &best.tensors);
+        let expected = Signature::from([("0.weight".to_string(), (vec![2], candle_core::DType::F32))]);
+        let mut restored = BestSoFar { best: best.best, ..new(Measure::Frechet, 0) };
+        assert_eq!(restored.restore(&state, &expected).unwrap().keys().collect::<Vec<_>>(), ["generator.0.weight"]);
+        assert_eq!(restored.tensors["0.weight"].to_vec1::<f32>().unwrap(), [5.0, 6.0]);
+        let is_refused = |best: Option<Best>, state: &Tensors, expected: &Signature| {
+            BestSoFar { best, ..new(Measure::Frechet, 0) }.restore(state, expected).is_err()
+        };
+        assert!(is_refused(best.best, &other, &expected), "the network is missing");
+        assert!(is_refused(None, &state, &expected), "nobody says what it is");
+        assert!(is_refused(best.best, &state, &Signature::new()), "another network");
+    }
+
+    #[test]
+    fn patience_ends_with_evaluations_in_a_row_that_are_no_better_or_no_number() {
+        let mut best = new(Measure::Coverage, 2);
+        let mut seen = |step, score, is_due| {
+            best.observe(step, score, is_due, &Tensors::new()).unwrap();
+            (best.record().map(|best| best.best_step), best.is_over())
+        };
+        assert_eq!(seen(1, f64::NAN, true), (None, false));
+        assert_eq!(seen(2, 0.5, true), (Some(2), false), "counted from the best on");
+        assert_eq!(seen(3, 0.5, true), (Some(2), false));
+        assert_eq!(seen(4, 0.4, false), (Some(2), false), "the last of a shorter run does not count");
+        assert_eq!(seen(5, f64::INFINITY, true), (Some(2), true));
+        let mut patient = new(Measure::Knn, 0);
+        for step in 0..100 {
+            patient.observe(step, 0.1, true, &Tensors::new()).unwrap();
+        }
+        assert!(!patient.is_over());
+    }
 }
