@@ -76,6 +76,8 @@ fn the_best_generator_is_kept_and_taken_and_training_is_as_without() {
         let scores = gan(&[&["evaluate", "--run", run][..], &reference].concat());
         let scores: Value = serde_json::from_slice(&scores.get_output().stdout).unwrap();
         assert_eq!(scores[measure].as_f64().map(|score| score as f32), Some(score as f32));
+        gan(&["evaluate", "--run", run, "--n", "40", "--reference", "validation"])
+            .stderr(predicate::str::contains(format!("was chosen for its {measure} on the validation images")));
     }
 }
 

@@ -80,6 +80,14 @@ impl Best {
     pub fn of(metadata: &BTreeMap<String, String>) -> Option<Self> {
         serde_json::from_str(metadata.get(BEST)?).ok()
     }
+
+    /// What is to be said where the validation images judge the network called `name`, which they have chosen.
+    pub fn chosen_by_validation(&self, name: &str) -> String {
+        format!(
+            "{name} was chosen for its {} on the validation images: its scores on them are too good; the test images judge",
+            self.measure.name()
+        )
+    }
 }
 
 impl fmt::Display for Best {

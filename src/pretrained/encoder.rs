@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use super::search::{self, Wanted};
 use crate::checkpoint::state::Tensors;
-use crate::checkpoint::{Bundled, Weights};
+use crate::checkpoint::{Best, Bundled, Weights};
 use crate::data::{ImageSource, common_shape};
 use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
@@ -44,6 +44,8 @@ pub struct EncoderSource {
     pub data: Option<String>,
     /// Which of its images, where the file says so.
     pub trained_on: Option<TrainedOn>,
+    /// Of the best encoder of a run, how it was chosen.
+    pub best: Option<Best>,
 }
 
 /// The parameters of an encoder with fresh weights under `seed`, as pretraining begins with.
@@ -99,7 +101,7 @@ impl EncoderSource {
         let NetworkKind::Encoder { architecture, stem } = found.description.kind else {
             bail!("{} is no encoder", found.words)
         };
-        let Origin { path, words, data, trained_on, .. } = Origin::new(weights, found.words);
+        let Origin { path, words, data, trained_on, best } = Origin::new(weights, found.words);
         Ok(Self {
             encoder: EncoderConfig { architecture, stem, side: found.description.image_shape.height },
             image_shape: found.description.image_shape,
@@ -110,6 +112,7 @@ impl EncoderSource {
             tensors: found.tensors,
             data,
             trained_on,
+            best,
         })
     }
 

@@ -16,8 +16,8 @@ use crate::train::simclr_images::check_image_size;
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EvaluateConfig {
-    /// Generator or encoder: a file (.safetensors or .pth), a checkpoint, a run by its name or directory, or `bundled`
-    /// [default: the newest run, else bundled]
+    /// Generator or encoder: a file (.safetensors or .pth), a checkpoint, a run by its name or directory, or `bundled`. Of a
+    /// run its best network, if it keeps one, else its last [default: the newest run, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
@@ -50,7 +50,7 @@ pub struct EvaluateConfig {
     #[arg(long, value_name = "DIR", default_value = "weights")]
     pub weights_dir: PathBuf,
 
-    /// Use the generator's weights, not their moving average
+    /// Use the generator's last weights, not their moving average, nor the best of the run
     #[arg(long)]
     pub raw: bool,
 

@@ -53,6 +53,11 @@ pub fn evaluate(
         ));
     }
 
+    let is_own = samples.trained_on().is_some_and(|trained| trained.is(data));
+    if let Some(best) = samples.best().filter(|_| is_own && config.reference == Reference::Validation) {
+        console.warning(&best.chosen_by_validation(&samples.name()));
+    }
+
     let mut rows = Vec::new();
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
     let progress = console.items("samples", count as u64 * config.seeds);
