@@ -47,7 +47,7 @@ pub fn evaluate(
         Subject::Generator(samples) => {
             generator::evaluate(config, &samples, classifier()?, device, processes, json, console)
         }
-        Subject::Encoder(source) => encoder::evaluate(config, source, device, processes, json, console),
+        Subject::Encoder(source) => encoder::evaluate(config, *source, device, processes, json, console),
     }
 }
 

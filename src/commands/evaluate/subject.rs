@@ -20,7 +20,7 @@ use crate::report::Console;
 
 pub enum Subject {
     Generator(Samples),
-    Encoder(EncoderSource),
+    Encoder(Box<EncoderSource>),
 }
 
 /// Where samples come from.
@@ -49,7 +49,7 @@ pub fn find(config: &EvaluateConfig, device: &Device) -> anyhow::Result<Subject>
     };
     if is_encoder {
         let source = weights::encoder(config.weights.as_deref(), config.encoder, &config.weights_dir)?;
-        return Ok(Subject::Encoder(source));
+        return Ok(Subject::Encoder(Box::new(source)));
     }
     let source = weights::generator(&config.generator(), device)?;
     Ok(Subject::Generator(Samples::Drawn(Box::new(source))))
