@@ -7,14 +7,11 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::header::{BEST, PATIENCE};
-use crate::checkpoint::state::{Tensors, wrong_config};
+use crate::checkpoint::state::{BEST_PREFIX, Tensors, wrong_config};
 use crate::checkpoint::{Best, Measure, Signature};
 use crate::models::NetworkDescription;
 use crate::report::{BestScore, Figure, Notice, counted};
 use crate::run::{Run, Snapshot, Timetable};
-
-/// What the names of its tensors begin with in a checkpoint.
-const PREFIX: &str = "best.";
 
 /// Keeps the best network of a run.
 pub struct BestSoFar {
@@ -84,8 +81,8 @@ impl BestSoFar {
         let (own, rest): (Tensors, Tensors) = state
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.clone()))
-            .partition(|(name, _)| name.starts_with(PREFIX));
-        self.tensors = own.into_iter().map(|(name, tensor)| (name[PREFIX.len()..].to_string(), tensor)).collect();
+            .partition(|(name, _)| name.starts_with(BEST_PREFIX));
+        self.tensors = own.into_iter().map(|(name, tensor)| (name[BEST_PREFIX.len()..].to_string(), tensor)).collect();
         let described = |tensor: &Tensor| (tensor.dims().to_vec(), tensor.dtype());
         let found: Signature = self.tensors.iter().map(|(name, tensor)| (name.clone(), described(tensor))).collect();
         let is_whole = if self.best.is_some() { found == *expected } else { found.is_empty() };
@@ -190,7 +187,7 @@ impl BestSoFar {
 }
 
 fn prefixed(tensors: &BTreeMap<String, Tensor>) -> impl Iterator<Item = (String, Tensor)> {
-    tensors.iter().map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor.clone()))
+    tensors.iter().map(|(name, tensor)| (format!("{BEST_PREFIX}{name}"), tensor.clone()))
 }
 
 #[cfg(test)]
