@@ -18,6 +18,7 @@ pub mod gan_curves;
 pub mod grid;
 #[cfg(feature = "cli")]
 mod layout;
+pub mod modes;
 #[cfg(feature = "cli")]
 pub mod monitor;
 pub mod neighbours;
@@ -47,6 +48,7 @@ pub use embedding_map::EmbeddingMap;
 pub use features::{FeatureFormat, FeatureRow, FeatureWriter};
 pub use gan_curves::gan_curves;
 pub use grid::{Grid, Picture};
+pub use modes::ModesRow;
 #[cfg(feature = "cli")]
 pub use monitor::{Monitor, Notice};
 pub use neighbours::NeighbourRow;

@@ -25,7 +25,7 @@ pub fn evaluate(
     json: bool,
     console: &Console,
 ) -> anyhow::Result<()> {
-    let count = samples.count(config.n)?;
+    let count = samples.count(config.samples())?;
     let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let shape = samples.image_shape();
