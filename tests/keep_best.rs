@@ -118,18 +118,18 @@ fn set_rate(work: &Workplace, run: &str, rate: f64, steps: u64) {
 #[test]
 fn a_run_that_collapses_late_keeps_its_early_best_and_ends() {
     let work = Workplace::new();
-    train(&work, "run", "8", &["--keep-best", "frechet", "--patience", "3", "--no-ema"]);
+    train(&work, "run", "8", &["--keep-best", "frechet", "--patience", "4", "--no-ema"]);
     let before = header(&work, "weights/run/generator_best.safetensors", "gan.best");
     let best = bytes_of(&work.tensors("weights/run/generator_best.safetensors"));
     let patience = header(&work, "weights/run/step-00000008.safetensors", "gan.patience");
-    let end = 8 + 2 * (3 - patience["evaluations"].as_u64().unwrap());
+    let end = 8 + 2 * (4 - patience["evaluations"].as_u64().unwrap());
     set_rate(&work, "run", 3.0, 60);
     let resume = |flags: &[&str]| {
         let done = work.gan(&[&["train-gan", "--resume", "run"], flags].concat()).assert().success();
         String::from_utf8_lossy(&done.get_output().stderr).into_owned()
     };
     let said = resume(&[]);
-    assert!(said.contains("3 evaluations without a new best") && said.contains("the run ends here"), "{said}");
+    assert!(said.contains("4 evaluations without a new best") && said.contains("the run ends here"), "{said}");
     let newest = |step: u64| format!("weights/run/step-{step:08}.safetensors");
     assert!(work.path(&newest(end)).is_file() && !work.path(&newest(end + 1)).exists());
     assert_eq!(work.metrics("run").last().unwrap()["step"], end - 1);
@@ -150,10 +150,10 @@ fn a_run_that_collapses_late_keeps_its_early_best_and_ends() {
     // More steps are more patience.
     let said = resume(&["--steps", "90"]);
     assert!(said.contains("counted anew") && said.contains("the run ends here"), "{said}");
-    assert_eq!(work.metrics("run").last().unwrap()["step"], end + 6 - 1);
+    assert_eq!(work.metrics("run").last().unwrap()["step"], end + 8 - 1);
     let said = resume(&["--patience", "1"]);
     assert!(said.contains("counted anew"), "{said}");
-    assert_eq!(work.metrics("run").last().unwrap()["step"], end + 8 - 1);
+    assert_eq!(work.metrics("run").last().unwrap()["step"], end + 10 - 1);
     assert!(bytes_of(&work.tensors("weights/run/generator_best.safetensors")) == best);
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::bail;
 use candle_core::Device;
 
 use super::Training;
@@ -13,7 +12,6 @@ use crate::commands::print_warnings;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::evaluator::{Classifier, GeneratorEvaluator, Measured};
-use crate::image_shape::ImageShape;
 use crate::models::CLASSES;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::pretrained::{self, Latents, SampleClasses};
@@ -23,28 +21,8 @@ use crate::train::gan_config::GanConfig;
 
 /// The classifier that evaluates the run; `None` where nothing does.
 pub(super) fn classifier(config: &GanConfig, device: &Device) -> anyhow::Result<Option<Classifier>> {
-    if config.evaluate_every == 0 {
-        return Ok(None);
-    }
-    let classifier = Classifier::find(config.evaluate_classifier.as_deref(), device)?;
-    if config.channels.is_some() {
-        refuse_other_images(config, config.image_shape(), &classifier)?;
-    }
-    Ok(Some(classifier))
-}
-
-/// Refuses images that there are no features of.
-fn refuse_other_images(config: &GanConfig, found: ImageShape, classifier: &Classifier) -> anyhow::Result<()> {
-    let (every, expected) = (config.evaluate_every, classifier.image_shape);
-    if found != expected {
-        let flags = if config.keep_best.is_some() { "--evaluate-every and --keep-best" } else { "--evaluate-every" };
-        bail!(Error::Input(format!(
-            "--evaluate-every {every}: the images are {found}; {} takes {expected}, and nothing scores others during \
-             training\nleave {flags} out, or train on images of {expected} (--image-size and --channels)",
-            classifier.description
-        )));
-    }
-    Ok(())
+    let is_evaluated = config.evaluate_every > 0;
+    is_evaluated.then(|| Classifier::find(config.evaluate_classifier.as_deref(), device)).transpose()
 }
 
 /// What evaluates the run: the classifier, and the real images of the whole `dataset`.
@@ -57,7 +35,6 @@ pub(super) fn evaluator(
     console: &Console,
 ) -> anyhow::Result<Option<GeneratorEvaluator>> {
     let Some(classifier) = classifier else { return Ok(None) };
-    refuse_other_images(config, dataset.train.shape()?, &classifier)?;
     let (reference, count, processes) = (&config.evaluate_reference, config.evaluate_samples, run.processes.clone());
     let evaluator = GeneratorEvaluator::prepare(classifier, dataset, reference, count, device, processes);
     let mut evaluator = evaluator.map_err(of_evaluate_reference)?;
