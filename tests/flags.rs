@@ -7,7 +7,7 @@ use crate::support::{Workplace, write_pictures};
 const COMMANDS: [&str; 5] = ["train-gan", "pretrain-simclr", "finetune", "sample", "evaluate"];
 
 /// What `--help` calls the value of a flag that takes no number.
-const NO_NUMBERS: [&str; 14] = [
+const NO_NUMBERS: [&str; 16] = [
     "DEVICE",
     "DIR",
     "FILE",
@@ -22,6 +22,8 @@ const NO_NUMBERS: [&str; 14] = [
     "RUN|FILE,...",
     "WHAT",
     "FORMAT",
+    "frechet|coverage",
+    "knn",
 ];
 
 /// Each flag of a command that takes a number, with what its help calls the number.

@@ -32,6 +32,7 @@ fn record(step: u64, knn_top1: Option<f64>) -> SimclrRecord {
         alignment: 0.4 + fall,
         uniformity: -3.0 + fall,
         knn_top1,
+        evaluation: None,
         communication: None,
     }
 }

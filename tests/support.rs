@@ -58,7 +58,20 @@ impl Workplace {
         let text = String::from_utf8(self.read(&format!("weights/{run}/metrics.jsonl"))).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+
+    /// The same without the clock.
+    pub fn metrics_without_clock(&self, run: &str) -> Vec<serde_json::Value> {
+        let mut metrics = self.metrics(run);
+        for record in &mut metrics {
+            let record = record.as_object_mut().unwrap();
+            CLOCK.iter().for_each(|name| drop(record.remove(*name)));
+        }
+        metrics
+    }
 }
+
+/// What the records of two runs that are the same differ in.
+pub const CLOCK: [&str; 3] = ["seconds", "images_per_second", "evaluate_seconds"];
 
 /// Has the child heed signals though the tests may be told to ignore them, as in the background of a script: the program
 /// leaves an ignored signal ignored.

@@ -52,6 +52,8 @@ mod elsewhere;
 mod evaluate;
 // Measures of features and predictions: accuracy, kNN, alignment and uniformity, maps.
 mod eval;
+// `--keep-best` and `--patience`: which network is kept, resumed runs, early ends, who takes it.
+mod keep_best;
 // What a run knows of what it stands on: images, encoder, health; how it can be named.
 mod known;
 // The sources of the CUDA kernels.

@@ -23,6 +23,10 @@ pub const ENCODER: &str = "gan.encoder";
 pub const HEALTH: &str = "gan.health";
 /// How strong adaptive augmentation is.
 pub const AUGMENT: &str = "gan.augment";
+/// Which step the best network of the run is of, and its score, where one is kept (`Best`).
+pub const BEST: &str = "gan.best";
+/// How long the run has gone on without a new best, where one is kept.
+pub const PATIENCE: &str = "gan.patience";
 /// A record that waits for its scores.
 pub const PENDING: &str = "gan.pending";
 /// The rows of a table that are done.

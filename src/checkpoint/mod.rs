@@ -12,6 +12,7 @@
 //! `objects`, `tree` and `zip` (what `torch.save` writes, read without running any code).
 
 pub mod atomic;
+mod best;
 pub mod bundled;
 mod element;
 pub(crate) mod elements;
@@ -28,6 +29,7 @@ mod tree;
 mod weights;
 mod zip;
 
+pub use best::{Best, Measure};
 pub use bundled::Bundled;
 pub use format::{Archive, Container, Description, Signature, describe, from_bytes, read, to_bytes, write};
 pub use names::{check_names, conform, first_non_finite};

@@ -85,7 +85,14 @@ pub fn grid_step(name: &str) -> Option<u64> {
 
 /// Whether `name` is what a run is for: a generator to draw from, an encoder to fine-tune.
 fn is_network(name: &str) -> bool {
-    matches!(name, "generator.safetensors" | "generator_ema.safetensors" | "encoder.safetensors")
+    const NETWORKS: [&str; 5] = [
+        "generator.safetensors",
+        "generator_ema.safetensors",
+        "generator_best.safetensors",
+        "encoder.safetensors",
+        "encoder_best.safetensors",
+    ];
+    NETWORKS.contains(&name)
 }
 
 /// What a run writes under weights/NAME.

@@ -9,6 +9,9 @@ use crate::checkpoint::names::is_finite;
 use crate::error::Error;
 use crate::params::is_buffer;
 
+/// What the names of the best network so far begin with, in the checkpoints of a run that keeps it.
+pub const BEST_PREFIX: &str = "best.";
+
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, Tensor>;
 
@@ -67,7 +70,8 @@ pub fn non_finite(state: &Tensors) -> Result<String> {
 /// The parameter with the largest number in it: where a run that diverges from this state most likely begins to.
 pub fn largest(state: &Tensors) -> Result<Option<(f32, &str)>> {
     let mut largest: Option<(f32, &str)> = None;
-    let parameters = state.iter().filter(|(name, _)| is_network(name) && !is_buffer(name));
+    let is_trained = |name: &str| is_network(name) && !name.starts_with(BEST_PREFIX) && !is_buffer(name);
+    let parameters = state.iter().filter(|(name, _)| is_trained(name));
     for (name, tensor) in parameters.filter(|(_, tensor)| tensor.dtype() == DType::F32 && tensor.elem_count() > 0) {
         let size = tensor.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
         if largest.is_none_or(|(most, _)| size > most) {

@@ -94,7 +94,7 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         (_, "diffaugment" | "augment" | "ada_speed" | "mirror" | "init") => "Small data sets",
         (_, "min_crop" | "flip" | "jitter" | "jitter_strength" | "hue" | "grey") => "Augmentation",
         (_, "evaluate_every" | "evaluate_samples" | "evaluate_reference" | "evaluate_classifier") => "Evaluation",
-        (_, "knn_every" | "knn_reference" | "reference") => "Evaluation",
+        (_, "knn_every" | "knn_reference" | "reference" | "keep_best" | "patience") => "Evaluation",
         (_, "checkpoint_every" | "sample_every" | "log_every" | "keep" | "embeddings") => "Output",
         (_, "weights_dir" | "samples_dir" | "force") => "Output",
         _ => return None,

@@ -8,7 +8,7 @@ use super::catalogue::{BUILT_IN, BuiltIn, MNIST_SHAPE, NamedSet, SETS};
 use super::folder::is_compressed_tar;
 use super::{
     DataOptions, Dataset, ImageShape, OnBytes, TargetShape, archives, cifar, folder, idx, named, parquet, picture,
-    summary,
+    stacked, summary,
 };
 use crate::error::{Error, legible};
 
@@ -65,6 +65,7 @@ pub fn open(spec: &str, options: &DataOptions, target: impl Into<TargetShape>, o
             Dataset::canonical(set.name, classes, train, test).fit(target)?
         }
         Some(Known::Named(set)) => named::open(set, data_dir, on_bytes)?.fit(target)?,
+        Some(Known::Stacked(mnist)) => stacked::of(&named::open(mnist, data_dir, on_bytes)?, target)?,
         None => {
             let path = Path::new(spec);
             Dataset { name: directory_name(path), ..open_path(path, options, target, on_bytes)? }
@@ -81,6 +82,7 @@ pub fn own_shape(spec: &str) -> Option<ImageShape> {
     match known(spec) {
         Some(Known::BuiltIn(set)) => Some(set.shape),
         Some(Known::Named(set)) => Some(set.shape),
+        Some(Known::Stacked(_)) => Some(stacked::SHAPE),
         None if path.is_dir() => {
             let is_found = |reader: &&Reader| (reader.find)(path).is_ok_and(|found| found.is_some());
             READERS.iter().find(is_found)?.shape
@@ -95,17 +97,27 @@ pub fn is_name(spec: &str) -> bool {
     known(spec).is_some()
 }
 
+/// Whether `spec` names the set whose modes are counted.
+pub fn is_stacked_mnist(spec: &str) -> bool {
+    matches!(known(spec), Some(Known::Stacked(_)))
+}
+
 /// A set that has a name.
 enum Known {
     BuiltIn(&'static BuiltIn),
     Named(&'static NamedSet),
+    /// Of the digits of MNIST.
+    Stacked(&'static NamedSet),
 }
 
 /// The set of that name, or, where nothing else is called so, of a name that differs in capitals, hyphens and the like.
 fn known(spec: &str) -> Option<Known> {
     let find = |is_meant: &dyn Fn(&str) -> bool| {
         let built_in = BUILT_IN.iter().find(|set| is_meant(set.name)).map(Known::BuiltIn);
-        built_in.or_else(|| SETS.iter().find(|set| is_meant(set.name)).map(Known::Named))
+        let named = || SETS.iter().find(|set| is_meant(set.name)).map(Known::Named);
+        let stacked =
+            || is_meant(stacked::NAME).then(|| SETS.iter().find(|set| set.name == "mnist").map(Known::Stacked))?;
+        built_in.or_else(named).or_else(stacked)
     };
     let is_free = || !spec.contains(std::path::is_separator) && !Path::new(spec).exists();
     find(&|name| name == spec).or_else(|| is_free().then(|| find(&|name| is_spelling(spec, name)))?)
@@ -215,7 +227,8 @@ fn not_found(path: &Path, data_dir: Option<&Path>) -> Error {
         let here = std::env::current_dir().map_or(String::new(), |here| format!(" in {}", here.display()));
         format!("no such directory{here}; if the data have moved, give their new place")
     } else {
-        let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(SETS.iter().map(|set| set.name)).collect();
+        let of_files = SETS.iter().map(|set| set.name).chain([stacked::NAME]);
+        let names: Vec<&str> = BUILT_IN.iter().map(|set| set.name).chain(of_files).collect();
         let names = names.join(", ");
         format!(
             "no data set and no directory; if the data have moved, give their new place\nThe data sets are {names}."

@@ -74,6 +74,7 @@ impl TrainedClassifier {
             tensors,
             data: origin.data.clone(),
             trained_on: origin.trained_on.clone(),
+            best: origin.best,
         };
         let has_names = !names.is_empty();
         let class_names = if has_names { names } else { (0..classes).map(|class| class.to_string()).collect() };

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 
 use super::search::{self, Wanted};
 use crate::checkpoint::state::Tensors;
-use crate::checkpoint::{Bundled, Weights};
+use crate::checkpoint::{Best, Bundled, Weights};
 use crate::data::{ImageSource, common_shape};
 use crate::distributed::{Alone, Communicator};
 use crate::error::Error;
@@ -21,6 +21,8 @@ use crate::pretrained::trained_on::TrainedOn;
 
 /// The file of a run that holds its encoder.
 pub const ENCODER: &str = "encoder.safetensors";
+/// The same of a run that keeps its best.
+const ENCODER_BEST: &str = "encoder_best.safetensors";
 
 /// A pretrained encoder as its file has it.
 pub struct EncoderSource {
@@ -42,6 +44,8 @@ pub struct EncoderSource {
     pub data: Option<String>,
     /// Which of its images, where the file says so.
     pub trained_on: Option<TrainedOn>,
+    /// Of the best encoder of a run, how it was chosen.
+    pub best: Option<Best>,
 }
 
 /// The parameters of an encoder with fresh weights under `seed`, as pretraining begins with.
@@ -70,12 +74,12 @@ impl EncoderSource {
         Self::load(&Weights::bundled(Bundled::Encoder)?, None)
     }
 
-    /// The file of the encoder in the directory of a run.
+    /// The file of the encoder in the directory of a run: of the one that it has kept as its best, else of the last.
     ///
     /// # Errors
     /// [`Error::Input`] where there is none.
     pub fn file_of(run: &Path) -> anyhow::Result<PathBuf> {
-        let file = Some(run.join(ENCODER)).filter(|file| file.is_file());
+        let file = [ENCODER_BEST, ENCODER].map(|name| run.join(name)).into_iter().find(|file| file.is_file());
         Ok(file.ok_or_else(|| Error::reading(run, format!("holds no encoder; expected {ENCODER}")))?)
     }
 
@@ -97,7 +101,7 @@ impl EncoderSource {
         let NetworkKind::Encoder { architecture, stem } = found.description.kind else {
             bail!("{} is no encoder", found.words)
         };
-        let Origin { path, words, data, trained_on } = Origin::new(weights, found.words);
+        let Origin { path, words, data, trained_on, best } = Origin::new(weights, found.words);
         Ok(Self {
             encoder: EncoderConfig { architecture, stem, side: found.description.image_shape.height },
             image_shape: found.description.image_shape,
@@ -108,6 +112,7 @@ impl EncoderSource {
             tensors: found.tensors,
             data,
             trained_on,
+            best,
         })
     }
 
@@ -148,7 +153,8 @@ impl EncoderSource {
 /// `weights/NAME/encoder.safetensors` is of the run NAME; any other file is called after itself.
 fn name_of(path: &Path) -> String {
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let of_run = path.file_name().is_some_and(|name| name == ENCODER || name.to_string_lossy().starts_with("step-"));
+    let is_of_run = |name: &str| [ENCODER, ENCODER_BEST].contains(&name) || name.starts_with("step-");
+    let of_run = path.file_name().is_some_and(|name| is_of_run(&name.to_string_lossy()));
     let parent = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_path_buf));
     let run = parent.and_then(|run| run.file_name().map(|name| name.to_string_lossy().into_owned()));
     run.filter(|_| of_run).or_else(|| stem(path)).unwrap_or_else(|| "encoder".into())

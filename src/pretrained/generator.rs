@@ -62,13 +62,14 @@ impl TrainedGenerator {
         Weights::bundled(bundled)
     }
 
-    /// The file of the best generator in the directory of a run, or with `raw` of the one that is no average.
+    /// The file of the best generator in the directory of a run: of the one that it has kept as such, else of the averaged one,
+    /// else of the only one. With `raw` of the one as it was last trained, which is no average.
     ///
     /// # Errors
     /// [`Error::Input`] where there is none.
     pub fn file_of(run: &Path, raw: bool) -> anyhow::Result<PathBuf> {
-        let names: &[&str] =
-            if raw { &["generator.safetensors"] } else { &["generator_ema.safetensors", "generator.safetensors"] };
+        const NAMES: [&str; 3] = ["generator_best.safetensors", "generator_ema.safetensors", "generator.safetensors"];
+        let names = if raw { &NAMES[2..] } else { &NAMES };
         let file = names.iter().map(|name| run.join(name)).find(|path| path.is_file());
         let expected = "holds no generator; expected generator_ema.safetensors or generator.safetensors";
         Ok(file.ok_or_else(|| Error::reading(run, expected))?)

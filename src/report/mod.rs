@@ -19,6 +19,7 @@ pub mod gan_curves;
 pub mod grid;
 #[cfg(feature = "cli")]
 mod layout;
+pub mod modes;
 #[cfg(feature = "cli")]
 pub mod monitor;
 pub mod neighbours;
@@ -49,6 +50,7 @@ pub use embedding_map::EmbeddingMap;
 pub use features::{FeatureFormat, FeatureRow, FeatureWriter};
 pub use gan_curves::gan_curves;
 pub use grid::{Grid, Picture};
+pub use modes::ModesRow;
 #[cfg(feature = "cli")]
 pub use monitor::{Monitor, Notice};
 pub use neighbours::NeighbourRow;
@@ -57,7 +59,7 @@ pub use numbers::counted;
 pub use png::{encode_png, read_png};
 #[cfg(feature = "cli")]
 pub use progress::{BytesProgress, Figure, ItemsProgress, TrainingProgress, TrainingStatus};
-pub use records::{Communication, GanRecord, ProbeRow, SimclrRecord, StepRecord};
+pub use records::{BestScore, Communication, Evaluation, GanRecord, ProbeRow, SimclrRecord, StepRecord};
 pub use run_log::{KeptRecords, RunLog};
 pub use scores::{GeneratorRow, Scores, scores_table, summary};
 pub use simclr_curves::simclr_curves;

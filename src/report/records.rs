@@ -40,9 +40,33 @@ pub struct GanRecord {
     /// Of a conditional GAN, at such steps.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub class_scores: Option<ClassScores>,
+    /// At such steps.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
     /// In several processes.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub communication: Option<Communication>,
+}
+
+/// What an evaluation has cost, and the best one so far.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// That it took, of which `seconds` of the next record has its part; written to the millisecond. As the times of a record,
+    /// it differs from run to run.
+    #[serde(serialize_with = "thousandths", deserialize_with = "number_or_null")]
+    pub evaluate_seconds: f64,
+    /// Of a run that keeps its best network.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub best: Option<BestScore>,
+}
+
+/// The best evaluation so far.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub struct BestScore {
+    /// By the measure that the run chooses by.
+    pub best_score: f32,
+    /// Steps done when it was made.
+    pub best_step: u64,
 }
 
 /// What communication costs the first process in a step, on average since the previous record. As the times of a record, it
@@ -82,6 +106,9 @@ pub struct SimclrRecord {
     /// The kNN accuracy of the features, a fraction of 1, at steps where it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knn_top1: Option<f64>,
+    /// At such steps.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
     /// In several processes.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub communication: Option<Communication>,

@@ -168,6 +168,16 @@ impl Clock {
         self.timetable.is_measured(self.step)
     }
 
+    /// Whether the measurement that is due is on the interval, and not there since the last step is done.
+    pub fn is_measured_on_interval(&self) -> bool {
+        self.step.is_multiple_of(self.timetable.measure_every.max(1))
+    }
+
+    /// Makes the step just done the last one.
+    pub(crate) fn end_here(&mut self) {
+        self.timetable.last_step = self.step;
+    }
+
     /// Takes the time of a logged step. To be called once the device has finished it.
     pub fn mark(&mut self) -> Mark {
         let (since, from) = self.marked_at;

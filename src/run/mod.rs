@@ -7,6 +7,7 @@
 
 mod agreement;
 mod begin;
+mod best;
 mod clock;
 mod directory;
 pub mod disk_space;
@@ -24,6 +25,7 @@ mod session;
 mod signals;
 mod value;
 
+pub use best::{BestNetwork, BestSoFar};
 pub use clock::{Clock, Mark, Timetable};
 pub use directory::{RunDirectory, RunPlace};
 pub use newest::Newest;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use candle_core::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::autograd::Precision;
 use crate::checkpoint::Archive;
@@ -224,6 +225,14 @@ impl<C: Serialize> Run<C> {
         let mut config = serde_json::to_vec_pretty(&SavedConfig { config: &self.config, data_dir, places })?;
         config.push(b'\n');
         self.directory.begin(&config)
+    }
+
+    /// Whether its configuration says another end than when the checkpoint to go on from was written.
+    pub(crate) fn has_another_end(&self) -> anyhow::Result<bool> {
+        const END: [&str; 3] = ["steps", "epochs", "patience"];
+        let Some(then) = self.saved::<Value>(CONFIG)? else { return Ok(false) };
+        let now = serde_json::to_value(&self.config)?;
+        Ok(END.iter().any(|field| then.get(field) != now.get(field)))
     }
 
     /// Whether the checkpoint to go on from is the newest of the run's line and says what it would say if it were written

@@ -15,9 +15,9 @@ use crate::report::Notice;
 use crate::run::{Places, Position, Run, RunDirectory, RunOptions, as_typed};
 
 /// The run that `target` names, to go on with. `typed` names the fields of `config` that the user set: the saved
-/// configuration holds, `steps` or `epochs` may be raised, `data` be moved, and any other field that contradicts it is
-/// refused. The directory of named sets is that of `options`, else the one that the run was left with; so are the places of
-/// files that `typed` does not name.
+/// configuration holds, `steps` or `epochs` may be raised, `patience` be changed, `data` be moved, and any other field that
+/// contradicts it is refused. The directory of named sets is that of `options`, else the one that the run was left with; so
+/// are the places of files that `typed` does not name.
 ///
 /// # Errors
 /// [`Error::NoRun`] where there is none, [`Error::OtherCommand`] where it is of another method, [`Error::OtherSetting`]
@@ -168,6 +168,13 @@ fn reconcile(
             saved["steps"] = Value::Null;
             saved["epochs"] = Value::Null;
             saved[field] = given[field].clone();
+        } else if has_an_end && field == "patience" {
+            // What is not written has its default.
+            match (given.get(field), saved.as_object_mut()) {
+                (Some(value), Some(saved)) => drop(saved.insert(field.clone(), value.clone())),
+                (None, Some(saved)) => drop(saved.remove(field)),
+                (_, None) => {}
+            }
         } else if may_move(field) && saved.get(field).is_some() {
             saved[field] = given[field].clone();
         } else if (saved.get(field).is_some() || given.get(field).is_some()) && saved[field] != given[field] {

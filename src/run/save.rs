@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::checkpoint::header::{CONFIG, DATA, NETWORK, STATE};
+use crate::checkpoint::header::{BEST, CONFIG, DATA, NETWORK, STATE};
 use crate::checkpoint::state::{Tensors, largest};
 use crate::checkpoint::{self, Archive};
 use crate::error::Error;
 use crate::models::NetworkDescription;
-use crate::run::{Position, Run};
+use crate::run::{BestNetwork, Position, Run, line};
 
 /// The networks of a moment, with all that training goes on from.
 pub struct Snapshot {
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub streams: Vec<(&'static str, u64)>,
     /// Further header entries of the checkpoint.
     pub entries: Vec<(&'static str, String)>,
+    /// The best network so far, of a run that keeps one.
+    pub best: Option<BestNetwork>,
 }
 
 impl<C: Serialize> Run<C> {
@@ -43,16 +45,26 @@ impl<C: Serialize> Run<C> {
             checkpoint::write(&path, &Archive { tensors: snapshot.state, metadata })?;
         }
         self.directory.settle()?;
-        for (name, network, tensors) in snapshot.networks {
+        let path_of = |name| self.directory.weights.join(format!("{name}.safetensors"));
+        let described = |network: &NetworkDescription| -> anyhow::Result<BTreeMap<String, String>> {
             let mut metadata = config.clone();
-            metadata.insert(NETWORK.into(), serde_json::to_string(&network)?);
-            let path = self.directory.weights.join(format!("{name}.safetensors"));
-            let archive = Archive { tensors, metadata };
-            if !is_there || fs::read(&path).ok() != Some(checkpoint::to_bytes(&archive)?) {
-                checkpoint::write(&path, &archive)?;
-            }
+            metadata.insert(NETWORK.into(), serde_json::to_string(network)?);
+            Ok(metadata)
+        };
+        for (name, network, tensors) in snapshot.networks {
+            write_unless(is_there, &path_of(name), Archive { tensors, metadata: described(&network)? })?;
         }
-        Ok(())
+        match snapshot.best {
+            Some(BestNetwork { name, network, kept: Some((best, tensors)) }) => {
+                let mut metadata = described(&network)?;
+                metadata.insert(BEST.into(), serde_json::to_string(&best)?);
+                // It seldom changes, and is compared sooner than written.
+                write_unless(true, &path_of(name), Archive { tensors, metadata })
+            }
+            // What is there is of checkpoints that the run has abandoned.
+            Some(BestNetwork { name, kept: None, .. }) => line::remove(&path_of(name)),
+            None => Ok(()),
+        }
     }
 
     /// The error of a run that met a NaN or an infinity at `step`, with the last good checkpoint.
@@ -61,6 +73,12 @@ impl<C: Serialize> Run<C> {
         let largest = last_good.as_deref().and_then(largest_in);
         Error::Diverged { step, what: what.into(), last_good, largest }.into()
     }
+}
+
+/// Writes a network, where `compares` only if another or none is there.
+fn write_unless(compares: bool, path: &Path, archive: Archive) -> anyhow::Result<()> {
+    let is_there = compares && fs::read(path).ok() == Some(checkpoint::to_bytes(&archive)?);
+    if is_there { Ok(()) } else { checkpoint::write(path, &archive) }
 }
 
 /// What in a checkpoint may be why training went wrong after it.

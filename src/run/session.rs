@@ -10,7 +10,7 @@ use crate::checkpoint::{atomic, first_non_finite};
 use crate::distributed::Traffic;
 use crate::error::Error;
 use crate::report::{self, Communication, Figure, KeptRecords, Monitor, Picture, RunLog, StepRecord, counted};
-use crate::run::{Clock, Position, Run, Snapshot, StopRequest, Timetable};
+use crate::run::{BestSoFar, Clock, Position, Run, Snapshot, StopRequest, Timetable};
 
 /// A run in training, with records of type `R` in its log. A loop goes like this:
 /// ```text
@@ -74,6 +74,20 @@ impl<C: Serialize, R: Serialize + DeserializeOwned + StepRecord> Session<C, R> {
             return self.append(&record);
         }
         self.pending = Some(record);
+        Ok(())
+    }
+
+    /// After a measurement: says what it was beside the best one, if it `is_measured`, and ends the run with the step just
+    /// done where there has been no better one for long enough. That is for the process to say that writes.
+    pub fn end_without_better(&mut self, best: Option<&BestSoFar>, is_measured: bool) -> anyhow::Result<()> {
+        let Some(best) = best else { return Ok(()) };
+        if is_measured {
+            self.clock.monitor.note(&best.words(self.clock.step()));
+        }
+        let is_over = self.run.is_written_here() && best.is_over();
+        if self.run.processes.max(is_over.into())? > 0 {
+            self.clock.end_here();
+        }
         Ok(())
     }
 

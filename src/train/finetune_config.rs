@@ -33,8 +33,8 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// Pretrained encoder: a file (.safetensors or PyTorch's .pth), a checkpoint, a run by its name or directory, or
-    /// `bundled` [default: the newest run's, else bundled]
+    /// Pretrained encoder: a file (.safetensors or PyTorch's .pth), a checkpoint, a run by its name or directory (its best
+    /// encoder, if it keeps one), or `bundled` [default: the newest run's, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 

@@ -3,10 +3,12 @@
 use anyhow::bail;
 
 use crate::error::Error;
-use crate::pretrained::reference::MAX_SAMPLES;
+use crate::models::Architecture;
+use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::{ADA_SPEED, GanConfig};
 use crate::train::idle::{Reliant, refuse_idle};
+use crate::train::keep_best::check_keep_best;
 use crate::train::simclr_optimizer::check_clip_norm;
 
 impl GanConfig {
@@ -47,6 +49,9 @@ impl GanConfig {
             let problem = format!("expected 10 to {MAX_SAMPLES} samples");
             bail!(Error::setting("evaluate_samples", self.evaluate_samples, problem));
         }
+        let by_tests = self.evaluate_reference == Reference::Test;
+        let evaluations = ("evaluate_every", self.evaluate_every);
+        check_keep_best(self.keep_best, self.patience, evaluations, ("evaluate_reference", by_tests))?;
         let not_negative =
             [("lr", self.lr), ("discriminator_lr", self.discriminator_lr()), ("eps", self.eps), ("r1", self.r1)];
         for (name, value) in not_negative {

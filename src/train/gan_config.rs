@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
+use crate::checkpoint::Measure;
 use crate::data::test_part::TestPart;
 use crate::latent_space::LatentDistribution;
 use crate::losses::adversarial::AdversarialLoss;
@@ -16,6 +17,7 @@ use crate::train::adaptive_augmentation::Augment;
 use crate::train::diffaugment::DiffAugment;
 use crate::train::gan_images;
 use crate::train::init_network::InitNetwork;
+use crate::train::keep_best::is_zero;
 use crate::train::recipe::Recipe;
 
 /// What to train, on what, how long, and how often to write what.
@@ -252,6 +254,18 @@ pub struct GanConfig {
     #[arg(long, value_name = "FILE")]
     #[serde(default)]
     pub evaluate_classifier: Option<PathBuf>,
+
+    /// Keep the generator of the best evaluation, by Fréchet distance or by coverage, as generator_best.safetensors, which
+    /// `gan sample` and `gan evaluate` then take of the run
+    #[arg(long, value_name = "frechet|coverage", value_parser = Measure::of_generators)]
+    #[serde(default, skip_serializing_if = "Option::is_none")] // runs from before it kept none
+    pub keep_best: Option<Measure>,
+
+    /// End the run after K evaluations in a row without a new best; 0: never. A run that has ended so goes on with more
+    /// steps or another K
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[serde(default, skip_serializing_if = "is_zero")] // runs from before it had none
+    pub patience: u64,
 }
 
 fn evaluated_samples() -> usize {

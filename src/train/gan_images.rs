@@ -87,7 +87,8 @@ impl GanConfig {
         }
         if self.evaluate_every > 0 && shape != ImageShape::COURSE {
             let problem = format!(
-                "scores are computed with the digit classifier, which is for images of {} alone",
+                "scores are computed with the digit classifier, which is for images of {} alone\nothers are not evaluated while \
+                 training, and no best network of them is kept: leave both out",
                 ImageShape::COURSE
             );
             bail!(Error::setting("evaluate_every", self.evaluate_every, problem));

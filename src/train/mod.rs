@@ -19,6 +19,7 @@ mod gan_size;
 pub mod health;
 mod idle;
 pub mod init_network;
+mod keep_best;
 pub mod labels;
 pub mod normalise;
 mod penalty;

@@ -5,11 +5,13 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Precision;
+use crate::checkpoint::Measure;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
 use crate::models::{EncoderArchitecture, Stem};
 use crate::normalisation::Normalisation;
 use crate::optim::Decay;
+use crate::train::keep_best::{check_keep_best, is_zero};
 use crate::train::normalise::Normalise;
 pub use crate::train::simclr_choices::{KnnReference, OptimizerKind, ViewBatches};
 use crate::train::simclr_images::cifar_size;
@@ -203,6 +205,18 @@ pub struct SimclrConfig {
     #[serde(default)] // runs from before took the test images
     pub knn_reference: KnnReference,
 
+    /// Keep the encoder of the best kNN accuracy as encoder_best.safetensors, which `gan finetune`, `gan embed` and `gan
+    /// evaluate` then take of the run
+    #[arg(long, value_name = "knn", value_parser = Measure::of_encoders)]
+    #[serde(default, skip_serializing_if = "Option::is_none")] // runs from before it kept none
+    pub keep_best: Option<Measure>,
+
+    /// End the run after K measurements in a row without a new best; 0: never. A run that has ended so goes on with more
+    /// steps or epochs or another K
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    #[serde(default, skip_serializing_if = "is_zero")] // runs from before it had none
+    pub patience: u64,
+
     /// Number of checkpoints to keep
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub keep: usize,
@@ -281,6 +295,8 @@ impl SimclrConfig {
             }
         }
         check_clip_norm(self.clip_norm)?;
+        let by_tests = self.knn_reference == KnnReference::Test;
+        check_keep_best(self.keep_best, self.patience, ("knn_every", self.knn_every), ("knn_reference", by_tests))?;
         for (name, value) in [("flip", self.flip), ("jitter", self.jitter), ("grey", self.grey)] {
             if !(0.0..=1.0).contains(&value) {
                 bail!(Error::setting(name, value, "expected a probability, from 0 to 1"));

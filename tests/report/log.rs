@@ -32,6 +32,7 @@ fn a_simclr_line_has_its_knn_only_where_it_was_measured() {
         alignment: 0.31,
         uniformity: f32::NAN,
         knn_top1: None,
+        evaluation: None,
         communication: None,
     };
     let start = r#"{"step":50,"epoch":2,"seconds":1.25,"images_per_second":212.5,"loss":4.2714,"lr":0.001,"alignment":0.31,"uniformity":null"#;

@@ -51,6 +51,7 @@ fn record(step: u64) -> GanRecord {
         augment_p: None,
         scores: None,
         class_scores: None,
+        evaluation: None,
         communication: None,
     }
 }

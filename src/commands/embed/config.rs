@@ -22,7 +22,7 @@ pub struct EmbedConfig {
     pub format: Option<FeatureFormat>,
 
     /// Encoder: a file (.safetensors or PyTorch's .pth, torchvision's ResNets and timm's ViT-Tiny too), a checkpoint, a
-    /// run by its name or directory, or `bundled` [default: the newest run, else bundled]
+    /// run by its name or directory (its best encoder, if it keeps one), or `bundled` [default: the newest run, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 

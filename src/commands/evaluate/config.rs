@@ -19,8 +19,8 @@ pub(super) const LEAST_SAMPLES: usize = 10;
 /// What to evaluate, on what, how often.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EvaluateConfig {
-    /// Generator or encoder: a file (.safetensors or .pth), a checkpoint, a run by its name or directory, or `bundled`
-    /// [default: the newest run, else bundled]
+    /// Generator or encoder: a file (.safetensors or .pth), a checkpoint, a run by its name or directory, or `bundled`. Of a
+    /// run its best network, if it keeps one, else its last [default: the newest run, else bundled]
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
@@ -53,7 +53,7 @@ pub struct EvaluateConfig {
     #[arg(long, value_name = "DIR", default_value = "weights")]
     pub weights_dir: PathBuf,
 
-    /// Use the generator's weights, not their moving average
+    /// Use the generator's last weights, not their moving average, nor the best of the run
     #[arg(long)]
     pub raw: bool,
 
@@ -76,9 +76,9 @@ pub struct EvaluateConfig {
     #[arg(long, value_name = "PART")]
     pub test_part: Option<TestPart>,
 
-    /// Number of samples
-    #[arg(long, short, value_name = "N", default_value_t = 10_000)]
-    pub n: usize,
+    /// Number of samples [default: 10000; of stacked-mnist 26000]
+    #[arg(long, short, value_name = "N")]
+    pub n: Option<usize>,
 
     /// Random seed of the latents, of KID's subsets and of an encoder's linear layer
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -117,8 +117,8 @@ pub struct EvaluateConfig {
 impl EvaluateConfig {
     /// [`Error::Usage`] where a value is out of range; it names the flag.
     pub fn validate(&self) -> anyhow::Result<()> {
-        if !(1..=MAX_SAMPLES).contains(&self.n) {
-            bail!(Error::Usage(format!("-n {}: expected 1 to {MAX_SAMPLES} samples", self.n)));
+        if let Some(n) = self.n.filter(|n| !(1..=MAX_SAMPLES).contains(n)) {
+            bail!(Error::Usage(format!("-n {n}: expected 1 to {MAX_SAMPLES} samples")));
         }
         if !(1..=1000).contains(&self.seeds) || self.seed.checked_add(self.seeds).is_none() {
             bail!(Error::Usage(format!("--seeds {}: expected 1 to 1000 seeds from --seed on", self.seeds)));
@@ -133,10 +133,15 @@ impl EvaluateConfig {
         if self.train_classifier { self.classifier_config.validate() } else { Ok(()) }
     }
 
+    /// How many samples are scored.
+    pub fn samples(&self) -> usize {
+        self.n.unwrap_or(10_000)
+    }
+
     /// [`Error::Usage`] where there are too few samples for scores.
     pub(super) fn check_samples(&self) -> anyhow::Result<()> {
-        if self.n < LEAST_SAMPLES {
-            let text = format!("-n {}: expected {LEAST_SAMPLES} to {MAX_SAMPLES} samples to score", self.n);
+        if let Some(n) = self.n.filter(|n| *n < LEAST_SAMPLES) {
+            let text = format!("-n {n}: expected {LEAST_SAMPLES} to {MAX_SAMPLES} samples to score");
             bail!(Error::Usage(text));
         }
         Ok(())

@@ -62,6 +62,9 @@ pub fn evaluate(
             source.path.display()
         ));
     }
+    if let Some(best) = source.best.filter(|_| trained.is_some() && config.reference == Reference::Validation) {
+        console.warning(&best.chosen_by_validation(&source.path.display().to_string()));
+    }
     let (dataset, asked) = apart(dataset, &config.reference)?;
     for (part, images) in [("training", &dataset.train), (config.reference.part(), &asked)] {
         if !images.is_labelled() {

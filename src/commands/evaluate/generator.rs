@@ -26,7 +26,7 @@ pub fn evaluate(
     console: &Console,
 ) -> anyhow::Result<()> {
     config.check_samples()?;
-    let count = samples.count(config.n)?;
+    let count = samples.count(config.samples())?;
     let data = config.data.as_deref().or(samples.data()).unwrap_or(DEFAULT_DATA);
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
     let shape = samples.image_shape();
@@ -52,6 +52,11 @@ pub fn evaluate(
         console.warning(&format!(
             "{name} was trained on {seen} of the {images} reference images: a generator that copies them scores well"
         ));
+    }
+
+    let is_own = samples.trained_on().is_some_and(|trained| trained.is(data));
+    if let Some(best) = samples.best().filter(|_| is_own && config.reference == Reference::Validation) {
+        console.warning(&best.chosen_by_validation(&samples.name()));
     }
 
     let mut rows = Vec::new();

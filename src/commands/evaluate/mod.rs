@@ -3,6 +3,7 @@
 mod config;
 mod encoder;
 mod generator;
+mod modes;
 mod nearest;
 mod neighbours;
 mod subject;
@@ -45,6 +46,10 @@ pub fn evaluate(
         return generator::evaluate(config, &samples, classifier, device, processes, json, console);
     }
     match subject::find(config, device)? {
+        Subject::Generator(samples) if modes::data_of(config, &samples).is_some() => {
+            let data = modes::data_of(config, &samples).unwrap_or_default();
+            modes::evaluate(config, (data, &samples), classifier()?, device, processes, json, console)
+        }
         Subject::Generator(samples) if samples.image_shape() != DigitClassifier::IMAGE_SHAPE => {
             neighbours::evaluate(config, &samples, processes, json, console)
         }

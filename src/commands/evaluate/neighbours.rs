@@ -34,7 +34,7 @@ pub fn evaluate(
         bail!(Error::Usage(format!("{name} does not say what it was trained on; name the images: --data NAME|DIR")));
     };
     console.warning(&format!("{name}: {unfit}"));
-    let count = samples.count(config.n)?.min(NearestImages::MOST);
+    let count = samples.count(config.samples())?.min(NearestImages::MOST);
     if processes.communicator().rank() > 0 {
         return Ok(());
     }

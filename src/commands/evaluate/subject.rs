@@ -6,8 +6,7 @@ use anyhow::bail;
 use candle_core::Device;
 
 use super::EvaluateConfig;
-use crate::checkpoint::Weights;
-use crate::checkpoint::saved_runs;
+use crate::checkpoint::{Best, Weights, saved_runs};
 use crate::commands::weights;
 use crate::data;
 use crate::error::Error;
@@ -147,6 +146,14 @@ impl Samples {
     pub fn trained_on(&self) -> Option<&TrainedOn> {
         match self {
             Self::Drawn(generator) => generator.origin().trained_on.as_ref(),
+            Self::Given { .. } => None,
+        }
+    }
+
+    /// How it was chosen, where it is the best of its run.
+    pub fn best(&self) -> Option<Best> {
+        match self {
+            Self::Drawn(generator) => generator.origin().best,
             Self::Given { .. } => None,
         }
     }

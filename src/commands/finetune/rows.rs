@@ -182,6 +182,7 @@ impl Tuning<'_> {
             state,
             networks: Vec::new(),
             streams: vec![("shuffle", epoch), ("augment", epoch)],
+            best: None,
             entries: vec![(ROWS, serde_json::to_string(&done)?), (ENCODER, serde_json::to_string(&self.subject.hash)?)],
         })
     }

@@ -5,7 +5,7 @@ use crate::checkpoint::header::HEALTH;
 use crate::data::augment::{self, ColourScale};
 use crate::models::NetworkDescription;
 use crate::report;
-use crate::run::Snapshot;
+use crate::run::{BestSoFar, Snapshot};
 
 /// Images of the sheet of views.
 const SHEET: usize = 16;
@@ -20,15 +20,20 @@ impl Training<'_> {
         let head = NetworkDescription::projection_head(encoder.architecture, head_config, shape);
         let [encoder, head] = [NetworkDescription::encoder(encoder, shape), head]
             .map(|network| network.normalised_by(self.config.normalisation()));
-        self.session.save(Snapshot {
+        let mut snapshot = Snapshot {
             state: self.networks.state(),
             networks: vec![
-                ("encoder", encoder, self.networks.encoder_parameters().tensors()),
+                ("encoder", encoder.clone(), self.networks.encoder_parameters().tensors()),
                 ("projection_head", head, self.networks.head_parameters().tensors()),
             ],
             streams: vec![("shuffle", epoch), ("augment", epoch)],
             entries: vec![(HEALTH, serde_json::to_string(self.watch.history())?)],
-        })
+            best: None,
+        };
+        if let Some(best) = &self.best {
+            best.save_in(&mut snapshot, "encoder_best", encoder)?;
+        }
+        self.session.save(snapshot)
     }
 
     /// `views.png`: some images, each beside two views as the network sees them in the first epoch.
@@ -68,7 +73,8 @@ impl Training<'_> {
         let title = format!("{} on {}", self.config.encoder.name(), self.images.name);
         self.session.draw("losses.png", || report::simclr_curves(&records, &title))?;
         let knn = records.iter().rev().find_map(|record| record.knn_top1);
-        self.session.finish(&knn.map(|accuracy| format!(", kNN top-1 {:.1} %", 100.0 * accuracy)).unwrap_or_default());
+        let knn = knn.map(|accuracy| format!(", kNN top-1 {:.1} %", 100.0 * accuracy)).unwrap_or_default();
+        self.session.finish(&(knn + &self.best.as_ref().map(BestSoFar::outcome).unwrap_or_default()));
         Ok(())
     }
 }

@@ -4,15 +4,19 @@ mod files;
 mod record;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
+use anyhow::bail;
 use candle_core::Device;
 
 use crate::checkpoint::header::HEALTH;
 use crate::commands::images::Reading;
 use crate::commands::{Invocation, batch_in_words, check_sync_batch_norm, images};
 use crate::data::{self, Dataset, ImageSet, Prefetcher, StepPlan, ViewBatch, ViewPlan, steps_per_epoch};
+use crate::error::Error;
+use crate::optim::Schedule;
 use crate::report::{Console, Figure, SimclrRecord};
-use crate::run::{Run, Session, Timetable};
+use crate::run::{BestSoFar, Run, Session, Timetable};
 use crate::train::collapse::CollapseWatch;
 use crate::train::contrastive::Contrastive;
 use crate::train::simclr_config::{KnnReference, SimclrConfig};
@@ -40,6 +44,13 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let validates = config.watches_validation() && !dataset.train.labels().is_empty();
     let dataset = images::cut(dataset, config.train_images, validates, config.batch_size, console)?;
     let images = TrainingImages::of(dataset, config.knn_reference);
+    if config.keep_best.is_some() && !images.are_labelled() {
+        bail!(Error::Input(format!(
+            "--keep-best knn: {} has no classes, so there is no kNN accuracy\nput the pictures in one folder a class, or \
+             leave --keep-best out",
+            config.data
+        )));
+    }
     if !run.is_resumed() {
         config.normalisation = Some(config.normalise.of(&*images.train)?);
         config.shards =
@@ -50,27 +61,36 @@ pub fn pretrain(config: SimclrConfig, call: &Invocation) -> anyhow::Result<PathB
     let shards = call.shards(config.shards)?;
     run.agree(None)?;
 
+    let mut best = BestSoFar::of(&mut run, config.keep_best, config.patience)?;
     let timetable = timetable(&config, &images);
+    let schedule = config.schedule(timetable.last_step);
+    let timetable = best.as_ref().map_or(timetable, |best| best.timetable(timetable, run.step()));
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut networks = Contrastive::new(&config, device)?;
     networks.set_shards(processes.on_cards(shards, device)?);
-    run.check(&timetable, &networks.state())?;
-    run.restore(|state, step| networks.restore(state, step))?;
+    let (state, encoder) = (networks.state(), networks.encoder_parameters());
+    run.check(&timetable, &best.as_ref().map_or(state.clone(), |best| best.with_room(state, &encoder.tensors())))?;
+    let expected = encoder.signature();
+    run.restore(|state, step| match &mut best {
+        Some(best) => networks.restore(&best.restore(state, &expected)?, step),
+        None => networks.restore(state, step),
+    })?;
     let watch = CollapseWatch::new(config.batch_size, run.saved(HEALTH)?.unwrap_or_default());
     let views = views(&config, &images.train, run.step(), call)?;
     let is_new = run.step() == 0;
     let mut session: Session<_, SimclrRecord> = Session::begin(run, timetable, call.monitor())?;
     if let Some(record) = &mut session.pending {
         // To the bit, which a decimal need not be.
-        record.lr = config.schedule(timetable.last_step).rate(record.step);
+        record.lr = schedule.rate(record.step);
     }
     let (count, name) = (images.train.len(), config.encoder.name());
     let batch = batch_in_words(config.batch_size, config.shards, config.sync_batch_norm);
     let (data, size, span) = (&config.data, config.image_size, session.span());
     let what = format!("pretraining {name} on {data}: {count} images, views of {size}x{size}, {batch}, {span}");
     session.announce(&what, &call.trained_on());
+    let device = device.clone();
     let mut training =
-        Training { session, networks, views, images, watch, config, knn_top1: None, device: device.clone(), console };
+        Training { session, networks, views, images, watch, config, knn_top1: None, best, schedule, device, console };
     if is_new {
         let drawn = training.draw_views();
         training.session.together(drawn)?;
@@ -137,20 +157,25 @@ struct Training<'a> {
     config: SimclrConfig,
     /// As last measured.
     knn_top1: Option<f64>,
+    /// The best encoder so far, if it is kept.
+    best: Option<BestSoFar>,
+    schedule: Schedule,
     device: Device,
     console: &'a Console,
 }
 
 impl Training<'_> {
     fn run_steps(&mut self) -> anyhow::Result<()> {
-        let schedule = self.config.schedule(self.session.clock.last_step());
         loop {
             if let Some(mut record) = self.session.pending.take() {
                 self.announce_measurement(record.images_per_second);
-                record.knn_top1 = self.measure()?;
-                self.knn_top1 = record.knn_top1.or(self.knn_top1);
-                let is_measured = record.knn_top1.is_some();
-                self.session.complete(record, is_measured)?;
+                let began = Instant::now();
+                let accuracy = self.measure()?;
+                if let Some(accuracy) = accuracy {
+                    self.add_accuracy(&mut record, accuracy, began.elapsed())?;
+                }
+                self.session.complete(record, accuracy.is_some())?;
+                self.session.end_without_better(self.best.as_ref(), accuracy.is_some())?;
             }
             if self.session.is_save_due()? {
                 self.save()?;
@@ -158,14 +183,17 @@ impl Training<'_> {
             let Some(step) = self.session.next_step()? else { return Ok(()) };
 
             let views = self.views.next()?.views; // (2N, H, W, 3)
-            let lr = schedule.rate(step);
+            let lr = self.schedule.rate(step);
             let outcome = self.networks.step(&views, lr)?;
             self.session.clock.advance();
 
             if self.session.clock.is_logged() {
                 let record = self.record(&outcome, lr)?;
                 let mut figures = vec![Figure::Plain("loss", record.loss.into())];
-                figures.extend(self.knn_top1.map(|accuracy| Figure::Percent("kNN", accuracy)));
+                figures.extend(match &self.best {
+                    Some(best) => best.figures(),
+                    None => self.knn_top1.map(|accuracy| Figure::Percent("kNN", accuracy)).into_iter().collect(),
+                });
                 self.session.log(record, figures)?;
             }
         }

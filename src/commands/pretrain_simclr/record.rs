@@ -1,10 +1,13 @@
 //! What is logged of a step, whether the run is well, and the kNN accuracy.
 
+use std::time::Duration;
+
 use super::Training;
 use crate::data::ImageSet;
 use crate::metrics::embedding::{alignment, uniformity};
 use crate::pretrained::features::{Labelled, features, knn_top1};
-use crate::report::SimclrRecord;
+use crate::report::{Evaluation, SimclrRecord};
+use crate::run::BestSoFar;
 use crate::train::collapse::EmbeddingStats;
 use crate::train::contrastive::ContrastiveOutcome;
 
@@ -27,6 +30,7 @@ impl Training<'_> {
             alignment: alignment(left, right)? as f32,
             uniformity: ((uniformity(left)? + uniformity(right)?) / 2.0) as f32,
             knn_top1: None,
+            evaluation: None,
             communication,
         };
         if self.session.clock.is_on_interval()
@@ -48,6 +52,24 @@ impl Training<'_> {
             _ => return,
         };
         self.console.note(&format!("kNN: the features of {images} images, about {time}; --knn-every 0 leaves it out"));
+    }
+
+    /// Adds to the record the accuracy that was measured in the time `taken`, and keeps the encoder where it is the best.
+    pub(super) fn add_accuracy(
+        &mut self,
+        record: &mut SimclrRecord,
+        accuracy: f64,
+        taken: Duration,
+    ) -> anyhow::Result<()> {
+        let clock = &self.session.clock;
+        if let Some(best) = &mut self.best {
+            let tensors = self.networks.encoder_parameters().tensors();
+            best.observe(clock.step(), accuracy, clock.is_measured_on_interval(), &tensors)?;
+        }
+        let best = self.best.as_ref().and_then(BestSoFar::record);
+        record.evaluation = Some(Evaluation { evaluate_seconds: taken.as_secs_f64(), best });
+        (record.knn_top1, self.knn_top1) = (Some(accuracy), Some(accuracy));
+        Ok(())
     }
 
     /// The kNN accuracy of h on the watched images, asked of the training images; `None` where a signal came in between.

@@ -37,7 +37,8 @@ pub struct SampleConfig {
     #[arg(long, value_enum)]
     pub model: Option<Architecture>,
 
-    /// Generator: a file (.safetensors or PyTorch's .pth), a checkpoint, a run by its name or directory, or `bundled`
+    /// Generator: a file (.safetensors or PyTorch's .pth), a checkpoint, a run by its name or directory, or `bundled`. Of a
+    /// run: generator_best.safetensors, if it keeps its best, else generator_ema.safetensors, else generator.safetensors
     #[arg(long, value_name = "FILE|DIR|bundled")]
     pub weights: Option<PathBuf>,
 
@@ -45,7 +46,7 @@ pub struct SampleConfig {
     #[arg(long, value_name = "DIR", default_value = "weights")]
     pub weights_dir: PathBuf,
 
-    /// Use the generator's weights, not their moving average
+    /// Use the generator's last weights, not their moving average, nor the best of the run
     #[arg(long)]
     pub raw: bool,
 

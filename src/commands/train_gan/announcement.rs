@@ -24,6 +24,7 @@ pub(super) fn of(config: &GanConfig, images: usize, span: &str) -> String {
         0 => None,
         classes => Some(format!("conditional on {classes} classes")),
     });
+    parts.extend(config.keep_best.map(|measure| format!("the best {} kept", measure.name())));
     parts.push(span.to_string());
     parts.join(", ")
 }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::models::NetworkDescription;
 use crate::pretrained::{self, Latents, SampleClasses};
 use crate::report::{self, Grid};
-use crate::run::Snapshot;
+use crate::run::{BestSoFar, Snapshot};
 use crate::train::gan_config::GanConfig;
 
 /// Images of a run's grids, from one fixed latent batch: the first samples of `gan sample --seed SEED`.
@@ -43,12 +43,16 @@ impl Training<'_> {
             ("generator", generator.clone(), adversaries.generator_parameters().tensors()),
         ];
         let average = adversaries.averaged_parameters();
-        networks.extend(average.map(|average| ("generator_ema", generator, average.tensors())));
+        networks.extend(average.map(|average| ("generator_ema", generator.clone(), average.tensors())));
         let mut entries = vec![(HEALTH, serde_json::to_string(self.health.history())?)];
         if let Some(strength) = self.inputs.strength() {
             entries.push((AUGMENT, serde_json::to_string(&strength.progress()?)?));
         }
-        self.session.save(Snapshot { state: adversaries.state(), networks, streams, entries })
+        let mut snapshot = Snapshot { state: adversaries.state(), networks, streams, entries, best: None };
+        if let Some(best) = &self.best {
+            best.save_in(&mut snapshot, "generator_best", generator)?;
+        }
+        self.session.save(snapshot)
     }
 
     /// The grid of this step, from the run's fixed latents.
@@ -96,7 +100,7 @@ impl Training<'_> {
             }
             film => film?,
         }
-        self.session.finish("");
+        self.session.finish(&self.best.as_ref().map(BestSoFar::outcome).unwrap_or_default());
         Ok(())
     }
 }

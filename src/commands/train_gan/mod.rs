@@ -9,6 +9,7 @@ mod record;
 mod scores;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use candle_core::Device;
 
@@ -20,7 +21,7 @@ use crate::data::{self, ImageSet, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
 use crate::optim::Schedule;
 use crate::report::{Console, Figure, GanRecord};
-use crate::run::{Run, Session, Timetable};
+use crate::run::{BestSoFar, Run, Session, Timetable};
 use crate::train::adversaries::Adversaries;
 use crate::train::gan_config::GanConfig;
 use crate::train::health::HealthWatch;
@@ -76,7 +77,10 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     let dataset = images::cut(dataset, config.train_images, config.watches_validation(), config.batch_size, console)?;
     classes::warning(&config, &dataset).iter().for_each(|warning| console.warning(warning));
 
+    let mut best = BestSoFar::of(&mut run, config.keep_best, config.patience)?;
     let timetable = timetable(&config, &dataset.train);
+    let schedule = config.schedule(timetable.last_step);
+    let timetable = best.as_ref().map_or(timetable, |best| best.timetable(timetable, run.step()));
     run.check_precision(config.precision, Some(timetable.last_step), device)?;
     let mut adversaries = Adversaries::new(&config, device)?;
     adversaries.set_shards(processes.on_cards(shards, device)?);
@@ -85,8 +89,13 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     }
     let config = run.config.clone();
     run.agree(None)?;
-    run.check(&timetable, &adversaries.state())?;
-    run.restore(|state, step| adversaries.restore(state, step))?;
+    let (state, sampled) = (adversaries.state(), adversaries.sampled_parameters());
+    run.check(&timetable, &best.as_ref().map_or(state.clone(), |best| best.with_room(state, &sampled.tensors())))?;
+    let expected = sampled.signature();
+    run.restore(|state, step| match &mut best {
+        Some(best) => adversaries.restore(&best.restore(state, &expected)?, step),
+        None => adversaries.restore(state, step),
+    })?;
     let health = HealthWatch::new(config.loss(), config.label_smoothing, record::history(&run)?);
     let images = dataset.train.len();
     let inputs = Inputs::start(&run, dataset.train, call)?;
@@ -102,8 +111,9 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
         adversaries,
         inputs,
         evaluator,
+        best,
         health,
-        schedule: config.schedule(timetable.last_step),
+        schedule,
         data_name: dataset.name,
         device: device.clone(),
         console,
@@ -134,6 +144,8 @@ struct Training<'a> {
     inputs: Inputs,
     /// What evaluates the generator, if anything does.
     evaluator: Option<GeneratorEvaluator>,
+    /// The best generator so far, if it is kept.
+    best: Option<BestSoFar>,
     health: HealthWatch,
     schedule: Schedule,
     data_name: String,
@@ -146,11 +158,14 @@ impl Training<'_> {
     fn run_steps(&mut self) -> anyhow::Result<()> {
         loop {
             if let Some(mut record) = self.session.pending.take() {
+                let began = Instant::now();
                 let measured = self.evaluate()?;
                 let is_evaluated = measured.is_some();
-                record.scores = measured.as_ref().map(|measured| measured.scores);
-                record.class_scores = measured.and_then(|measured| measured.class_scores);
+                if let Some(measured) = measured {
+                    self.add_scores(&mut record, measured, began.elapsed())?;
+                }
                 self.session.complete(record, is_evaluated)?;
+                self.session.end_without_better(self.best.as_ref(), is_evaluated)?;
             }
             if self.session.clock.step().is_multiple_of(self.config.sample_every) || self.session.clock.is_done() {
                 self.session.together(self.draw_grid())?;
@@ -171,7 +186,9 @@ impl Training<'_> {
                     self.adversaries.complete()?; // the first process evaluates; the others have a part of what it asks
                 }
                 let (d_loss, g_loss) = (record.d_loss.into(), record.g_loss.into());
-                self.session.log(record, vec![Figure::Plain("D", d_loss), Figure::Plain("G", g_loss)])?;
+                let mut figures = vec![Figure::Plain("D", d_loss), Figure::Plain("G", g_loss)];
+                figures.extend(self.best.iter().flat_map(BestSoFar::figures));
+                self.session.log(record, figures)?;
             }
         }
     }

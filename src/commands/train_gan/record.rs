@@ -37,6 +37,7 @@ impl Training<'_> {
             augment_p: self.inputs.strength().map(AugmentStrength::p),
             scores: None,
             class_scores: None,
+            evaluation: None,
             communication,
         };
         for (name, loss) in [("D's loss", record.d_loss), ("G's loss", record.g_loss)] {

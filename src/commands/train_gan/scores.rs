@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use candle_core::Device;
 
 use super::Training;
+use crate::checkpoint::Measure;
 use crate::checkpoint::header::CONFIG;
 use crate::commands::print_warnings;
 use crate::data::Dataset;
@@ -14,8 +16,8 @@ use crate::evaluator::{Classifier, GeneratorEvaluator, Measured};
 use crate::models::CLASSES;
 use crate::pretrained::trained_on::TrainedOn;
 use crate::pretrained::{self, Latents, SampleClasses};
-use crate::report::Console;
-use crate::run::{Places, Run};
+use crate::report::{Console, Evaluation, GanRecord};
+use crate::run::{BestSoFar, Places, Run};
 use crate::train::gan_config::GanConfig;
 
 /// The classifier that evaluates the run; `None` where nothing does.
@@ -69,6 +71,28 @@ fn of_evaluate_reference(error: anyhow::Error) -> anyhow::Error {
 }
 
 impl Training<'_> {
+    /// Adds to the record what was measured in the time `taken`, and keeps the generator where it is the best.
+    pub(super) fn add_scores(
+        &mut self,
+        record: &mut GanRecord,
+        measured: Measured,
+        taken: Duration,
+    ) -> anyhow::Result<()> {
+        let (scores, clock) = (measured.scores, &self.session.clock);
+        if let Some(best) = &mut self.best {
+            let score = match self.config.keep_best {
+                Some(Measure::Coverage) => scores.coverage,
+                _ => scores.frechet,
+            };
+            let tensors = self.adversaries.sampled_parameters().tensors();
+            best.observe(clock.step(), score, clock.is_measured_on_interval(), &tensors)?;
+        }
+        let best = self.best.as_ref().and_then(BestSoFar::record);
+        record.evaluation = Some(Evaluation { evaluate_seconds: taken.as_secs_f64(), best });
+        (record.scores, record.class_scores) = (Some(scores), measured.class_scores);
+        Ok(())
+    }
+
     /// The scores of the averaged generator, or of the only one, as `gan evaluate --seed SEED` finds them; `None` where a
     /// signal came in between, and in the processes that help. Nothing that training goes on from is changed.
     pub(super) fn evaluate(&self) -> anyhow::Result<Option<Measured>> {

@@ -209,6 +209,11 @@ impl Adversaries {
         &self.generator_parameters
     }
 
+    /// Those of [`best_generator`](Self::best_generator).
+    pub fn sampled_parameters(&self) -> &Parameters {
+        self.averaged_parameters().unwrap_or(&self.generator_parameters)
+    }
+
     pub fn averaged_parameters(&self) -> Option<&Parameters> {
         self.average.as_ref().map(WeightAverage::parameters)
     }
