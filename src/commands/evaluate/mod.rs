@@ -2,6 +2,7 @@
 
 mod config;
 mod encoder;
+mod features;
 mod generator;
 mod nearest;
 mod neighbours;
@@ -34,6 +35,9 @@ pub fn evaluate(
 ) -> anyhow::Result<()> {
     config.validate()?;
     config.output.as_deref().map_or(Ok(()), atomic::check)?;
+    if let Some(path) = &config.features {
+        return features::evaluate(config, path, device, processes, json, console);
+    }
     let classifier = || Classifier::find(config.classifier.as_deref(), device);
     if let Some(path) = &config.images {
         let classifier = classifier()?;

@@ -9,9 +9,9 @@ use super::EvaluateConfig;
 use crate::checkpoint::Weights;
 use crate::checkpoint::saved_runs;
 use crate::commands::weights;
-use crate::data;
+use crate::data::{self, ImageSet, pixels_of};
 use crate::error::Error;
-use crate::evaluator::Classifier;
+use crate::evaluator::{Classifier, classifier};
 use crate::image_shape::ImageShape;
 use crate::models::NetworkKind;
 use crate::pretrained::encoder::ENCODER;
@@ -34,6 +34,8 @@ pub enum Samples {
         /// (N, H, W, C) in [-1, 1]
         pixels: Vec<f32>,
     },
+    /// Images of any one shape, of a file or a folder, decoded when each is asked for.
+    Opened { path: PathBuf, shape: ImageShape, images: ImageSet },
 }
 
 /// Finds it: `--weights` or `--run`, else the newest run of the model or encoder, or of any.
@@ -95,10 +97,17 @@ impl Samples {
         Ok(Self::Given { path: path.to_path_buf(), shape, pixels: images.pixels })
     }
 
+    /// Opens `--images` as they are.
+    pub fn opened(path: &Path, console: &Console) -> anyhow::Result<Self> {
+        let (images, warnings) = data::open_images(path)?;
+        warnings.iter().for_each(|warning| console.warning(warning));
+        Ok(Self::Opened { path: path.to_path_buf(), shape: images.shape()?, images })
+    }
+
     pub fn image_shape(&self) -> ImageShape {
         match self {
             Self::Drawn(generator) => generator.image_shape(),
-            Self::Given { shape, .. } => *shape,
+            Self::Given { shape, .. } | Self::Opened { shape, .. } => *shape,
         }
     }
 
@@ -107,6 +116,7 @@ impl Samples {
         match self {
             Self::Drawn(_) => None,
             Self::Given { pixels, shape, .. } => Some(pixels.len() / shape.stride()),
+            Self::Opened { images, .. } => Some(images.len()),
         }
     }
 
@@ -114,7 +124,7 @@ impl Samples {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Drawn(generator) => Some(&generator.origin().path),
-            Self::Given { .. } => None,
+            Self::Given { .. } | Self::Opened { .. } => None,
         }
     }
 
@@ -122,14 +132,14 @@ impl Samples {
     pub fn name(&self) -> String {
         match self {
             Self::Drawn(generator) => generator.origin().path.display().to_string(),
-            Self::Given { path, .. } => path.display().to_string(),
+            Self::Given { path, .. } | Self::Opened { path, .. } => path.display().to_string(),
         }
     }
 
     pub fn description(&self) -> String {
         match self {
             Self::Drawn(generator) => generator.origin().words.clone(),
-            Self::Given { path, .. } => {
+            Self::Given { path, .. } | Self::Opened { path, .. } => {
                 format!("{}: {} images", path.display(), self.given_count().unwrap_or_default())
             }
         }
@@ -139,7 +149,7 @@ impl Samples {
     pub fn data(&self) -> Option<&str> {
         match self {
             Self::Drawn(generator) => generator.origin().data.as_deref(),
-            Self::Given { .. } => None,
+            Self::Given { .. } | Self::Opened { .. } => None,
         }
     }
 
@@ -147,7 +157,7 @@ impl Samples {
     pub fn trained_on(&self) -> Option<&TrainedOn> {
         match self {
             Self::Drawn(generator) => generator.origin().trained_on.as_ref(),
-            Self::Given { .. } => None,
+            Self::Given { .. } | Self::Opened { .. } => None,
         }
     }
 
@@ -165,7 +175,7 @@ impl Samples {
     pub fn classes(&self) -> usize {
         match self {
             Self::Drawn(generator) => generator.class_names().len(),
-            Self::Given { .. } => 0,
+            Self::Given { .. } | Self::Opened { .. } => 0,
         }
     }
 
@@ -180,6 +190,20 @@ impl Samples {
             Self::Given { pixels, shape, .. } => {
                 Ok(pixels[first * shape.stride()..(first + count) * shape.stride()].to_vec())
             }
+            Self::Opened { images, .. } => classifier::pixels(&**images, first, count),
         }
+    }
+
+    /// The same as the pixels of pictures, as `gan sample` writes them: (count, H, W, C).
+    pub fn pixels(&self, seed: u64, first: usize, count: usize) -> anyhow::Result<Vec<u8>> {
+        if let Self::Opened { images, .. } = self {
+            return Ok(pixels_of(&**images, first..first + count)?.into_owned());
+        }
+        let values = self.draw(seed, first, count)?;
+        if let Some(at) = values.iter().position(|value| value.is_nan()) {
+            let sample = first + at / self.image_shape().stride();
+            bail!(Error::Input(format!("{}: sample {sample} holds a NaN", self.name())));
+        }
+        Ok(values.into_iter().map(data::pixel_of).collect())
     }
 }
