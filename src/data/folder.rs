@@ -12,8 +12,8 @@ use super::picture_place::PicturePlace;
 use super::reading::Reading;
 use super::walk;
 use super::{
-    DataOptions, Dataset, ImageSet, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, OnBytes, TargetShape, archives, cifar, entries,
-    idx, parquet, picture,
+    DataOptions, Dataset, ImageSet, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, OnBytes, TargetShape, archives, cifar,
+    entries, idx, parquet, picture,
 };
 use crate::data::splits::Folders;
 use crate::data::summary::{counts, refitted};

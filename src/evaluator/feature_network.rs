@@ -72,8 +72,7 @@ impl FeatureNetwork {
     ) -> anyhow::Result<Option<Activations>> {
         let [features_each, scores_each] = self.width();
         let (mut features, mut scores) = (Vec::new(), Vec::new());
-        let mut rounds =
-            Rounds::new(processes, 0..count as u64, self.tile(), features_each + scores_each).for_all();
+        let mut rounds = Rounds::new(processes, 0..count as u64, self.tile(), features_each + scores_each).for_all();
         let mut look = |range: Range<u64>| {
             let (first, some) = (range.start as usize, (range.end - range.start) as usize);
             let pixels = images(first, some)?;

@@ -108,7 +108,8 @@ pub fn feature_scores_table(rows: &[FeatureScoresRow]) -> String {
             line.extend([mean, spread].map(|value| format!("{value:.decimals$}")));
         }
         // The floor of training images is their own distance.
-        let of_training = first.training_images.map(|scores| FeatureScores { frechet_floor: Some(scores.frechet), ..scores });
+        let of_training =
+            first.training_images.map(|scores| FeatureScores { frechet_floor: Some(scores.frechet), ..scores });
         line.extend(of_training.map(|scores| value(&scores).map_or("-".into(), |value| format!("{value:.decimals$}"))));
         table.push(line);
     }

@@ -27,7 +27,7 @@ from glimpses import middles, numbers
 # Height, width and channels of the images whose features are recorded.
 SHAPES = [(20, 12, 3), (32, 32, 3), (28, 28, 1), (310, 299, 3)]
 # Images of each set, and their height and width.
-COUNT, SIDES = 12, (20, 12)
+COUNT, SIDES = 20, (20, 12)
 PARTS = 48
 
 
@@ -44,8 +44,9 @@ def weight(name, shape):
         }[tensor]
     if tensor == "bias":
         return 0.1 * u
-    fan_in = int(np.prod(shape[1:]))
-    return u * np.float32(np.sqrt(6 / fan_in))
+    # The classes are told apart, so that there is a score to compare.
+    gain = 6 if layer == "fc" else 1
+    return u * np.float32(gain * np.sqrt(6 / int(np.prod(shape[1:]))))
 
 
 def state_dict():
@@ -58,10 +59,13 @@ def state_dict():
 
 
 def pictures(name, count, shape):
-    """(N, H, W, C) of uint8."""
-    size = int(np.prod(shape))
-    images = [(bits(f"inception.{name}.{index}", size) >> np.uint32(24)).astype(np.uint8) for index in range(count)]
-    return np.stack(images).reshape(count, *shape)
+    """(N, H, W, C) of uint8: a colour for each, and a quarter noise."""
+    images = []
+    for index in range(count):
+        noise = (bits(f"inception.{name}.{index}", int(np.prod(shape))) >> np.uint32(24)).reshape(shape)
+        colour = bits(f"inception.{name}.{index}.colour", shape[2]) >> np.uint32(24)
+        images.append(((noise + 3 * colour) // 4).astype(np.uint8))
+    return np.stack(images)
 
 
 def in_colour(images):
@@ -127,6 +131,7 @@ def main():
         "sides": SIDES,
         "pytorch_fid": of_pytorch_fid,
         "torch_fidelity": of_torch_fidelity,
+        "score": isc_features_to_metric(8 * symmetric("inception.score", 205, 30)),
     }
     (HERE / "inception.json").write_text(json.dumps(record, indent=1) + "\n")
 

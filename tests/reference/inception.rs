@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 use gan::checkpoint::{Archive, Weights, format};
 use gan::data::ImageShape;
 use gan::evaluator::{Inception, InceptionProgram};
+use gan::metrics::inception_score;
 use gan::models::InceptionV3;
 use gan::report::{Picture, encode_png};
 use serde::Deserialize;
@@ -48,7 +49,8 @@ fn write_weights(path: &Path) {
     let mut tensors: Archive = Archive::default();
     for (name, (shape, _)) in InceptionV3::signature().unwrap() {
         let u = symmetric_values(&format!("inception.{name}"), shape.iter().product());
-        let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt() as f32;
+        let gain = if name == "fc.weight" { 6.0 } else { 1.0 };
+        let bound = (gain * (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt()) as f32;
         let of = |u: &f32| match name.rsplit_once(".bn.").map(|(_, tensor)| tensor) {
             Some("weight") => 1.0 + 0.1 * u,
             Some("running_var") => 1.0 + 0.5 * u,
@@ -63,8 +65,15 @@ fn write_weights(path: &Path) {
     format::write(path, &tensors).unwrap();
 }
 
+/// A colour for each, and a quarter noise.
 fn pictures(name: &str, count: usize, shape: ImageShape) -> Vec<Vec<u8>> {
-    (0..count).map(|index| bytes(&format!("inception.{name}.{index}"), shape.stride())).collect()
+    let picture = |index: usize| {
+        let name = format!("inception.{name}.{index}");
+        let (noise, colour) = (bytes(&name, shape.stride()), bytes(&format!("{name}.colour"), shape.channels));
+        let mixed = |(noise, colour): (&u8, &u8)| ((u32::from(*noise) + 3 * u32::from(*colour)) / 4) as u8;
+        noise.iter().zip(colour.iter().cycle()).map(mixed).collect()
+    };
+    (0..count).map(picture).collect()
 }
 
 #[test]
@@ -87,6 +96,17 @@ fn features_are_those_of_both_programs() {
         // Whatever other images there are.
         let several = fidelity.look(&image.repeat(3), shape, 3).unwrap().0;
         assert_eq!(values(&several.get(2).unwrap()), values(&features.get(0).unwrap()), "{what}");
+    }
+}
+
+#[test]
+fn the_inception_score_is_torch_fidelitys() {
+    let scores = symmetric_values("inception.score", 205 * 30).iter().map(|u| 8.0 * u).collect::<Vec<f32>>();
+    let found = inception_score(&Tensor::from_vec(scores, (205, 30), &Device::Cpu).unwrap()).unwrap();
+    let want: Value = read_part("inception", "score");
+    for (found, name) in [(found.mean, "inception_score_mean"), (found.spread, "inception_score_std")] {
+        let want = want[name].as_f64().unwrap();
+        assert!((found - want).abs() <= 1e-9 * want, "{name}: {found}, not {want}");
     }
 }
 

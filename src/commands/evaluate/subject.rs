@@ -35,7 +35,11 @@ pub enum Samples {
         pixels: Vec<f32>,
     },
     /// Images of any one shape, of a file or a folder, decoded when each is asked for.
-    Opened { path: PathBuf, shape: ImageShape, images: ImageSet },
+    Opened {
+        path: PathBuf,
+        shape: ImageShape,
+        images: ImageSet,
+    },
 }
 
 /// Finds it: `--weights` or `--run`, else the newest run of the model or encoder, or of any.

@@ -56,7 +56,11 @@ impl BasicConv {
         let norm = |name: &str| vb.pp("bn").get(shape.0, name);
         let scale = (norm("weight")? / (norm("running_var")? + EPS)?.sqrt()?)?;
         let bias = (norm("bias")? - (norm("running_mean")? * &scale)?)?;
-        Ok(Self { weight: weight.broadcast_mul(&scale.reshape((shape.0, 1, 1, 1))?)?.detach(), bias: bias.detach(), window })
+        Ok(Self {
+            weight: weight.broadcast_mul(&scale.reshape((shape.0, 1, 1, 1))?)?.detach(),
+            bias: bias.detach(),
+            window,
+        })
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {

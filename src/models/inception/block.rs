@@ -71,10 +71,7 @@ impl Block {
         let pixel = |outputs: usize, name: &str| BasicConv::pixel(inputs, outputs, vb.pp(name));
         let branches = vec![
             Branch::of(vec![pixel(64, "branch1x1")?]),
-            Branch::of(vec![
-                pixel(48, "branch5x5_1")?,
-                BasicConv::square(48, 64, (5, 1, 2), vb.pp("branch5x5_2"))?,
-            ]),
+            Branch::of(vec![pixel(48, "branch5x5_1")?, BasicConv::square(48, 64, (5, 1, 2), vb.pp("branch5x5_2"))?]),
             Branch::of(vec![
                 pixel(64, "branch3x3dbl_1")?,
                 BasicConv::square(64, 96, (3, 1, 1), vb.pp("branch3x3dbl_2"))?,
