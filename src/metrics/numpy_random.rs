@@ -25,7 +25,7 @@ impl NumpyRandom {
         if self.drawn == WORDS {
             for index in 0..WORDS {
                 let mixed = (self.state[index] & 0x8000_0000) | (self.state[(index + 1) % WORDS] & 0x7fff_ffff);
-                let twist = if mixed % 2 == 0 { 0 } else { 0x9908_b0df };
+                let twist = if mixed.is_multiple_of(2) { 0 } else { 0x9908_b0df };
                 self.state[index] = self.state[(index + DISTANCE) % WORDS] ^ (mixed >> 1) ^ twist;
             }
             self.drawn = 0;

@@ -114,17 +114,16 @@ def main():
     one, other = [by_pytorch_fid(images).double().numpy() for images in (samples, real)]
     moments = [moment for x in (one, other) for moment in (np.mean(x, axis=0), np.cov(x, rowvar=False))]
     of_pytorch_fid = {"frechet": float(fid_score.calculate_frechet_distance(*moments))}
-    (one, scores), (other, real_scores) = by_torch_fidelity(samples), by_torch_fidelity(real)
+    (one, scores), (other, _) = by_torch_fidelity(samples), by_torch_fidelity(real)
     statistics = [fidelity_fid.fid_features_to_statistics(x) for x in (one, other)]
     kid = kid_features_to_metric(one, other, kid_subset_size=COUNT, verbose=False, kid_subsets=2)
     of_torch_fidelity = {
         "frechet": fidelity_fid.fid_statistics_to_metric(*statistics, False)["frechet_inception_distance"],
         "kid": kid["kernel_inception_distance_mean"],
     }
-    for name, scores in (("", scores), ("_reference", real_scores)):
-        score = isc_features_to_metric(scores)
-        of_torch_fidelity[f"inception_score{name}"] = score["inception_score_mean"]
-        of_torch_fidelity[f"inception_score_spread{name}"] = score["inception_score_std"]
+    score = isc_features_to_metric(scores)
+    of_torch_fidelity["inception_score"] = score["inception_score_mean"]
+    of_torch_fidelity["inception_score_spread"] = score["inception_score_std"]
     record = {
         "features": features,
         "count": COUNT,

@@ -25,8 +25,7 @@ pub fn factor(matrix: &[f64], size: usize) -> Factor {
     while rank < size {
         let remaining = (0..size).filter(|index| !is_done[*index]);
         let Some(next) = remaining.max_by(|one, other| left[*one].total_cmp(&left[*other])) else { break };
-        // Not `<=`: a NaN ends it.
-        if !(left[next] > negligible) {
+        if left[next].is_nan() || left[next] <= negligible {
             break;
         }
         let (pivot, of_pivot) = (left[next].sqrt(), rows[next].clone());
