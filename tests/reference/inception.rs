@@ -128,10 +128,10 @@ fn figures_are_those_of_both_programs() {
         }
     };
     write("samples", pictures("sample", count, shape).into_iter().map(|image| darker(&image)).collect());
-    write("data/train", pictures("image", 8, shape));
-    write("data/test", pictures("real", count, shape));
+    write("real/train", pictures("image", 8, shape));
+    write("real/test", pictures("real", count, shape));
     let row = |features: &str| -> Value {
-        let flags = ["evaluate", "--images", "samples", "--data", "data", "--json", "-q", "--features", features];
+        let flags = ["evaluate", "--images", "samples", "--data", "real", "--json", "-q", "--features", features];
         let output = work.gan(&flags).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
