@@ -1,5 +1,7 @@
 use candle_core::{Device, Tensor};
-use gan::metrics::{Knn, alignment, confusion, pca, predictions, top_k, tsne, uniformity, unit_rows};
+use gan::metrics::{
+    Gaussian, Knn, alignment, confusion, frechet_distance, pca, predictions, top_k, tsne, uniformity, unit_rows,
+};
 
 fn matrix(values: Vec<f32>, rows: usize) -> Tensor {
     let columns = values.len() / rows;
@@ -159,6 +161,37 @@ fn knn_refuses_what_it_cannot_vote_on() {
 
 fn assert_close(found: f64, expected: f64, tolerance: f64) {
     assert!((found - expected).abs() <= tolerance, "{found}, expected {expected}");
+}
+
+/// Of fewer rows than features, whose covariance has no inverse, too.
+#[test]
+fn a_frechet_distance_is_known_at_any_rank_and_the_same_on_any_number_of_threads() {
+    for (rows, width) in [(50, 300), (700, 300), (3, 2), (2, 5)] {
+        let points = matrix(draws(rows * width, rows), rows);
+        let of = |points: &Tensor| Gaussian::of(points).unwrap();
+        let trace: f64 = {
+            let (values, mean) = (points.to_vec2::<f32>().unwrap(), points.mean(0).unwrap().to_vec1::<f32>().unwrap());
+            let squares =
+                values.iter().flat_map(|row| row.iter().zip(&mean)).map(|(x, mean)| f64::from(x - mean).powi(2));
+            squares.sum::<f64>() / (rows - 1) as f64
+        };
+        assert_close(frechet_distance(&of(&points), &of(&points)).unwrap(), 0.0, 1e-6 * trace);
+        // Moved by 1 in each feature, and twice as far from the mean: the root of the product is twice the covariance.
+        let moved = ((&points * 2.0).unwrap() + 1.0).unwrap();
+        let mean: f64 =
+            points.mean(0).unwrap().to_vec1::<f32>().unwrap().iter().map(|x| f64::from(x + 1.0).powi(2)).sum();
+        assert_close(frechet_distance(&of(&points), &of(&moved)).unwrap(), mean + trace, 1e-5 * (mean + trace));
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| frechet_distance(&of(&points), &of(&moved)).unwrap().to_bits())
+        };
+        assert_eq!(on(1), on(3), "{rows} x {width}");
+    }
+    // All rows the same: no covariance at all.
+    let (flat, other) = (matrix([0.5, 0.25].repeat(9), 9), matrix(draws(18, 1), 9));
+    let of = |points: &Tensor| Gaussian::of(points).unwrap();
+    assert!(frechet_distance(&of(&flat), &of(&other)).unwrap() > 0.0);
+    assert_eq!(frechet_distance(&of(&flat), &of(&flat)).unwrap(), 0.0);
 }
 
 #[test]

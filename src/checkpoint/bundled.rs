@@ -31,7 +31,7 @@ impl Bundled {
     }
 
     #[cfg(feature = "bundled")]
-    fn bytes(self) -> anyhow::Result<&'static [u8]> {
+    pub(super) fn bytes(self) -> anyhow::Result<&'static [u8]> {
         Ok(match self {
             Self::DigitClassifier => include_bytes!("../../weights/digit_classifier.safetensors"),
             Self::VanillaGenerator => include_bytes!("../../weights/generator-vanilla.safetensors"),
@@ -42,7 +42,7 @@ impl Bundled {
     }
 
     #[cfg(not(feature = "bundled"))]
-    fn bytes(self) -> anyhow::Result<&'static [u8]> {
+    pub(super) fn bytes(self) -> anyhow::Result<&'static [u8]> {
         let text = format!("{}: gan was built without trained networks (cargo feature `bundled`)", self.name());
         Err(crate::error::Error::Input(text).into())
     }

@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
+use sha2::{Digest, Sha256};
 
 use super::format;
 use crate::checkpoint::bundled::Bundled;
 use crate::checkpoint::format::{Archive, Signature};
-use crate::error::legible;
+use crate::error::{Error, legible};
 
 /// What the header entries of our own files begin with.
 const OURS: &str = "gan.";
@@ -23,6 +26,7 @@ pub struct Weights {
     pub metadata: BTreeMap<String, String>,
     /// Of the file; of bundled weights, of their tensors.
     pub bytes: u64,
+    bundled: Option<Bundled>,
     /// Bundled weights, already read.
     archive: Option<Archive>,
 }
@@ -40,6 +44,7 @@ impl Weights {
             unread: described.unread,
             metadata: described.metadata,
             bytes: described.bytes,
+            bundled: None,
             archive: None,
         })
     }
@@ -56,6 +61,7 @@ impl Weights {
             unread: BTreeMap::new(),
             metadata: archive.metadata.clone(),
             bytes: u64::MAX,
+            bundled: Some(bundled),
             archive: Some(archive),
         })
     }
@@ -77,6 +83,29 @@ impl Weights {
                 Ok(wanted.map(|(name, tensor)| (name.clone(), tensor.clone())).collect())
             }
         }
+    }
+
+    /// The SHA-256 of the file; of bundled weights, of what is in the program.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn sha256(&self) -> anyhow::Result<String> {
+        let mut hash = Sha256::new();
+        match self.bundled {
+            Some(bundled) => hash.update(bundled.bytes()?),
+            None => {
+                let reading = |error| Error::reading(&self.path, error);
+                let mut file = File::open(&self.path).map_err(reading)?;
+                let mut buffer = vec![0; 1 << 16];
+                loop {
+                    match file.read(&mut buffer).map_err(reading)? {
+                        0 => break,
+                        read => hash.update(&buffer[..read]),
+                    }
+                }
+            }
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// For an error: how many tensors there are, the first names, and the first of what is not read.

@@ -46,6 +46,7 @@ const SAMPLE: &str = "  gan sample -o grid.png                        64 samples
 const EVALUATE: &str = "  gan evaluate                                  the newest run
   gan evaluate --run dcgan --data mnist --seeds 3
   gan evaluate --images samples/ --data mnist   images made by another program
+  gan evaluate --features pt_inception-2015-12-05-6726825d.pth   FID, at any size
   gan evaluate --weights weights/resnet9        an encoder: kNN, linear probe
   gan evaluate --train-classifier --data fashion-mnist -o fashion.safetensors";
 
@@ -71,7 +72,7 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
     Some(match (command, flag) {
         ("evaluate", "encoder" | "labels" | "stratified" | "image_size" | "normalise") => "Encoders",
         ("pretrain-simclr", "stem") => "Encoder",
-        ("evaluate", "classifier" | "raw" | "seeds") => "Generators",
+        ("evaluate", "classifier" | "inception" | "raw" | "seeds") => "Generators",
         ("evaluate", "train_classifier") => "With --train-classifier",
         ("sample", "offset" | "latents") => "Latents",
         ("sample", "walk" | "walks" | "frames") => "Interpolations (.gif)",

@@ -16,6 +16,11 @@ pub fn normalised() -> [f32; 256] {
     std::array::from_fn(|pixel| 2.0 * pixel as f32 / 255.0 - 1.0)
 }
 
+/// The pixel whose value is nearest: round((value + 1) / 2 * 255), clamped; 0 of NaN. The inverse of [`normalised`].
+pub fn pixel_of(value: f32) -> u8 {
+    ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
+}
+
 /// The batches of a plan from `first_step` on, (N, height, width, channels) in [-1, 1] on `device`. On every device they
 /// are the same bits. Where the plan says so, images are flipped. [`Error::Input`](crate::error::Error::Input) where the images are of different shapes.
 pub fn batches(

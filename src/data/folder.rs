@@ -7,13 +7,13 @@ use anyhow::{Result, bail};
 use super::broken::without_broken;
 use super::held_pictures::HeldPictures;
 use super::open::readable;
-use super::picture_files::load;
+use super::picture_files::{PictureFiles, load};
 use super::picture_place::PicturePlace;
 use super::reading::Reading;
 use super::walk;
 use super::{
-    DataOptions, Dataset, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, OnBytes, TargetShape, archives, cifar, entries,
-    idx, parquet, picture,
+    DataOptions, Dataset, ImageSet, ImageShape, Images, MAX_CLASSES, MAX_PIXELS, OnBytes, TargetShape, archives, cifar,
+    entries, idx, parquet, picture,
 };
 use crate::data::splits::Folders;
 use crate::data::summary::{counts, refitted};
@@ -90,18 +90,31 @@ pub fn open(directory: &Path, target: TargetShape, options: &DataOptions, on_byt
 ///
 /// [`Error::Input`] where there is no picture, or one cannot be decoded.
 pub fn open_all(directory: &Path, shape: ImageShape) -> Result<(Images, Vec<String>)> {
+    let (files, passed) = all(directory)?;
+    let reading = &mut Reading::of([&files, &[], &[]], &|_, _, _| ());
+    let (images, sources) = load(&files, &[], shape, MAX_PIXELS, reading)?;
+    Ok((images.to_images()?, refitted("pictures", &sources, shape.into()).into_iter().chain(passed).collect()))
+}
+
+/// The same in colour and in their own sizes, each decoded when it is asked for. [`Error::Input`] where there is none, or
+/// one is none by its headers.
+pub fn open_originals(directory: &Path) -> Result<(ImageSet, Vec<String>)> {
+    let (files, passed) = all(directory)?;
+    let reading = &mut Reading::of([&files, &[], &[]], &|_, _, _| ());
+    let (pictures, _) = PictureFiles::open(files, Vec::new(), reading)?;
+    let colour = TargetShape::originals(ImageShape { channels: 3, ..ImageShape::COURSE });
+    Ok((ImageSet::from(pictures).fit(colour)?, passed.into_iter().collect()))
+}
+
+/// All pictures below `directory`, at least one, and what was passed over.
+fn all(directory: &Path) -> Result<(Vec<PicturePlace>, Option<String>)> {
     let mut passed = PassedOver::default();
-    let listing = Listing {
-        files: walk::pictures(directory, &mut passed)?.into_iter().map(PicturePlace::File).collect(),
-        ..Listing::default()
-    };
-    if listing.files.is_empty() {
+    let files: Vec<_> = walk::pictures(directory, &mut passed)?.into_iter().map(PicturePlace::File).collect();
+    if files.is_empty() {
         let what = passed.line().map_or(String::new(), |line| format!("; {line}"));
         bail!(Error::reading(directory, format!("holds no {} files{what}", picture::FORMAT_NAMES)));
     }
-    let reading = &mut Reading::of([&listing.files, &[], &[]], &|_, _, _| ());
-    let (images, sources) = load(&listing.files, &listing.labels, shape, MAX_PIXELS, reading)?;
-    Ok((images.to_images()?, refitted("pictures", &sources, shape.into()).into_iter().chain(passed.line()).collect()))
+    Ok((files, passed.line()))
 }
 
 /// `directory` where there are pictures in a folder of it, or in a folder of that. They may lie deeper, which takes longer

@@ -66,14 +66,14 @@ pub mod warp;
 mod webp;
 
 pub use crate::image_shape::ImageShape;
-pub use batches::{batches, latents, normalised};
+pub use batches::{batches, latents, normalised, pixel_of};
 pub use census::Census;
 pub use class_batches::{class_batches, one_hot};
 pub use data_options::DataOptions;
 pub use dataset::Dataset;
 use entries::entries;
 pub use gallery::{Gallery, GalleryEntry, Reach};
-pub use given_images::{GivenImages, read_images};
+pub use given_images::{GivenImages, open_images, read_images};
 #[doc(hidden)]
 pub use guard::silence_decoder_panics;
 pub use image_set::ImageSet;

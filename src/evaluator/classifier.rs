@@ -26,6 +26,8 @@ pub struct Classifier {
     pub image_shape: ImageShape,
     /// What it is, for people.
     pub description: String,
+    /// The SHA-256 of its file, where it was read from one.
+    pub sha256: Option<String>,
     /// Where its file says so.
     pub trained_on: Option<TrainedOn>,
 }
@@ -43,7 +45,9 @@ impl Classifier {
     /// The classifier of a file, else the bundled one.
     pub fn find(path: Option<&Path>, device: &Device) -> anyhow::Result<Self> {
         let Some(path) = path else {
-            return Self::new(&Bundled::DigitClassifier.read()?, "the bundled digit classifier", device);
+            let found = Self::new(&Bundled::DigitClassifier.read()?, "the bundled digit classifier", device)?;
+            let sha256 = Weights::bundled(Bundled::DigitClassifier)?.sha256()?;
+            return Ok(Self { sha256: Some(sha256), ..found });
         };
         let weights = Weights::open(path)?;
         let Some(found) = search::find(&weights, &Wanted::DigitClassifier)? else {
@@ -57,7 +61,8 @@ impl Classifier {
             ))
         };
         let words = format!("the digit classifier {}", found.place);
-        Self::of(&found.description, &found.tensors, &weights.metadata, words, device)
+        let found = Self::of(&found.description, &found.tensors, &weights.metadata, words, device)?;
+        Ok(Self { sha256: Some(weights.sha256()?), ..found })
     }
 
     /// The classifier of an archive that `what` names. [`Error::Input`] where it holds something else.
@@ -78,7 +83,7 @@ impl Classifier {
         let tensors = VarBuilder::from_tensors(tensors.clone().into_iter().collect(), DType::F32, device);
         let network = DigitClassifier::new(image_shape, tensors).and_then(|network| network.folded());
         let network = network.with_context(|| description.clone())?;
-        Ok(Self { network, image_shape, description, trained_on: TrainedOn::of(metadata) })
+        Ok(Self { network, image_shape, description, sha256: None, trained_on: TrainedOn::of(metadata) })
     }
 
     /// The activations of `count` images, which `images` gives tile by tile: from the first number on so many, (n, H, W, C) in

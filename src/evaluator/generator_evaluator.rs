@@ -6,16 +6,14 @@ use anyhow::{Context, bail};
 use candle_core::Device;
 
 use super::class_scores::class_scores;
+use super::real_features::{Compared, RealFeatures};
 use super::{Activations, Classifier};
 use crate::data::catalogue::SETS;
 use crate::data::{Dataset, ImageSource, parts};
 use crate::distributed::Communicator;
 use crate::error::Error;
 use crate::metrics::prdc::NEIGHBOURS;
-use crate::metrics::{
-    self, Gaussian, KidPlan, Nearest, Points, class_divergence, classes_above, classifier_score, frechet_distance, kid,
-    neighbourhoods, top_k,
-};
+use crate::metrics::{self, class_divergence, classes_above, classifier_score, top_k};
 use crate::models::CLASSES;
 use crate::pretrained::reference::Reference;
 use crate::report::{ClassScores, Scores};
@@ -66,11 +64,8 @@ struct Real {
     activations: Activations,
     /// Empty where they have none.
     labels: Vec<u32>,
-    gaussian: Gaussian,
     histogram: Vec<u64>,
-    /// As many of them as are compared with as many samples.
-    points: Points,
-    nearest: Nearest,
+    features: RealFeatures,
 }
 
 impl GeneratorEvaluator {
@@ -176,7 +171,7 @@ impl GeneratorEvaluator {
 
     /// How many samples and real images the neighbourhoods compare.
     pub fn compared(&self) -> usize {
-        self.real.points.len()
+        self.real.features.compared()
     }
 
     pub fn reference_images(&self) -> usize {
@@ -219,15 +214,11 @@ impl GeneratorEvaluator {
 
 impl Real {
     fn new(activations: Activations, labels: Vec<u32>, compared: usize) -> anyhow::Result<Self> {
-        let gaussian = Gaussian::of(&activations.features)?;
-        let points = Points::new(&activations.first(compared)?.features, gaussian.mean())?;
         Ok(Self {
             histogram: metrics::histogram(&activations.scores)?,
-            nearest: points.nearest(NEIGHBOURS)?,
+            features: RealFeatures::new(&activations.features, compared)?,
             activations,
             labels,
-            gaussian,
-            points,
         })
     }
 
@@ -245,21 +236,8 @@ impl Real {
         floor: Option<f64>,
         proceed: &mut dyn FnMut() -> bool,
     ) -> anyhow::Result<Option<Measured>> {
-        let count = samples.features.dim(0)?;
-        let frechet = frechet_distance(&Gaussian::of(&samples.features)?, &self.gaussian)?;
-        if !proceed() {
-            return Ok(None);
-        }
-        let kid = kid(&samples.features, &self.activations.features, KidPlan::new(seed, count, self.count()))?;
-        if !proceed() {
-            return Ok(None);
-        }
-        let points = Points::new(&compared.features, self.gaussian.mean())?;
-        let nearest = points.nearest(NEIGHBOURS)?;
-        if !proceed() {
-            return Ok(None);
-        }
-        let near = neighbourhoods((&self.points, &self.nearest), (&points, &nearest), NEIGHBOURS)?;
+        let found = self.features.compare(&samples.features, &compared.features, seed, proceed)?;
+        let Some(Compared { frechet, kid, near }) = found else { return Ok(None) };
         let histogram = metrics::histogram(&samples.scores)?;
         let scores = Scores {
             frechet,

@@ -3,12 +3,13 @@
 //!
 //! Those of the GANs take images (N, H, W, C) in [-1, 1] and latents (N, Z), those of SimCLR pictures (N, H, W, 3),
 //! normalised. The shape of the images is an argument; networks whose layers are sized for one shape refuse others. The
-//! digit classifier, which is of no assignment, scores generators.
+//! digit classifier and Inception V3, which are of no assignment, score generators.
 
 mod dcgan;
 mod description;
 mod digit_classifier;
 mod encoder;
+mod inception;
 mod mlp;
 mod network_kind;
 mod radford;
@@ -26,6 +27,7 @@ pub use dcgan::{DcganDiscriminator, DcganGenerator};
 pub use description::NetworkDescription;
 pub use digit_classifier::{CLASSES, DigitClassifier, FEATURES};
 pub use encoder::{Encoder, EncoderArchitecture, EncoderConfig};
+pub use inception::InceptionV3;
 pub use mlp::{MlpDiscriminator, MlpGenerator};
 pub use network_kind::NetworkKind;
 pub use radford::{RadfordDiscriminator, RadfordGenerator};

@@ -15,7 +15,7 @@ use crate::pretrained::trained_on::TrainedOn;
 /// More samples than this take more memory than their scores are worth.
 pub const MAX_SAMPLES: usize = 100_000;
 
-/// Real images beyond this are left out: figures of different sets stay comparable, and time bounded.
+/// Test and validation images beyond this are left out: figures of different sets stay comparable, and time bounded.
 const MOST: usize = 10_000;
 
 /// Which real images samples are held against.
@@ -42,9 +42,10 @@ impl FromStr for Reference {
         }
         let range = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
         match range {
-            Some((from, to)) if from < to && to - from <= MOST => Ok(Self::Train(from, to)),
+            Some((from, to)) if from < to && to - from <= MAX_SAMPLES => Ok(Self::Train(from, to)),
             _ => Err(format!(
-                "expected `test`, `validation`, or training images as A..B, such as 50000..60000, at most {MOST}"
+                "expected `test`, `validation`, or training images as A..B, such as 50000..60000, at most \
+                 {MAX_SAMPLES}"
             )),
         }
     }
@@ -108,13 +109,13 @@ impl Reference {
         of_reference.end.min(of_training.end).saturating_sub(of_reference.start.max(of_training.start))
     }
 
-    /// The images that it means, at most 10,000, and `floor` training images that are none of them. Both are a fair part of
+    /// The images that it means, of test and validation images at most 10,000, and `floor` training images that are none of them. Both are a fair part of
     /// what they come from, and in an order whose every beginning is one ([`crate::data::parts::order`]): of the named sets
     /// too, whose first images need not be like the rest. [`Error::Data`] where there are no test images,
     /// [`Error::TooFewImages`] where there are not so many.
     pub fn choose(&self, dataset: &Dataset, floor: usize) -> anyhow::Result<(ImageSet, ImageSet)> {
         let (name, all, places) = (&dataset.name, dataset.train.len(), self.places(dataset));
-        let fair = |images: &ImageSet| images.select(&images.at(0..MOST.min(images.len()), false));
+        let fair = |images: &ImageSet, most: usize| images.select(&images.at(0..most.min(images.len()), false));
         let mut taken = Vec::new();
         let real = match self {
             Self::Test if dataset.test.is_empty() => {
@@ -124,15 +125,15 @@ impl Reference {
                 );
                 bail!(Error::data(name, problem))
             }
-            Self::Test => fair(&dataset.test),
+            Self::Test => fair(&dataset.test, MOST),
             Self::Train(_, to) if *to > all => {
                 let problem = format!("{name} has {all} training images");
                 bail!(Error::TooFewImages { name: "reference", value: self.to_string(), problem })
             }
-            Self::Validation if places.is_empty() => fair(&dataset.validation_images()?),
+            Self::Validation if places.is_empty() => fair(&dataset.validation_images()?, MOST),
             Self::Validation | Self::Train(..) => {
                 taken = dataset.train.at(places, dataset.is_canonical);
-                fair(&dataset.train.select(&taken))
+                fair(&dataset.train.select(&taken), MAX_SAMPLES)
             }
         };
         let taken: HashSet<u32> = taken.into_iter().collect();
@@ -201,7 +202,7 @@ mod tests {
         for text in ["test", "validation", "50000..60000", "0..10"] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
         }
-        for wrong in ["train", "5", "7..7", "9..3", "-1..4", "0..10001", ".."] {
+        for wrong in ["train", "5", "7..7", "9..3", "-1..4", "0..100001", ".."] {
             assert!(wrong.parse::<Reference>().is_err(), "{wrong}");
         }
     }

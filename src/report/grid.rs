@@ -1,5 +1,6 @@
 //! Many images as one picture.
 
+use crate::data::pixel_of;
 use crate::image_shape::ImageShape;
 
 /// 8-bit pixels, row after row, channels last.
@@ -99,6 +100,6 @@ fn shade(value: f32, even: bool) -> u8 {
     match value.is_nan() {
         true if even => 0,
         true => 255,
-        false => ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8,
+        false => pixel_of(value),
     }
 }

@@ -39,7 +39,11 @@ pub struct GeneratorRow {
     pub data: String,
     /// `test`, or the training images A..B
     pub reference: String,
-    /// What made the features.
+    /// What made the features, and the SHA-256 of its file.
+    pub features: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features_sha256: Option<String>,
+    /// The same network, which told the classes.
     pub classifier: String,
     /// Top-1 of the classifier on the reference images, where they are labelled, a fraction of 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +164,7 @@ pub fn scores_table(rows: &[GeneratorRow]) -> String {
 fn explanation(row: &GeneratorRow) -> String {
     let accuracy = row.classifier_accuracy.map(|part| format!(", accuracy {:.2} %", 100.0 * part));
     format!(
-        "{} samples and {} training images, each against {} real images of {} ({});\nfeatures and classes by {}{}.\nThese \
+        "{} samples and {} training images, each against {} real images of {} ({});\nfeatures and classes by {}{}{}.\nThese \
          are not Inception figures (no FID, no Inception score): compare them only with those of this classifier.",
         grouped(row.n as f64),
         grouped(row.floor_images as f64),
@@ -168,6 +172,7 @@ fn explanation(row: &GeneratorRow) -> String {
         row.data,
         row.reference,
         row.classifier,
+        row.features_sha256.as_ref().map(|hash| format!(" (SHA-256 {})", &hash[..8])).unwrap_or_default(),
         accuracy.unwrap_or_default(),
     )
 }

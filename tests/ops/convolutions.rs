@@ -1,10 +1,10 @@
 //! Convolutions and transposed convolutions.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gan::ops::{self, Activation};
 use gan::rng::Generator;
 
-use super::{ACTIVATIONS, SMOOTH, assert_close, assert_finite_differences, assert_parity, generator, random};
+use super::{ACTIVATIONS, SMOOTH, assert_close, assert_finite_differences, assert_parity, generator, in_dtype, random};
 
 /// (N, H, W, C, O, K, stride, padding)
 const CONVOLUTIONS: [[usize; 8]; 28] = [
@@ -92,6 +92,43 @@ fn conv2d_gradient_agrees_with_finite_differences() {
             assert_finite_differences(&op, &tensors, "Winograd");
         }
     }
+}
+
+/// Input (N, H, W, C), weight (O, C, rows, columns) and bias.
+pub fn line_inputs(generator: &mut Generator, [n, h, w, c, o]: [usize; 5], [rows, columns]: [usize; 2]) -> Vec<Tensor> {
+    inputs(generator, [n, h, w, c], [o, c, rows, columns], o)
+}
+
+#[test]
+fn line_conv2d_agrees_with_its_twin_and_conv2d() {
+    let mut generator = generator("line_conv2d");
+    for (sizes, window) in [
+        ([2, 17, 17, 160, 192], [1, 7]),
+        ([2, 17, 17, 160, 192], [7, 1]),
+        ([3, 8, 8, 24, 40], [1, 3]),
+        ([3, 5, 2, 3, 7], [3, 1]),
+        ([1, 2, 3, 1, 1], [1, 7]),
+        ([2, 4, 4, 5, 6], [1, 1]),
+    ] {
+        let tensors = line_inputs(&mut generator, sizes, window);
+        for activation in ACTIVATIONS {
+            let what = format!("{sizes:?} {window:?} {activation:?}");
+            let found = ops::line_conv2d(&tensors[0], &tensors[1], &tensors[2], activation).unwrap();
+            let in_f64: Vec<Tensor> = tensors.iter().map(|x| in_dtype(x, DType::F64)).collect();
+            let twin = ops::naive::line_conv2d(&in_f64[0], &in_f64[1], &in_f64[2], activation).unwrap();
+            assert_close(&found, &twin, 1e-5, &what);
+            // The same window as the middle of a square one.
+            let [size, half] = [window[0].max(window[1]), window[0].max(window[1]) / 2];
+            let dim = if window[0] == 1 { 2 } else { 3 };
+            let square = in_f64[1].pad_with_zeros(dim, half, half).unwrap();
+            assert_eq!(square.dims()[2..], [size, size]);
+            let twin = ops::naive::conv2d(&in_f64[0], &square, Some(&in_f64[2]), 1, half, activation).unwrap();
+            assert_close(&found, &twin, 1e-5, &what);
+        }
+    }
+    let tensors = line_inputs(&mut generator, [2, 5, 4, 3, 5], [3, 1]);
+    let op = |x: &[Tensor]| ops::line_conv2d(&x[0], &x[1], &x[2], Activation::Tanh);
+    assert_finite_differences(&op, &tensors, "line_conv2d");
 }
 
 /// (N, H, W, C, O, K, stride, padding)

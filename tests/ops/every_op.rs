@@ -8,7 +8,7 @@ use gan::ops::{self, Activation};
 
 use super::affine_sample::transforms;
 use super::batch_norm::batch_norm_inputs;
-use super::convolutions::{convolution_inputs, transposed_inputs};
+use super::convolutions::{convolution_inputs, line_inputs, transposed_inputs};
 use super::diffaugment::draws;
 use super::linear::linear_inputs;
 use super::optimizer_steps::{RULES, adam_trajectory, sgd_trajectory};
@@ -91,6 +91,12 @@ fn every_op() -> Vec<NamedOp> {
             Box::new(|x: &[Tensor]| ops::channels_first(&x[0])),
             vec![random(generator, &[30, 13, 12, 20])],
         ),
+        (
+            "line_conv2d",
+            Box::new(move |x: &[Tensor]| ops::line_conv2d(&x[0], &x[1], &x[2], tanh)),
+            line_inputs(generator, [20, 9, 11, 24, 40], [1, 7]),
+        ),
+        ("avg_pool2d", Box::new(|x: &[Tensor]| ops::avg_pool2d(&x[0], 3)), vec![random(generator, &[30, 7, 5, 40])]),
         ("mean_pool2d", Box::new(|x: &[Tensor]| ops::mean_pool2d(&x[0])), vec![random(generator, &[70, 4, 4, 300])]),
         (
             "add_relu",
@@ -387,6 +393,12 @@ fn wrong_shapes_are_errors_that_say_the_shapes() {
         ops::append_columns(&zeros(&[2, 3]), &zeros(&[3, 3])),
         ops::append_columns(&image, &image),
         ops::append_columns(&zeros(&[2, 3]), &zeros(&[2, 0])),
+        ops::line_conv2d(&image, &zeros(&[4, 3, 3, 3]), &zeros(&[4]), none),
+        ops::line_conv2d(&image, &zeros(&[4, 3, 1, 2]), &zeros(&[4]), none),
+        ops::line_conv2d(&image, &zeros(&[4, 2, 1, 3]), &zeros(&[4]), none),
+        ops::line_conv2d(&image, &zeros(&[4, 3, 1, 3]), &zeros(&[3]), none),
+        ops::avg_pool2d(&image, 2),
+        ops::avg_pool2d(&zeros(&[8, 8]), 3),
         ops::mean_pool2d(&zeros(&[8, 8])),
         ops::mean_pool2d(&zeros(&[2, 0, 8, 3])),
         ops::layer_norm(&zeros(&[2, 3]), &zeros(&[3]), &zeros(&[4]), 1e-6),
@@ -421,6 +433,8 @@ fn an_empty_batch_gives_an_empty_output() {
         ops::channels_first(&image).unwrap(),
         ops::add_relu(&image, &image).unwrap(),
         ops::append_columns(&zeros(&[0, 3]), &zeros(&[0, 4])).unwrap(),
+        ops::line_conv2d(&image, &zeros(&[4, 3, 3, 1]), &zeros(&[4]), Activation::Relu).unwrap(),
+        ops::avg_pool2d(&image, 3).unwrap(),
         ops::mean_pool2d(&image).unwrap(),
         ops::layer_norm(&image, &bias, &bias, 1e-6).unwrap(),
         ops::gelu(&image).unwrap(),

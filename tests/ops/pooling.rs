@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 use gan::ops::{self, Activation};
 
-use super::{assert_finite_differences, assert_parity, evaluate, generator, random, values};
+use super::{assert_close, assert_finite_differences, assert_parity, evaluate, generator, in_dtype, random, values};
 use crate::device::device;
 
 #[test]
@@ -90,4 +90,27 @@ fn mean_pool_is_the_mean_of_the_places_of_each_channel() {
     let x = x.reshape((1, 2, 2, 2)).unwrap();
     assert_eq!(values(&ops::mean_pool2d(&x).unwrap()), [3.0, 30.0]);
     assert_eq!(values(&ops::naive::mean_pool2d(&x).unwrap()), [3.0, 30.0]);
+}
+
+#[test]
+fn avg_pool_agrees_with_its_twin_and_finite_differences() {
+    let mut generator = generator("avg_pool2d");
+    for (dims, size) in
+        [([2, 17, 17, 80], 3), ([3, 7, 5, 3], 5), ([1, 1, 1, 4], 3), ([5, 2, 9, 17], 3), ([2, 3, 3, 2], 1)]
+    {
+        let x = random(&mut generator, &dims);
+        let twin = ops::naive::avg_pool2d(&in_dtype(&x, DType::F64), size).unwrap();
+        assert_close(&ops::avg_pool2d(&x, size).unwrap(), &twin, 1e-6, &format!("{dims:?} by {size}"));
+    }
+    let x = random(&mut generator, &[2, 4, 5, 3]);
+    assert_finite_differences(&|x| ops::avg_pool2d(&x[0], 3), &[x], "avg_pool2d");
+}
+
+/// Of a corner the mean is over four pixels, of an edge over six.
+#[test]
+fn what_lies_beyond_the_image_is_not_in_the_mean() {
+    let x = Tensor::arange(1f32, 10.0, &device()).unwrap().reshape((1, 3, 3, 1)).unwrap();
+    let expected = [3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0];
+    assert_eq!(values(&ops::avg_pool2d(&x, 3).unwrap()), expected);
+    assert_eq!(values(&ops::naive::avg_pool2d(&x, 3).unwrap()), expected);
 }

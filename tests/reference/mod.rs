@@ -10,6 +10,7 @@ mod contrastive;
 mod embeddings;
 mod encoders;
 mod features;
+mod inception;
 mod losses;
 mod networks;
 mod radford;

@@ -46,7 +46,7 @@ const VALUES: &[(&str, &str)] = &[
     ("data pictures", "output=sheet.jpg"),
     (
         "evaluate",
-        "reference=9..3 reference=0..10001 n=9 n=100001 seeds=0 seeds=1001 labels=0 labels=1.5 output=pairs.bmp \
+        "reference=9..3 reference=0..100001 n=9 n=100001 seeds=0 seeds=1001 labels=0 labels=1.5 output=pairs.bmp \
          image-size=7",
     ),
     ("evaluate --train-classifier --data whole", "output=c.png"),

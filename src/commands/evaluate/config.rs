@@ -6,6 +6,7 @@ use crate::commands::weights::GeneratorChoice;
 use crate::data::DataOptions;
 use crate::data::test_part::TestPart;
 use crate::error::Error;
+use crate::evaluator::InceptionProgram;
 use crate::models::{Architecture, EncoderArchitecture};
 use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::classifier_config::ClassifierConfig;
@@ -45,7 +46,7 @@ pub struct EvaluateConfig {
     pub normalise: Option<Normalise>,
 
     /// Evaluate images instead of a generator: a folder of pictures (converted to 28x28 grey), or a .npy of shape (N,
-    /// 1, 28, 28), floats in [-1, 1] or uint8
+    /// 1, 28, 28), floats in [-1, 1] or uint8. With --features they are of any one size, and stay as they are
     #[arg(long, value_name = "DIR|FILE.npy", conflicts_with_all = ["weights", "run", "model", "encoder", "raw", "n", "seeds"])]
     pub images: Option<PathBuf>,
 
@@ -92,6 +93,17 @@ pub struct EvaluateConfig {
     #[arg(long, value_name = "FILE")]
     pub classifier: Option<PathBuf>,
 
+    /// What makes features, for images of any size. The published weights of Inception V3
+    /// (pt_inception-2015-12-05-6726825d.pth) give FID, KID and Inception score as pytorch-fid and torch-fidelity do; or an
+    /// encoder: a file, a run, or `bundled` [default: the digit classifier]
+    #[arg(long, value_name = "FILE|RUN|bundled", conflicts_with = "classifier")]
+    pub features: Option<PathBuf>,
+
+    /// Whose figures Inception's are to be; the published file is the same in both [default: torch-fidelity where the file
+    /// is called weights-inception*, else pytorch-fid]
+    #[arg(long, value_enum, value_name = "PROGRAM", requires = "features")]
+    pub inception: Option<InceptionProgram>,
+
     /// Training images to use the labels of: a fraction (0.1, 1.0) or a number
     #[arg(long, value_name = "PART|N", default_value = "1.0")]
     pub labels: Labels,
@@ -107,7 +119,7 @@ pub struct EvaluateConfig {
     pub output: Option<PathBuf>,
 
     /// Train a digit classifier on --data, for use as --classifier, and write it to -o
-    #[arg(long, requires = "output", conflicts_with_all = ["weights", "run", "model", "encoder", "images", "seeds", "n"])]
+    #[arg(long, requires = "output", conflicts_with_all = ["weights", "run", "model", "encoder", "images", "seeds", "n", "features"])]
     pub train_classifier: bool,
 
     #[command(flatten)]

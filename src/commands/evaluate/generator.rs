@@ -81,6 +81,8 @@ pub fn evaluate(
             weights: samples.name(),
             data: dataset.name.clone(),
             reference: config.reference.words(),
+            features: evaluator.classifier().description.clone(),
+            features_sha256: evaluator.classifier().sha256.clone(),
             classifier: evaluator.classifier().description.clone(),
             classifier_accuracy: evaluator.accuracy,
             seed,

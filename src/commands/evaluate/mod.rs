@@ -2,6 +2,7 @@
 
 mod config;
 mod encoder;
+mod features;
 mod generator;
 mod modes;
 mod nearest;
@@ -38,6 +39,9 @@ pub fn evaluate(
     if let Some(output) = &config.output {
         processes.refuse_common_output(output)?;
         atomic::check(output)?;
+    }
+    if let Some(path) = &config.features {
+        return features::evaluate(config, path, device, processes, json, console);
     }
     let classifier = || Classifier::find(config.classifier.as_deref(), device);
     if let Some(path) = &config.images {

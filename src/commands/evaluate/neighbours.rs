@@ -27,7 +27,8 @@ pub fn evaluate(
     );
     let Some(output) = &config.output else {
         bail!(Error::Input(format!(
-            "{name}: {unfit}\n-o FILE.png draws its samples beside the training images nearest to them"
+            "{name}: {unfit}\n--features FILE|RUN compares them by Inception's features or an encoder's; -o FILE.png draws \
+             its samples beside the training images nearest to them"
         )));
     };
     let Some(data) = config.data.as_deref().or(samples.data()) else {

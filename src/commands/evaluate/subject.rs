@@ -8,9 +8,9 @@ use candle_core::Device;
 use super::EvaluateConfig;
 use crate::checkpoint::{Best, Weights, saved_runs};
 use crate::commands::weights;
-use crate::data;
+use crate::data::{self, ImageSet, pixels_of};
 use crate::error::Error;
-use crate::evaluator::Classifier;
+use crate::evaluator::{Classifier, classifier};
 use crate::image_shape::ImageShape;
 use crate::models::NetworkKind;
 use crate::pretrained::encoder::ENCODER;
@@ -32,6 +32,12 @@ pub enum Samples {
         shape: ImageShape,
         /// (N, H, W, C) in [-1, 1]
         pixels: Vec<f32>,
+    },
+    /// Images of any one shape, of a file or a folder, decoded when each is asked for.
+    Opened {
+        path: PathBuf,
+        shape: ImageShape,
+        images: ImageSet,
     },
 }
 
@@ -94,10 +100,17 @@ impl Samples {
         Ok(Self::Given { path: path.to_path_buf(), shape, pixels: images.pixels })
     }
 
+    /// Opens `--images` as they are.
+    pub fn opened(path: &Path, console: &Console) -> anyhow::Result<Self> {
+        let (images, warnings) = data::open_images(path)?;
+        warnings.iter().for_each(|warning| console.warning(warning));
+        Ok(Self::Opened { path: path.to_path_buf(), shape: images.shape()?, images })
+    }
+
     pub fn image_shape(&self) -> ImageShape {
         match self {
             Self::Drawn(generator) => generator.image_shape(),
-            Self::Given { shape, .. } => *shape,
+            Self::Given { shape, .. } | Self::Opened { shape, .. } => *shape,
         }
     }
 
@@ -106,6 +119,7 @@ impl Samples {
         match self {
             Self::Drawn(_) => None,
             Self::Given { pixels, shape, .. } => Some(pixels.len() / shape.stride()),
+            Self::Opened { images, .. } => Some(images.len()),
         }
     }
 
@@ -113,7 +127,7 @@ impl Samples {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Drawn(generator) => Some(&generator.origin().path),
-            Self::Given { .. } => None,
+            Self::Given { .. } | Self::Opened { .. } => None,
         }
     }
 
@@ -121,14 +135,14 @@ impl Samples {
     pub fn name(&self) -> String {
         match self {
             Self::Drawn(generator) => generator.origin().path.display().to_string(),
-            Self::Given { path, .. } => path.display().to_string(),
+            Self::Given { path, .. } | Self::Opened { path, .. } => path.display().to_string(),
         }
     }
 
     pub fn description(&self) -> String {
         match self {
             Self::Drawn(generator) => generator.origin().words.clone(),
-            Self::Given { path, .. } => {
+            Self::Given { path, .. } | Self::Opened { path, .. } => {
                 format!("{}: {} images", path.display(), self.given_count().unwrap_or_default())
             }
         }
@@ -138,7 +152,7 @@ impl Samples {
     pub fn data(&self) -> Option<&str> {
         match self {
             Self::Drawn(generator) => generator.origin().data.as_deref(),
-            Self::Given { .. } => None,
+            Self::Given { .. } | Self::Opened { .. } => None,
         }
     }
 
@@ -146,7 +160,7 @@ impl Samples {
     pub fn trained_on(&self) -> Option<&TrainedOn> {
         match self {
             Self::Drawn(generator) => generator.origin().trained_on.as_ref(),
-            Self::Given { .. } => None,
+            Self::Given { .. } | Self::Opened { .. } => None,
         }
     }
 
@@ -172,7 +186,7 @@ impl Samples {
     pub fn classes(&self) -> usize {
         match self {
             Self::Drawn(generator) => generator.class_names().len(),
-            Self::Given { .. } => 0,
+            Self::Given { .. } | Self::Opened { .. } => 0,
         }
     }
 
@@ -187,6 +201,20 @@ impl Samples {
             Self::Given { pixels, shape, .. } => {
                 Ok(pixels[first * shape.stride()..(first + count) * shape.stride()].to_vec())
             }
+            Self::Opened { images, .. } => classifier::pixels(&**images, first, count),
         }
+    }
+
+    /// The same as the pixels of pictures, as `gan sample` writes them: (count, H, W, C).
+    pub fn pixels(&self, seed: u64, first: usize, count: usize) -> anyhow::Result<Vec<u8>> {
+        if let Self::Opened { images, .. } = self {
+            return Ok(pixels_of(&**images, first..first + count)?.into_owned());
+        }
+        let values = self.draw(seed, first, count)?;
+        if let Some(at) = values.iter().position(|value| value.is_nan()) {
+            let sample = first + at / self.image_shape().stride();
+            bail!(Error::Input(format!("{}: sample {sample} holds a NaN", self.name())));
+        }
+        Ok(values.into_iter().map(data::pixel_of).collect())
     }
 }
