@@ -48,7 +48,9 @@ pub use add_relu::add_relu;
 pub use affine_sample::{TRANSFORM, affine_sample};
 pub use append_columns::append_columns;
 pub use attention::attention;
-pub use batch_norm::{AcrossShards, BatchNormOutput, batch_norm_eval, batch_norm_train, norm_across, track_statistics};
+pub use batch_norm::{
+    AcrossShards, BatchNormOutput, batch_norm_eval, batch_norm_tangent, batch_norm_train, norm_across, track_statistics,
+};
 pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_scaled};
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
@@ -98,7 +100,9 @@ pub mod naive {
     pub use super::affine_sample::naive as affine_sample;
     pub use super::append_columns::naive as append_columns;
     pub use super::attention::naive as attention;
-    pub use super::batch_norm::{naive_eval as batch_norm_eval, naive_train as batch_norm_train};
+    pub use super::batch_norm::{
+        naive_eval as batch_norm_eval, naive_tangent as batch_norm_tangent, naive_train as batch_norm_train,
+    };
     pub use super::conv_transpose2d::naive as conv_transpose2d;
     pub use super::conv2d::naive as conv2d;
     pub use super::cross_entropy::naive as cross_entropy;
