@@ -66,6 +66,11 @@ impl Parameters {
         VarBuilder::from_backend(Box::new(Frozen(self.clone())), DType::F32, self.device.clone())
     }
 
+    /// As [`frozen`](Self::frozen), with copies of the buffers: a network built on it leaves the statistics of others alone.
+    pub fn observing(&self) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(Observing(Frozen(self.clone()))), DType::F32, self.device.clone())
+    }
+
     /// What an optimizer may change, in the order of the names.
     pub fn trainable(&self) -> Vec<(String, Var)> {
         self.lock().iter().filter(|(name, _)| !is_buffer(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
@@ -233,5 +238,22 @@ impl SimpleBackend for Frozen {
 
     fn contains_tensor(&self, name: &str) -> bool {
         self.0.lock().contains_key(name)
+    }
+}
+
+struct Observing(Frozen);
+
+impl SimpleBackend for Observing {
+    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
+        let tensor = self.0.get(shape, name, init, dtype, device)?;
+        if is_buffer(name) { Ok(Var::from_tensor(&tensor.copy()?)?.into_inner()) } else { Ok(tensor) }
+    }
+
+    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        self.0.get_unchecked(name, dtype, device)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.contains_tensor(name)
     }
 }

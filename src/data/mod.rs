@@ -65,7 +65,7 @@ pub mod warp;
 mod webp;
 
 pub use crate::image_shape::ImageShape;
-pub use batches::{batches, latents, normalised};
+pub use batches::{batches, latents, mixing, normalised};
 pub use census::Census;
 pub use class_batches::{class_batches, one_hot};
 pub use data_options::DataOptions;
@@ -79,7 +79,7 @@ pub use image_set::ImageSet;
 pub use images::Images;
 use open::is_spelling;
 pub use open::{open, own_shape};
-pub use plan::{CLASSES, MIRROR, Order, StepPlan, ViewPlan, steps_per_epoch};
+pub use plan::{CLASSES, MIRROR, MIXING, Order, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
 pub use shard::Shard;
 pub use source::{ImageSource, common_shape, pixels_of};

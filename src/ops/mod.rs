@@ -69,7 +69,7 @@ pub use prepend_token::prepend_token;
 pub use product::ScaleShift;
 pub use recolour::{EXTRA_COLUMNS, recolour};
 pub use rescale_to_norm::rescale_to_norm;
-pub use score_loss::{bce_with_logits, half_mean_square};
+pub use score_loss::{bce_with_logits, half_mean_square, hinge, scaled_mean};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
 
 /// Opens a CUDA device as the ops need it.
@@ -117,6 +117,9 @@ pub mod naive {
     pub use super::prepend_token::naive as prepend_token;
     pub use super::recolour::naive as recolour;
     pub use super::rescale_to_norm::naive as rescale_to_norm;
-    pub use super::score_loss::{naive_bce_with_logits as bce_with_logits, naive_half_mean_square as half_mean_square};
+    pub use super::score_loss::{
+        naive_bce_with_logits as bce_with_logits, naive_half_mean_square as half_mean_square, naive_hinge as hinge,
+        naive_scaled_mean as scaled_mean,
+    };
     pub use super::sgd::naive as sgd_step;
 }

@@ -21,7 +21,7 @@ mod idle;
 pub mod init_network;
 pub mod labels;
 pub mod normalise;
-mod penalty;
+pub mod penalty;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;
