@@ -213,7 +213,7 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
             .latents::<2>(step, config.latent_space())
             .map(|values| Tensor::from_vec(values, (plan.places().len(), config.latent_dim), &Device::Cpu).unwrap());
         let outcome = adversaries
-            .step_on(&StepInputs { real, latents, distortions: None, classes: None, lr_scale: 1.0 })
+            .step_on(&StepInputs { real, latents, distortions: None, classes: None, mixing: None, lr_scale: 1.0 })
             .unwrap();
         for (name, tensor) in [("d_loss", &outcome.d_loss), ("g_loss", &outcome.g_loss), ("real", &outcome.real_scores)]
         {
@@ -362,7 +362,7 @@ fn a_nan_in_one_shard_is_seen_by_all_processes() {
         let value = if rank == 1 { f32::NAN } else { 0.5 };
         let real = Tensor::full(value, (4, 28, 28, 1), &Device::Cpu).unwrap();
         let latents = [random("one", &[4, config.latent_dim]), random("two", &[4, config.latent_dim])];
-        let inputs = StepInputs { real, latents, distortions: None, classes: None, lr_scale: 1.0 };
+        let inputs = StepInputs { real, latents, distortions: None, classes: None, mixing: None, lr_scale: 1.0 };
         let outcome = adversaries.step_on(&inputs).unwrap();
         [outcome.d_loss, outcome.g_loss].map(|loss| loss.to_scalar::<f32>().unwrap().is_nan())
     });

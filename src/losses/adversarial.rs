@@ -230,7 +230,8 @@ mod tests {
     fn the_newer_losses_are_those_of_their_papers() {
         let (real, fake) = (scores(&REAL), scores(&FAKE));
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / 10.0;
-        let hinge = mean(&mut REAL.iter().map(|s| (1.0 - s).max(0.0))) + mean(&mut FAKE.iter().map(|s| (1.0 + s).max(0.0)));
+        let hinge =
+            mean(&mut REAL.iter().map(|s| (1.0 - s).max(0.0))) + mean(&mut FAKE.iter().map(|s| (1.0 + s).max(0.0)));
         assert_close(AdversarialLoss::Hinge.discriminator(&real, &fake, 0.0).unwrap(), hinge);
         let of_fakes = mean(&mut FAKE.iter().copied());
         assert_close(

@@ -94,7 +94,8 @@ impl HealthWatch {
     pub fn observe(&mut self, stats: StepStats) -> Option<(Warning, String)> {
         let history = &mut self.history;
         let first = *history.first.get_or_insert(stats);
-        history.has_learnt |= stats.d_loss.is_nan() || self.chance_level.is_none_or(|chance| stats.d_loss <= BLIND * chance);
+        history.has_learnt |=
+            stats.d_loss.is_nan() || self.chance_level.is_none_or(|chance| stats.d_loss <= BLIND * chance);
         history.recent.push_back(stats);
         if history.recent.len() > WINDOW {
             history.recent.pop_front();
@@ -219,7 +220,10 @@ mod tests {
         assert_eq!(watch(AdversarialLoss::Bce, blind), [Warning::BlindDiscriminator]);
         assert_eq!(watch(AdversarialLoss::Bce, (0..100).map(|_| (1e-3, 9.0, 0.7))), [Warning::DiscriminatorWins]);
         assert_eq!(watch(AdversarialLoss::Ls, (0..100).map(|_| (0.2, 0.2, 0.01))), [Warning::Collapse]);
-        assert_eq!(watch(AdversarialLoss::Relativistic, (0..100).map(|_| (1e-3, 9.0, 0.7))), [Warning::DiscriminatorWins]);
+        assert_eq!(
+            watch(AdversarialLoss::Relativistic, (0..100).map(|_| (1e-3, 9.0, 0.7))),
+            [Warning::DiscriminatorWins]
+        );
     }
 
     /// A distance has neither a least value nor one of chance.

@@ -12,6 +12,7 @@ mod encoders;
 mod features;
 mod losses;
 mod networks;
+mod penalties;
 mod radford;
 mod rule;
 mod scores;

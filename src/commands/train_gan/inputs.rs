@@ -50,7 +50,8 @@ impl Inputs {
         let latents = data::latents(&plan, config.latent_space(), first_step, device)?;
         let (labels, classes) = (images.labels().to_vec(), config.class_names.len());
         let classes = (classes > 0).then(|| data::class_batches(labels, classes, &plan, first_step, device));
-        let mixing = Penalties::of(config).interpolates().then(|| data::mixing(&plan, first_step, device)).transpose()?;
+        let mixing =
+            Penalties::of(config).interpolates().then(|| data::mixing(&plan, first_step, device)).transpose()?;
         let batches = data::batches(images.source(), &plan, first_step, device)?;
         Ok(Self { batches, latents, distortions, classes: classes.transpose()?, mixing })
     }
@@ -72,9 +73,7 @@ impl Inputs {
     /// Takes note of what came of a step, on which the next ones may depend.
     pub(super) fn observe(&mut self, outcome: &StepOutcome) -> candle_core::Result<()> {
         match &mut self.distortions {
-            Source::Adaptive(augmentation) => {
-                augmentation.strength.observe(&outcome.real_scores, &outcome.fake_scores)
-            }
+            Source::Adaptive(augmentation) => augmentation.strength.observe(&outcome.real_scores, &outcome.fake_scores),
             Source::None | Source::Fixed(_) => Ok(()),
         }
     }

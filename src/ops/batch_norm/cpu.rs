@@ -109,8 +109,10 @@ pub fn combination([x, y, z]: [&[f32]; 3], mean: &[f32], factors: &[Vec<f32>; 4]
             || {
                 for (output, ((x, y), z)) in output.chunks_exact_mut(columns).zip(x.zip(y).zip(z)) {
                     for column in 0..columns {
-                        output[column] =
-                            a[column] * (x[column] - mean[column]) + b[column] * y[column] + c[column] * z[column] + d[column];
+                        output[column] = a[column] * (x[column] - mean[column])
+                            + b[column] * y[column]
+                            + c[column] * z[column]
+                            + d[column];
                     }
                 }
             },

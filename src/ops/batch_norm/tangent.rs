@@ -119,12 +119,8 @@ impl CustomOp3 for BatchNormTangent {
                 read(gradient, |gradient| {
                     let of_change = norm.parameter_gradients(x_values, change_values);
                     let of_gradient = norm.parameter_gradients(x_values, gradient);
-                    let [along_change, sum_of_change, along_gradient, sum_of_gradient] = self.of_all([
-                        &of_change[0],
-                        &of_change[1],
-                        &of_gradient[0],
-                        &of_gradient[1],
-                    ])?;
+                    let [along_change, sum_of_change, along_gradient, sum_of_gradient] =
+                        self.of_all([&of_change[0], &of_change[1], &of_gradient[0], &of_gradient[1]])?;
                     // Σ h (d - mean(d)), which is A: nothing cancels that need not.
                     let means: Vec<f32> = sum_of_change.iter().map(|sum| (f64::from(*sum) / count) as f32).collect();
                     let ones = vec![1.0; channels];
@@ -138,14 +134,18 @@ impl CustomOp3 for BatchNormTangent {
                         (f64::from(self.scale[c]) * (of_both[c] - along)) as f32
                     });
                     let for_weight = weight.track_op().then(|| tensor(for_weight.collect(), weight.dims()));
-                    let through =
-                        ThroughStatistics { for_weight: &along_gradient, for_bias: &sum_of_gradient, count: self.count };
+                    let through = ThroughStatistics {
+                        for_weight: &along_gradient,
+                        for_bias: &sum_of_gradient,
+                        count: self.count,
+                    };
                     let for_change = || tensor(norm.input_gradient(x_values, gradient, Some(&through)), dims);
                     let for_x = || {
                         let factors: [Vec<f32>; 4] = std::array::from_fn(|factor| {
                             let of_channel = |c: usize| {
                                 let (scale, weight) = (f64::from(self.scale[c]), f64::from(of_weight[c]));
-                                let [along_h, along_d] = [&along_gradient, &along_change].map(|sums| f64::from(sums[c]));
+                                let [along_h, along_d] =
+                                    [&along_gradient, &along_change].map(|sums| f64::from(sums[c]));
                                 let [sum_h, sum_d] = [&sum_of_gradient, &sum_of_change].map(|sums| f64::from(sums[c]));
                                 let share = -weight * scale * scale / count;
                                 let both = f64::from(of_both_in_all[c]) - 3.0 * along_h * along_d / count;

@@ -105,9 +105,7 @@ impl autograd::Taped for MaxPool {
 
     fn tangent(&self, _: &[&Tensor], output: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
         match tangents {
-            [Some(x)] => {
-                activation::times_slope(&at_winners(x, self.window, &self.winners)?, output, self.activation)
-            }
+            [Some(x)] => activation::times_slope(&at_winners(x, self.window, &self.winners)?, output, self.activation),
             _ => bail!("max_pool2d: expected the change of one argument"),
         }
     }

@@ -70,8 +70,7 @@ impl CustomOp1 for AtWinners {
             return Ok(Some(given?.into_tensor()));
         }
         let Some(winners) = self.winners.on_host.get() else { return Ok(None) };
-        let of_x =
-            |gradient: &[f32]| cpu::backward(gradient, &[], winners, &self.window, Activation::Identity);
+        let of_x = |gradient: &[f32]| cpu::backward(gradient, &[], winners, &self.window, Activation::Identity);
         Ok(Some(tensor(read(gradient, of_x)?, x.dims())?))
     }
 }

@@ -274,7 +274,7 @@ impl Adversaries {
         self.discriminator_optimizer.load(&parts.take("adam.discriminator."), steps).with_context(wrong_config)?;
         self.generator_optimizer
             .load(&parts.take("adam.generator."), steps / self.discriminator_steps)
-           .with_context(wrong_config)?;
+            .with_context(wrong_config)?;
         if let Some(average) = self.averaged_parameters() {
             average.load(&parts.take("generator_ema.")).with_context(wrong_config)?;
         }

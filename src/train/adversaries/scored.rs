@@ -19,12 +19,14 @@ impl Adversaries {
     /// D's scores of batches of as many images each, (N, 1) each, and what is to be minimised for each penalty, a scalar.
     pub(super) fn scored(&self, batches: &[Seen]) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
         // Before anything else is on the tape: a backward pass takes all that is.
-        let directions: Vec<Option<Tensor>> = batches.iter().map(|batch| self.direction(batch)).collect::<Result<_>>()?;
+        let directions: Vec<Option<Tensor>> =
+            batches.iter().map(|batch| self.direction(batch)).collect::<Result<_>>()?;
         let mut scores: Vec<Option<Tensor>> = vec![None; batches.len()];
         let mut penalties = Vec::new();
         for group in self.passes(batches) {
             let direction: Vec<Tensor> = group.iter().filter_map(|&batch| directions[batch].clone()).collect();
-            let (of_group, penalty) = self.pass(&group.iter().map(|&batch| &batches[batch]).collect::<Vec<_>>(), &direction)?;
+            let (of_group, penalty) =
+                self.pass(&group.iter().map(|&batch| &batches[batch]).collect::<Vec<_>>(), &direction)?;
             let count = of_group.dim(0)? / group.len();
             for (place, batch) in group.into_iter().enumerate() {
                 scores[batch] = Some(autograd::narrow_rows(&of_group, place * count, count)?);
@@ -55,12 +57,13 @@ impl Adversaries {
             return Ok((self.discriminator.scores(&images, classes.as_ref(), true)?, None));
         }
         let images = Var::from_tensor(&images)?;
-        let scores = self.discriminator.scores(&images, classes.as_ref(), true)?;
         let along = Tensor::cat(directions, 0)?;
-        let derivatives = autograd::in_precision(Precision::F32, || {
-            autograd::tangent(&scores, &images, &along) // (N, 1)
-        })?;
-        Ok((scores, Some(minimised(&derivatives)?)))
+        // In another precision a unit near 0 might be on here and off where the direction was computed.
+        autograd::in_precision(Precision::F32, || {
+            let scores = self.discriminator.scores(&images, classes.as_ref(), true)?;
+            let derivatives = autograd::tangent(&scores, &images, &along)?; // (N, 1)
+            Ok((scores, Some(minimised(&derivatives)?)))
+        })
     }
 
     /// Along which the derivative of a batch's scores is taken for its penalty, (N, H, W, C).
