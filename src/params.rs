@@ -15,11 +15,23 @@ use candle_nn::{Init, VarBuilder};
 use crate::rng::Stream;
 
 /// Names of batch-norm state: saved and restored, never trained.
-const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+const STATISTICS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+
+/// The same of spectral normalisation: estimates of singular vectors.
+const SINGULAR_VECTORS: [&str; 2] = ["_u", "_v"];
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Whether `name` is of the statistics of a batch norm.
+fn is_statistic(name: &str) -> bool {
+    STATISTICS.contains(&last_part(name))
+}
 
 /// Whether `name` is a buffer rather than a parameter.
 pub fn is_buffer(name: &str) -> bool {
-    BUFFERS.contains(&name.rsplit('.').next().unwrap_or(name))
+    is_statistic(name) || SINGULAR_VECTORS.contains(&last_part(name))
 }
 
 /// The variables of one network. Clones share them.
@@ -66,7 +78,8 @@ impl Parameters {
         VarBuilder::from_backend(Box::new(Frozen(self.clone())), DType::F32, self.device.clone())
     }
 
-    /// As [`frozen`](Self::frozen), with copies of the buffers: a network built on it leaves the statistics of others alone.
+    /// As [`frozen`](Self::frozen), with copies of the state of batch norms: a network built on it leaves that of others
+    /// alone.
     pub fn observing(&self) -> VarBuilder<'static> {
         VarBuilder::from_backend(Box::new(Observing(Frozen(self.clone()))), DType::F32, self.device.clone())
     }
@@ -76,9 +89,9 @@ impl Parameters {
         self.lock().iter().filter(|(name, _)| !is_buffer(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 
-    /// What is never trained: the state of batch norms, in the order of the names.
-    pub fn buffers(&self) -> Vec<Var> {
-        self.lock().iter().filter(|(name, _)| is_buffer(name)).map(|(_, variable)| variable.clone()).collect()
+    /// The state of batch norms, in the order of the names.
+    pub fn statistics(&self) -> Vec<Var> {
+        self.lock().iter().filter(|(name, _)| is_statistic(name)).map(|(_, variable)| variable.clone()).collect()
     }
 
     /// Parameters and buffers, in the order of the names.
@@ -246,7 +259,7 @@ struct Observing(Frozen);
 impl SimpleBackend for Observing {
     fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
         let tensor = self.0.get(shape, name, init, dtype, device)?;
-        if is_buffer(name) { Ok(Var::from_tensor(&tensor.copy()?)?.into_inner()) } else { Ok(tensor) }
+        if is_statistic(name) { Ok(Var::from_tensor(&tensor.copy()?)?.into_inner()) } else { Ok(tensor) }
     }
 
     fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {

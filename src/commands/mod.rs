@@ -30,6 +30,8 @@ use crate::error::Error;
 use crate::evaluator::GeneratorEvaluator;
 use crate::report::{Console, Monitor};
 use crate::run::RunOptions;
+use crate::train::gan_config::GanConfig;
+use crate::train::penalty::Penalties;
 
 /// What a command that trains is given beside its configuration.
 #[derive(Clone, Copy)]
@@ -76,6 +78,23 @@ fn shards(count: Option<usize>, processes: &Processes) -> anyhow::Result<Shards>
 fn check_sync_batch_norm(is_on: bool, device: &Device) -> anyhow::Result<()> {
     if is_on && !device.is_cpu() {
         bail!(Error::setting("sync_batch_norm", is_on, "expected false: on a GPU batch norm looks at one shard alone"));
+    }
+    Ok(())
+}
+
+/// [`Error::Setting`] where a penalty on D's gradient cannot be computed on `device`.
+fn check_penalties(config: &GanConfig, device: &Device) -> anyhow::Result<()> {
+    let (name, value) = match Penalties::of(config) {
+        penalties if !penalties.is_any() => return Ok(()),
+        _ if config.r1 > 0.0 => ("r1", config.r1),
+        _ if config.r2 > 0.0 => ("r2", config.r2),
+        _ => ("gradient_penalty", config.gradient_penalty),
+    };
+    if device.is_metal() {
+        bail!(Error::setting(name, value, "expected 0: on Metal there are no penalties on a gradient"));
+    }
+    if config.spectral_norm && !device.is_cpu() {
+        bail!(Error::setting(name, value, "expected 0: on a GPU no penalty goes with spectral norm"));
     }
     Ok(())
 }

@@ -40,6 +40,7 @@ mod recolour;
 mod rescale_to_norm;
 mod score_loss;
 mod sgd;
+mod spectral_weight;
 
 pub use crate::kernels::activation::Activation;
 pub use activation::activate;
@@ -71,6 +72,7 @@ pub use recolour::{EXTRA_COLUMNS, recolour};
 pub use rescale_to_norm::rescale_to_norm;
 pub use score_loss::{bce_with_logits, half_mean_square, hinge, scaled_mean};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
+pub use spectral_weight::spectral_weight;
 
 /// Opens a CUDA device as the ops need it.
 #[cfg(feature = "cuda")]
@@ -122,4 +124,5 @@ pub mod naive {
         naive_scaled_mean as scaled_mean,
     };
     pub use super::sgd::naive as sgd_step;
+    pub use super::spectral_weight::naive as spectral_weight;
 }

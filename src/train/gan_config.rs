@@ -183,6 +183,12 @@ pub struct GanConfig {
     #[serde(default = "gradient_penalty")]
     pub gradient_penalty: f64,
 
+    /// Divide every weight of the discriminator by its largest singular value (Miyato et al., 1802.05957), by a step of power
+    /// iteration a training step
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")] // runs from before had none
+    pub spectral_norm: bool,
+
     /// Update the generator in every Nth step only, the discriminator in all of them [default: 5 for wgan-gp, else 1]
     #[arg(long, value_name = "N")]
     #[serde(default)]

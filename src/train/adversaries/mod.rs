@@ -22,6 +22,9 @@ use crate::train::distortions::Distortions;
 use crate::train::gan_config::GanConfig;
 use crate::train::penalty::Penalties;
 
+/// Steps of power iteration before the first step, as many as PyTorch makes.
+const FIRST_ITERATIONS: usize = 15;
+
 /// A generator and its discriminator in training.
 pub struct Adversaries {
     discriminator: Discriminator,
@@ -42,6 +45,7 @@ pub struct Adversaries {
     rates: [f64; 2],
     loss: AdversarialLoss,
     label_smoothing: f64,
+    spectral_norm: bool,
     penalties: Penalties,
     /// Updates of D for each of G's.
     discriminator_steps: u64,
@@ -101,12 +105,12 @@ impl Adversaries {
         let (model, latent_dim, shape) = (config.model, config.latent_dim, config.image_shape());
         let classes = config.class_names.len();
         let latent_dim = latent_dim + classes; // a conditional generator takes both
-        let discriminator = Discriminator::conditional(model, shape, classes, discriminator_parameters.builder())?;
+        let discriminator_of = |vb| Discriminator::with(model, shape, classes, config.spectral_norm, vb);
+        let discriminator = discriminator_of(discriminator_parameters.builder())?;
+        discriminator.iterate_singular_vectors(FIRST_ITERATIONS)?;
         let generator = Generator::new(model, latent_dim, shape, generator_parameters.builder())?;
-        let detached_discriminator =
-            Discriminator::conditional(model, shape, classes, discriminator_parameters.frozen())?;
-        let observing_discriminator =
-            Discriminator::conditional(model, shape, classes, discriminator_parameters.observing())?;
+        let detached_discriminator = discriminator_of(discriminator_parameters.frozen())?;
+        let observing_discriminator = discriminator_of(discriminator_parameters.observing())?;
         let (mut average, mut averaged_generator) = (None, None);
         if !config.no_ema {
             let parameters = Parameters::undrawn("generator", device);
@@ -136,6 +140,7 @@ impl Adversaries {
             average,
             loss: config.loss(),
             label_smoothing: config.label_smoothing,
+            spectral_norm: config.spectral_norm,
             penalties: Penalties::of(config),
             discriminator_steps: config.discriminator_steps(),
             steps: Default::default(),
@@ -200,13 +205,14 @@ impl Adversaries {
                 average.prepare(self.generator_optimizer.steps())?;
             }
         }
+        autograd::inference(|| self.discriminator.iterate_singular_vectors(1))?;
         let batch = Batch::new(inputs);
         if self.shards.count() > 1 {
             return self.compute_in_shards(&batch, kind);
         }
         // On CUDA candle's ops have a part in these, which a captured step could not repeat.
-        let is_plain = self.penalties.interpolates() || self.discriminator.looks_across_images();
-        if is_plain && self.penalties.is_any() {
+        let has_plain_penalty = self.penalties.interpolates() || self.discriminator.looks_across_images();
+        if self.spectral_norm || (has_plain_penalty && self.penalties.is_any()) {
             return self.compute(&batch, kind);
         }
         let [of_updates, of_penalties] = [kind.updates_generator, kind.penalties_are_due].map(usize::from);
