@@ -69,6 +69,16 @@ fn every_op() -> Vec<NamedOp> {
             [&[1500, 300][..], &[300], &[1500, 300]].map(|dims| random(generator, dims)).to_vec(),
         ),
         (
+            "spectral_weight",
+            Box::new(|x: &[Tensor]| {
+                let vector = |len: usize| {
+                    Tensor::arange(0u32, len as u32, x[0].device())?.to_dtype(x[0].dtype())?.affine(0.01, 0.1)
+                };
+                ops::spectral_weight(&x[0], &vector(30)?, &vector(45)?)
+            }),
+            vec![random(generator, &[30, 5, 3, 3])],
+        ),
+        (
             "batch_norm_eval",
             Box::new(move |x: &[Tensor]| {
                 let ones = Tensor::ones(64, x[0].dtype(), x[0].device())?;

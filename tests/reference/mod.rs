@@ -17,6 +17,7 @@ mod radford;
 mod rule;
 mod scores;
 mod sgd;
+mod spectral;
 mod trajectories;
 mod vectors;
 mod views;
