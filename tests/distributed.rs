@@ -7,14 +7,15 @@ use std::thread;
 use candle_core::{DType, Device, ModuleT, Result, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use gan::autograd::{self, Precision};
-use gan::data::{Shard, StepPlan};
+use gan::data::{MIXING, Shard, StepPlan};
 use gan::distributed::{Alone, Communicator, Parts, Shards, Slice};
+use gan::image_shape::ImageShape;
 use gan::losses::nt_xent::nt_xent;
 use gan::models::{Encoder, EncoderArchitecture, ProjectionHead, ProjectionHeadConfig};
 use gan::optim::{AdamConfig, GradientTransform};
 use gan::params::Parameters;
 use gan::pretrained::encoder::fresh;
-use gan::rng::Stream;
+use gan::rng::{Generator, Stream};
 use gan::train::adversaries::{Adversaries, StepInputs};
 use gan::train::contrastive::Contrastive;
 use gan::train::gan_config::GanConfig;
@@ -203,7 +204,8 @@ fn config(flags: &[&str]) -> GanConfig {
 fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
     let (rank, world) = (shards.communicator().rank(), shards.communicator().size());
     let plan = StepPlan::new(64, config.batch_size, true, 1).unwrap().part(Shard { rank, world }).unwrap();
-    let images = random("images", &[64, 28, 28, 1]);
+    let ImageShape { height, width, channels } = config.image_shape();
+    let images = random("images", &[64, height, width, channels]);
     let mut adversaries = Adversaries::new(config, &Device::Cpu).unwrap();
     adversaries.set_shards(shards);
     let mut found = BTreeMap::new();
@@ -212,8 +214,10 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
         let latents = plan
             .latents::<2>(step, config.latent_space())
             .map(|values| Tensor::from_vec(values, (plan.places().len(), config.latent_dim), &Device::Cpu).unwrap());
+        let shares = plan.draws(step, MIXING, 1, Generator::unit);
+        let mixing = Some(Tensor::from_vec(shares, (plan.places().len(), 1), &Device::Cpu).unwrap());
         let outcome = adversaries
-            .step_on(&StepInputs { real, latents, distortions: None, classes: None, mixing: None, lr_scale: 1.0 })
+            .step_on(&StepInputs { real, latents, distortions: None, classes: None, mixing, lr_scale: 1.0 })
             .unwrap();
         for (name, tensor) in [("d_loss", &outcome.d_loss), ("g_loss", &outcome.g_loss), ("real", &outcome.real_scores)]
         {
@@ -228,7 +232,13 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
 
 #[test]
 fn a_step_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
-    for flags in [&["--model", "dcgan"][..], &["--model", "lsgan", "--r1", "0.1", "--no-ema"]] {
+    for flags in [
+        &["--model", "dcgan"][..],
+        &["--model", "lsgan", "--r1", "0.1", "--no-ema"],
+        &["--model", "vanilla", "--loss", "relativistic", "--r1", "1", "--r2", "1", "--r1-every", "2"],
+        &["--model", "vanilla", "--loss", "wgan-gp", "--discriminator-steps", "2"],
+        &["--model", "dcgan", "--loss", "hinge", "--spectral-norm"],
+    ] {
         let config = config(&[flags, &["--batch-size", "16", "--shards", "4"]].concat());
         let of = |size| in_processes(size, |processes| trained(&config, Shards::new(4, processes).unwrap()));
         let expected = of(1);
