@@ -9,7 +9,7 @@ pub enum Weight {
     /// `weight`, as it is.
     Plain(Tensor),
     /// Normalised.
-    Spectral(SpectralNorm),
+    Spectral(Box<SpectralNorm>),
 }
 
 /// A weight over its largest singular value (Miyato et al., 1802.05957), under the names of PyTorch's
@@ -35,18 +35,18 @@ impl Weight {
         let Some(&outputs) = shape.dims().first() else { bail!("a weight has outputs") };
         let inputs = shape.elem_count() / outputs;
         let (vb, drawn) = (vb.pp("parametrizations.weight"), Init::Randn { mean: 0.0, stdev: 1.0 });
-        Ok(Self::Spectral(SpectralNorm {
+        Ok(Self::Spectral(Box::new(SpectralNorm {
             original: vb.get_with_hints(shape, "original", init)?,
             u: vb.pp(0).get_with_hints(outputs, "_u", drawn)?,
             v: vb.pp(0).get_with_hints(inputs, "_v", drawn)?,
-        }))
+        })))
     }
 
     /// What a layer multiplies by.
     pub fn value(&self) -> Result<Tensor> {
         match self {
             Self::Plain(weight) => Ok(weight.clone()),
-            Self::Spectral(SpectralNorm { original, u, v }) => ops::spectral_weight(original, u, v),
+            Self::Spectral(norm) => ops::spectral_weight(&norm.original, &norm.u, &norm.v),
         }
     }
 
