@@ -17,7 +17,12 @@ pub(super) fn of(config: &GanConfig, images: usize, span: &str) -> String {
         1 => format!("batch {batch}"),
         shards => format!("batch {batch} in {shards} shards"),
     });
-    parts.push(format!("loss {}", format!("{:?}", config.loss()).to_lowercase()));
+    parts.push(format!("loss {}", config.loss().name()));
+    parts.extend(match config.discriminator_steps() {
+        1 => None,
+        steps => Some(format!("{steps} updates of D for one of G")),
+    });
+    parts.extend(config.spectral_norm.then(|| "spectral norm".to_string()));
     parts.extend(config.clip_norm.map(|norm| format!("gradients clipped to {norm}")));
     parts.extend((config.augment == Augment::Adaptive).then(|| "adaptive augmentation".to_string()));
     parts.extend(config.diffaugment.is_on().then(|| format!("diffaugment {}", config.diffaugment)));
