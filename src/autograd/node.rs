@@ -108,6 +108,8 @@ impl<const N: usize> Node<N> {
 
 /// A node of any number of arguments.
 pub trait AnyNode: Send {
+    /// Whether this is one of the arguments.
+    fn takes(&self, tensor: TensorId) -> bool;
     /// Adds how the output changes to `tangents`, which has how some tensors do, if it depends on one of them.
     fn tangent(&self, tangents: &mut HashMap<TensorId, Tensor>) -> Result<()>;
     /// The backward pass: gradients go to the slots of the arguments, or, those of variables, to `gradients`.
@@ -119,6 +121,10 @@ pub trait AnyNode: Send {
 }
 
 impl<const N: usize> AnyNode for Node<N> {
+    fn takes(&self, tensor: TensorId) -> bool {
+        self.ids.0.contains(&tensor)
+    }
+
     fn tangent(&self, tangents: &mut HashMap<TensorId, Tensor>) -> Result<()> {
         let (arguments, output) = &self.ids;
         let moves = arguments.map(|argument| tangents.get(&argument).cloned());

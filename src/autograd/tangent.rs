@@ -23,7 +23,9 @@ pub fn tangent(output: &Tensor, input: &Tensor, direction: &Tensor) -> Result<Te
         bail!("tangent: expected to be in a training step");
     };
     let mut tangents = HashMap::from([(input.id(), direction.clone())]);
-    let computed = nodes.iter().try_for_each(|node| node.tangent(&mut tangents));
+    // What was recorded before the input was used does not depend on it.
+    let mut dependent = nodes.iter().skip_while(|node| !node.takes(input.id()));
+    let computed = dependent.try_for_each(|node| node.tangent(&mut tangents));
     TAPE.with_borrow_mut(|tape| {
         if let Some(tape) = tape {
             tape.nodes.splice(..0, nodes); // in front of what was recorded from them

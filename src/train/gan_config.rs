@@ -1,5 +1,5 @@
 //! Everything that decides what a GAN run computes: the flags of `train-gan`, the saved configuration and the
-//! defaults are this one struct.
+//! defaults are this one struct: longer than other files, since its documentation is the help.
 
 use std::path::PathBuf;
 

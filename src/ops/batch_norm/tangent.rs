@@ -15,7 +15,7 @@ use super::cpu::{CpuNorm, MeanAndScale, ThroughStatistics, combination};
 use super::statistics::BatchStatistics;
 use crate::autograd;
 use crate::kernels::activation::Activation;
-use crate::kernels::storage::{Array, is_host, read, tensor};
+use crate::kernels::storage::{Array, is_host, read_all, tensor};
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
 
 /// The change of [`batch_norm_train`](super::batch_norm_train)'s output, without its bias and activation, as x (.., C)
@@ -67,6 +67,41 @@ impl BatchNormTangent {
         }
     }
 
+    /// Those of x, of the weight and of the change, from that of the output.
+    fn gradients(&self, x: &[f32], weight: &[f32], change: &[f32], gradient: &[f32]) -> Result<[Vec<f32>; 3]> {
+        let (channels, count) = (weight.len(), self.count as f64);
+        let (no_bias, ones) = (vec![0.0; channels], vec![1.0; channels]);
+        let norm = CpuNorm::new(self.statistics(), weight, &no_bias, Activation::Identity);
+        let [of_change, of_gradient] = [change, gradient].map(|values| norm.parameter_gradients(x, values));
+        let [along_d, sum_d, along_h, sum_h] =
+            self.of_all([&of_change[0], &of_change[1], &of_gradient[0], &of_gradient[1]])?;
+        // A as Σ h (d - mean(d)): nothing cancels that need not.
+        let means: Vec<f32> = sum_d.iter().map(|sum| (f64::from(*sum) / count) as f32).collect();
+        let about_means = MeanAndScale { mean: &means, scale: &ones };
+        let about_means = CpuNorm::new(about_means, &ones, &no_bias, Activation::Identity);
+        let [of_both, _] = about_means.parameter_gradients(change, gradient);
+        let [of_both_in_all] = self.of_all([&of_both])?;
+
+        let (mut for_weight, mut factors) = (Vec::with_capacity(channels), <[Vec<f32>; 4]>::default());
+        for c in 0..channels {
+            let [scale, along_d, along_h, sum_d, sum_h, both] =
+                [&self.scale, &along_d, &along_h, &sum_d, &sum_h, &of_both_in_all].map(|values| f64::from(values[c]));
+            // The weight's is of this shard alone: it is added up over the shards with the others.
+            for_weight.push((scale * (of_both[c] - of_gradient[0][c] * along_d / count)) as f32);
+            let share = -f64::from(weight[c]) * scale * scale / count;
+            let of_channel = [
+                share * scale * (both - 3.0 * along_h * along_d / count),
+                share * along_d,
+                share * along_h,
+                -share * (sum_h * along_d + sum_d * along_h) / count,
+            ];
+            factors.iter_mut().zip(of_channel).for_each(|(factor, value)| factor.push(value as f32));
+        }
+        let through = ThroughStatistics { for_weight: &along_h, for_bias: &sum_h, count: self.count };
+        let for_change = norm.input_gradient(x, gradient, Some(&through));
+        Ok([combination([x, gradient, change], &self.mean, &factors), for_weight, for_change])
+    }
+
     fn statistics(&self) -> MeanAndScale<'_> {
         MeanAndScale { mean: &self.mean, scale: &self.scale }
     }
@@ -110,63 +145,16 @@ impl CustomOp3 for BatchNormTangent {
         _: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dims, of_weight) = (x.dims(), read(weight, <[f32]>::to_vec)?);
-        let (channels, count) = (of_weight.len(), self.count as f64);
-        let no_bias = vec![0.0; channels];
-        let norm = CpuNorm::new(self.statistics(), &of_weight, &no_bias, Activation::Identity);
-        read(x, |x_values| {
-            read(change, |change_values| {
-                read(gradient, |gradient| {
-                    let of_change = norm.parameter_gradients(x_values, change_values);
-                    let of_gradient = norm.parameter_gradients(x_values, gradient);
-                    let [along_change, sum_of_change, along_gradient, sum_of_gradient] =
-                        self.of_all([&of_change[0], &of_change[1], &of_gradient[0], &of_gradient[1]])?;
-                    // Σ h (d - mean(d)), which is A: nothing cancels that need not.
-                    let means: Vec<f32> = sum_of_change.iter().map(|sum| (f64::from(*sum) / count) as f32).collect();
-                    let ones = vec![1.0; channels];
-                    let about_mean = MeanAndScale { mean: &means, scale: &ones };
-                    let about_mean = CpuNorm::new(about_mean, &ones, &no_bias, Activation::Identity);
-                    let [of_both, _] = about_mean.parameter_gradients(change_values, gradient);
-                    let [of_both_in_all] = self.of_all([&of_both])?;
-
-                    let for_weight = (0..channels).map(|c| {
-                        let along = of_gradient[0][c] * f64::from(along_change[c]) / count;
-                        (f64::from(self.scale[c]) * (of_both[c] - along)) as f32
-                    });
-                    let for_weight = weight.track_op().then(|| tensor(for_weight.collect(), weight.dims()));
-                    let through = ThroughStatistics {
-                        for_weight: &along_gradient,
-                        for_bias: &sum_of_gradient,
-                        count: self.count,
-                    };
-                    let for_change = || tensor(norm.input_gradient(x_values, gradient, Some(&through)), dims);
-                    let for_x = || {
-                        let factors: [Vec<f32>; 4] = std::array::from_fn(|factor| {
-                            let of_channel = |c: usize| {
-                                let (scale, weight) = (f64::from(self.scale[c]), f64::from(of_weight[c]));
-                                let [along_h, along_d] =
-                                    [&along_gradient, &along_change].map(|sums| f64::from(sums[c]));
-                                let [sum_h, sum_d] = [&sum_of_gradient, &sum_of_change].map(|sums| f64::from(sums[c]));
-                                let share = -weight * scale * scale / count;
-                                let both = f64::from(of_both_in_all[c]) - 3.0 * along_h * along_d / count;
-                                (match factor {
-                                    0 => share * scale * both,
-                                    1 => share * along_d,
-                                    2 => share * along_h,
-                                    _ => -share * (sum_h * along_d + sum_d * along_h) / count,
-                                }) as f32
-                            };
-                            (0..channels).map(of_channel).collect()
-                        });
-                        tensor(combination([x_values, gradient, change_values], &self.mean, &factors), dims)
-                    };
-                    Ok((
-                        x.track_op().then(for_x).transpose()?,
-                        for_weight.transpose()?,
-                        change.track_op().then(for_change).transpose()?,
-                    ))
-                })
-            })
-        })???
+        let gradient = gradient.contiguous()?;
+        let given = read_all(&[x, weight, change, &gradient], |lent| match *lent {
+            [x, weight, change, gradient] => self.gradients(x, weight, change, gradient),
+            _ => bail!("batch_norm_tangent: expected four tensors"),
+        })??;
+        let mut given = given
+            .into_iter()
+            .zip([x, weight, change])
+            .map(|(values, argument)| argument.track_op().then(|| tensor(values, argument.dims())).transpose());
+        let mut next = || given.next().transpose().map(Option::flatten);
+        Ok((next()?, next()?, next()?))
     }
 }
