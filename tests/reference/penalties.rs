@@ -147,13 +147,13 @@ fn of_radfords_discriminator_they_are_pytorchs() {
 }
 
 /// As the weights move along a direction by so little that few units turn on or off, the penalty changes as its gradient
-/// says.
+/// says. Radford's discriminator has so many units near 0 that no step in f32 is small enough; the derivative of its batch
+/// norms is held against that of its twin in f64.
 #[test]
 fn their_gradients_are_those_of_differences_of_the_penalties() {
     for (name, architecture, shape) in [
         ("mlp", Architecture::Vanilla, ImageShape::COURSE),
         ("conditional_dcgan", Architecture::Dcgan, ImageShape::COURSE),
-        ("radford_32", Architecture::Dcgan, GREY_32),
     ] {
         let case = Case::new(name, architecture, shape, 4);
         let weights: BTreeMap<String, Tensor> =

@@ -135,6 +135,11 @@ fn train(
     (adversaries, [d_losses, g_losses])
 }
 
+/// The place of a layer among the others.
+fn layer_of(name: &str) -> usize {
+    name.split('.').next().and_then(|layer| layer.parse().ok()).unwrap_or_default()
+}
+
 fn record(name: &str) -> Trajectory {
     read::<BTreeMap<String, Trajectory>>("trajectories").remove(name).unwrap()
 }
@@ -147,15 +152,22 @@ fn check(
     tolerance: fn(f64) -> f64,
     flags: &[&str],
 ) {
-    let record = record(name);
+    let mut record = record(name);
     let (adversaries, [d_losses, g_losses]) = train(&record, model, networks, gain, flags);
     record.d_loss.assert(&format!("{name}: d_loss"), &d_losses, tolerance);
     record.g_loss.assert(&format!("{name}: g_loss"), &g_losses, tolerance);
+    // Where scores mean something by their differences alone, no loss moves the last bias but by its rounding, of which
+    // Adam makes whole steps.
+    let last_bias = record.discriminator.keys().filter(|name| name.ends_with("bias")).max_by_key(|name| layer_of(name));
+    let unmoved = last_bias.filter(|_| config(flags).loss().threshold().is_none()).cloned();
+    record.discriminator.retain(|name, _| Some(name) != unmoved.as_ref());
     for (part, want, found) in [
         ("discriminator", &record.discriminator, adversaries.discriminator_parameters()),
         ("generator", &record.generator, adversaries.generator_parameters()),
     ] {
-        assert_all(&format!("{name}: {part}"), want, &tensors(found));
+        let mut found = tensors(found);
+        found.retain(|name, _| part == "generator" || Some(name) != unmoved.as_ref());
+        assert_all(&format!("{name}: {part}"), want, &found);
     }
     for (name, tensor) in adversaries.generator_parameters().tensors() {
         if name.ends_with("num_batches_tracked") {
