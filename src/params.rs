@@ -15,11 +15,23 @@ use candle_nn::{Init, VarBuilder};
 use crate::rng::Stream;
 
 /// Names of batch-norm state: saved and restored, never trained.
-const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+const STATISTICS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+
+/// The same of spectral normalisation: estimates of singular vectors.
+const SINGULAR_VECTORS: [&str; 2] = ["_u", "_v"];
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Whether `name` is of the statistics of a batch norm.
+fn is_statistic(name: &str) -> bool {
+    STATISTICS.contains(&last_part(name))
+}
 
 /// Whether `name` is a buffer rather than a parameter.
 pub fn is_buffer(name: &str) -> bool {
-    BUFFERS.contains(&name.rsplit('.').next().unwrap_or(name))
+    is_statistic(name) || SINGULAR_VECTORS.contains(&last_part(name))
 }
 
 /// The variables of one network. Clones share them.
@@ -66,14 +78,20 @@ impl Parameters {
         VarBuilder::from_backend(Box::new(Frozen(self.clone())), DType::F32, self.device.clone())
     }
 
+    /// As [`frozen`](Self::frozen), with copies of the state of batch norms: a network built on it leaves that of others
+    /// alone.
+    pub fn observing(&self) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(Observing(Frozen(self.clone()))), DType::F32, self.device.clone())
+    }
+
     /// What an optimizer may change, in the order of the names.
     pub fn trainable(&self) -> Vec<(String, Var)> {
         self.lock().iter().filter(|(name, _)| !is_buffer(name)).map(|(n, v)| (n.clone(), v.clone())).collect()
     }
 
-    /// What is never trained: the state of batch norms, in the order of the names.
-    pub fn buffers(&self) -> Vec<Var> {
-        self.lock().iter().filter(|(name, _)| is_buffer(name)).map(|(_, variable)| variable.clone()).collect()
+    /// The state of batch norms, in the order of the names.
+    pub fn statistics(&self) -> Vec<Var> {
+        self.lock().iter().filter(|(name, _)| is_statistic(name)).map(|(_, variable)| variable.clone()).collect()
     }
 
     /// Parameters and buffers, in the order of the names.
@@ -233,5 +251,22 @@ impl SimpleBackend for Frozen {
 
     fn contains_tensor(&self, name: &str) -> bool {
         self.0.lock().contains_key(name)
+    }
+}
+
+struct Observing(Frozen);
+
+impl SimpleBackend for Observing {
+    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, device: &Device) -> Result<Tensor> {
+        let tensor = self.0.get(shape, name, init, dtype, device)?;
+        if is_statistic(name) { Ok(Var::from_tensor(&tensor.copy()?)?.into_inner()) } else { Ok(tensor) }
+    }
+
+    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        self.0.get_unchecked(name, dtype, device)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.0.contains_tensor(name)
     }
 }

@@ -165,7 +165,6 @@ fn shapes_that_do_not_fit_are_refused() {
         (&["--model", "dcgan", "--channels", "3"], "28x28 grey"),
         // Told when they are read.
         (&["--model", "dcgan", "--data", "pictures", "--image-size", "28"], "28x28 grey"),
-        (&["--model", "dcgan", "--image-size", "32", "--r1", "1"], "batch norm"),
         (&["--image-size", "32", "--evaluate-every", "1"], "which is for images of 28x28x1 alone"),
         (&["--data", "pictures", "--evaluate-every", "1"], "which is for images of 28x28x1 alone"),
     ] {

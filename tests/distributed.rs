@@ -7,14 +7,15 @@ use std::thread;
 use candle_core::{DType, Device, ModuleT, Result, Tensor};
 use clap::{Args, Command, FromArgMatches};
 use gan::autograd::{self, Precision};
-use gan::data::{Shard, StepPlan};
+use gan::data::{MIXING, Shard, StepPlan};
 use gan::distributed::{Alone, Communicator, Parts, Scatter, Shards, Slice};
+use gan::image_shape::ImageShape;
 use gan::losses::nt_xent::nt_xent;
 use gan::models::{Encoder, EncoderArchitecture, ProjectionHead, ProjectionHeadConfig};
 use gan::optim::{AdamConfig, GradientTransform};
 use gan::params::Parameters;
 use gan::pretrained::encoder::fresh;
-use gan::rng::Stream;
+use gan::rng::{Generator, Stream};
 use gan::train::adversaries::{Adversaries, StepInputs};
 use gan::train::contrastive::Contrastive;
 use gan::train::gan_config::GanConfig;
@@ -229,7 +230,8 @@ fn config(flags: &[&str]) -> GanConfig {
 fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
     let (rank, world) = (shards.communicator().rank(), shards.communicator().size());
     let plan = StepPlan::new(64, config.batch_size, true, 1).unwrap().part(Shard { rank, world }).unwrap();
-    let images = random("images", &[64, 28, 28, 1]);
+    let ImageShape { height, width, channels } = config.image_shape();
+    let images = random("images", &[64, height, width, channels]);
     let mut adversaries = Adversaries::new(config, &Device::Cpu).unwrap();
     adversaries.set_shards(shards);
     let mut found = BTreeMap::new();
@@ -238,8 +240,10 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
         let latents = plan
             .latents::<2>(step, config.latent_space())
             .map(|values| Tensor::from_vec(values, (plan.places().len(), config.latent_dim), &Device::Cpu).unwrap());
+        let shares = plan.draws(step, MIXING, 1, Generator::unit);
+        let mixing = Some(Tensor::from_vec(shares, (plan.places().len(), 1), &Device::Cpu).unwrap());
         let outcome = adversaries
-            .step_on(&StepInputs { real, latents, distortions: None, classes: None, lr_scale: 1.0 })
+            .step_on(&StepInputs { real, latents, distortions: None, classes: None, mixing, lr_scale: 1.0 })
             .unwrap();
         for (name, tensor) in [("d_loss", &outcome.d_loss), ("g_loss", &outcome.g_loss), ("real", &outcome.real_scores)]
         {
@@ -254,7 +258,13 @@ fn trained(config: &GanConfig, shards: Shards) -> BTreeMap<String, Vec<u32>> {
 
 #[test]
 fn a_step_in_shards_gives_the_same_bytes_on_any_number_of_processes() {
-    for flags in [&["--model", "dcgan"][..], &["--model", "lsgan", "--r1", "0.1", "--no-ema"]] {
+    for flags in [
+        &["--model", "dcgan"][..],
+        &["--model", "lsgan", "--r1", "0.1", "--no-ema"],
+        &["--model", "vanilla", "--loss", "relativistic", "--r1", "1", "--r2", "1", "--r1-every", "2"],
+        &["--model", "vanilla", "--loss", "wgan-gp", "--discriminator-steps", "2"],
+        &["--model", "dcgan", "--loss", "hinge", "--spectral-norm"],
+    ] {
         let config = config(&[flags, &["--batch-size", "16", "--shards", "4"]].concat());
         let of = |size| in_processes(size, |processes| trained(&config, Shards::new(4, processes).unwrap()));
         let expected = of(1);
@@ -389,7 +399,7 @@ fn a_nan_in_one_shard_is_seen_by_all_processes() {
         let value = if rank == 1 { f32::NAN } else { 0.5 };
         let real = Tensor::full(value, (4, 28, 28, 1), &Device::Cpu).unwrap();
         let latents = [random("one", &[4, config.latent_dim]), random("two", &[4, config.latent_dim])];
-        let inputs = StepInputs { real, latents, distortions: None, classes: None, lr_scale: 1.0 };
+        let inputs = StepInputs { real, latents, distortions: None, classes: None, mixing: None, lr_scale: 1.0 };
         let outcome = adversaries.step_on(&inputs).unwrap();
         [outcome.d_loss, outcome.g_loss].map(|loss| loss.to_scalar::<f32>().unwrap().is_nan())
     });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{ModuleT, Tensor, Var};
 use gan::autograd::{self, Precision};
 use gan::checkpoint;
-use gan::losses::gradient_penalty::{r1_penalty, r1_perturbations};
+use gan::losses::gradient_penalty::{GradientPenalty, minimised};
 use gan::models::{Architecture, Discriminator};
 use gan::params::Parameters;
 
@@ -141,20 +141,23 @@ fn runs_in_bf16_resume_to_the_bit_on_any_number_of_threads() {
     assert!(stderr.contains("bf16"), "{stderr}");
 }
 
-/// The gradient of R1 with weight `gamma` in D's parameters, all of it in `precision`.
-fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64, precision: Precision) -> Vec<Vec<f64>> {
+/// The gradient of R1 with weight `gamma` in D's parameters, in f32. Those that it does not depend on have zeros.
+fn penalty_gradient(model: Architecture, images: &Tensor, gamma: f64) -> Vec<Vec<f64>> {
     let parameters = Parameters::new(0, "discriminator", images.device());
     let discriminator = Discriminator::new(model, model.image_shape(), parameters.builder()).unwrap();
-    let gradients = autograd::training_step(precision, || {
-        let images = Var::from_tensor(images).unwrap();
-        let scores = discriminator.forward_t(&images, true).unwrap();
-        let steps = r1_perturbations(autograd::backward(&scores).unwrap().get(&images).unwrap()).unwrap();
-        let images = images.as_detached_tensor();
-        let [ahead, behind] = [(&images + &steps).unwrap(), (&images - &steps).unwrap()]
-            .map(|moved| discriminator.forward_t(&moved, true).unwrap());
-        autograd::backward(&r1_penalty(&ahead, &behind, gamma).unwrap()).unwrap()
+    let images = Var::from_tensor(images).unwrap();
+    let scores = || discriminator.forward_t(&images, true).unwrap();
+    let slopes = autograd::training_step(Precision::F32, || autograd::backward(&scores()).unwrap());
+    let direction = GradientPenalty::ZeroCentred { gamma }.direction(slopes.get(&images).unwrap()).unwrap();
+    let gradients = autograd::training_step(Precision::F32, || {
+        let along = autograd::tangent(&scores(), &images, &direction).unwrap();
+        autograd::backward(&minimised(&along).unwrap()).unwrap()
     });
-    parameters.trainable().iter().map(|(_, parameter)| values(gradients.get(parameter).unwrap())).collect()
+    let gradient = |parameter: &Var| match gradients.get(parameter) {
+        Some(gradient) => values(gradient),
+        None => vec![0.0; parameter.elem_count()],
+    };
+    parameters.trainable().iter().map(|(_, parameter)| gradient(parameter)).collect()
 }
 
 /// The same as a step has it: what the first moments differ by from those without the penalty.
@@ -182,19 +185,17 @@ fn error_of(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
         / norm(&mut expected.iter().copied())
 }
 
-/// R1 is a difference of scores at images that are close: smaller than what rounding to bf16 does to the scores.
+/// What is penalised goes through D in f32, as its gradients do.
 #[test]
 #[cfg_attr(not(feature = "cuda"), ignore = "bf16 is of CUDA devices")]
 fn the_penalty_r1_is_in_f32_in_every_precision() {
     let images = random("real", &[32, 28, 28, 1], &device());
     for model in [Architecture::Vanilla, Architecture::Dcgan] {
-        let expected = penalty_gradient(model, &images, 1000.0, Precision::F32);
-        let rounded = error_of(&penalty_gradient(model, &images, 1000.0, Precision::Bf16), &expected);
-        println!("{}: R1's gradient in bf16 is off by {rounded:.3} of its size", model.name());
-        assert!(rounded > 0.05, "{}: {rounded}", model.name());
-        for precision in ["f32", "bf16"] {
+        let expected = penalty_gradient(model, &images, 1000.0);
+        // The loss that the penalty is added to has the rounding of the step's precision.
+        for (precision, tolerance) in [("f32", 1e-3), ("bf16", 1e-2)] {
             let found = error_of(&penalty_gradient_of_a_step(model, &images, "1000", precision), &expected);
-            assert!(found < 1e-3, "{} in {precision}: {found}", model.name());
+            assert!(found < tolerance, "{} in {precision}: {found}", model.name());
         }
     }
 }

@@ -256,7 +256,7 @@ fn the_program_has_none_of_candles_threads() {
     let flags =
         ["train-gan", "--model", "vanilla", "--data", "data", "--log-every", "1", "--steps", "100000", "--json", "-q"];
     // Large enough for an elementwise op of candle's to be shared.
-    let flags = [&flags[..], &["--device", "cpu", "--batch-size", "90", "--r1", "1"]].concat();
+    let flags = [&flags[..], &["--device", "cpu", "--batch-size", "90", "--loss", "wgan-gp"]].concat();
     let candles_threads = |asked: Option<&str>| {
         let mut program = work.spawn(&[&flags[..], &["--run", asked.unwrap_or("none")]].concat());
         match asked {

@@ -29,6 +29,10 @@ impl Op<1> for Reshape {
         Ok([Some(gradient.reshape(x.dims())?)])
     }
 
+    fn tangent(&self, _: [&Tensor; 1], output: &Tensor, [x]: [Option<&Tensor>; 1]) -> Result<Tensor> {
+        reshape(known(x)?, output.dims())
+    }
+
     fn saved(&self) -> Saved {
         Saved::Nothing
     }
@@ -57,6 +61,10 @@ impl Op<1> for NarrowRows {
     fn backward(&self, [x]: [&Tensor; 1], _: &Tensor, gradient: &Tensor) -> Result<[Option<Tensor>; 1]> {
         let after = x.dim(0)? - self.start - self.len;
         Ok([Some(gradient.pad_with_zeros(0, self.start, after)?)])
+    }
+
+    fn tangent(&self, _: [&Tensor; 1], _: &Tensor, [x]: [Option<&Tensor>; 1]) -> Result<Tensor> {
+        narrow_rows(known(x)?, self.start, self.len)
     }
 
     fn saved(&self) -> Saved {
@@ -96,6 +104,10 @@ impl Op<2> for Add {
         Ok([Some(gradient.clone()), Some(gradient.clone())])
     }
 
+    fn tangent(&self, _: [&Tensor; 2], _: &Tensor, tangents: [Option<&Tensor>; 2]) -> Result<Tensor> {
+        sum_of_known(tangents.map(|tangent| tangent.cloned()))
+    }
+
     fn saved(&self) -> Saved {
         Saved::Nothing
     }
@@ -127,7 +139,28 @@ impl Op<2> for Mul {
         Ok([given(x, y)?, given(y, x)?])
     }
 
+    fn tangent(&self, [x, y]: [&Tensor; 2], _: &Tensor, tangents: [Option<&Tensor>; 2]) -> Result<Tensor> {
+        let [of_x, of_y] = tangents;
+        let of_x = of_x.map(|of_x| mul(of_x, y)).transpose()?;
+        let of_y = of_y.map(|of_y| mul(x, of_y)).transpose()?;
+        sum_of_known([of_x, of_y])
+    }
+
     fn saved(&self) -> Saved {
         Saved::Arguments
+    }
+}
+
+/// How the one argument of an op changes.
+fn known(tangent: Option<&Tensor>) -> Result<&Tensor> {
+    tangent.map_or_else(|| bail!("a tangent is asked for where nothing moves"), Ok)
+}
+
+/// The sum of what there is of two changes.
+fn sum_of_known(tangents: [Option<Tensor>; 2]) -> Result<Tensor> {
+    match tangents {
+        [Some(x), Some(y)] => add(&x, &y),
+        [Some(tangent), None] | [None, Some(tangent)] => Ok(tangent),
+        [None, None] => bail!("a tangent is asked for where nothing moves"),
     }
 }

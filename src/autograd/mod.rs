@@ -26,8 +26,10 @@
 //! - **Direct update** ([`Taped::updates`] and [`Taped::bwd_updating`], optional): the op can hand the gradient of one
 //!   argument, a weight, to an [`Update`] piece by piece. Every value of the gradient is written exactly once, with the
 //!   bits that `bwd` gives, and the weight is not read once its first piece has been.
+//! - **Derivative along a direction** ([`Taped::tangent`], optional): how the output changes as the arguments move, by ops
+//!   that have gradients themselves. It reads what `bwd` may read.
 //! - **Gradients are constants**: `bwd` returns a gradient of its argument's shape for each argument that is tracked, and
-//!   none elsewhere. There are no gradients of gradients.
+//!   none elsewhere. There are no gradients of gradients; what needs one takes the gradient of a [`tangent()`].
 //!
 //! # What an op gets
 //!
@@ -63,6 +65,7 @@ mod precision;
 mod recompute;
 mod saved;
 mod step;
+mod tangent;
 mod tape;
 mod taped;
 mod variable_grads;
@@ -75,6 +78,7 @@ pub use captured_step::CapturedStep;
 pub use precision::{activations, in_precision, precision};
 pub use saved::Saved;
 pub use step::{inference, training_step, training_step_in_parts};
+pub use tangent::tangent;
 pub use tape::{Recording, recorded};
 pub use taped::{Grads, Taped};
 pub use variable_grads::{Update, Updates};

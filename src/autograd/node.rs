@@ -4,9 +4,11 @@ use crate::autograd::grad_slot::{GradSlot, added};
 use crate::autograd::op::Op;
 use crate::autograd::recompute::{Call, Recompute};
 use crate::autograd::saved::{SavedTensor, shape_only};
+use crate::autograd::tape::alias;
 use crate::autograd::taped::Grads;
 use crate::autograd::variable_grads::VariableGrads;
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor, TensorId, bail};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// An op that waits for its backward pass.
@@ -17,6 +19,8 @@ pub struct Node<const N: usize> {
     output: Tensor,
     /// Where the gradient of the output is collected.
     slot: GradSlot,
+    /// Of the arguments and of the output as the step has them; what is held may be a stand-in.
+    ids: ([TensorId; N], TensorId),
 }
 
 impl<const N: usize> Node<N> {
@@ -31,6 +35,7 @@ impl<const N: usize> Node<N> {
         slot: GradSlot,
     ) -> Result<Self> {
         let saved = op.saved();
+        let ids = (arguments.map(Tensor::id), output.id());
         let mut held = Vec::with_capacity(N);
         for ((argument, slot), recompute) in arguments.into_iter().zip(&slots).zip(recomputes) {
             held.push(match (slot, saved.arguments(), recompute) {
@@ -43,7 +48,7 @@ impl<const N: usize> Node<N> {
         let Ok(arguments) = held.try_into() else { bail!("an op holds as many arguments as it has") };
         // Without its place in the graph: the op must not keep itself alive.
         let output = if saved.output() { output.detach() } else { shape_only(&output.detach())? };
-        Ok(Self { call: Arc::new(Call { op: Box::new(op), arguments }), slots, output, slot })
+        Ok(Self { call: Arc::new(Call { op: Box::new(op), arguments }), slots, output, slot, ids })
     }
 
     /// What computes the output again.
@@ -103,6 +108,10 @@ impl<const N: usize> Node<N> {
 
 /// A node of any number of arguments.
 pub trait AnyNode: Send {
+    /// Whether this is one of the arguments.
+    fn takes(&self, tensor: TensorId) -> bool;
+    /// Adds how the output changes to `tangents`, which has how some tensors do, if it depends on one of them.
+    fn tangent(&self, tangents: &mut HashMap<TensorId, Tensor>) -> Result<()>;
     /// The backward pass: gradients go to the slots of the arguments, or, those of variables, to `gradients`.
     fn backward(&self, gradients: &mut VariableGrads) -> Result<()>;
     /// Whatever comes for the output from now on is an error.
@@ -112,6 +121,31 @@ pub trait AnyNode: Send {
 }
 
 impl<const N: usize> AnyNode for Node<N> {
+    fn takes(&self, tensor: TensorId) -> bool {
+        self.ids.0.contains(&tensor)
+    }
+
+    fn tangent(&self, tangents: &mut HashMap<TensorId, Tensor>) -> Result<()> {
+        let (arguments, output) = &self.ids;
+        let moves = arguments.map(|argument| tangents.get(&argument).cloned());
+        for ((argument, slot), moves) in self.call.arguments.iter().zip(&self.slots).zip(&moves) {
+            let argument = argument.shape_only();
+            if slot.is_none() && moves.is_none() && argument.track_op() && !argument.is_variable() {
+                bail!("tangent: what candle's own ops have made may depend on the input too");
+            }
+        }
+        if moves.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let arguments = self.call.arguments()?;
+        // A tensor that is computed again has its gradient go where that of the first one goes.
+        arguments.iter().zip(&self.slots).for_each(|(argument, slot)| alias(argument, slot.as_ref()));
+        let moves = moves.each_ref().map(Option::as_ref);
+        let tangent = self.call.op.tangent(arguments.each_ref(), &self.output, moves)?;
+        tangents.insert(*output, tangent);
+        Ok(())
+    }
+
     fn backward(&self, gradients: &mut VariableGrads) -> Result<()> {
         // Without a gradient the output has no effect on the loss.
         let given = self.slot.close();

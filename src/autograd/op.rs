@@ -17,6 +17,14 @@ pub trait Op<const N: usize>: Send + Sync + 'static {
         None
     }
 
+    /// See [`Taped::tangent`].
+    fn tangent(&self, arguments: [&Tensor; N], output: &Tensor, tangents: [Option<&Tensor>; N]) -> Result<Tensor> {
+        match self.taped() {
+            Some(op) => op.tangent(&arguments, output, &tangents),
+            None => bail!("an op without a derivative along a direction"),
+        }
+    }
+
     /// Whether the output may be computed again rather than kept: see [`Taped::is_cheap`].
     fn is_cheap(&self) -> bool {
         self.taped().is_some_and(Taped::is_cheap)

@@ -96,6 +96,13 @@ pub fn record<const N: usize>(arguments: [&Tensor; N], op: impl Op<N>) -> Result
     Ok(output)
 }
 
+/// Makes the gradient of `tensor` go to `slot` where this thread's ops take it for an argument.
+pub fn alias(tensor: &Tensor, slot: Option<&GradSlot>) {
+    if let Some(slot) = slot {
+        TAPE.with_borrow_mut(|tape| tape.as_mut().map(|tape| tape.slots.insert(tensor.id(), slot.clone())));
+    }
+}
+
 /// Puts an op whose output is there on the tape.
 pub fn keep<const N: usize>(op: impl Op<N>, arguments: [&Tensor; N], output: &Tensor, slot: GradSlot) -> Result<()> {
     TAPE.with_borrow_mut(|tape| {

@@ -22,6 +22,12 @@ pub trait Taped {
         Ok(None)
     }
 
+    /// How the output changes, to first order, as the arguments move by `tangents`; one of them at least does. Computed by
+    /// ops that have gradients, from the values that `bwd` may read.
+    fn tangent(&self, _arguments: &[&Tensor], _output: &Tensor, _tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        bail!("an op without a derivative along a direction")
+    }
+
     /// The argument whose gradient the op can hand to an update in pieces.
     fn updates(&self) -> Option<usize> {
         None

@@ -86,12 +86,23 @@ fn heading(command: &str, flag: &str) -> Option<&'static str> {
         ) => "Data",
         (
             _,
-            "loss" | "shards" | "sync_batch_norm" | "latent_dim" | "latents" | "discriminator_lr" | "schedule"
-            | "warmup_steps" | "weight_decay" | "clip_norm",
+            "loss"
+            | "shards"
+            | "sync_batch_norm"
+            | "latent_dim"
+            | "latents"
+            | "discriminator_lr"
+            | "schedule"
+            | "warmup_steps"
+            | "weight_decay"
+            | "clip_norm"
+            | "discriminator_steps",
         ) => "Training",
         (_, "beta1" | "beta2" | "eps" | "momentum" | "trust" | "precision" | "views") => "Training",
         (_, "ema_decay" | "no_ema") => "Averaged generator (EMA)",
-        (_, "label_smoothing" | "r1" | "r1_every") => "Regularisation of the discriminator",
+        (_, "label_smoothing" | "r1" | "r2" | "r1_every" | "gradient_penalty" | "spectral_norm") => {
+            "Regularisation of the discriminator"
+        }
         (_, "diffaugment" | "augment" | "ada_speed" | "mirror" | "init") => "Small data sets",
         (_, "min_crop" | "flip" | "jitter" | "jitter_strength" | "hue" | "grey") => "Augmentation",
         (_, "evaluate_every" | "evaluate_samples" | "evaluate_reference" | "evaluate_classifier") => "Evaluation",

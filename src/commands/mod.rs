@@ -30,6 +30,8 @@ use crate::error::Error;
 use crate::evaluator::GeneratorEvaluator;
 use crate::report::{Console, Monitor, counted};
 use crate::run::RunOptions;
+use crate::train::gan_config::GanConfig;
+use crate::train::penalty::Penalties;
 
 /// What a command that trains is given beside its configuration.
 #[derive(Clone, Copy)]
@@ -106,6 +108,23 @@ fn batch_in_words(batch_size: usize, shards: Option<usize>, sync_batch_norm: boo
         (shards, false) => format!("{batch} in {shards} shards"),
         (shards, true) => format!("{batch} in {shards} shards with synchronised batch norm"),
     }
+}
+
+/// [`Error::Setting`] where a penalty on D's gradient cannot be computed on `device`.
+fn check_penalties(config: &GanConfig, device: &Device) -> anyhow::Result<()> {
+    let (name, value) = match Penalties::of(config) {
+        penalties if !penalties.is_any() => return Ok(()),
+        _ if config.r1 > 0.0 => ("r1", config.r1),
+        _ if config.r2 > 0.0 => ("r2", config.r2),
+        _ => ("gradient_penalty", config.gradient_penalty),
+    };
+    if device.is_metal() {
+        bail!(Error::setting(name, value, "expected 0: on Metal there are no penalties on a gradient"));
+    }
+    if config.spectral_norm && !device.is_cpu() {
+        bail!(Error::setting(name, value, "expected 0: on a GPU no penalty goes with spectral norm"));
+    }
+    Ok(())
 }
 
 /// Says why scores of `evaluator` may mean less than they seem to. `flag` names another classifier to the command.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 
-use super::plan::{Order, StepPlan};
+use super::plan::{MIXING, Order, StepPlan};
 use super::source::{common_shape, fetch};
 use super::{ImageShape, ImageSource, Prefetcher};
 use crate::device;
 use crate::latent_space::LatentSpace;
+use crate::rng::Generator;
 
 /// 2 * pixel / 255 - 1 for every value of a pixel.
 pub fn normalised() -> [f32; 256] {
@@ -80,6 +81,14 @@ fn kept_batches(images: Tensor, plan: &StepPlan, first_step: u64) -> Result<Pref
 pub(super) fn kept(shape: ImageShape, pixels: &[u8], device: &Device) -> Result<Tensor> {
     let ImageShape { height, width, channels } = shape;
     Ok(Tensor::from_slice(pixels, (pixels.len() / shape.stride().max(1), height, width, channels), device)?)
+}
+
+/// Where between a fake (0) and a real image (1) each of the images of a plan's steps from `first_step` on has its point of
+/// a penalty: uniform in [0, 1), (N, 1).
+pub fn mixing(plan: &StepPlan, first_step: u64, device: &Device) -> Result<Prefetcher<Tensor>> {
+    let (plan, device) = (*plan, device.clone());
+    let place = move |shares: Vec<f32>| Ok(Tensor::from_vec(shares, (plan.places().len(), 1), &device)?);
+    Prefetcher::start(MIXING, first_step, move |step| Ok(plan.draws(step, MIXING, 1, Generator::unit)), place)
 }
 
 /// The latents of a GAN's steps from `first_step` on, for D's fakes and for G's: (N, `dim`) each. On an accelerator a small

@@ -66,7 +66,7 @@ pub mod warp;
 mod webp;
 
 pub use crate::image_shape::ImageShape;
-pub use batches::{batches, latents, normalised, pixel_of};
+pub use batches::{batches, latents, mixing, normalised, pixel_of};
 pub use census::Census;
 pub use class_batches::{class_batches, one_hot};
 pub use data_options::DataOptions;
@@ -80,7 +80,7 @@ pub use image_set::ImageSet;
 pub use images::Images;
 use open::is_spelling;
 pub use open::{is_name, is_stacked_mnist, open, own_shape};
-pub use plan::{CLASSES, MIRROR, Order, StepPlan, ViewPlan, steps_per_epoch};
+pub use plan::{CLASSES, MIRROR, MIXING, Order, StepPlan, ViewPlan, steps_per_epoch};
 pub use prefetch::Prefetcher;
 pub use shard::Shard;
 pub use source::{ImageSource, common_shape, pixels_of};

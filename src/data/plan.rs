@@ -18,6 +18,9 @@ pub const CLASSES: &str = "classes";
 /// The random stream of flips.
 pub const MIRROR: &str = "mirror";
 
+/// The random stream of the points between real images and fakes.
+pub const MIXING: &str = "mixing";
+
 /// The plan of a run's steps. The parts of a step that all ranks give, one after the other, are exactly the step of a
 /// single process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

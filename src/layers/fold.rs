@@ -9,7 +9,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Linear};
+use super::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, Linear, Weight};
 use crate::ops::{self, Activation, ScaleShift};
 
 /// A layer that a batch norm behind it can be folded into.
@@ -23,8 +23,8 @@ impl FoldNorm for Linear {
         if self.activation != Activation::Identity {
             return Ok(Self { scale: Some(after_activation(norm)?), ..self.clone() });
         }
-        let (weight, bias) = scale_outputs(&self.weight, self.bias.as_ref(), norm)?;
-        Ok(Self { weight, bias: Some(bias), activation: norm.activation(), scale: None })
+        let (weight, bias) = scale_outputs(&self.weight.value()?, self.bias.as_ref(), norm)?;
+        Ok(Self { weight: Weight::Plain(weight), bias: Some(bias), activation: norm.activation(), scale: None })
     }
 }
 
@@ -33,9 +33,9 @@ impl FoldNorm for Conv2d {
         if self.config.activation != Activation::Identity {
             bail!("a batch norm behind a convolution's activation is not folded");
         }
-        let (weight, bias) = scale_outputs(&self.weight, self.bias.as_ref(), norm)?;
+        let (weight, bias) = scale_outputs(&self.weight.value()?, self.bias.as_ref(), norm)?;
         let config = Conv2dConfig { bias: true, activation: norm.activation(), ..self.config };
-        Ok(Self { weight, bias: Some(bias), config })
+        Ok(Self { weight: Weight::Plain(weight), bias: Some(bias), config })
     }
 }
 
@@ -75,10 +75,10 @@ impl Linear {
     /// product of what a ReLU has given can leave out.
     pub fn preceded_by(&self, norm: &BatchNorm) -> Result<Self> {
         let ScaleShift { scale, shift } = after_activation(norm)?;
-        let weight = self.weight.detach();
+        let weight = self.weight.value()?.detach();
         let bias = self.bias.as_ref().map(Tensor::detach);
         // What becomes of an input that is the shift.
         let bias = ops::linear(&shift.unsqueeze(0)?, &weight, bias.as_ref(), Activation::Identity)?.squeeze(0)?;
-        Ok(Self { weight: weight.broadcast_mul(&scale)?, bias: Some(bias), ..self.clone() })
+        Ok(Self { weight: Weight::Plain(weight.broadcast_mul(&scale)?), bias: Some(bias), ..self.clone() })
     }
 }

@@ -10,6 +10,7 @@ mod init;
 mod layer_norm;
 mod linear;
 mod normalised;
+mod weight;
 
 pub use batch_norm::BatchNorm;
 pub use class_projection::ClassProjection;
@@ -20,3 +21,4 @@ pub use init::Initialisation;
 pub use layer_norm::LayerNorm;
 pub use linear::{Linear, LinearConfig};
 pub use normalised::Normalised;
+pub use weight::{SpectralNorm, Weight};

@@ -14,6 +14,10 @@ impl<L> Normalised<L> {
     pub fn new(layer: L, norm: BatchNorm) -> Self {
         Self { layer, norm: Some(norm) }
     }
+
+    pub fn layer(&self) -> &L {
+        &self.layer
+    }
 }
 
 impl<L: FoldNorm> Normalised<L> {

@@ -7,7 +7,8 @@ use candle_nn::VarBuilder;
 
 use crate::image_shape::ImageShape;
 use crate::layers::{
-    BatchNorm, ClassProjection, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig, Normalised,
+    BatchNorm, ClassProjection, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Linear, LinearConfig,
+    Normalised, SpectralNorm,
 };
 use crate::models::mlp::LEAKY;
 use crate::models::require;
@@ -40,16 +41,33 @@ pub struct DcganDiscriminator {
 
 impl DcganDiscriminator {
     /// Conditional on one of `classes` unless that is 0. An error where `shape` is not 28x28x1.
-    pub fn new(shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
+    pub fn new(shape: ImageShape, classes: usize, spectral_norm: bool, vb: VarBuilder) -> Result<Self> {
         require("the dcgan discriminator", SHAPE, shape)?;
-        let projection = || ClassProjection::new(classes, 1024, 1, Initialisation::XavierUniform, vb.clone());
+        let initialisation = Initialisation::XavierUniform;
+        let projection = || ClassProjection::new(classes, 1024, 1, initialisation, spectral_norm, vb.clone());
+        let conv = Conv2dConfig { spectral_norm, ..Default::default() };
+        let fully_connected = |inputs, outputs, activation, vb| {
+            Linear::new(
+                inputs,
+                outputs,
+                LinearConfig { initialisation, activation, spectral_norm, ..Default::default() },
+                vb,
+            )
+        };
         Ok(Self {
-            conv1: Conv2d::new(1, 32, 5, Conv2dConfig::default(), vb.pp(1))?,
-            conv2: Conv2d::new(32, 64, 5, Conv2dConfig::default(), vb.pp(4))?,
+            conv1: Conv2d::new(1, 32, 5, conv, vb.pp(1))?,
+            conv2: Conv2d::new(32, 64, 5, conv, vb.pp(4))?,
             fc1: fully_connected(1024, 1024, LEAKY, vb.pp(8))?,
             fc2: fully_connected(1024, 1, Activation::Identity, vb.pp(10))?,
             projection: (classes > 0).then(projection).transpose()?,
         })
+    }
+
+    /// What normalises its weights, if something does.
+    pub fn spectral_norms(&self) -> impl Iterator<Item = &SpectralNorm> {
+        let of_convolutions = [&self.conv1, &self.conv2].into_iter().filter_map(Conv2d::spectral_norm);
+        let of_linear = [&self.fc1, &self.fc2].into_iter().filter_map(Linear::spectral_norm);
+        of_convolutions.chain(of_linear).chain(self.projection.iter().filter_map(ClassProjection::spectral_norm))
     }
 
     /// Scores (N, 1) of images, with their one-hot `classes` (N, K) if it is conditional.

@@ -44,7 +44,10 @@ impl NetworkDescription {
 
     /// A discriminator of images of `image_shape`.
     pub fn discriminator(architecture: Architecture, image_shape: ImageShape) -> Self {
-        Self::new(NetworkKind::Discriminator { architecture, class_names: Vec::new() }, image_shape)
+        Self::new(
+            NetworkKind::Discriminator { architecture, class_names: Vec::new(), spectral_norm: false },
+            image_shape,
+        )
     }
 
     /// An encoder that is pretrained on images of `image_shape`.
@@ -81,6 +84,14 @@ impl NetworkDescription {
         self
     }
 
+    /// The same discriminator with spectral normalisation, or without.
+    pub fn with_spectral_norm(mut self, is_on: bool) -> Self {
+        if let NetworkKind::Discriminator { spectral_norm, .. } = &mut self.kind {
+            *spectral_norm = is_on;
+        }
+        self
+    }
+
     /// The same network of pictures with another normalisation than CIFAR-10's.
     pub fn normalised_by(self, normalisation: Normalisation) -> Self {
         Self { normalisation, ..self }
@@ -107,8 +118,8 @@ impl NetworkDescription {
             NetworkKind::Generator { architecture, latent_dim, ref class_names, .. } => {
                 Generator::new(architecture, latent_dim + class_names.len(), shape, vb).map(drop)
             }
-            NetworkKind::Discriminator { architecture, ref class_names } => {
-                Discriminator::conditional(architecture, shape, class_names.len(), vb).map(drop)
+            NetworkKind::Discriminator { architecture, ref class_names, spectral_norm } => {
+                Discriminator::with(architecture, shape, class_names.len(), spectral_norm, vb).map(drop)
             }
             NetworkKind::Encoder { architecture, stem } => {
                 Encoder::new(EncoderConfig { architecture, stem, side: shape.height }, vb.pp("f")).map(drop)

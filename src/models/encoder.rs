@@ -142,7 +142,7 @@ pub enum Encoder {
     /// Convolutions.
     ResNet(ResNet),
     /// Attention.
-    Vit(Vit),
+    Vit(Box<Vit>),
 }
 
 impl Encoder {
@@ -159,7 +159,7 @@ impl Encoder {
             Family::ResNet(config) => Ok(Self::ResNet(ResNet::new(config, stem, &vb)?)),
             Family::Vit(config) => match architecture.refuses_side(side) {
                 Some(reason) => bail!("no {} for pictures of {side}x{side}: {reason}", architecture.name()),
-                None => Ok(Self::Vit(Vit::new(config, side, &vb)?)),
+                None => Ok(Self::Vit(Box::new(Vit::new(config, side, &vb)?))),
             },
         }
     }

@@ -5,7 +5,7 @@ use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::image_shape::ImageShape;
-use crate::layers::{Linear, LinearConfig};
+use crate::layers::{Linear, LinearConfig, SpectralNorm};
 use crate::ops::{self, Activation};
 
 /// The slope of every LeakyReLU in the assignment.
@@ -27,13 +27,21 @@ pub struct MlpDiscriminator {
 
 impl MlpDiscriminator {
     /// For images of any `shape`, conditional on one of `classes` unless that is 0.
-    pub fn new(shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
+    pub fn new(shape: ImageShape, classes: usize, spectral_norm: bool, vb: VarBuilder) -> Result<Self> {
+        let layer = |inputs, outputs, activation, vb| {
+            Linear::new(inputs, outputs, LinearConfig { activation, spectral_norm, ..Default::default() }, vb)
+        };
         Ok(Self {
             shape,
             fc1: layer(shape.stride() + classes, 256, LEAKY, vb.pp(1))?,
             fc2: layer(256, 256, LEAKY, vb.pp(3))?,
             fc3: layer(256, 1, Activation::Identity, vb.pp(5))?,
         })
+    }
+
+    /// What normalises its weights, if something does.
+    pub fn spectral_norms(&self) -> impl Iterator<Item = &SpectralNorm> {
+        [&self.fc1, &self.fc2, &self.fc3].into_iter().filter_map(Linear::spectral_norm)
     }
 
     /// Scores (N, 1) of images, with their one-hot `classes` (N, K) if it is conditional.

@@ -37,6 +37,7 @@ pub use stem::Stem;
 pub use vit::Vit;
 
 use crate::image_shape::ImageShape;
+use crate::layers::SpectralNorm;
 
 /// An error where a network that is sized for `expected` is asked for with another shape.
 fn require(network: &str, expected: ImageShape, shape: ImageShape) -> Result<()> {
@@ -125,15 +126,40 @@ impl Discriminator {
 
     /// One of images of `classes` classes; 0 makes it the same as [`new`](Self::new). Errors as there.
     pub fn conditional(architecture: Architecture, shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
+        Self::with(architecture, shape, classes, false, vb)
+    }
+
+    /// One of `classes` classes, or of none, whose weights are divided by their largest singular values if `spectral_norm`
+    /// says so. Errors as there.
+    pub fn with(
+        architecture: Architecture,
+        shape: ImageShape,
+        classes: usize,
+        spectral_norm: bool,
+        vb: VarBuilder,
+    ) -> Result<Self> {
         use DiscriminatorNetwork::{Dcgan, Mlp, Radford};
         let network = match architecture {
-            Architecture::Vanilla | Architecture::Lsgan => Mlp(MlpDiscriminator::new(shape, classes, vb)?),
-            Architecture::Dcgan if architecture.is_radford(shape) => {
-                Radford(RadfordDiscriminator::new(shape, classes, vb)?)
+            Architecture::Vanilla | Architecture::Lsgan => {
+                Mlp(MlpDiscriminator::new(shape, classes, spectral_norm, vb)?)
             }
-            Architecture::Dcgan => Dcgan(DcganDiscriminator::new(shape, classes, vb)?),
+            Architecture::Dcgan if architecture.is_radford(shape) => {
+                Radford(RadfordDiscriminator::new(shape, classes, spectral_norm, vb)?)
+            }
+            Architecture::Dcgan => Dcgan(DcganDiscriminator::new(shape, classes, spectral_norm, vb)?),
         };
         Ok(Self { network, classes })
+    }
+
+    /// So many steps of power iteration for the singular values of its weights, where they are normalised. Training makes one
+    /// before each of its steps.
+    pub fn iterate_singular_vectors(&self, steps: usize) -> Result<()> {
+        let norms: Vec<&SpectralNorm> = match &self.network {
+            DiscriminatorNetwork::Mlp(network) => network.spectral_norms().collect(),
+            DiscriminatorNetwork::Dcgan(network) => network.spectral_norms().collect(),
+            DiscriminatorNetwork::Radford(network) => network.spectral_norms().collect(),
+        };
+        norms.into_iter().try_for_each(|norm| norm.iterate(steps))
     }
 
     /// Whether the score of an image depends on its batch in training: by batch norm.

@@ -30,6 +30,9 @@ pub enum NetworkKind {
         /// As the generator's.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         class_names: Vec<String>,
+        /// Whether its weights are divided by their largest singular values.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        spectral_norm: bool,
     },
     /// Features of pictures.
     Encoder {

@@ -16,7 +16,9 @@ use candle_nn::{Init, VarBuilder};
 
 use crate::autograd;
 use crate::image_shape::ImageShape;
-use crate::layers::{BatchNorm, ClassProjection, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Normalised};
+use crate::layers::{
+    BatchNorm, ClassProjection, Conv2d, Conv2dConfig, ConvTranspose2d, Initialisation, Normalised, SpectralNorm,
+};
 use crate::ops::{self, Activation};
 
 /// Sides of the images that the networks are sized for.
@@ -50,7 +52,14 @@ fn channels(count: usize) -> usize {
 /// A convolution or transposed convolution that doubles or halves, or one between a single place and [`BASE`] x [`BASE`].
 fn config(is_base: bool, activation: Activation) -> Conv2dConfig {
     let (stride, padding) = if is_base { (1, 0) } else { (2, 1) };
-    Conv2dConfig { stride, padding, bias: false, initialisation: Initialisation::Normal(DEVIATION), activation }
+    Conv2dConfig {
+        stride,
+        padding,
+        bias: false,
+        initialisation: Initialisation::Normal(DEVIATION),
+        activation,
+        ..Default::default()
+    }
 }
 
 fn norm(channels: usize, activation: Activation, vb: VarBuilder) -> Result<BatchNorm> {
@@ -126,10 +135,13 @@ pub struct RadfordDiscriminator {
 impl RadfordDiscriminator {
     /// Conditional on one of `classes` unless that is 0. An error where there is none for images of `shape`. Tensor names
     /// are the example's, `main.0.weight`, and `embedding.weight`.
-    pub fn new(shape: ImageShape, classes: usize, vb: VarBuilder) -> Result<Self> {
+    pub fn new(shape: ImageShape, classes: usize, spectral_norm: bool, vb: VarBuilder) -> Result<Self> {
         let blocks = blocks(shape)?;
+        let config = |is_base, activation| Conv2dConfig { spectral_norm, ..config(is_base, activation) };
+        let initialisation = Initialisation::Normal(DEVIATION);
         let projection = || {
-            ClassProjection::new(classes, channels(blocks), BASE * BASE, Initialisation::Normal(DEVIATION), vb.clone())
+            let features = channels(blocks);
+            ClassProjection::new(classes, features, BASE * BASE, initialisation, spectral_norm, vb.clone())
         };
         let projection = (classes > 0).then(projection).transpose()?;
         let vb = vb.pp("main");
@@ -143,6 +155,14 @@ impl RadfordDiscriminator {
         }
         let last = Conv2d::new(channels(blocks), 1, KERNEL, config(true, Activation::Identity), vb.pp(3 * blocks - 1))?;
         Ok(Self { first, hidden, last, projection })
+    }
+
+    /// What normalises its weights, if something does.
+    pub fn spectral_norms(&self) -> impl Iterator<Item = &SpectralNorm> {
+        let of_hidden = self.hidden.iter().map(Normalised::layer);
+        let convolutions = [&self.first].into_iter().chain(of_hidden).chain([&self.last]);
+        let of_projection = self.projection.iter().filter_map(ClassProjection::spectral_norm);
+        convolutions.filter_map(Conv2d::spectral_norm).chain(of_projection)
     }
 
     /// Scores (N, 1) of images, with their one-hot `classes` (N, K) if it is conditional.

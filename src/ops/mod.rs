@@ -42,6 +42,7 @@ mod recolour;
 mod rescale_to_norm;
 mod score_loss;
 mod sgd;
+mod spectral_weight;
 
 pub use crate::kernels::activation::Activation;
 pub use activation::activate;
@@ -51,7 +52,9 @@ pub use affine_sample::{TRANSFORM, affine_sample};
 pub use append_columns::append_columns;
 pub use attention::attention;
 pub use avg_pool2d::avg_pool2d;
-pub use batch_norm::{AcrossShards, BatchNormOutput, batch_norm_eval, batch_norm_train, norm_across, track_statistics};
+pub use batch_norm::{
+    AcrossShards, BatchNormOutput, batch_norm_eval, batch_norm_tangent, batch_norm_train, norm_across, track_statistics,
+};
 pub use conv_transpose2d::{conv_transpose2d, conv_transpose2d_scaled};
 pub use conv2d::conv2d;
 pub use cross_entropy::cross_entropy;
@@ -71,8 +74,9 @@ pub use prepend_token::prepend_token;
 pub use product::ScaleShift;
 pub use recolour::{EXTRA_COLUMNS, recolour};
 pub use rescale_to_norm::rescale_to_norm;
-pub use score_loss::{bce_with_logits, half_mean_square};
+pub use score_loss::{bce_with_logits, half_mean_square, hinge, scaled_mean};
 pub use sgd::{SgdRule, SgdStep, sgd_step};
+pub use spectral_weight::spectral_weight;
 
 /// Opens a CUDA device as the ops need it.
 #[cfg(feature = "cuda")]
@@ -103,7 +107,9 @@ pub mod naive {
     pub use super::append_columns::naive as append_columns;
     pub use super::attention::naive as attention;
     pub use super::avg_pool2d::naive as avg_pool2d;
-    pub use super::batch_norm::{naive_eval as batch_norm_eval, naive_train as batch_norm_train};
+    pub use super::batch_norm::{
+        naive_eval as batch_norm_eval, naive_tangent as batch_norm_tangent, naive_train as batch_norm_train,
+    };
     pub use super::conv_transpose2d::naive as conv_transpose2d;
     pub use super::conv2d::naive as conv2d;
     pub use super::cross_entropy::naive as cross_entropy;
@@ -119,6 +125,10 @@ pub mod naive {
     pub use super::prepend_token::naive as prepend_token;
     pub use super::recolour::naive as recolour;
     pub use super::rescale_to_norm::naive as rescale_to_norm;
-    pub use super::score_loss::{naive_bce_with_logits as bce_with_logits, naive_half_mean_square as half_mean_square};
+    pub use super::score_loss::{
+        naive_bce_with_logits as bce_with_logits, naive_half_mean_square as half_mean_square, naive_hinge as hinge,
+        naive_scaled_mean as scaled_mean,
+    };
     pub use super::sgd::naive as sgd_step;
+    pub use super::spectral_weight::naive as spectral_weight;
 }

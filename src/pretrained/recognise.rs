@@ -135,6 +135,8 @@ struct SavedConfig {
     latents: Option<LatentDistribution>,
     #[serde(default)]
     class_names: Vec<String>,
+    #[serde(default)]
+    spectral_norm: bool,
     /// Of `pretrain-simclr`, and of `finetune` where it was asked for.
     encoder: Option<EncoderArchitecture>,
     normalisation: Option<Normalisation>,
@@ -152,7 +154,9 @@ fn by_config(signature: &Signature, config: &str) -> Vec<Candidate> {
         let shape = ImageShape::new(size, size, saved.channels.unwrap_or(channels));
         let space = LatentSpace { dim, distribution: saved.latents.unwrap_or_default() };
         let generator = NetworkDescription::generator(model, space, shape).with_class_names(&saved.class_names);
-        let discriminator = NetworkDescription::discriminator(model, shape).with_class_names(&saved.class_names);
+        let discriminator = NetworkDescription::discriminator(model, shape)
+            .with_class_names(&saved.class_names)
+            .with_spectral_norm(saved.spectral_norm);
         if generator.fault().is_some() {
             return candidates;
         }
@@ -164,6 +168,8 @@ fn by_config(signature: &Signature, config: &str) -> Vec<Candidate> {
         candidates.extend(places.map(|prefix| Candidate::ours(generator.clone(), prefix)));
         // Its first layer has the number 1, that of Radford et al. a second with the number 2.
         let (one, none) = if is_radford { ("main.2.weight", "main.1.weight") } else { ("1.weight", "0.weight") };
+        let original = one.replace("weight", "parametrizations.weight.original");
+        let one = if saved.spectral_norm { &original } else { one };
         let places = ["", "discriminator."].into_iter();
         let places = places.filter(|prefix| has(&format!("{prefix}{one}")) && !has(&format!("{prefix}{none}")));
         candidates.extend(places.map(|prefix| Candidate::ours(discriminator.clone(), prefix)));

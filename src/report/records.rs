@@ -25,7 +25,8 @@ pub struct GanRecord {
     #[serde(deserialize_with = "number_or_null")]
     pub g_loss: f32,
     /// Mean of D's scores on real images, on the scale of its targets, 1 for real and 0 for fake: of their sigmoid, D's
-    /// belief that they are real, where the loss is cross-entropy; of the scores themselves for least squares.
+    /// belief that they are real, where the loss is cross-entropy; else of the scores themselves, which aim at 1 and 0 for
+    /// least squares, beyond 1 and -1 for hinge, and elsewhere mean something by their differences alone.
     #[serde(deserialize_with = "number_or_null")]
     pub real_score: f32,
     /// The same on fakes.

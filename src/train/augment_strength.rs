@@ -29,15 +29,15 @@ pub struct AugmentStrength {
     raise: f64,
     /// Real images of a step.
     batch_size: usize,
-    /// The score from which on D takes an image for real.
-    threshold: f64,
+    /// The score from which on D takes an image for real; none where that is the score of a fake.
+    threshold: Option<f64>,
     /// The sum of the signs of the last steps' scores, on the device: it is fetched when p is looked at.
     signs: Option<Tensor>,
 }
 
 impl AugmentStrength {
     /// From `progress` on. `images` is how many real images it takes from p = 0 to 1 at most.
-    pub fn new(progress: Progress, batch_size: usize, images: f64, threshold: f64) -> Self {
+    pub fn new(progress: Progress, batch_size: usize, images: f64, threshold: Option<f64>) -> Self {
         let raise = batch_size as f64 * INTERVAL as f64 / images;
         Self { progress, raise, batch_size, threshold, signs: None }
     }
@@ -47,10 +47,15 @@ impl AugmentStrength {
         (self.progress.raises as f64 * self.raise).min(1.0)
     }
 
-    /// Takes note of D's scores of a step's real images, (N, 1). The host waits for the device every fourth step.
-    pub fn observe(&mut self, real_scores: &Tensor) -> Result<()> {
+    /// Takes note of D's scores of a step's real images and fakes, (N, 1) each. The host waits for the device every fourth
+    /// step.
+    pub fn observe(&mut self, real_scores: &Tensor, fake_scores: &Tensor) -> Result<()> {
+        let above = match self.threshold {
+            Some(threshold) => (real_scores - threshold)?,
+            None => (real_scores - fake_scores)?,
+        };
         // Whole numbers far below 2^24: exact in any order.
-        let signs = (real_scores - self.threshold)?.sign()?.sum_all()?;
+        let signs = above.sign()?.sum_all()?;
         let signs = match &self.signs {
             Some(before) => (before + signs)?,
             None => signs,
@@ -92,11 +97,13 @@ mod tests {
 
     #[test]
     fn p_rises_above_the_target_falls_below_it_and_stays_at_it() {
-        for threshold in [0.0, 0.5] {
-            let mut strength = AugmentStrength::new(Progress::default(), 10, 200.0, threshold.into());
+        // The last is of a loss under which a fake's score is the threshold.
+        for (threshold, middle) in [(Some(0.0), 0.0), (Some(0.5), 0.5), (None, 3.0)] {
+            let mut strength = AugmentStrength::new(Progress::default(), 10, 200.0, threshold);
+            let fakes = (scores(0, middle) + 0.1).unwrap();
             let mut after = |positive| {
                 for _ in 0..INTERVAL {
-                    strength.observe(&scores(positive, threshold)).unwrap();
+                    strength.observe(&scores(positive, middle), &fakes).unwrap();
                 }
                 strength.p()
             };
@@ -109,13 +116,14 @@ mod tests {
 
     #[test]
     fn it_goes_on_from_any_step_as_if_it_had_never_stopped() {
-        let mut whole = AugmentStrength::new(Progress::default(), 10, 200.0, 0.0);
-        let mut stopped = AugmentStrength::new(Progress::default(), 10, 200.0, 0.0);
+        let mut whole = AugmentStrength::new(Progress::default(), 10, 200.0, Some(0.0));
+        let mut stopped = AugmentStrength::new(Progress::default(), 10, 200.0, Some(0.0));
         for step in 0..23 {
             let text = serde_json::to_string(&stopped.progress().unwrap()).unwrap();
-            stopped = AugmentStrength::new(serde_json::from_str(&text).unwrap(), 10, 200.0, 0.0);
+            stopped = AugmentStrength::new(serde_json::from_str(&text).unwrap(), 10, 200.0, Some(0.0));
             for strength in [&mut whole, &mut stopped] {
-                strength.observe(&scores(6 + step % 5, 0.0)).unwrap();
+                let real = scores(6 + step % 5, 0.0);
+                strength.observe(&real, &real).unwrap();
             }
             assert_eq!(whole.p().to_bits(), stopped.p().to_bits());
             assert_eq!(whole.progress().unwrap(), stopped.progress().unwrap());

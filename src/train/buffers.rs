@@ -16,7 +16,7 @@ pub struct Buffers {
 impl Buffers {
     /// Of the networks, as they are now.
     pub fn of(networks: &[&Parameters]) -> Result<Self> {
-        let buffers = networks.iter().flat_map(|network| network.buffers());
+        let buffers = networks.iter().flat_map(|network| network.statistics());
         let saved = buffers.map(|buffer| {
             let before = buffer.as_tensor().copy()?;
             Ok((buffer, before))

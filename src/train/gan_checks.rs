@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use crate::error::Error;
-use crate::models::Architecture;
+use crate::losses::adversarial::AdversarialLoss;
 use crate::pretrained::reference::{MAX_SAMPLES, Reference};
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::{ADA_SPEED, GanConfig};
@@ -22,6 +22,7 @@ impl GanConfig {
             ("log_every", self.log_every),
             ("keep", self.keep as u64),
             ("r1_every", self.r1_every),
+            ("discriminator_steps", self.discriminator_steps()),
             ("train_images", self.train_images.map_or(1, |images| images as u64)),
         ];
         for (name, value) in positive {
@@ -52,8 +53,14 @@ impl GanConfig {
         let by_tests = self.evaluate_reference == Reference::Test;
         let evaluations = ("evaluate_every", self.evaluate_every);
         check_keep_best(self.keep_best, self.patience, evaluations, ("evaluate_reference", by_tests))?;
-        let not_negative =
-            [("lr", self.lr), ("discriminator_lr", self.discriminator_lr()), ("eps", self.eps), ("r1", self.r1)];
+        let not_negative = [
+            ("lr", self.lr),
+            ("discriminator_lr", self.discriminator_lr()),
+            ("eps", self.eps),
+            ("r1", self.r1),
+            ("r2", self.r2),
+            ("gradient_penalty", self.gradient_penalty),
+        ];
         for (name, value) in not_negative {
             if !(value.is_finite() && value >= 0.0) {
                 bail!(Error::setting(name, value, "expected a number of 0 or more"));
@@ -67,6 +74,10 @@ impl GanConfig {
         check_clip_norm(self.clip_norm)?;
         if !(0.0..1.0).contains(&self.label_smoothing) {
             bail!(Error::setting("label_smoothing", self.label_smoothing, "expected a number from 0 to below 1"));
+        }
+        if self.label_smoothing > 0.0 && !self.loss().has_targets() {
+            let problem = format!("the loss {} has no targets to smooth", self.loss().name());
+            bail!(Error::setting("label_smoothing", self.label_smoothing, problem));
         }
         if !(self.ada_speed.is_finite() && self.ada_speed > 0.0) {
             bail!(Error::setting("ada_speed", self.ada_speed, "expected a number above 0"));
@@ -87,13 +98,16 @@ impl GanConfig {
 
     /// [`Error::Setting`] where one of the `typed` fields, those that the user set, has no effect beside the others.
     pub fn refuse_idle(&self, typed: &[String]) -> anyhow::Result<()> {
-        let (no_average, no_penalty) = ("no averaged generator is kept", "there is no R1 penalty");
+        let (no_average, no_penalty) = ("no averaged generator is kept", "there is neither an R1 nor an R2 penalty");
+        let (is_penalised, is_wgan_gp) = (self.r1 > 0.0 || self.r2 > 0.0, self.loss() == AdversarialLoss::WganGp);
+        let not_wgan_gp = "it is of the loss wgan-gp; R1 and R2 go with any";
         let (no_scores, no_norm) = ("nothing is evaluated during training", "there is no batch norm in these networks");
         let (is_evaluated, reference) = (self.evaluate_every > 0, self.evaluate_reference.to_string());
         let classifier = self.evaluate_classifier.as_ref().map(|path| path.display().to_string());
         let settings = [
             ("ema_decay", self.ema_decay.to_string(), !self.no_ema, no_average),
-            ("r1_every", self.r1_every.to_string(), self.r1 > 0.0, no_penalty),
+            ("r1_every", self.r1_every.to_string(), is_penalised, no_penalty),
+            ("gradient_penalty", self.gradient_penalty.to_string(), is_wgan_gp, not_wgan_gp),
             ("evaluate_samples", self.evaluate_samples.to_string(), is_evaluated, no_scores),
             ("evaluate_reference", reference, is_evaluated, no_scores),
             ("sync_batch_norm", String::new(), self.model.has_batch_norm(), no_norm),

@@ -1,5 +1,5 @@
 //! Everything that decides what a GAN run computes: the flags of `train-gan`, the saved configuration and the
-//! defaults are this one struct.
+//! defaults are this one struct: longer than other files, since its documentation is the help.
 
 use std::path::PathBuf;
 
@@ -164,16 +164,37 @@ pub struct GanConfig {
     #[serde(default)]
     pub label_smoothing: f64,
 
-    /// Weight of the R1 penalty: GAMMA / 2 times the mean squared norm of the discriminator's gradient at real images,
-    /// by finite differences in f32
+    /// Weight of the R1 penalty: GAMMA / 2 times the mean squared norm of the discriminator's gradient at real images
     #[arg(long, value_name = "GAMMA", default_value_t = 0.0)]
     #[serde(default)]
     pub r1: f64,
 
-    /// Apply R1 every K steps, with K times the weight
+    /// Weight of the R2 penalty: the same at generated images
+    #[arg(long, value_name = "GAMMA", default_value_t = 0.0)]
+    #[serde(default)] // runs from before it had none
+    pub r2: f64,
+
+    /// Apply R1 and R2 every K steps, with K times the weight
     #[arg(long, value_name = "K", default_value_t = 1)]
     #[serde(default = "one")]
     pub r1_every: u64,
+
+    /// Weight of the gradient penalty of wgan-gp: LAMBDA times the mean squared distance of the gradient's norm from 1, at
+    /// random points between real and generated images
+    #[arg(long, value_name = "LAMBDA", default_value_t = gradient_penalty())]
+    #[serde(default = "gradient_penalty")]
+    pub gradient_penalty: f64,
+
+    /// Divide every weight of the discriminator by its largest singular value (Miyato et al., 1802.05957), by a step of power
+    /// iteration a training step
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")] // runs from before had none
+    pub spectral_norm: bool,
+
+    /// Update the generator in every Nth step only, the discriminator in all of them [default: 5 for wgan-gp, else 1]
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub discriminator_steps: Option<u64>,
 
     /// Differentiable augmentation of real and generated images: none, or one or more of color, translation and cutout,
     /// such as color,translation
@@ -284,6 +305,11 @@ fn ada_speed() -> f64 {
     ADA_SPEED
 }
 
+/// Of Gulrajani et al. (1704.00028, section 4), as the steps of D.
+fn gradient_penalty() -> f64 {
+    10.0
+}
+
 fn one() -> u64 {
     1
 }
@@ -295,6 +321,11 @@ impl GanConfig {
             Architecture::Lsgan => AdversarialLoss::Ls,
             Architecture::Vanilla | Architecture::Dcgan => AdversarialLoss::Bce,
         })
+    }
+
+    /// Updates of the discriminator for each of the generator.
+    pub fn discriminator_steps(&self) -> u64 {
+        self.discriminator_steps.unwrap_or(if self.loss() == AdversarialLoss::WganGp { 5 } else { 1 })
     }
 
     /// Whether choices are made by the validation images, so that the run does not train on them.

@@ -78,13 +78,6 @@ impl GanConfig {
             }
             bail!(Error::setting("image_size", shape.height, problem));
         }
-        if self.r1 > 0.0 && self.model.is_radford(shape) {
-            let problem = format!(
-                "the penalty is of each image's own gradient; by the batch norm of dcgan's discriminator at {shape} a score \
-                 depends on the whole batch"
-            );
-            bail!(Error::setting("r1", self.r1, problem));
-        }
         if self.evaluate_every > 0 && shape != ImageShape::COURSE {
             let problem = format!(
                 "scores are computed with the digit classifier, which is for images of {} alone\nothers are not evaluated while \

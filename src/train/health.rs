@@ -73,7 +73,8 @@ impl History {
 /// Watches a run.
 #[derive(Debug)]
 pub struct HealthWatch {
-    chance_level: f32,
+    /// None where D's loss says nothing by itself.
+    chance_level: Option<f32>,
     /// The least loss that D can have.
     least: f32,
     history: History,
@@ -93,7 +94,8 @@ impl HealthWatch {
     pub fn observe(&mut self, stats: StepStats) -> Option<(Warning, String)> {
         let history = &mut self.history;
         let first = *history.first.get_or_insert(stats);
-        history.has_learnt |= stats.d_loss.is_nan() || stats.d_loss <= BLIND * self.chance_level;
+        history.has_learnt |=
+            stats.d_loss.is_nan() || self.chance_level.is_none_or(|chance| stats.d_loss <= BLIND * chance);
         history.recent.push_back(stats);
         if history.recent.len() > WINDOW {
             history.recent.pop_front();
@@ -110,9 +112,9 @@ impl HealthWatch {
             return false;
         }
         match warning {
-            Warning::DiscriminatorWins => {
-                recent.iter().all(|stats| stats.d_loss - self.least < WON * self.chance_level)
-            }
+            Warning::DiscriminatorWins => self
+                .chance_level
+                .is_some_and(|chance| recent.iter().all(|stats| stats.d_loss - self.least < WON * chance)),
             Warning::Collapse => {
                 let variety = |stats: &StepStats| stats.relative_variety;
                 let before: f32 = recent.iter().take(WINDOW / 2).map(variety).sum();
@@ -131,7 +133,10 @@ impl HealthWatch {
             Warning::BlindDiscriminator => format!(
                 "D cannot tell real from fake: its loss has been high since the start ({:.2}, chance is {:.2}) while \
                  G's fell from {:.2} to {:.2}, which so means nothing; raise D's learning rate or look at the data",
-                last.d_loss, self.chance_level, first.g_loss, last.g_loss
+                last.d_loss,
+                self.chance_level.unwrap_or(f32::NAN),
+                first.g_loss,
+                last.g_loss
             ),
             Warning::DiscriminatorWins => format!(
                 "D wins outright: its loss is {:.1e} and it tells real from fake without error, so G's gradient is \
@@ -215,6 +220,20 @@ mod tests {
         assert_eq!(watch(AdversarialLoss::Bce, blind), [Warning::BlindDiscriminator]);
         assert_eq!(watch(AdversarialLoss::Bce, (0..100).map(|_| (1e-3, 9.0, 0.7))), [Warning::DiscriminatorWins]);
         assert_eq!(watch(AdversarialLoss::Ls, (0..100).map(|_| (0.2, 0.2, 0.01))), [Warning::Collapse]);
+        assert_eq!(
+            watch(AdversarialLoss::Relativistic, (0..100).map(|_| (1e-3, 9.0, 0.7))),
+            [Warning::DiscriminatorWins]
+        );
+    }
+
+    /// A distance has neither a least value nor one of chance.
+    #[test]
+    fn of_a_wasserstein_distance_only_the_images_are_judged() {
+        for d_loss in [-80.0, 0.0, 1e-3, 3.0] {
+            let steps = (0..100).map(|i| (d_loss, 9.0 - 0.1 * i as f32, 0.7));
+            assert_eq!(watch(AdversarialLoss::WganGp, steps), []);
+        }
+        assert_eq!(watch(AdversarialLoss::WganGp, (0..100).map(|_| (-5.0, 0.2, 0.01))), [Warning::Collapse]);
     }
 
     #[test]

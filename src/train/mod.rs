@@ -22,7 +22,7 @@ pub mod init_network;
 mod keep_best;
 pub mod labels;
 pub mod normalise;
-mod penalty;
+pub mod penalty;
 pub mod probe;
 pub mod probe_batches;
 pub mod recipe;

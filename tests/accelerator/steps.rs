@@ -78,6 +78,7 @@ fn inputs(step: usize, count: usize, device: &Device) -> StepInputs {
             cut: 14,
         }),
         classes: None,
+        mixing: None,
         lr_scale: 1.0 - 0.1 * step as f64,
     }
 }

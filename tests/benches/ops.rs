@@ -237,7 +237,7 @@ fn losses(group: &mut Group) -> Result<()> {
     for loss in [AdversarialLoss::Bce, AdversarialLoss::Ls] {
         let discriminator = |x: &[Tensor]| loss.discriminator(&x[0], &x[1], 0.0);
         measure(group, &format!("{loss:?} of D"), &discriminator, &[&scores, &scores], 0, passes(&scores, 2, 2))?;
-        let generator = |x: &[Tensor]| loss.generator(&x[0]);
+        let generator = |x: &[Tensor]| loss.generator(&x[0], None);
         measure(group, &format!("{loss:?} of G"), &generator, &[&scores], 0, passes(&scores, 1, 1))?;
     }
     Ok(())

@@ -301,7 +301,7 @@ fn wrong_arguments_and_the_version_are_said_once() {
     assert!(said.contains("clip_norm is 3") && said.contains("not set in process 0"), "{said}");
     let commands =
         [&*program, "sample", ":", "-n", "2", &program, "evaluate", ":", "-n", "1", &program, "inspect", "x"];
-    let refused = launched(&place, 1, &commands).assert().code(2);
+    let refused = launched(place.directory.path(), 1, &commands).assert().code(2);
     let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
     assert_eq!(said.matches("the processes run different commands: sample, evaluate, inspect").count(), 1, "{said}");
     let version = mpirun(&place, 3, &["--version"]).assert().success();

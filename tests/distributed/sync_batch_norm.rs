@@ -82,6 +82,29 @@ fn the_first_line_of_a_run_says_whether_batch_norm_is_synchronised() {
     }
 }
 
+/// Through a discriminator with batch norm: the penalties look at the whole batch as the scores do.
+#[test]
+fn penalties_of_synchronised_shards_are_those_of_the_whole_batch() {
+    let flags = ["--model", "dcgan", "--image-size", "32", "--channels", "1", "--batch-size", "8", "--lr", "0"];
+    let config = config(&[&flags[..], &["--r1", "10", "--r2", "5", "--no-ema", "--sync-batch-norm"]].concat());
+    let whole = trained(&config, Shards::default());
+    let cut = trained(&config, Shards::new(2, Arc::new(Alone)).unwrap());
+    let apart = GanConfig { sync_batch_norm: false, ..config.clone() };
+    let apart = trained(&apart, Shards::new(2, Arc::new(Alone)).unwrap());
+    let values = |of: &BTreeMap<String, Vec<u32>>| -> Vec<f64> {
+        let moments =
+            of.iter().filter(|(name, _)| name.starts_with("adam.discriminator.") && name.ends_with("exp_avg"));
+        moments.flat_map(|(_, bits)| bits.iter().map(|bits| f64::from(f32::from_bits(*bits)))).collect()
+    };
+    let distance = |other: &BTreeMap<String, Vec<u32>>| {
+        let (whole, other) = (values(&whole), values(other));
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+        norm(&mut whole.iter().zip(&other).map(|(whole, other)| whole - other)) / norm(&mut whole.iter().copied())
+    };
+    assert!(distance(&cut) < 1e-4, "{:e}", distance(&cut));
+    assert!(distance(&apart) > 1e-2, "{:e}: a batch norm of each shard's own is another", distance(&apart));
+}
+
 /// A shard that fails makes the others fail, and its error is the one that is told.
 #[test]
 fn a_shard_that_fails_ends_the_step() {

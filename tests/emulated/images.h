@@ -103,6 +103,13 @@ static void check_pools(int count, int height, int width, int channels, int size
     launch(BLOCKS, THREADS, [&] { max_pool_gradient(into.data(), of_given.data(), winners.data(), pixels, height, width, channels, size, stride, padding, down, across); });
     check("max_pool_gradient " + shape, to_floats(into), expected);
 
+    Values other = to_values(exact(pixels)), at_winners = to_values(unwritten(windows));
+    Floats of_other = to_floats(other);
+    Doubles chosen(windows);
+    for (size_t window = 0; window < windows; window++) chosen[window] = of_other[places_of_largest[window]];
+    launch(BLOCKS, THREADS, [&] { max_pool_at_winners(at_winners.data(), other.data(), winners.data(), windows, height, width, channels, size, stride, padding, down, across); });
+    check("max_pool_at_winners " + shape, to_floats(at_winners), chosen);
+
     size_t means = (size_t)count * channels;
     Floats found = unwritten(means), of_means = exact(means);
     Doubles mean(means, 0.0);

@@ -12,8 +12,13 @@ static void check_scores(int rule, double target) {
     for (int at = 0; at < count; at++) {
         double score = scores[at], distance = score - target;
         double cross_entropy = std::max(score, 0.0) - score * target + std::log1p(std::exp(-std::fabs(score)));
-        mean[0] += (rule == CROSS_ENTROPY ? cross_entropy : distance * distance / 2) / count;
-        slopes[at] = (rule == CROSS_ENTROPY ? 1 / (1 + std::exp(-score)) - target : distance) * of_loss / count;
+        double margin = 1 - target * score;
+        double value = target * score, slope = target;
+        if (rule == CROSS_ENTROPY) value = cross_entropy, slope = 1 / (1 + std::exp(-score)) - target;
+        if (rule == HALF_SQUARE) value = distance * distance / 2, slope = distance;
+        if (rule == HINGE) value = std::max(margin, 0.0), slope = margin > 0 ? -target : 0.0;
+        mean[0] += value / count;
+        slopes[at] = slope * of_loss / count;
     }
     launch({1, 1}, {1024, 1}, [&] { score_loss(&loss, scores.data(), count, rule, target); });
     check("score_loss", Floats{loss}, mean, 1e-6);
@@ -127,7 +132,9 @@ static void check_all() {
     check_lengths(5, 784);
     check_lengths(3, 7);
     check_scores(CROSS_ENTROPY, 1.0);
-    check_scores(CROSS_ENTROPY + 1, 0.25);
+    check_scores(HALF_SQUARE, 0.25);
+    check_scores(HINGE, -1.0);
+    check_scores(HINGE + 1, -1.0);
     check_labels();
     check_views(0.5);
     check_views(0.01);

@@ -64,6 +64,11 @@ fn every_op() -> Vec<NamedOp> {
             batch_norm_inputs(generator, &[1500, 300]),
         ),
         (
+            "batch_norm_tangent",
+            Box::new(|x: &[Tensor]| ops::batch_norm_tangent(&x[0], &x[1], &x[2], 1e-5)),
+            [&[1500, 300][..], &[300], &[1500, 300]].map(|dims| random(generator, dims)).to_vec(),
+        ),
+        (
             "batch_norm_eval",
             Box::new(move |x: &[Tensor]| {
                 let ones = Tensor::ones(64, x[0].dtype(), x[0].device())?;
@@ -179,6 +184,18 @@ fn further_ops() -> Vec<NamedOp> {
         ("channels_last", Box::new(|x: &[Tensor]| ops::channels_last(&x[0])), vec![image.clone()]),
         ("bce_with_logits", Box::new(|x: &[Tensor]| ops::bce_with_logits(&x[0], 0.9)), rows()),
         ("half_mean_square", Box::new(|x: &[Tensor]| ops::half_mean_square(&x[0], 0.9)), rows()),
+        (
+            "spectral_weight",
+            Box::new(|x: &[Tensor]| {
+                let vector = |len: usize| {
+                    Tensor::arange(0u32, len as u32, x[0].device())?.to_dtype(x[0].dtype())?.affine(0.01, 0.1)
+                };
+                ops::spectral_weight(&x[0], &vector(30)?, &vector(45)?)
+            }),
+            vec![random(generator, &[30, 5, 3, 3])],
+        ),
+        ("hinge", Box::new(|x: &[Tensor]| ops::hinge(&x[0], -1.0)), rows()),
+        ("scaled_mean", Box::new(|x: &[Tensor]| ops::scaled_mean(&x[0], 0.9)), rows()),
         (
             "cross_entropy",
             Box::new(|x: &[Tensor]| {

@@ -32,6 +32,15 @@ fn every_loss() -> Vec<NamedLoss> {
             losses.push((format!("squares of {count} to {target}"), Box::new(squares), scores.clone()));
         }
     }
+    for count in [1, 7, 128, 4099] {
+        let scores = vec![(random(&mut generator("scores"), &[count, 1]) * 3.0).unwrap()];
+        for factor in [-1.0, 1.0] {
+            let hinge = move |x: &[Tensor]| ops::hinge(&x[0], factor);
+            losses.push((format!("hinge of {count} from {factor}"), Box::new(hinge), scores.clone()));
+            let mean = move |x: &[Tensor]| ops::scaled_mean(&x[0], factor);
+            losses.push((format!("{factor} times the mean of {count}"), Box::new(mean), scores.clone()));
+        }
+    }
     for (count, classes) in [(1, 1), (1, 10), (6, 17), (130, 3), (301, 257)] {
         let scores = vec![(random(&mut generator("scores"), &[count, classes]) * 6.0).unwrap()];
         let loss = move |x: &[Tensor]| ops::cross_entropy(&x[0], &labels(count, classes, x[0].device()));

@@ -18,6 +18,7 @@ mod pooling;
 mod precision;
 mod recolour;
 mod residual;
+mod tangents;
 mod transformer;
 
 use crate::device::device;

@@ -16,11 +16,11 @@ use super::trajectories::{ALLOWANCE, TOLERANCE, Trajectory, config, dcgan_gain, 
 use super::vectors::{Output, Summary, assert_all, read_part, values};
 use crate::device::device;
 
-const CLASSES: usize = 10;
+pub(super) const CLASSES: usize = 10;
 const BATCH: usize = 8;
 
 /// One-hot classes by the rule of `generate_conditional.py`, (N, K).
-fn classes(name: &str, count: usize) -> Tensor {
+pub(super) fn classes(name: &str, count: usize) -> Tensor {
     let labels: Vec<u32> = bytes(name, count).into_iter().map(|byte| u32::from(byte) % CLASSES as u32).collect();
     Tensor::from_vec(one_hot(&labels, CLASSES), (count, CLASSES), &device()).unwrap()
 }
@@ -94,6 +94,7 @@ fn check_steps(name: &str, networks: &str, gain: fn(&str, &str) -> f64, flags: &
             latents: ["discriminator", "generator"].map(latents),
             distortions: None,
             classes: Some(["real", "discriminator", "generator"].map(classes)),
+            mixing: None,
             lr_scale: 1.0,
         };
         let outcome = adversaries.step_on(&inputs).unwrap();

@@ -132,14 +132,23 @@ def bce(scores, target):
 
 
 LOSSES = {
-    # name: (discriminator's loss of real and fake scores, generator's loss of fake scores)
-    "bce": (lambda real, fake: bce(real, 1) + bce(fake, 0), lambda fake: bce(fake, 1)),
+    # name: (discriminator's loss of real and fake scores, generator's loss of fake scores and those of real images)
+    "bce": (lambda real, fake: bce(real, 1) + bce(fake, 0), lambda fake, real=None: bce(fake, 1)),
     "ls": (
         lambda real, fake: 0.5 * ((real - 1) ** 2).mean() + 0.5 * (fake**2).mean(),
-        lambda fake: 0.5 * ((fake - 1) ** 2).mean(),
+        lambda fake, real=None: 0.5 * ((fake - 1) ** 2).mean(),
     ),
     # Equation (1) of 1406.2661: the generator lowers log(1 - D(G(z))).
-    "minimax": (lambda real, fake: bce(real, 1) + bce(fake, 0), lambda fake: F.logsigmoid(-fake).mean()),
+    "minimax": (lambda real, fake: bce(real, 1) + bce(fake, 0), lambda fake, real=None: F.logsigmoid(-fake).mean()),
+    "hinge": (
+        lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
+        lambda fake, real=None: -fake.mean(),
+    ),
+    "wgan-gp": (lambda real, fake: fake.mean() - real.mean(), lambda fake, real=None: -fake.mean()),
+    "relativistic": (
+        lambda real, fake: F.softplus(fake - real).mean(),
+        lambda fake, real: F.softplus(real - fake).mean(),
+    ),
 }
 
 
@@ -272,7 +281,7 @@ def write_losses():
                 r, f = (scores.to(dtype, copy=True).requires_grad_() for scores in (real, fake))
                 d = discriminator_loss(r, f)
                 d_gradients = torch.autograd.grad(d, (r, f))
-                g = generator_loss(f)
+                g = generator_loss(f, r.detach())
                 found[dtype] = (d, *d_gradients, g, *torch.autograd.grad(g, f))
             parts = ("d_loss", "d_gradient_real", "d_gradient_fake", "g_loss", "g_gradient_fake")
             record[case][loss] = {
@@ -329,12 +338,23 @@ TRAJECTORIES = {
     "lsgan": ("mlp", "ls", 1e-3, MLP_GAINS),
     "vanilla_flags": ("mlp", "bce", 2e-4, MLP_GAINS),
     "vanilla_clipped": ("mlp", "bce", 2e-4, MLP_GAINS),
+    "vanilla_hinge": ("mlp", "hinge", 2e-4, MLP_GAINS),
+    "vanilla_wgan_gp": ("mlp", "wgan-gp", 2e-4, MLP_GAINS),
+    "vanilla_relativistic": ("mlp", "relativistic", 2e-4, MLP_GAINS),
     "dcgan": ("dcgan", "bce", 2e-4, DCGAN_GAINS),
     "dcgan_fast": ("dcgan", "bce", 1e-3, DCGAN_GAINS),
     "dcgan_clipped": ("dcgan", "bce", 2e-4, DCGAN_GAINS),
+    "dcgan_hinge": ("dcgan", "hinge", 2e-4, DCGAN_GAINS),
+    "dcgan_wgan_gp": ("dcgan", "wgan-gp", 2e-4, DCGAN_GAINS),
+    "dcgan_relativistic": ("dcgan", "relativistic", 2e-4, DCGAN_GAINS),
 }
-# What the recipe's flags add to a step: all of them at once; and norms that some of the gradients exceed.
+# What the recipe's flags add to a step: all of them at once; and norms that some of the gradients exceed. The penalties of
+# the losses that have some, and how often the generator is updated.
 FLAGS = {
+    "vanilla_wgan_gp": {"lambda": 10.0, "discriminator_steps": 3},
+    "dcgan_wgan_gp": {"lambda": 10.0, "discriminator_steps": 3},
+    "vanilla_relativistic": {"r1": 2.0, "r2": 1.0, "r1_every": 1},
+    "dcgan_relativistic": {"r1": 2.0, "r2": 1.0, "r1_every": 1},
     "vanilla_flags": {"schedule": "linear", "label_smoothing": 0.1, "r1": 2.0, "r1_every": 2, "diffaugment": True},
     "vanilla_clipped": {"clip_norm": 1.0},
     "dcgan_clipped": {"clip_norm": 0.1},
@@ -364,21 +384,21 @@ def augmented(images, name):
     return torch.stack(moved).flatten(1)
 
 
-DISTANCE = 0.1
+def slopes(discriminator, images):
+    """|grad D| of each image."""
+    pixels = images.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(discriminator(pixels).sum(), pixels, create_graph=True)
+    return gradient.flatten(1).norm(dim=1)
 
 
-def mean_squared_slope(discriminator, real):
-    """E |grad D|^2 (R1: 1801.04406, equation 9) by central differences along the gradient, which has no graph."""
-    pixels = real.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(discriminator(pixels).sum(), pixels)
-    step = DISTANCE * F.normalize(gradient.flatten(1)).view_as(gradient)
-    slopes = (discriminator(real + step) - discriminator(real - step)) / (2 * DISTANCE)
-    return slopes.square().mean()
+def mean_squared_slope(discriminator, images):
+    """E |grad D|^2 (R1 at real images, R2 at fakes: 1801.04406, equation 9)."""
+    return slopes(discriminator, images).square().mean()
 
 
 def train(kind, loss, lr, gains, dtype, perturbation=None, flags={}):
     """Ten steps of the program's training: both losses of every step, and both networks after the last."""
-    smoothing, r1, r1_every = (flags.get(flag, 0) for flag in ("label_smoothing", "r1", "r1_every"))
+    smoothing, r1, r2, r1_every = (flags.get(flag, 0) for flag in ("label_smoothing", "r1", "r2", "r1_every"))
     seen = augmented if flags.get("diffaugment") else lambda images, name: images
     clip = lambda trained: clip_grad_norm_(trained.parameters(), flags.get("clip_norm", math.inf))
     discriminator_loss, generator_loss = LOSSES[loss]
@@ -402,6 +422,12 @@ def train(kind, loss, lr, gains, dtype, perturbation=None, flags={}):
             d_loss = F.binary_cross_entropy_with_logits(discriminator(real), smoothed) + F.binary_cross_entropy_with_logits(discriminator(fake), torch.zeros_like(smoothed))
         d_optimizer.zero_grad()
         penalty = r1 * r1_every / 2 * mean_squared_slope(discriminator, real) if r1 and step % r1_every == 0 else 0
+        if r2 and step % r1_every == 0:
+            penalty = penalty + r2 * r1_every / 2 * mean_squared_slope(discriminator, fake)
+        if "lambda" in flags:
+            mixing = (symmetric(f"mixing.{step}", TRAINING_BATCH, 1).to(dtype) + 1) / 2
+            penalty = flags["lambda"] * (slopes(discriminator, fake + mixing * (real - fake)) - 1).square().mean()
+        of_fakes = generator_loss(discriminator(fake), discriminator(real))
         if flags.get("schedule") == "linear":
             for group in (*d_optimizer.param_groups, *g_optimizer.param_groups):
                 group["lr"] = lr * (1 - step / STEPS)
@@ -409,13 +435,16 @@ def train(kind, loss, lr, gains, dtype, perturbation=None, flags={}):
         clip(discriminator)
         d_optimizer.step()
 
+        d_losses.append(d_loss.item())
+        if (step + 1) % flags.get("discriminator_steps", 1):
+            g_losses.append(of_fakes.item())
+            continue
         fake = generator(symmetric(f"latents.{step}.generator", TRAINING_BATCH, LATENT).to(dtype))
-        g_loss = generator_loss(discriminator(seen(fake, f"{step}.generator")))
+        g_loss = generator_loss(discriminator(seen(fake, f"{step}.generator")), discriminator(real))
         g_optimizer.zero_grad()
         g_loss.backward()
         clip(generator)
         g_optimizer.step()
-        d_losses.append(d_loss.item())
         g_losses.append(g_loss.item())
     losses = {"d_loss": torch.tensor(d_losses, dtype=torch.float64), "g_loss": torch.tensor(g_losses, dtype=torch.float64)}
     return losses, {"discriminator": discriminator.state_dict(), "generator": generator.state_dict()}

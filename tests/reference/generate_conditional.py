@@ -83,7 +83,7 @@ def filled(name, network, dtype, gains=None):
     if hasattr(network, "main"):
         generate.fill(f"{name}.main", network.main, gains)
         rest = nn.Module()
-        rest.embedding = network.embedding
+        rest.add_module("embedding", getattr(network, "embedding", None))
         generate.fill(name, rest, gains)
     else:
         generate.fill(name, network, gains)

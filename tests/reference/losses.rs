@@ -40,7 +40,7 @@ fn losses_and_gradients_are_pytorchs() {
             let loss = AdversarialLoss::from_str(name, false).unwrap();
             let (real_scores, fake_scores) = (variable(&record.real_scores), variable(&record.fake_scores));
             let d_loss = loss.discriminator(&real_scores, &fake_scores, 0.0).unwrap();
-            let g_loss = loss.generator(&fake_scores).unwrap();
+            let g_loss = loss.generator(&fake_scores, Some(&real_scores.detach())).unwrap();
             let (d_gradients, g_gradients) = (d_loss.backward().unwrap(), g_loss.backward().unwrap());
             let what = |part| format!("{case} scores: {name}: {part}");
             want.d_loss.assert(&what("d_loss"), &values(&d_loss));

@@ -68,23 +68,30 @@ pub fn views(name: &str, pairs: usize, side: usize) -> Tensor {
     Tensor::cat(&[left, right], 0).unwrap()
 }
 
+/// The name of a tensor as it is without spectral norm: a weight's, and of its singular vectors `1._u` and `1._v`.
+fn plain(name: &str) -> String {
+    name.replace(".parametrizations.weight.original", ".weight").replace(".parametrizations.weight.0.", ".")
+}
+
 /// Overwrites the parameters of the network that `generate.py` calls `network`; batch-norm buffers become those of a
 /// new layer, tokens and positions small. `gain` scales the weights of a layer; 1 gives PyTorch's default
 /// bound.
 pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) {
     let shapes: BTreeMap<String, Vec<usize>> =
-        parameters.all().iter().map(|(name, variable)| (name.clone(), variable.dims().to_vec())).collect();
-    let tensors = shapes.iter().map(|(name, shape)| {
-        let (layer, tensor) = name.rsplit_once('.').unwrap();
-        let drawn = || symmetric_values(&format!("{network}.{name}"), shape.iter().product());
+        parameters.all().iter().map(|(name, variable)| (plain(name), variable.dims().to_vec())).collect();
+    let tensors = parameters.all().into_iter().map(|(name, variable)| {
+        let (plain, shape) = (plain(&name), variable.dims());
+        let (layer, tensor) = plain.rsplit_once('.').unwrap();
+        let drawn = || symmetric_values(&format!("{network}.{plain}"), shape.iter().product());
         // Of batch norms and of layer norms; other weights have two dimensions or more.
         let is_norm = shapes.get(&format!("{layer}.weight")).is_some_and(|weight| weight.len() == 1);
         let values: Vec<f32> = match tensor {
-            "num_batches_tracked" => return (name.clone(), Tensor::zeros((), DType::I64, &device()).unwrap()),
+            "num_batches_tracked" => return (name, Tensor::zeros((), DType::I64, &device()).unwrap()),
             "running_mean" => vec![0.0; shape[0]],
             "running_var" => vec![1.0; shape[0]],
             "weight" if is_norm => drawn().iter().map(|u| gain(layer) as f32 * (1.0 + 0.1 * u)).collect(),
             "bias" if is_norm => drawn().iter().map(|u| 0.1 * u).collect(),
+            "_u" | "_v" => drawn(),
             "cls_token" | "pos_embed" => drawn().iter().map(|u| 0.1 * u).collect(),
             _ => {
                 let fan_in: usize = shapes[&format!("{layer}.weight")][1..].iter().product();
@@ -92,7 +99,7 @@ pub fn fill(network: &str, parameters: &Parameters, gain: impl Fn(&str) -> f64) 
                 drawn().iter().map(|u| u * bound).collect()
             }
         };
-        (name.clone(), Tensor::from_vec(values, shape.as_slice(), &device()).unwrap())
+        (name, Tensor::from_vec(values, shape, &device()).unwrap())
     });
     parameters.load(&tensors.collect()).unwrap();
 }

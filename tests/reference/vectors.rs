@@ -156,6 +156,18 @@ impl Glimpse {
         }
     }
 
+    /// Every recorded element to within `tolerance` of the root mean square, and the norm to within that.
+    pub fn hold_relative(&self, what: &str, found: &Tensor, tolerance: f64) {
+        assert_eq!(found.dims(), self.shape, "{what}");
+        let found = values(found);
+        let size = self.norm / (found.len() as f64).sqrt();
+        for (position, want) in spread(found.len(), self.elements.len()).zip(&self.elements) {
+            assert_near(&format!("{what}[{position}]"), found[position], *want, tolerance * size);
+        }
+        let norm = root_mean_square(&found) * (found.len() as f64).sqrt();
+        assert_near(&format!("{what}: norm"), norm, self.norm, tolerance * self.norm);
+    }
+
     /// As [`Held::hold`], with `more` added to the tolerance, relative to the root mean square.
     pub fn hold_within(&self, what: &str, found: &Tensor, more: f64) {
         assert_eq!(found.dims(), self.shape, "{what}");

@@ -28,7 +28,7 @@ const MOMENT: &str = "adam.generator.2.weight.exp_avg";
 fn contradicted() -> Vec<Row> {
     const GAN: &str = "model=lsgan loss=ls image-size=32 channels=3 latents=normal conditional train-images=50 no-shuffle \
                        batch-size=8 latent-dim=9 lr=0.5 discriminator-lr=0.5 schedule=cosine beta1=0.9 beta2=0.9 \
-                       eps=0.1 ema-decay=0.9 label-smoothing=0.1 r1=1 r1-every=2 diffaugment=cutout augment=adaptive ada-speed=1 mirror init=other seed=1 \
+                       eps=0.1 ema-decay=0.9 label-smoothing=0.1 r1=1 r2=1 r1-every=2 gradient-penalty=5 discriminator-steps=2 spectral-norm diffaugment=cutout augment=adaptive ada-speed=1 mirror init=other seed=1 \
                        checkpoint-every=7 sample-every=7 log-every=7 keep=7 evaluate-every=7 evaluate-samples=77 evaluate-reference=0..10 evaluate-classifier=x \
                        keep-best=coverage patience=3";
     const SIMCLR: &str = "encoder=resnet18 train-images=8 batch-size=3 temperature=2 views=separate optimizer=sgd lr=0.5 \

@@ -11,14 +11,20 @@ const VALUES: &[(&str, &str)] = &[
         "train-gan",
         "train-images=0 steps=1.5 batch-size=0 batch-size=65537 batch-size=99999999999999999999 latent-dim=0 \
          latent-dim=65537 lr=-1 lr=nan lr=inf discriminator-lr=-1 beta1=1 beta1=-0.1 beta2=1 beta2=nan eps=-1 eps=inf \
-         ema-decay=1 ema-decay=-1 label-smoothing=1 label-smoothing=-0.1 clip-norm=0 clip-norm=inf r1=-1 r1=nan r1-every=0 ada-speed=0 ada-speed=inf checkpoint-every=0 \
+         ema-decay=1 ema-decay=-1 label-smoothing=1 label-smoothing=-0.1 clip-norm=0 clip-norm=inf r1=-1 r1=nan r2=-1 r2=inf r1-every=0 gradient-penalty=-1 discriminator-steps=0 ada-speed=0 ada-speed=inf checkpoint-every=0 \
          sample-every=0 log-every=0 keep=0 evaluate-samples=9 evaluate-samples=100001 evaluate-reference=9..3 image-size=0 \
          image-size=1025 channels=0 channels=2",
     ),
-    ("train-gan", "r1-every=2 evaluate-samples=50 evaluate-reference=test evaluate-classifier=c.safetensors"),
+    (
+        "train-gan",
+        "r1-every=2 gradient-penalty=5 evaluate-samples=50 evaluate-reference=test evaluate-classifier=c.safetensors",
+    ),
     ("train-gan --augment adaptive", "diffaugment=cutout"),
     ("train-gan --model dcgan", "batch-size=1 image-size=48 image-size=512"),
-    ("train-gan --model dcgan --image-size 32", "batch-size=1 r1=1 evaluate-every=1"),
+    ("train-gan --model dcgan --image-size 32", "batch-size=1 evaluate-every=1"),
+    ("train-gan --loss hinge", "label-smoothing=0.1"),
+    ("train-gan --loss wgan-gp", "label-smoothing=0.1"),
+    ("train-gan --loss relativistic", "label-smoothing=0.1 gradient-penalty=5"),
     ("train-gan --model vanilla --image-size 32", "evaluate-every=1"),
     (
         "pretrain-simclr",

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::checkpoint::atomic;
 use crate::commands::gallery;
-use crate::data::{Census, Reach};
 use crate::commands::processes::Processes;
+use crate::data::{Census, Reach};
 use crate::error::Error;
 use crate::report::{Console, census_tables, counted, encode_png};
 use crate::run::StopRequest;

@@ -7,7 +7,7 @@ use candle_core::Device;
 
 use super::EvaluateConfig;
 use crate::checkpoint::{Bundled, Weights};
-use crate::commands::evaluate::generator::{real_images, seen};
+use crate::commands::evaluate::generator::{RealImages, real_images, seen, warn_of_choice};
 use crate::commands::evaluate::nearest::NearestImages;
 use crate::commands::evaluate::subject::{self, Samples, Subject};
 use crate::commands::processes::Processes;
@@ -35,7 +35,8 @@ pub fn evaluate(
             )),
         },
     };
-    let (name, count) = (samples.name(), samples.count(config.n)?);
+    config.check_samples()?;
+    let (name, count) = (samples.name(), samples.count(config.samples())?);
     let Some(data) = config.data.as_deref().or(samples.data()) else {
         bail!(Error::Usage(format!("{name}: name the real images to compare with: --data NAME|DIR")));
     };
@@ -47,7 +48,7 @@ pub fn evaluate(
         crate::device::name(device)
     ));
     let shape = samples.image_shape();
-    let (dataset, held_out) = real_images(config, &samples, data, console)?;
+    let RealImages { dataset, held_out, searched } = real_images(config, &samples, data, console)?;
     super::agree(processes, config, Path::new(&format!("{name}, {}", network.sha256())), &dataset)?;
     let seen = seen(config, &samples, data, &dataset, held_out);
     let communicator = processes.communicator().clone();
@@ -67,6 +68,8 @@ pub fn evaluate(
         ));
     }
 
+    warn_of_choice(config, &samples, data, console);
+
     let mut rows = Vec::new();
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
     let progress = console.items("samples", count as u64 * config.seeds);
@@ -84,7 +87,7 @@ pub fn evaluate(
         for (first, some) in nearest.places(evaluator.samples_are_sorted) {
             nearest.take(&samples.draw(seed, first, some)?);
         }
-        let distances = nearest.finish(&dataset, &config.reference)?;
+        let distances = nearest.finish(&dataset, &config.reference, searched.as_ref())?;
         let row = FeatureScoresRow {
             weights: name.clone(),
             data: dataset.name.clone(),

@@ -54,10 +54,7 @@ pub fn evaluate(
         ));
     }
 
-    let is_own = samples.trained_on().is_some_and(|trained| trained.is(data));
-    if let Some(best) = samples.best().filter(|_| is_own && config.reference == Reference::Validation) {
-        console.warning(&best.chosen_by_validation(&samples.name()));
-    }
+    warn_of_choice(config, samples, data, console);
 
     let mut rows = Vec::new();
     let seeds: Vec<u64> = (config.seed..config.seed + config.seeds).collect();
@@ -115,6 +112,14 @@ pub fn evaluate(
         false => console.data_line(&scores_table(&rows)),
         true if rows.len() > 1 => console.data_line(&summary(&rows, &seeds)?.to_string()),
         true => Ok(()),
+    }
+}
+
+/// Says so where the real images are those that the generator was chosen by as the best of its run.
+pub(super) fn warn_of_choice(config: &EvaluateConfig, samples: &Samples, data: &str, console: &Console) {
+    let is_own = samples.trained_on().is_some_and(|trained| trained.is(data));
+    if let Some(best) = samples.best().filter(|_| is_own && config.reference == Reference::Validation) {
+        console.warning(&best.chosen_by_validation(&samples.name()));
     }
 }
 

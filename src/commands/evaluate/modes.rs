@@ -38,7 +38,7 @@ pub fn evaluate(
 ) -> anyhow::Result<()> {
     let (count, shape) = (samples.count(config.n.unwrap_or(SAMPLES))?, samples.image_shape());
     console.note(&format!("evaluating {} against {data}, on {}", samples.description(), crate::device::name(device)));
-    let (dataset, _) = real_images(config, samples, data, console)?;
+    let dataset = real_images(config, samples, data, console)?.dataset;
     super::agree(processes, config, Path::new(&samples.name()), &dataset)?;
     let communicator = &**processes.communicator();
     let real = match config.reference {

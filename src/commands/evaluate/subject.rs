@@ -168,7 +168,7 @@ impl Samples {
     pub fn best(&self) -> Option<Best> {
         match self {
             Self::Drawn(generator) => generator.origin().best,
-            Self::Given { .. } => None,
+            Self::Given { .. } | Self::Opened { .. } => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The line that a GAN run begins with: what is trained, on what, and how.
 
-use crate::error::number;
 use crate::commands::batch_in_words;
+use crate::error::number;
 use crate::image_shape::ImageShape;
 use crate::train::adaptive_augmentation::Augment;
 use crate::train::gan_config::GanConfig;
@@ -16,7 +16,12 @@ pub(super) fn of(config: &GanConfig, images: usize, span: &str) -> String {
     let mut parts = vec![format!("training {model} on {data}: {images} images{shape}")];
     parts.extend(config.mirror.then(|| "mirrored at random".to_string()));
     parts.push(batch_in_words(config.batch_size, config.shards, config.sync_batch_norm));
-    parts.push(format!("loss {}", format!("{:?}", config.loss()).to_lowercase()));
+    parts.push(format!("loss {}", config.loss().name()));
+    parts.extend(match config.discriminator_steps() {
+        1 => None,
+        steps => Some(format!("{steps} updates of D for one of G")),
+    });
+    parts.extend(config.spectral_norm.then(|| "spectral norm".to_string()));
     parts.extend(config.clip_norm.map(|norm| format!("gradients clipped to {}", number(norm))));
     parts.extend((config.augment == Augment::Adaptive).then(|| "adaptive augmentation".to_string()));
     parts.extend(config.diffaugment.is_on().then(|| format!("diffaugment {}", config.diffaugment)));

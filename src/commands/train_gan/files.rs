@@ -35,7 +35,9 @@ impl Training<'_> {
         streams.extend(inputs::streams(&self.config).into_iter().map(|name| (name, clock.step())));
         let (model, shape) = (self.config.model, self.config.image_shape());
         let classes = &self.config.class_names;
-        let discriminator = NetworkDescription::discriminator(model, shape).with_class_names(classes);
+        let discriminator = NetworkDescription::discriminator(model, shape)
+            .with_class_names(classes)
+            .with_spectral_norm(self.config.spectral_norm);
         let generator =
             NetworkDescription::generator(model, self.config.latent_space(), shape).with_class_names(classes);
         let mut networks = vec![

@@ -41,7 +41,9 @@ pub(super) fn start_from(
         (
             "discriminator",
             Wanted::Discriminator { architecture: Some(model) },
-            NetworkDescription::discriminator(model, shape).with_class_names(&config.class_names),
+            NetworkDescription::discriminator(model, shape)
+                .with_class_names(&config.class_names)
+                .with_spectral_norm(config.spectral_norm),
         ),
     ];
     let (mut networks, mut tensors) = (Vec::new(), [None, None]);
@@ -145,6 +147,15 @@ fn refuse_misfit(found: &FoundNetwork, expected: &NetworkDescription, named: &st
             |classes| if classes == 0 { "not conditional".into() } else { format!("conditional on {classes} classes") };
         let (known, wanted) = (words(found_classes), words(wanted));
         bail!(Error::Input(format!("--init {named}: its networks are {known}; this run's are {wanted}")));
+    }
+    let is_normalised = |network: &NetworkDescription| match network.kind {
+        NetworkKind::Discriminator { spectral_norm, .. } => spectral_norm,
+        _ => false,
+    };
+    if is_normalised(&found.description) != is_normalised(expected) {
+        let words = |is_normalised| if is_normalised { "with spectral norm" } else { "without spectral norm" };
+        let (found, wanted) = (words(is_normalised(&found.description)), words(is_normalised(expected)));
+        bail!(Error::Input(format!("--init {named}: its discriminator is {found}; this run's is {wanted}")));
     }
     let (found_latents, wanted) = (latents(&found.description), latents(expected));
     if found_latents != wanted {

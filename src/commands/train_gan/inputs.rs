@@ -11,6 +11,7 @@ use crate::train::adversaries::{StepInputs, StepOutcome};
 use crate::train::augment_strength::{AugmentStrength, Progress};
 use crate::train::distortions::Distortions;
 use crate::train::gan_config::GanConfig;
+use crate::train::penalty::Penalties;
 
 /// Batches, latents, and how D is to see the images.
 pub(super) struct Inputs {
@@ -18,6 +19,7 @@ pub(super) struct Inputs {
     latents: Prefetcher<[Tensor; 2]>,
     distortions: Source,
     classes: Option<Prefetcher<[Tensor; 3]>>,
+    mixing: Option<Prefetcher<Tensor>>,
 }
 
 /// Where the distortions of a step come from.
@@ -48,8 +50,10 @@ impl Inputs {
         let latents = data::latents(&plan, config.latent_space(), first_step, device)?;
         let (labels, classes) = (images.labels().to_vec(), config.class_names.len());
         let classes = (classes > 0).then(|| data::class_batches(labels, classes, &plan, first_step, device));
+        let mixing =
+            Penalties::of(config).interpolates().then(|| data::mixing(&plan, first_step, device)).transpose()?;
         let batches = data::batches(images.source(), &plan, first_step, device)?;
-        Ok(Self { batches, latents, distortions, classes: classes.transpose()? })
+        Ok(Self { batches, latents, distortions, classes: classes.transpose()?, mixing })
     }
 
     /// What the next step takes.
@@ -62,13 +66,14 @@ impl Inputs {
             Source::Adaptive(augmentation) => Some(augmentation.next_step()?),
         };
         let classes = self.classes.as_mut().map(Prefetcher::next).transpose()?; // (N, K) each
-        Ok(StepInputs { real, latents, distortions, classes, lr_scale })
+        let mixing = self.mixing.as_mut().map(Prefetcher::next).transpose()?; // (N, 1)
+        Ok(StepInputs { real, latents, distortions, classes, mixing, lr_scale })
     }
 
     /// Takes note of what came of a step, on which the next ones may depend.
     pub(super) fn observe(&mut self, outcome: &StepOutcome) -> candle_core::Result<()> {
         match &mut self.distortions {
-            Source::Adaptive(augmentation) => augmentation.strength.observe(&outcome.real_scores),
+            Source::Adaptive(augmentation) => augmentation.strength.observe(&outcome.real_scores, &outcome.fake_scores),
             Source::None | Source::Fixed(_) => Ok(()),
         }
     }
@@ -89,5 +94,6 @@ pub(super) fn streams(config: &GanConfig) -> Vec<&'static str> {
     streams.extend((config.augment == Augment::Adaptive).then_some(adaptive_augmentation::STREAM));
     streams.extend(config.diffaugment.streams());
     streams.extend(config.conditional.then_some(data::CLASSES));
+    streams.extend(Penalties::of(config).interpolates().then_some(data::MIXING));
     streams
 }

@@ -15,7 +15,7 @@ use candle_core::Device;
 
 use crate::commands::images::Reading;
 use crate::commands::train_gan::inputs::Inputs;
-use crate::commands::{Invocation, check_sync_batch_norm, images};
+use crate::commands::{Invocation, check_penalties, check_sync_batch_norm, images};
 use crate::data::memory::MemorySize;
 use crate::data::{self, ImageSet, steps_per_epoch};
 use crate::evaluator::GeneratorEvaluator;
@@ -43,6 +43,7 @@ pub fn train(config: GanConfig, call: &Invocation) -> anyhow::Result<PathBuf> {
     }
     run.check_precision(config.precision, config.steps, device)?;
     check_sync_batch_norm(config.sync_batch_norm, device)?;
+    check_penalties(&config, device)?;
     // What can be refused without the images is: their download may take long.
     run.refuse_past(config.steps)?;
     if let (true, Some(free)) = (device.is_cpu(), MemorySize::free()) {

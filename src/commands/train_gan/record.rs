@@ -51,7 +51,9 @@ impl Training<'_> {
         let all = |images: &Tensor| self.adversaries.gather(images);
         let relative_variety = variety_of(&all(&outcome.fakes)?)? / variety_of(&all(real)?)?;
         self.console.detail(&format!("step {}: variety {relative_variety:.3}", mark.step));
-        if self.session.clock.is_on_interval() {
+        // So many steps of G as there are of both where each updates both.
+        let is_looked_at = (mark.step / self.config.log_every).is_multiple_of(self.config.discriminator_steps());
+        if self.session.clock.is_on_interval() && is_looked_at {
             let stats = StepStats { d_loss: record.d_loss, g_loss: record.g_loss, relative_variety };
             if let Some((_, text)) = self.health.observe(stats) {
                 self.console.warning(&format!("step {}: {text}", mark.step));

@@ -3,6 +3,7 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod slope;
 
 use crate::autograd;
 use crate::kernels::activation::Activation;
@@ -12,7 +13,8 @@ use crate::kernels::cuda::{Array as CudaArray, Gpu, epilogue, lend};
 use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+pub use slope::times_slope;
 
 /// Applies `activation` to every element. NaN stays NaN.
 pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -41,6 +43,13 @@ struct Activate(Activation);
 impl autograd::Taped for Activate {
     fn saved(&self) -> autograd::Saved {
         autograd::Saved::Output
+    }
+
+    fn tangent(&self, _: &[&Tensor], output: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        match tangents {
+            [Some(x)] => times_slope(x, output, self.0),
+            _ => bail!("activate: expected the change of one argument"),
+        }
     }
 }
 

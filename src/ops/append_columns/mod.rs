@@ -37,6 +37,15 @@ impl autograd::Taped for AppendColumns {
     fn saved(&self) -> autograd::Saved {
         autograd::Saved::Nothing
     }
+
+    fn tangent(&self, arguments: &[&Tensor], _: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        match (arguments, tangents) {
+            (_, [Some(x), Some(y)]) => append_columns(x, y),
+            ([_, y], [Some(x), None]) => append_columns(x, &Tensor::zeros(y.dims(), x.dtype(), x.device())?),
+            ([x, _], [None, Some(y)]) => append_columns(&Tensor::zeros(x.dims(), y.dtype(), y.device())?, y),
+            _ => bail!("append_columns: expected the change of an argument"),
+        }
+    }
 }
 
 impl CustomOp2 for AppendColumns {

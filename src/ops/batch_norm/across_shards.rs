@@ -51,15 +51,15 @@ pub fn moments_of_all(shards: &dyn AcrossShards, own: &Moments) -> Result<Moment
 }
 
 /// The sums over all shards of what each gives, in the order of the shards.
-pub fn sums_of_all(shards: &dyn AcrossShards, own: [&[f64]; 2]) -> Result<[Vec<f32>; 2]> {
+pub fn sums_of_all<const N: usize>(shards: &dyn AcrossShards, own: [&[f64]; N]) -> Result<[Vec<f32>; N]> {
     let channels = own[0].len();
-    let mut sums = vec![0.0; 2 * channels];
+    let mut sums = vec![0.0; N * channels];
     for values in shards.gather(own.concat())? {
         if values.len() != sums.len() {
             bail!("batch_norm: shards with other channels than {channels}");
         }
         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     }
-    let (first, second) = sums.split_at(channels);
-    Ok([first, second].map(|sums| sums.iter().map(|sum| *sum as f32).collect()))
+    let of = |part: usize| &sums[part * channels..(part + 1) * channels];
+    Ok(std::array::from_fn(|part| of(part).iter().map(|sum| *sum as f32).collect()))
 }

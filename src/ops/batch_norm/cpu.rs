@@ -95,6 +95,32 @@ pub struct CpuNorm<'a> {
     activation: Activation,
 }
 
+/// a (x - mean) + b y + c z + d of rows x, y and z of as many channels as there are of each factor a, b, c and d.
+pub fn combination([x, y, z]: [&[f32]; 3], mean: &[f32], factors: &[Vec<f32>; 4]) -> Vec<f32> {
+    let times = folded(x.len(), mean.len());
+    let (mean, [a, b, c, d]) = (mean.repeat(times), factors.each_ref().map(|factor| factor.repeat(times)));
+    let columns = mean.len();
+    let size = rows_of_a_tile(columns) * columns;
+    write_tiles(x.len(), size, |index, output| {
+        let [x, y, z] = [x, y, z].map(|values| values[tile(index, size, values.len())].chunks_exact(columns));
+        let [a, b, c, d, mean] = [&a, &b, &c, &d, &mean].map(|factor| &factor[..columns]);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (output, ((x, y), z)) in output.chunks_exact_mut(columns).zip(x.zip(y).zip(z)) {
+                    for column in 0..columns {
+                        output[column] = a[column] * (x[column] - mean[column])
+                            + b[column] * y[column]
+                            + c[column] * z[column]
+                            + d[column];
+                    }
+                }
+            },
+        );
+    })
+    .0
+}
+
 /// An activation's gradient before it, from that after it and from what went into it.
 trait Through: Fn(f32, f32) -> f32 + Copy + Sync {}
 impl<F: Fn(f32, f32) -> f32 + Copy + Sync> Through for F {}

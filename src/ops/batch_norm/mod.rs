@@ -7,6 +7,7 @@ mod cuda;
 mod moments;
 mod op;
 mod statistics;
+mod tangent;
 mod track;
 
 use super::activation;
@@ -17,6 +18,7 @@ pub use across_shards::{AcrossShards, norm_across};
 use candle_core::{D, Result, Tensor, bail};
 use op::BatchNormOp;
 use statistics::{BatchStatistics, Statistics};
+pub use tangent::{batch_norm_tangent, naive as naive_tangent};
 pub use track::track_statistics;
 
 /// What [`batch_norm_train`] gives; from the statistics a layer updates its running ones.
@@ -63,7 +65,7 @@ pub fn batch_norm_train(
         BatchStatistics::of(&x, channels, eps, shards.as_deref())?;
     check_count(&x, count)?;
     let moves_running_statistics = shards.as_ref().is_none_or(|shards| shards.moves_running_statistics());
-    let op = BatchNormOp { statistics, trains: true, is_across_shards: shards.is_some(), count, activation };
+    let op = BatchNormOp { statistics, trains: true, is_across_shards: shards.is_some(), count, eps, activation };
     let output = autograd::apply_op3(&x, &weight.contiguous()?, &bias.contiguous()?, op)?;
     Ok(BatchNormOutput { output, mean, variance, count, moves_running_statistics })
 }
@@ -85,7 +87,7 @@ pub fn batch_norm_eval(
     }
     let statistics = Statistics::running(running_mean, running_variance, eps)?;
     let count = x.elem_count() / running_mean.elem_count();
-    let op = BatchNormOp { statistics, trains: false, is_across_shards: false, count, activation };
+    let op = BatchNormOp { statistics, trains: false, is_across_shards: false, count, eps, activation };
     autograd::apply_op3(&x.contiguous()?, &weight.contiguous()?, &bias.contiguous()?, op)
 }
 

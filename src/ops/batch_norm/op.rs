@@ -5,11 +5,13 @@ use super::cpu::{CpuNorm, ThroughStatistics};
 #[cfg(feature = "cuda")]
 use super::cuda::CudaNorm;
 use super::statistics::Statistics;
+use super::tangent::batch_norm_tangent;
 use crate::autograd;
 use crate::kernels::activation::Activation;
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda::{Array as CudaArray, Fresh, Gpu, lend};
 use crate::kernels::storage::{Array, read, tensor};
+use crate::ops::activation::times_slope;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
@@ -23,6 +25,7 @@ pub struct BatchNormOp {
     pub is_across_shards: bool,
     /// Values of each channel that the statistics are of.
     pub count: usize,
+    pub eps: f64,
     pub activation: Activation,
 }
 
@@ -33,6 +36,18 @@ impl autograd::Taped for BatchNormOp {
 
     fn is_cheap(&self) -> bool {
         true
+    }
+
+    fn tangent(&self, arguments: &[&Tensor], _: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        let (true, &[x, weight, bias], &[Some(change), None, None]) = (self.trains, arguments, tangents) else {
+            bail!("batch_norm: no derivative along a change but that of its input in training")
+        };
+        let change = batch_norm_tangent(x, weight, change, self.eps)?;
+        if self.activation == Activation::Identity {
+            return Ok(change);
+        }
+        let output = x.detach().apply_op3_no_bwd(&weight.detach(), &bias.detach(), self)?;
+        times_slope(&change, &output, self.activation)
     }
 }
 

@@ -67,6 +67,7 @@ pub fn naive(
     activation::naive(&sum.reshape(dims)?, activation)
 }
 
+#[derive(Clone, Copy)]
 struct Convolution {
     stride: usize,
     padding: usize,

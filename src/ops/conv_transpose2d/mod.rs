@@ -75,6 +75,7 @@ pub fn naive(
     conv2d::naive(&apart, &turned, bias, 1, 0, activation)
 }
 
+#[derive(Clone, Copy)]
 struct Transposed {
     stride: usize,
     padding: usize,

@@ -10,7 +10,7 @@ use crate::kernels::cuda::{Array as CudaArray, Gpu, lend};
 use crate::kernels::storage::{is_fused, read, tensor, values};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 /// x (N, H, W, C) as (N, C, H, W), contiguous.
 pub fn channels_first(x: &Tensor) -> Result<Tensor> {
@@ -41,6 +41,13 @@ struct Transpose;
 impl autograd::Taped for Transpose {
     fn saved(&self) -> autograd::Saved {
         autograd::Saved::Nothing
+    }
+
+    fn tangent(&self, _: &[&Tensor], _: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        match tangents {
+            [Some(x)] => autograd::apply_op1(&x.contiguous()?, Transpose),
+            _ => bail!("transpose: expected the change of one argument"),
+        }
     }
 }
 

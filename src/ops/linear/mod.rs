@@ -48,6 +48,7 @@ pub fn naive(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, activation: Act
     activation::naive(&y, activation)
 }
 
+#[derive(Clone, Copy)]
 struct Linear;
 
 impl Product for Linear {

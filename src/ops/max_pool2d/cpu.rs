@@ -67,6 +67,35 @@ pub fn forward(x: &[f32], window: &Window, activation: Activation) -> (Vec<f32>,
     })
 }
 
+/// The values of x at the winners of each window.
+pub fn at_winners(x: &[f32], winners: &[Vec<u8>], window: &Window) -> Vec<f32> {
+    let channels = window.channels;
+    let area = window.places_of_an_image() * channels;
+    let of_image = |image: usize, output: &mut [f32]| {
+        let x = &x[image * window.image()..];
+        vectorised(
+            #[inline(always)]
+            || {
+                let windows = output.chunks_exact_mut(channels).zip(winners[image].chunks_exact(channels));
+                for (place, (output, winners)) in windows.enumerate() {
+                    for_each_pixel(
+                        window,
+                        place,
+                        #[inline(always)]
+                        |position, pixel| {
+                            let values = &x[pixel * channels..(pixel + 1) * channels];
+                            for ((output, winner), value) in output.iter_mut().zip(winners).zip(values) {
+                                *output = if *winner == position as u8 { *value } else { *output };
+                            }
+                        },
+                    );
+                }
+            },
+        );
+    };
+    fill_tiles(window.images * area, area, of_image).0
+}
+
 /// `output` is that of the forward pass, after the activation.
 pub fn backward(
     gradient: &[f32],

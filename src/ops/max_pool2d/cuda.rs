@@ -24,6 +24,17 @@ pub fn forward(gpu: &Gpu, x: Array, window: &Window) -> Result<(Fresh, Fresh)> {
     Ok((output, winners))
 }
 
+/// The values of x at the winners of each window.
+pub fn at_winners(gpu: &Gpu, x: Array, winners: Array, window: &Window) -> Result<Fresh> {
+    let output = Fresh::new(gpu, &[window.images, window.down, window.across, window.channels], x.dtype)?;
+    let len = output.array().len();
+    let arrays = [output.array().into(), x.into(), winners.into(), len.into()];
+    let arguments = [&arrays[..], &numbers(window)].concat();
+    // SAFETY: x has the window's dimensions, the others a value for each of its places.
+    unsafe { gpu.launch(SOURCE, x.dtype, "max_pool_at_winners", Grid::over(len), &arguments)? };
+    Ok(output)
+}
+
 pub fn backward(gpu: &Gpu, gradient: Array, winners: Array, window: &Window) -> Result<Fresh> {
     let dims = [window.images, window.height, window.width, window.channels];
     let into = Fresh::new(gpu, &dims, gradient.dtype)?;

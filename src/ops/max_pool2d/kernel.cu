@@ -28,6 +28,20 @@ extern "C" __global__ void max_pool(
     }
 }
 
+// The values of other images at the winners of each window.
+extern "C" __global__ void max_pool_at_winners(
+    V* y, const V* x, const unsigned* winners, index_t len, int height, int width, int channels, int size, int stride,
+    int padding, int down, int across) {
+    for (index_t at = thread(); at < len; at += threads()) {
+        int channel = (int)(at % channels);
+        index_t place = at / channels;
+        int row = (int)(place / across % down) * stride - padding + (int)(winners[at] / size);
+        int column = (int)(place % across) * stride - padding + (int)(winners[at] % size);
+        const V* image = x + place / across / down * height * width * channels + channel;
+        y[at] = image[((index_t)row * width + column) * channels];
+    }
+}
+
 // The gradient of x: a window's goes to its winner. The windows of a pixel are added in their order.
 extern "C" __global__ void max_pool_gradient(
     V* into, const V* gradient, const unsigned* winners, index_t len, int height, int width, int channels, int size,

@@ -3,6 +3,7 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod winners;
 
 use super::activation;
 use crate::autograd;
@@ -14,7 +15,8 @@ use crate::kernels::window::{Window, places};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
-use std::sync::OnceLock;
+use std::sync::Arc;
+use winners::{Winners, at_winners};
 
 /// The largest value of each `size` x `size` window of x (N, H, W, C), `stride` apart, then `activation`: (N, H', W', C)
 /// with H' = (H + 2 padding - size) / stride + 1, rounded down. As `torch.nn.functional.max_pool2d`: what is beyond the
@@ -28,16 +30,7 @@ pub fn max_pool2d(x: &Tensor, size: usize, stride: usize, padding: usize, activa
     if !is_fused(&[x]) || size > cpu::LARGEST {
         return naive(x, size, stride, padding, activation);
     }
-    autograd::apply_op1(
-        &x.contiguous()?,
-        MaxPool {
-            window,
-            activation,
-            winners: OnceLock::new(),
-            #[cfg(feature = "cuda")]
-            winners_on_cuda: OnceLock::new(),
-        },
-    )
+    autograd::apply_op1(&x.contiguous()?, MaxPool { window, activation, winners: Arc::default() })
 }
 
 /// [`max_pool2d`] in candle's ops.
@@ -99,10 +92,7 @@ impl Pool {
 struct MaxPool {
     window: Window,
     activation: Activation,
-    /// For each image the position in its window of each maximum, row after row; written by the forward pass.
-    winners: OnceLock<Vec<Vec<u8>>>,
-    #[cfg(feature = "cuda")]
-    winners_on_cuda: OnceLock<Fresh>,
+    winners: Arc<Winners>,
 }
 
 impl autograd::Taped for MaxPool {
@@ -110,6 +100,13 @@ impl autograd::Taped for MaxPool {
         match self.activation {
             Activation::Identity => autograd::Saved::Nothing,
             _ => autograd::Saved::Output,
+        }
+    }
+
+    fn tangent(&self, _: &[&Tensor], output: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        match tangents {
+            [Some(x)] => activation::times_slope(&at_winners(x, self.window, &self.winners)?, output, self.activation),
+            _ => bail!("max_pool2d: expected the change of one argument"),
         }
     }
 }
@@ -122,7 +119,7 @@ impl CustomOp1 for MaxPool {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let Window { images, down, across, channels, .. } = self.window;
         let (output, winners) = cpu::forward(values(x, layout)?, &self.window, self.activation);
-        self.winners.get_or_init(|| winners);
+        self.winners.on_host.get_or_init(|| winners);
         Ok((CpuStorage::F32(output), Shape::from((images, down, across, channels))))
     }
 
@@ -131,13 +128,13 @@ impl CustomOp1 for MaxPool {
         let gpu = Gpu::of(&x.device)?;
         let (output, winners) = cuda::forward(&gpu, CudaArray::new(x, layout)?, &self.window)?;
         Epilogue { bias: None, activation: self.activation }.finish(&gpu, output.array())?;
-        self.winners_on_cuda.get_or_init(|| winners);
+        self.winners.on_cuda.get_or_init(|| winners);
         Ok(output.into_storage())
     }
 
     fn bwd(&self, x: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         #[cfg(feature = "cuda")]
-        if let (true, Some(winners)) = (x.track_op(), self.winners_on_cuda.get()) {
+        if let (true, Some(winners)) = (x.track_op(), self.winners.on_cuda.get()) {
             let given = lend(&gradient.contiguous()?, |gpu, gradient| {
                 let before = match self.activation {
                     Activation::Identity => None, // whose output is not kept
@@ -148,7 +145,7 @@ impl CustomOp1 for MaxPool {
             });
             return Ok(Some(given?.into_tensor()));
         }
-        let (true, Some(winners)) = (x.track_op(), self.winners.get()) else { return Ok(None) };
+        let (true, Some(winners)) = (x.track_op(), self.winners.on_host.get()) else { return Ok(None) };
         let no_values = Tensor::zeros(0, DType::F32, &Device::Cpu)?;
         let output = if self.activation == Activation::Identity { &no_values } else { output };
         let gradient = read(gradient, |gradient| {

@@ -40,6 +40,13 @@ impl autograd::Taped for MeanPool {
     fn saved(&self) -> autograd::Saved {
         autograd::Saved::Nothing
     }
+
+    fn tangent(&self, _: &[&Tensor], _: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        match tangents {
+            [Some(x)] => mean_pool2d(x),
+            _ => bail!("mean_pool2d: expected the change of one argument"),
+        }
+    }
 }
 
 impl CustomOp1 for MeanPool {

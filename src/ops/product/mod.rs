@@ -15,7 +15,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use op::ProductOp;
 
 /// The product at the heart of an op, bilinear in the input and the weight. `gradient` is that of the product's output.
-pub trait Product: Send + Sync + 'static {
+pub trait Product: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// The shape of the output (its last dimension is what the bias is added to), or why the shapes do not fit.
     fn output_dims(&self, x: &[usize], weight: &[usize]) -> Result<Vec<usize>>;
@@ -124,6 +124,21 @@ fn apply_op<P: Product>(
     match bias {
         Some(bias) => autograd::apply_op3(&x, &weight, &bias.contiguous()?, op),
         None => autograd::apply_op2(&x, &weight, op),
+    }
+}
+
+/// How a product's output changes as its input and its weight do, each if it does, in the precision of the step.
+fn tangent<P: Product>(
+    product: P,
+    [x, weight]: [&Tensor; 2],
+    [of_x, of_weight]: [Option<&Tensor>; 2],
+) -> Result<Tensor> {
+    let times = |x: &Tensor, weight: &Tensor| apply(product, x, weight, None, Activation::Identity);
+    match (of_x, of_weight) {
+        (Some(of_x), Some(of_weight)) => autograd::add(&times(of_x, weight)?, &times(x, of_weight)?),
+        (Some(of_x), None) => times(of_x, weight),
+        (None, Some(of_weight)) => times(x, of_weight),
+        (None, None) => bail!("{}: expected the change of an argument", P::NAME),
     }
 }
 

@@ -1,12 +1,13 @@
 //! A [`Product`] as an op of candle's.
 
-use super::Product;
+use super::{Product, tangent as product_tangent};
 use crate::autograd::{self, Precision, Update};
 use crate::kernels::activation::Activation;
 use crate::kernels::cpu::epilogue::{ChannelScale, Epilogue, gradient_before};
 #[cfg(feature = "cuda")]
 use crate::kernels::cuda::{Array as CudaArray, Epilogue as CudaEpilogue};
 use crate::kernels::storage::{Array, read, tensor};
+use crate::ops::activation::times_slope;
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
@@ -93,6 +94,17 @@ impl<P: Product> autograd::Taped for ProductOp<P> {
             Activation::Identity => autograd::Saved::Arguments,
             _ => autograd::Saved::ArgumentsAndOutput,
         }
+    }
+
+    fn tangent(&self, arguments: &[&Tensor], output: &Tensor, tangents: &[Option<&Tensor>]) -> Result<Tensor> {
+        let (&[x, weight, ..], &[of_x, of_weight, ref of_bias @ ..]) = (arguments, tangents) else {
+            bail!("{}: too few arguments", P::NAME)
+        };
+        if of_bias.iter().any(Option::is_some) {
+            bail!("{}: no derivative along a change of the bias", P::NAME)
+        }
+        let before = product_tangent(self.product, [x, weight], [of_x, of_weight])?;
+        times_slope(&before, output, self.activation)
     }
 
     fn updates(&self) -> Option<usize> {

@@ -8,6 +8,9 @@ impl Rule {
             // `max` alone would lose NaN; the product keeps it.
             Rule::CrossEntropy => score.max(0.0) - score * target + (-score.abs()).exp().ln_1p(),
             Rule::HalfSquare => (score - target) * (score - target) * 0.5,
+            Rule::Hinge if target * score >= 1.0 => 0.0, // false of NaN
+            Rule::Hinge => 1.0 - target * score,
+            Rule::Product => target * score,
         }
     }
 
@@ -18,6 +21,9 @@ impl Rule {
                 (if score >= 0.0 { 1.0 } else { exp }) / (1.0 + exp) - target
             }
             Rule::HalfSquare => score - target,
+            Rule::Hinge if target * score >= 1.0 => 0.0,
+            Rule::Hinge => -target,
+            Rule::Product => target,
         }
     }
 }

@@ -11,6 +11,8 @@ impl Rule {
         match self {
             Rule::CrossEntropy => Argument::Int(0),
             Rule::HalfSquare => Argument::Int(1),
+            Rule::Hinge => Argument::Int(2),
+            Rule::Product => Argument::Int(3),
         }
     }
 }

@@ -30,6 +30,23 @@ pub fn half_mean_square(scores: &Tensor, target: f64) -> Result<Tensor> {
     autograd::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::HalfSquare, target })
 }
 
+/// mean(max(0, 1 - t s)) over scores s of any shape and a sign t, 1 or -1, as a scalar. Its gradient at the kink is 0, as
+/// PyTorch's of `relu(1 - t * s).mean()`.
+pub fn hinge(scores: &Tensor, sign: f64) -> Result<Tensor> {
+    if !is_fused(&[scores]) || scores.dtype() != DType::F32 {
+        return naive_hinge(scores, sign);
+    }
+    autograd::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::Hinge, target: sign })
+}
+
+/// `factor` times the mean of scores of any shape, as a scalar.
+pub fn scaled_mean(scores: &Tensor, factor: f64) -> Result<Tensor> {
+    if !is_fused(&[scores]) || scores.dtype() != DType::F32 {
+        return naive_scaled_mean(scores, factor);
+    }
+    autograd::apply_op1(&scores.contiguous()?, ScoreLoss { rule: Rule::Product, target: factor })
+}
+
 /// [`bce_with_logits`] in candle's ops.
 pub fn naive_bce_with_logits(scores: &Tensor, target: f64) -> Result<Tensor> {
     let softplus_of_minus_abs = (scores.abs()?.neg()?.exp()? + 1.0)?.log()?;
@@ -41,11 +58,24 @@ pub fn naive_half_mean_square(scores: &Tensor, target: f64) -> Result<Tensor> {
     (scores - target)?.sqr()?.mean_all()? * 0.5
 }
 
+/// [`hinge`] in candle's ops. Not candle's relu, whose gradient at 0 is 1.
+pub fn naive_hinge(scores: &Tensor, sign: f64) -> Result<Tensor> {
+    let margins = ((scores * -sign)? + 1.0)?;
+    margins.le(0f64)?.where_cond(&margins.zeros_like()?, &margins)?.mean_all()
+}
+
+/// [`scaled_mean`] in candle's ops.
+pub fn naive_scaled_mean(scores: &Tensor, factor: f64) -> Result<Tensor> {
+    scores.mean_all()? * factor
+}
+
 /// What one score adds to the mean.
 #[derive(Clone, Copy)]
 enum Rule {
     CrossEntropy,
     HalfSquare,
+    Hinge,
+    Product,
 }
 
 struct ScoreLoss {

@@ -13,19 +13,20 @@ pub(super) struct Batch {
     latents: [Tensor; 2],
     distortions: Distortions,
     classes: Option<[Tensor; 3]>,
+    mixing: Option<Tensor>,
 }
 
 impl Batch {
     pub fn new(inputs: &StepInputs) -> Self {
-        let StepInputs { real, latents, distortions, classes, .. } = inputs.clone();
-        Self { real, latents, distortions: distortions.unwrap_or_default(), classes }
+        let StepInputs { real, latents, distortions, classes, mixing, .. } = inputs.clone();
+        Self { real, latents, distortions: distortions.unwrap_or_default(), classes, mixing }
     }
 
     /// All tensors, in a fixed order.
     pub fn tensors(&self) -> Vec<Tensor> {
-        let Self { real, latents, distortions, classes } = self;
+        let Self { real, latents, distortions, classes, mixing } = self;
         let of_images = [real].into_iter().chain(latents);
-        of_images.chain(distortions.tensors()).chain(classes.iter().flatten()).cloned().collect()
+        of_images.chain(distortions.tensors()).chain(classes.iter().flatten()).chain(mixing).cloned().collect()
     }
 
     /// The same with other [`tensors`](Self::tensors).
@@ -47,6 +48,7 @@ impl Batch {
                 Some([real, d_fakes, g_fakes]) => Some([of(real)?, of(d_fakes)?, of(g_fakes)?]),
                 None => None,
             },
+            mixing: self.mixing.as_ref().map(of).transpose()?,
         })
     }
 
@@ -77,6 +79,13 @@ impl Batch {
     /// Of a conditional GAN the classes (N, K) of the real images (0), of D's fakes (1) or of G's (2).
     pub fn classes(&self, part: usize) -> Option<&Tensor> {
         self.classes.as_ref().map(|classes| &classes[part])
+    }
+
+    /// Points between the rows of two tensors of one shape, (N, ..): of each row one, where the step's inputs say.
+    pub fn between(&self, real: &Tensor, fakes: &Tensor) -> Result<Tensor> {
+        let Some(mixing) = &self.mixing else { bail!("a step without a place between real images and fakes") };
+        let share = (real - fakes)?.flatten_from(1)?.broadcast_mul(mixing)?; // (N, ..) as one row
+        fakes + share.reshape(real.dims())?
     }
 
     /// Images as D is to see them: the real ones (0), its fakes (1) or G's (2).

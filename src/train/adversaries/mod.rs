@@ -3,6 +3,7 @@
 mod batch;
 mod in_shards;
 mod losses;
+mod scored;
 
 use std::sync::Arc;
 
@@ -19,7 +20,10 @@ use crate::optim::{AdamConfig, ClipGlobalNorm, GradientTransform, Optimizer, Wei
 use crate::params::Parameters;
 use crate::train::distortions::Distortions;
 use crate::train::gan_config::GanConfig;
-use crate::train::penalty::Penalty;
+use crate::train::penalty::Penalties;
+
+/// Steps of power iteration before the first step, as many as PyTorch makes.
+const FIRST_ITERATIONS: usize = 15;
 
 /// A generator and its discriminator in training.
 pub struct Adversaries {
@@ -27,6 +31,9 @@ pub struct Adversaries {
     /// The discriminator with its weights cut off from the graph: what the generator's step needs, where gradients
     /// must pass through the discriminator and none is wanted for it.
     detached_discriminator: Discriminator,
+    /// The same with statistics of its own in batch norms: it looks at a batch that D looks at too, and leaves D's running
+    /// statistics as they are.
+    observing_discriminator: Discriminator,
     generator: Generator,
     averaged_generator: Option<Generator>,
     discriminator_parameters: Parameters,
@@ -38,9 +45,12 @@ pub struct Adversaries {
     rates: [f64; 2],
     loss: AdversarialLoss,
     label_smoothing: f64,
-    penalty: Penalty,
-    /// Without the penalty and with it.
-    steps: [autograd::CapturedStep<StepOutcome>; 2],
+    spectral_norm: bool,
+    penalties: Penalties,
+    /// Updates of D for each of G's.
+    discriminator_steps: u64,
+    /// For D alone and for both; each without R1 and R2 and with them.
+    steps: [[autograd::CapturedStep<StepOutcome>; 2]; 2],
     precision: Precision,
     shards: Shards,
     /// Whether batch norms look at all shards.
@@ -58,6 +68,8 @@ pub struct StepInputs {
     pub distortions: Option<Distortions>,
     /// Of a conditional GAN: the one-hot classes of the real images, of D's fakes and of G's, (N, K) each.
     pub classes: Option<[Tensor; 3]>,
+    /// Of `wgan-gp`: where between a fake (0) and a real image (1) each point of the penalty lies, (N, 1) in f32.
+    pub mixing: Option<Tensor>,
     /// By what the learning rates are multiplied.
     pub lr_scale: f64,
 }
@@ -68,7 +80,7 @@ pub struct StepInputs {
 pub struct StepOutcome {
     /// D's loss before its update, without a penalty. A scalar.
     pub d_loss: Tensor,
-    /// G's loss before its update. A scalar.
+    /// G's loss before its update; in a step that has none, that on D's fakes. A scalar.
     pub g_loss: Tensor,
     /// D's scores of the real batch, (N, 1).
     pub real_scores: Tensor,
@@ -78,6 +90,14 @@ pub struct StepOutcome {
     pub fakes: Tensor,
 }
 
+/// What there is to do in a step beside D's update.
+#[derive(Clone, Copy)]
+struct StepKind {
+    /// R1 and R2.
+    penalties_are_due: bool,
+    updates_generator: bool,
+}
+
 impl Adversaries {
     pub fn new(config: &GanConfig, device: &Device) -> Result<Self> {
         let discriminator_parameters = Parameters::new(config.seed, "discriminator", device);
@@ -85,10 +105,12 @@ impl Adversaries {
         let (model, latent_dim, shape) = (config.model, config.latent_dim, config.image_shape());
         let classes = config.class_names.len();
         let latent_dim = latent_dim + classes; // a conditional generator takes both
-        let discriminator = Discriminator::conditional(model, shape, classes, discriminator_parameters.builder())?;
+        let discriminator_of = |vb| Discriminator::with(model, shape, classes, config.spectral_norm, vb);
+        let discriminator = discriminator_of(discriminator_parameters.builder())?;
+        discriminator.iterate_singular_vectors(FIRST_ITERATIONS)?;
         let generator = Generator::new(model, latent_dim, shape, generator_parameters.builder())?;
-        let detached_discriminator =
-            Discriminator::conditional(model, shape, classes, discriminator_parameters.frozen())?;
+        let detached_discriminator = discriminator_of(discriminator_parameters.frozen())?;
+        let observing_discriminator = discriminator_of(discriminator_parameters.observing())?;
         let (mut average, mut averaged_generator) = (None, None);
         if !config.no_ema {
             let parameters = Parameters::undrawn("generator", device);
@@ -110,6 +132,7 @@ impl Adversaries {
             rates: [config.discriminator_adam().lr, config.generator_adam().lr],
             discriminator,
             detached_discriminator,
+            observing_discriminator,
             generator,
             averaged_generator,
             discriminator_parameters,
@@ -117,7 +140,9 @@ impl Adversaries {
             average,
             loss: config.loss(),
             label_smoothing: config.label_smoothing,
-            penalty: Penalty::of(config),
+            spectral_norm: config.spectral_norm,
+            penalties: Penalties::of(config),
+            discriminator_steps: config.discriminator_steps(),
             steps: Default::default(),
             precision: config.precision,
             shards: Shards::default(),
@@ -156,32 +181,55 @@ impl Adversaries {
     /// One step at the configured learning rates on a real batch (N, H, W, C), with latents (N, Z) each.
     pub fn step(&mut self, real: &Tensor, d_latents: &Tensor, g_latents: &Tensor) -> Result<StepOutcome> {
         let latents = [d_latents, g_latents].map(Tensor::clone);
-        self.step_on(&StepInputs { real: real.clone(), latents, distortions: None, classes: None, lr_scale: 1.0 })
+        self.step_on(&StepInputs {
+            real: real.clone(),
+            latents,
+            distortions: None,
+            classes: None,
+            mixing: None,
+            lr_scale: 1.0,
+        })
     }
 
-    /// One step: D on a real batch and a detached fake batch, then G on a fresh fake batch.
+    /// One step: D on a real batch and a detached fake batch, then G on a fresh fake batch, if it is G's turn.
     pub fn step_on(&mut self, inputs: &StepInputs) -> Result<StepOutcome> {
-        let is_penalised = self.penalty.is_due(self.generator_optimizer.steps());
+        let done = self.discriminator_optimizer.steps();
+        let kind = StepKind {
+            penalties_are_due: self.penalties.are_due(done),
+            updates_generator: (done + 1).is_multiple_of(self.discriminator_steps),
+        };
         self.discriminator_optimizer.prepare(self.rates[0] * inputs.lr_scale)?;
-        self.generator_optimizer.prepare(self.rates[1] * inputs.lr_scale)?;
-        if let Some(average) = &mut self.average {
-            average.prepare(self.generator_optimizer.steps())?;
+        if kind.updates_generator {
+            self.generator_optimizer.prepare(self.rates[1] * inputs.lr_scale)?;
+            if let Some(average) = &mut self.average {
+                average.prepare(self.generator_optimizer.steps())?;
+            }
         }
+        autograd::inference(|| self.discriminator.iterate_singular_vectors(1))?;
         let batch = Batch::new(inputs);
         if self.shards.count() > 1 {
-            return self.compute_in_shards(&batch, is_penalised);
+            return self.compute_in_shards(&batch, kind);
         }
-        let mut steps = std::mem::take(&mut self.steps[usize::from(is_penalised)]);
-        let outcome = steps.run(&batch.tensors(), |inputs| self.compute(&batch.by(inputs)?, is_penalised));
-        self.steps[usize::from(is_penalised)] = steps;
+        // On CUDA candle's ops have a part in these, which a captured step could not repeat.
+        let has_plain_penalty = self.penalties.interpolates() || self.discriminator.looks_across_images();
+        if self.spectral_norm || (has_plain_penalty && self.penalties.is_any()) {
+            return self.compute(&batch, kind);
+        }
+        let [of_updates, of_penalties] = [kind.updates_generator, kind.penalties_are_due].map(usize::from);
+        let mut step = std::mem::take(&mut self.steps[of_updates][of_penalties]);
+        let outcome = step.run(&batch.tensors(), |inputs| self.compute(&batch.by(inputs)?, kind));
+        self.steps[of_updates][of_penalties] = step;
         outcome
     }
 
     /// What the device does in a step.
-    fn compute(&self, batch: &Batch, is_penalised: bool) -> Result<StepOutcome> {
+    fn compute(&self, batch: &Batch, kind: StepKind) -> Result<StepOutcome> {
         autograd::training_step(self.precision, || {
-            let judged = self.judge(batch, is_penalised)?;
+            let judged = self.judge(batch, kind)?;
             self.discriminator_optimizer.minimise(&judged.minimised, None)?;
+            if !kind.updates_generator {
+                return Ok(judged.outcome);
+            }
             let g_loss = self.g_loss(batch)?;
             self.generator_optimizer.minimise(&g_loss, self.average.as_ref())?;
             Ok(StepOutcome { g_loss: g_loss.detach(), ..judged.outcome })
@@ -235,7 +283,9 @@ impl Adversaries {
         self.discriminator_parameters.load(&parts.take("discriminator.")).with_context(wrong_config)?;
         self.generator_parameters.load(&parts.take("generator.")).with_context(wrong_config)?;
         self.discriminator_optimizer.load(&parts.take("adam.discriminator."), steps).with_context(wrong_config)?;
-        self.generator_optimizer.load(&parts.take("adam.generator."), steps).with_context(wrong_config)?;
+        self.generator_optimizer
+            .load(&parts.take("adam.generator."), steps / self.discriminator_steps)
+            .with_context(wrong_config)?;
         if let Some(average) = self.averaged_parameters() {
             average.load(&parts.take("generator_ema.")).with_context(wrong_config)?;
         }
