@@ -7,10 +7,12 @@ use crate::support::{Workplace, write_pictures};
 const COMMANDS: [&str; 5] = ["train-gan", "pretrain-simclr", "finetune", "sample", "evaluate"];
 
 /// What `--help` calls the value of a flag that takes no number.
-const NO_NUMBERS: [&str; 16] = [
+const NO_NUMBERS: [&str; 18] = [
     "DEVICE",
     "DIR",
     "FILE",
+    "FILE|RUN|bundled",
+    "PROGRAM",
     "FILE.npy",
     "DIR|FILE.npy",
     "DIR|none",

@@ -113,7 +113,9 @@ fn data_that_have_moved_are_asked_for() {
     let here = std::env::current_dir().unwrap().display().to_string();
     assert!(refused(open_directory(Path::new("pets/of/mine"), GREY)).contains(&here));
     // Of a name, which may be that of a set, the sets are told.
-    assert!(refused(open_directory(Path::new("pets"), GREY)).ends_with("mnist, fashion-mnist, cifar10."));
+    assert!(
+        refused(open_directory(Path::new("pets"), GREY)).ends_with("mnist, fashion-mnist, cifar10, stacked-mnist.")
+    );
     let folder = tempfile::tempdir().unwrap();
     for name in ["pets.tar.xz", "pets.tar.zst"] {
         let path = folder.path().join(name);

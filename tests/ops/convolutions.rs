@@ -44,7 +44,7 @@ const CONVOLUTIONS: [[usize; 8]; 28] = [
 /// gradients are taken of would turn rounding in larger ones into errors of the gradient.
 fn inputs(generator: &mut Generator, x: [usize; 4], weight: [usize; 4], bias: usize) -> Vec<Tensor> {
     let x = random(generator, &x);
-    vec![x, (random(generator, &weight) / weight[2] as f64).unwrap(), random(generator, &[bias])]
+    vec![x, (random(generator, &weight) / weight[2].max(weight[3]) as f64).unwrap(), random(generator, &[bias])]
 }
 
 pub fn convolution_inputs(generator: &mut Generator, case: [usize; 8]) -> Vec<Tensor> {
