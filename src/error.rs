@@ -6,6 +6,7 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "cli")]
 pub(crate) use text::one_line;
 pub use text::{legible, printable, text, text_in_words};
 use words::{assignment, begun_with, last_good_words, listed, value_text};
