@@ -12,6 +12,7 @@ mod encoders;
 mod features;
 mod inception;
 mod losses;
+mod losses_of_steps;
 mod networks;
 mod penalties;
 mod radford;
